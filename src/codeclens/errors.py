@@ -1,0 +1,14 @@
+"""The errors and warnings that codeclens raises on purpose."""
+
+from __future__ import annotations
+
+
+class CodeclensError(ValueError):
+    """Something the user handed over cannot be used; the message is one sentence that says what to do.
+
+    The command line prints the message alone and exits with code 2.
+    """
+
+
+class CompletenessWarning(UserWarning):
+    """Contributions of a cut site do not sum to the change of the target: too few steps."""
