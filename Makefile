@@ -1,0 +1,77 @@
+# Everything a person does with a checkout. `make` lists the targets.
+#
+#   make test PYTHON=python3.12     another interpreter
+#   make test VENV=/tmp/venv        another virtual environment
+#   make test PYTEST="-k sites -x"  more for pytest
+
+PYTHON ?= python3
+VENV ?= .venv
+WORKERS ?= 2
+PYTEST ?=
+DEMO ?= codeclens-demo
+BIN := $(VENV)/bin
+
+# One thread a process: the tests run side by side, and tiny tensors gain nothing from more.
+ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test slow lint format types docs benchmark clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+demo: $(VENV)/.installed-demo  ## install, then show the main job on real images (report in codeclens-demo/)
+	$(BIN)/codeclens demo --to $(DEMO)
+
+test: $(VENV)/.installed-test  ## install what the tests need, then run them
+	$(ONE_THREAD) $(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal $(PYTEST)
+
+slow: $(VENV)/.installed-test  ## the heavy checks that `make test` leaves out
+	$(BIN)/python -m pytest -m slow $(PYTEST)
+
+lint: $(VENV)/.installed-dev  ## ruff: rules and format, nothing is changed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(VENV)/.installed-dev  ## ruff: mend what can be mended
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types: $(VENV)/.installed-dev  ## mypy, strict
+	$(BIN)/mypy
+
+docs: $(VENV)/.installed-docs  ## build the pages into docs/_build
+	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build
+
+benchmark: $(VENV)/.installed-test  ## paired measurements against the floor and the peers
+	$(BIN)/python -m benchmarks
+
+clean:  ## remove what the other targets made, the virtual environment too
+	rm -rf .venv .venv-ci $(DEMO) docs/_build dist build
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Installed once per extra, again when the metadata or the pins change. The constraints belong to
+# every install: without them the resolver takes a build of torch that brings gigabytes of CUDA.
+# uv is faster where there is one; it reads other variables than pip, so the wheel folders that
+# the user set for pip (separated by blanks) are passed on (separated by commas).
+$(VENV)/.installed-%: pyproject.toml constraints/dev.txt | $(BIN)/python
+	@set -e; \
+	if command -v uv > /dev/null; then \
+	  if [ -n "$$PIP_FIND_LINKS" ]; then \
+	    UV_FIND_LINKS=$$(echo $$PIP_FIND_LINKS | tr ' ' ','); export UV_FIND_LINKS; \
+	  fi; \
+	  set -- uv pip install --python $(BIN)/python --compile-bytecode; \
+	else \
+	  set -- $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off --quiet; \
+	fi; \
+	echo "installing codeclens[$*] into $(VENV) …"; \
+	"$$@" -c constraints/dev.txt -e '.[$*]'
+	@touch $@
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "codeclens needs Python 3.11 or newer, and $(PYTHON) is not: make … PYTHON=python3.11" >&2; \
+	  exit 1; }
+	$(PYTHON) -m venv $(VENV)

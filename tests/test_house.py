@@ -1,0 +1,180 @@
+"""The rules of the house, read off the source: who imports whom, size, safety, wording."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+import codeclens
+
+ROOT = Path(__file__).parents[1]
+SOURCE = ROOT / "src" / "codeclens"
+FILES = sorted(SOURCE.rglob("*.py"))
+
+# Each room and the rooms that it may import. docs/architecture.md says why.
+PATH = ("attribution", "extraction", "decomposition")
+ASIDE = ("analysis", "control", "visualization")
+ROOMS: dict[str, tuple[str, ...]] = {
+    "attribution": (),
+    "extraction": PATH[:1],
+    "decomposition": PATH[:2],
+    "analysis": PATH,
+    "control": PATH,
+    "visualization": PATH,
+    "zoo": PATH[:1],
+    "report": (*PATH, *ASIDE, "zoo"),
+    "explorer": (*PATH, *ASIDE, "zoo"),
+    "cli": (*PATH, *ASIDE, "zoo", "report", "explorer"),
+}
+FOR_ALL = ("errors", "_compat")
+ARRAYS_ONLY = ("analysis/statistics.py", "decomposition/quality.py")
+
+HEAVY = ("torchvision", "timm", "sklearn", "matplotlib")
+UNSAFE = {"pickle", "cPickle", "_pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal"}
+LONGEST_FILE = 350
+# Put together here so that this file, which is searched like the others, holds none of them.
+FORBIDDEN = {
+    "a registry's host": re.compile("py" + r"pi\.org|python" + r"hosted\.org"),
+    "somebody's folder": re.compile(r"(?<![\w.])/(?:home|Users|work|ro" + r"ot|opt)/[\w.]"),
+    "a file address": re.compile("file:" + r"//"),
+    "unfinished work": re.compile(
+        r"\b(?:TO" + "DO|FIX" + r"ME|XX" + r"X)\b|NotImplemented" + "Error"
+    ),
+}
+
+
+def name(path: Path) -> str:
+    return path.relative_to(SOURCE).as_posix()
+
+
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+
+
+def imported(module: ast.Module) -> Iterator[str]:
+    """Every module that is imported anywhere in the file, in functions and type-only blocks too."""
+    for node in ast.walk(module):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"line {node.lineno}: imports are absolute"
+            assert node.module is not None
+            yield node.module
+            if node.module == "codeclens":  # `from codeclens import zoo` names a room too
+                yield from (f"codeclens.{alias.name}" for alias in node.names)
+
+
+def rooms_imported(module: ast.Module) -> set[str]:
+    parts = [target.split(".") for target in imported(module)]
+    return {part[1] for part in parts if part[0] == "codeclens" and len(part) > 1}
+
+
+def calls(module: ast.Module) -> Iterator[tuple[str, ast.Call]]:
+    for node in ast.walk(module):
+        if isinstance(node, ast.Call):
+            yield ast.unparse(node.func), node
+
+
+def test_the_source_is_found() -> None:
+    assert SOURCE / "__init__.py" in FILES
+
+
+def test_every_room_has_its_directions() -> None:
+    rooms = {path.name for path in SOURCE.iterdir() if (path / "__init__.py").exists()}
+    assert rooms <= set(ROOMS), "enter the new room in ROOMS"
+    modules = {path.stem for path in SOURCE.glob("*.py")}
+    assert modules <= {*FOR_ALL, "__init__", "__main__"}, "a helper lives in the room that uses it"
+
+
+@pytest.mark.parametrize("path", FILES, ids=name)
+def test_a_room_imports_only_from_rooms_before_it(path: Path) -> None:
+    room = path.relative_to(SOURCE).parts[0]
+    if room not in ROOMS:
+        if path.stem in FOR_ALL:
+            assert rooms_imported(tree(path)) <= set(FOR_ALL)
+        return
+    foreign = rooms_imported(tree(path)) - {room, *FOR_ALL}
+    assert foreign <= set(ROOMS[room]), f"{name(path)} imports {sorted(foreign - set(ROOMS[room]))}"
+
+
+@pytest.mark.parametrize("path", [SOURCE / part for part in ARRAYS_ONLY], ids=name)
+def test_statistics_and_quality_know_only_arrays(path: Path) -> None:
+    assert rooms_imported(tree(path)) <= set(FOR_ALL)
+
+
+def test_import_brings_in_no_heavy_package() -> None:
+    code = f"import sys, codeclens; print(*[m for m in {HEAVY} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
+@pytest.mark.parametrize("path", FILES, ids=name)
+def test_a_file_holds_one_noun(path: Path) -> None:
+    lines = len(path.read_text(encoding="utf-8").splitlines())
+    assert lines <= LONGEST_FILE, f"{name(path)} has {lines} lines: does it still hold one noun?"
+
+
+@pytest.mark.parametrize("path", FILES, ids=name)
+def test_nothing_is_unpickled(path: Path) -> None:
+    module = tree(path)
+    assert not {target.split(".")[0] for target in imported(module)} & UNSAFE
+    for function, call in calls(module):
+        given = {word.arg: ast.unparse(word.value) for word in call.keywords}
+        assert given.get("allow_pickle", "False") == "False", f"line {call.lineno}: {function}"
+        if function == "torch.load":
+            assert given.get("weights_only") == "True", f"line {call.lineno}: weights_only=True"
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if "cli" not in path.parts], ids=name)
+def test_the_library_prints_nothing(path: Path) -> None:
+    printing = [call.lineno for function, call in calls(tree(path)) if function == "print"]
+    assert not printing, f"{name(path)} prints on lines {printing}"
+
+
+@pytest.mark.parametrize("public", sorted(set(codeclens.__all__) - {"__version__"}))
+def test_a_public_name_explains_itself(public: str) -> None:
+    thing = getattr(codeclens, public)
+    text = thing.__doc__ or ""
+    assert text.strip(), f"{public} has no docstring"
+    if not (isinstance(thing, type) and issubclass(thing, BaseException)):
+        assert ">>>" in text, f"{public}'s docstring shows no example"
+
+
+def test_public_names_are_sorted_and_single() -> None:
+    assert all(before < after for before, after in pairwise(codeclens.__all__))
+
+
+def test_versions_agree() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["version"] == codeclens.__version__
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert f"\nversion: {codeclens.__version__}\n" in citation
+
+
+def tracked() -> list[Path]:
+    done = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=False)
+    if done.returncode != 0:
+        pytest.skip("not a git checkout: nobody knows which files are tracked")
+    paths = [ROOT / part for part in done.stdout.decode().split("\0") if part]
+    return [path for path in paths if path.is_file()]
+
+
+@pytest.mark.parametrize("what", FORBIDDEN)
+def test_no_tracked_file_says(what: str) -> None:
+    found = []
+    for path in tracked():
+        data = path.read_bytes()
+        if b"\0" in data:
+            continue
+        lines = data.decode("utf-8").splitlines()
+        where = path.relative_to(ROOT).as_posix()
+        found += [f"{where}:{i}" for i, line in enumerate(lines, 1) if FORBIDDEN[what].search(line)]
+    assert not found, f"{what}: {found}"
