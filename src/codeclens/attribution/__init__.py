@@ -1,1 +1,38 @@
+"""What each hidden unit contributes to the output, for one batch."""
 
+from codeclens.attribution.capture import Probe, Selector, frozen, select, survey, tapped
+from codeclens.attribution.contributions import (
+    Attributor,
+    Contributions,
+    SiteContributions,
+    contributions,
+    warn_of_gaps,
+)
+from codeclens.attribution.methods import ActivationGradient, Conductance, Method
+from codeclens.attribution.reduction import split_signs
+from codeclens.attribution.sites import Site, find_sites
+from codeclens.attribution.targets import Label, Output, Predicted, Target
+
+__all__ = [
+    "ActivationGradient",
+    "Attributor",
+    "Conductance",
+    "Contributions",
+    "Label",
+    "Method",
+    "Output",
+    "Predicted",
+    "Probe",
+    "Selector",
+    "Site",
+    "SiteContributions",
+    "Target",
+    "contributions",
+    "find_sites",
+    "frozen",
+    "select",
+    "split_signs",
+    "survey",
+    "tapped",
+    "warn_of_gaps",
+]

@@ -1,0 +1,317 @@
+"""Capture: run a model once with its sites tapped, and leave it as it was."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from codeclens.attribution.sites import Site
+from codeclens.errors import CodeclensError
+
+Edit = Callable[[Site, Tensor], Tensor | None]
+Selector = int | str | Callable[[Any], Tensor] | None
+
+
+@contextmanager
+def frozen(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode and parameters without gradients; both are as before afterwards.
+
+    >>> model = nn.Sequential(nn.Linear(2, 2), nn.Dropout())
+    >>> with frozen(model):
+    ...     model.training, model[0].weight.requires_grad
+    (False, False)
+    >>> model.training, model[0].weight.requires_grad
+    (True, True)
+    """
+    training = [(module, module.training) for module in model.modules()]
+    gradients = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
+    try:
+        for module, _ in training:
+            # Not .eval(): modules may override it, and it walks the tree once for each module.
+            module.training = False
+        for parameter, _ in gradients:
+            parameter.requires_grad_(False)
+        yield
+    finally:
+        for module, mode in training:
+            module.training = mode
+        for parameter, needed in gradients:
+            parameter.requires_grad_(needed)
+
+
+@contextmanager
+def tapped(model: nn.Module, sites: Sequence[Site], edit: Edit) -> Iterator[None]:
+    """Call `edit(site, tensor)` at every site of every forward; a tensor it returns is used instead.
+
+    A site with `call=None` is met at every call of its module, `call=1` at the second one only.
+    The hooks are always removed.
+
+    >>> model = nn.Sequential(nn.Linear(2, 3), nn.ReLU())
+    >>> with tapped(model, [Site("0")], lambda site, t: torch.zeros_like(t)):
+    ...     model(torch.ones(1, 2))
+    tensor([[0., 0., 0.]])
+    """
+    modules = dict(model.named_modules())
+    by_port: dict[tuple[str, str], list[Site]] = {}
+    for site in sites:
+        by_port.setdefault((site.name, site.port), []).append(site)
+    calls: dict[tuple[str, str], int] = {}
+    handles = [model.register_forward_pre_hook(lambda *_: calls.clear(), prepend=True)]
+
+    def met(port: tuple[str, str], values: Any, listed: bool) -> Any:
+        call = calls.get(port, 0)
+        calls[port] = call + 1
+        for site in by_port[port]:
+            if site.call is None or site.call == call:
+                tensor = _item(site, values, listed)
+                edited = edit(site, tensor)
+                if edited is not None:
+                    values = _replaced(site, values, edited, listed)
+        return values
+
+    try:
+        for port in by_port:
+            handles.append(_hook(modules[port[0]], port, met))
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _hook(module: nn.Module, port: tuple[str, str], met: Callable[..., Any]) -> Any:
+    if port[1] == "output":
+        return module.register_forward_hook(lambda _m, _args, output: met(port, output, False))
+
+    def before(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if args:
+            return met(port, args, True), kwargs
+        return args, met(port, kwargs, True)
+
+    return module.register_forward_pre_hook(before, with_kwargs=True)
+
+
+def _item(site: Site, values: Any, listed: bool) -> Tensor:
+    if site.item is None:
+        # The inputs of a module come as a tuple or dict; its first one is meant.
+        value = (
+            next(iter(values.values() if isinstance(values, dict) else values))
+            if listed
+            else values
+        )
+    else:
+        try:
+            value = values[site.item]
+        except (KeyError, IndexError, TypeError):
+            raise CodeclensError(
+                f'Site "{site.key}" has no item {site.item!r}: it gives {_describe(values)}.'
+            ) from None
+    if not isinstance(value, Tensor):
+        hint = next((f"{site.name}[{i}]" for i in _tensor_items(value)), None)
+        advice = f'name the tensor in it, for example "{hint}"' if hint else "choose another module"
+        raise CodeclensError(f'Site "{site.key}" gives no tensor but {_describe(value)}; {advice}.')
+    if not value.is_floating_point():
+        raise CodeclensError(
+            f'Site "{site.key}" gives {value.dtype}, which has no gradient; choose another module.'
+        )
+    return value
+
+
+def _replaced(site: Site, values: Any, edited: Tensor, listed: bool) -> Any:
+    if site.item is None and not listed:
+        return edited
+    if isinstance(values, tuple | list):
+        items = list(values)
+        items[int(site.item or 0)] = edited
+        # Named tuples take their fields one by one.
+        return type(values)(*items) if hasattr(values, "_fields") else type(values)(items)
+    key = next(iter(values)) if site.item is None else site.item
+    if hasattr(values, "__dataclass_fields__"):
+        return replace(values, **{str(key): edited})
+    return type(values)({**values, key: edited})
+
+
+def _tensor_items(value: Any) -> list[int | str]:
+    pairs: Any = []
+    if isinstance(value, Mapping):
+        pairs = value.items()
+    elif isinstance(value, tuple | list):
+        pairs = enumerate(value)
+    return [k for k, v in pairs if isinstance(v, Tensor) and v.is_floating_point()]
+
+
+def _describe(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return f"a {type(value).__name__} with {', '.join(repr(k) for k in value)}"
+    if isinstance(value, tuple | list):
+        return f"a {type(value).__name__} of {len(value)}"
+    if isinstance(value, Tensor):
+        return f"a tensor of shape {tuple(value.shape)}"
+    return f"a {type(value).__name__}"
+
+
+def select(output: Any, selector: Selector) -> Tensor:
+    """Take the one tensor that is explained out of whatever a model returns.
+
+    `selector` is a key, an index or a function; `None` where the model returns a tensor. Raises
+    CodeclensError where the selection is no tensor, naming what there is.
+
+    >>> select({"logits": torch.zeros(2, 3)}, "logits").shape
+    torch.Size([2, 3])
+    """
+    try:
+        chosen = _selected(output, selector)
+    except (KeyError, IndexError, AttributeError, TypeError):
+        raise CodeclensError(
+            f"output={selector!r} selects nothing: the model returns {_describe(output)}."
+        ) from None
+    if not isinstance(chosen, Tensor):
+        items = _tensor_items(output)
+        advice = f"pass output={items[0]!r}" if items else "pass a function as output=…"
+        raise CodeclensError(
+            f"The model returns {_describe(output)}, not a tensor; {advice} to say what to explain."
+        )
+    return chosen
+
+
+def _selected(output: Any, selector: Selector) -> Any:
+    if selector is None:
+        return output
+    if callable(selector):
+        return selector(output)
+    if isinstance(selector, str) and not isinstance(output, Mapping):
+        return getattr(output, selector)
+    return output[selector]
+
+
+@dataclass(frozen=True)
+class Pass:
+    """What one forward gave: the selected output and the activation of every site by its key."""
+
+    output: Tensor
+    activations: dict[str, Tensor]
+
+
+class Probe:
+    """A model with its sites tapped, for forwards whose gradients reach the sites and stop there.
+
+    Use it as a context; inside, `probe(x)` runs the model. The activation of the earliest sites is
+    a leaf, so that the backward stops there by itself; later ones stay part of the graph.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        sites: Sequence[Site],
+        output: Selector = None,
+        overwritten: frozenset[str] = frozenset(),
+    ) -> None:
+        self.model = model
+        self.sites = list(sites)
+        self.output = output
+        # Sites whose tensor the model changes in place afterwards (an in-place ReLU, say): these
+        # are handed on as copies, so that what we keep stays what it was.
+        self.overwritten = overwritten
+        self._kept: dict[str, Tensor] = {}
+        self._stack: list[Any] = []
+
+    def __enter__(self) -> Probe:
+        self._stack = [frozen(self.model), tapped(self.model, self.sites, self._tap)]
+        for context in self._stack:
+            context.__enter__()
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        for context in reversed(self._stack):
+            context.__exit__(*exception)
+        self._stack = []
+        self._kept = {}
+
+    def __call__(self, x: Tensor) -> Pass:
+        """Run the model on `x`; gradients flow from the output back to the sites."""
+        self._kept = {}
+        with torch.enable_grad():
+            output = select(self.model(x), self.output)
+        kept, self._kept = self._kept, {}
+        return Pass(output, {site.key: kept[site.key] for site in self.sites})
+
+    def _tap(self, site: Site, activation: Tensor) -> Tensor:
+        if not activation.requires_grad:
+            activation = activation.detach().requires_grad_()
+        self._kept[site.key] = activation
+        return activation.clone() if site.key in self.overwritten else activation
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What one forward of one sample tells about sites.
+
+    `sites` are those asked for, where a module that is called several times gives a site a call;
+    `cuts` the keys of those through which every path from the input to the output passes;
+    `overwritten` the keys of those whose tensor is changed in place later.
+    """
+
+    sites: list[Site]
+    cuts: frozenset[str]
+    overwritten: frozenset[str]
+
+
+def survey(model: nn.Module, sites: Sequence[Site], x: Tensor, output: Selector = None) -> Survey:
+    """Look at what the sites of a model are, by one forward of `x` with gradients from the input.
+
+    Raises CodeclensError for a site that is never reached or gives no tensor.
+
+    >>> model = nn.Sequential(nn.Linear(2, 3), nn.ReLU(inplace=True))
+    >>> found = survey(model, [Site("0"), Site("1")], torch.ones(1, 2))
+    >>> sorted(found.cuts), sorted(found.overwritten)
+    (['0', '1'], ['0'])
+    """
+    met: dict[Site, list[tuple[Tensor, int, Any]]] = {}
+
+    def note(site: Site, activation: Tensor) -> Tensor:
+        # The graph node of this copy belongs to this call of this site alone; an in-place change
+        # that the model makes later shows in the copy's version.
+        copy = activation.clone()
+        met.setdefault(site, []).append((copy, copy._version, copy.grad_fn))
+        return copy
+
+    start = x.detach().requires_grad_()
+    with frozen(model), torch.enable_grad(), tapped(model, sites, note):
+        result = select(model(start), output)
+    resolved: list[Site] = []
+    cuts: set[str] = set()
+    overwritten: set[str] = set()
+    for site in sites:
+        if site not in met:
+            raise CodeclensError(
+                f'Site "{site.key}" is not reached when the model runs; choose another module.'
+            )
+        for number, (copy, version, node) in enumerate(met[site]):
+            one = replace(site, call=number) if len(met[site]) > 1 else site
+            resolved.append(one)
+            if _separates(node, result, start):
+                cuts.add(one.key)
+            if copy._version != version:
+                overwritten.add(one.key)
+    return Survey(resolved, frozenset(cuts), frozenset(overwritten))
+
+
+def _separates(node: Any, result: Tensor, start: Tensor) -> bool:
+    """Whether every path of the graph from `start` to `result` passes through `node`."""
+    if node is None or result.grad_fn is None:
+        return False
+    seen = {node}
+    queue = [result.grad_fn]
+    while queue:
+        step = queue.pop()
+        if step in seen:
+            continue
+        seen.add(step)
+        if getattr(step, "variable", None) is start:
+            return False
+        queue.extend(parent for parent, _ in step.next_functions if parent is not None)
+    return True
