@@ -46,7 +46,7 @@ def frozen(model: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def tapped(model: nn.Module, sites: Sequence[Site], edit: Edit) -> Iterator[None]:
-    """Call `edit(site, tensor)` at every site of every forward; a tensor it returns is used instead.
+    """Call `edit(site, tensor)` at every site of every forward; what it returns is used instead.
 
     A site with `call=None` is met at every call of its module, `call=1` at the second one only.
     The hooks are always removed.
@@ -75,8 +75,7 @@ def tapped(model: nn.Module, sites: Sequence[Site], edit: Edit) -> Iterator[None
         return values
 
     try:
-        for port in by_port:
-            handles.append(_hook(modules[port[0]], port, met))
+        handles.extend(_hook(modules[port[0]], port, met) for port in by_port)
         yield
     finally:
         for handle in handles:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import ClassVar, Literal, Protocol
 
 import torch
@@ -72,7 +73,7 @@ class Conductance:
         if not isinstance(self.steps, int) or self.steps < 1:
             raise CodeclensError(f"Conductance needs at least one step, not steps={self.steps!r}.")
         nodes = self.alphas
-        ascending = all(a < b for a, b in zip(nodes, nodes[1:], strict=False))
+        ascending = all(a < b for a, b in pairwise(nodes))
         if len(nodes) < 2 or not ascending or nodes[0] < 0 or nodes[-1] > 1:
             raise CodeclensError(
                 f"Nodes must be two or more numbers that ascend from 0 (baseline) to 1 (input), "

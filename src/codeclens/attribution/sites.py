@@ -32,9 +32,9 @@ _MLP = re.compile(r"\w*(Mlp|MLP\w*|MLPBlock|FeedForward|GluMlp)")
 _ATTENTION = re.compile(r"\w*Attention\w*")
 _MIXED_VALUES = ("proj", "out_proj", "o_proj", "to_out", "c_proj")
 _SECOND_LINEAR = ("fc2", "lin2", "linear2", "down_proj", "c_proj", "w2", "3")
-_ACTIVATIONS = tuple(
-    getattr(nn, n)
-    for n in "ReLU ReLU6 LeakyReLU ELU SELU GELU SiLU Mish Hardswish Softplus Sigmoid Tanh".split()
+_ACTIVATIONS = (
+    *(nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.SELU, nn.GELU, nn.SiLU, nn.Mish),
+    *(nn.Hardswish, nn.Hardsigmoid, nn.Softplus, nn.Sigmoid, nn.Tanh),
 )
 _CHANNELS_LAST = (nn.Linear, nn.LayerNorm)
 _CHANNELS_FIRST = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.BatchNorm1d, nn.BatchNorm2d, nn.GroupNorm)
@@ -75,9 +75,7 @@ class Site:
                 f'"{text}" is no site: write a module name, optionally with ":input", '
                 '"[item]" and "#call", for example "layer1.0" or "fc2:input".'
             )
-        item: int | str | None = match["item"]
-        if item is not None and item.isdigit():
-            item = int(item)
+        item = int(match["item"]) if (match["item"] or "").isdigit() else match["item"]
         call = None if match["call"] is None else int(match["call"])
         port: Port = "input" if match["port"] == "input" else "output"
         return cls(match["name"], port, call, item)
