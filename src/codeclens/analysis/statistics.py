@@ -1,0 +1,337 @@
+"""Statistics of a population of units: arrays in, arrays out.
+
+Samples are rows, units are columns. Sums are taken in float64, a block of rows at a time, so that
+50,000 × 2,048 values in float32 need little more memory than they take themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int, Num, Shaped
+
+from codeclens.errors import CodeclensError
+
+Statistic = Callable[..., Any]
+
+# What a user hands over is checked by us, with a sentence, and so not by its annotation as well.
+Values = Num[np.ndarray, "..."]
+Labels = Shaped[np.ndarray, "..."]
+
+# Deviations below this share of the largest value are rounding in sums over many samples.
+_ROUNDING = 1e-12
+# Values held in float64 at once (32 MiB).
+_BLOCK = 1 << 22
+
+
+def hoyer(values: Values) -> Float[np.ndarray, "*sample"]:
+    """Hoyer sparsity of every row: 0 where all units weigh the same, 1 where one unit is alone.
+
+    `values` is `(…, U)`, of any sign and unit; the result is `(…)`, without unit and independent
+    of scale: `(√U − ‖v‖₁/‖v‖₂) / (√U − 1)` (METHOD.md §4, Sparsity). It is NaN where it is
+    undefined: for a row of zeros, which is neither sparse nor dense, and for a single unit.
+
+    Raises CodeclensError where a value is not finite.
+
+    >>> hoyer(np.array([[0.0, 5.0, 0.0, 0.0], [1.0, -1.0, 1.0, 1.0], [0.0, 0.0, 0.0, 0.0]]))
+    array([ 1.,  0., nan])
+    """
+    array = numeric(values, "values", dimensions=None)
+    units = array.shape[-1]
+    rows = array.reshape(-1, units)
+    sparsity = np.full(len(rows), np.nan)
+    if units > 1:
+        root = np.sqrt(units)
+        for block in blocks(len(rows), units):
+            # Divided by the largest entry first: squares of tiny values would underflow.
+            chunk = np.abs(rows[block].astype(np.float64))
+            peak = chunk.max(axis=1, keepdims=True)
+            used = peak[:, 0] > 0
+            chunk = chunk[used] / peak[used]
+            ratio = chunk.sum(axis=1) / np.sqrt(np.square(chunk).sum(axis=1))
+            sparsity[block][used] = np.clip((root - ratio) / (root - 1), 0.0, 1.0)
+    return sparsity.reshape(array.shape[:-1])
+
+
+def sign_correlation(positive: Values, negative: Values) -> Float[np.ndarray, " sample"]:
+    """Pearson correlation over units between excitation and suppression, for every sample.
+
+    `positive` `(N, U)` is ≥ 0 and `negative` `(N, U)` is ≤ 0 (its magnitude is taken, so its sign
+    does not matter); the result is `(N,)` in [−1, 1] (METHOD.md §4, Sign decorrelation). It is NaN
+    where a row of either does not vary over units.
+
+    Raises CodeclensError where the shapes differ or a value is not finite.
+
+    >>> sign_correlation(np.array([[1.0, 2.0, 3.0]]), np.array([[-2.0, -4.0, -6.0]]))
+    array([1.])
+    """
+    excited = numeric(positive, "positive", dimensions=2)
+    suppressed = numeric(negative, "negative", dimensions=2)
+    if excited.shape != suppressed.shape:
+        raise CodeclensError(
+            f"positive has shape {excited.shape} and negative {suppressed.shape}; "
+            "both must be the same samples and units."
+        )
+    correlation = np.empty(len(excited))
+    for block in blocks(*excited.shape):
+        a, b = (
+            standardized(excited[block]),
+            standardized(np.abs(suppressed[block].astype(np.float64))),
+        )
+        correlation[block] = np.clip(np.einsum("nu,nu->n", a, b), -1.0, 1.0)
+    return correlation
+
+
+def class_means(
+    X: Values, labels: Labels
+) -> tuple[Float[np.ndarray, "class unit"], Int[np.ndarray, " class"]]:
+    """The mean of the samples of every class, and which classes these are.
+
+    `X` is `(N, U)`, `labels` `(N,)` integers; −1 means unknown, and such samples are left out.
+    Returns the means `(C, U)` in the units of `X` and the class indices `(C,)`, ascending, of the
+    classes that occur.
+
+    Raises CodeclensError where labels do not fit the samples, are no integers, or are all unknown.
+
+    >>> X = np.array([[1.0], [3.0], [9.0], [7.0]])
+    >>> means, classes = class_means(X, np.array([4, 4, 2, -1]))
+    >>> means.tolist(), classes.tolist()
+    ([[9.0], [2.0]], [2, 4])
+    """
+    array = numeric(X, "X", dimensions=2)
+    classes, members = _members(labels, len(array))
+    means = np.zeros((len(classes), array.shape[1]))
+    for mean, rows in zip(means, members, strict=True):
+        for block in blocks(len(rows), array.shape[1]):
+            mean += array[rows[block]].sum(axis=0, dtype=np.float64)
+        mean /= len(rows)
+    return means, classes
+
+
+def covariance_spectrum(X: Values) -> Float[np.ndarray, " component"]:
+    """The variances along the principal components of the samples, largest first.
+
+    `X` is `(N, U)`; the result is `(min(N, U),)`, in squared units of `X`, the eigenvalues of the
+    covariance (over N, not N − 1). They come from the smaller of the covariance and the Gram
+    matrix. Deviations of less than 1e-12 of the largest value are rounding: no variance at all.
+
+    Raises CodeclensError where `X` is not a finite matrix with at least one sample.
+
+    >>> covariance_spectrum(np.array([[2.0, 0.0], [-2.0, 0.0], [0.0, 1.0], [0.0, -1.0]]))
+    array([2. , 0.5])
+    """
+    array = numeric(X, "X", dimensions=2)
+    samples, units = array.shape
+    # Counted from the first sample, the mean of samples that do not vary has no rounding at all.
+    mean = array[0].astype(np.float64)
+    shift = np.zeros(units)
+    peak = 0.0
+    for block in blocks(samples, units):
+        shift += (array[block] - mean).sum(axis=0)
+        peak = max(peak, float(np.abs(array[block]).max()))
+    mean += shift / samples
+    gram = np.zeros((min(samples, units),) * 2)
+    if units <= samples:
+        for block in blocks(samples, units):
+            chunk = array[block] - mean
+            gram += chunk.T @ chunk
+    else:
+        for block in blocks(units, samples):
+            chunk = array[:, block] - mean[block]
+            gram += chunk @ chunk.T
+    if np.trace(gram) <= samples * units * (_ROUNDING * peak) ** 2:
+        return np.zeros(len(gram))
+    spectrum: Float[np.ndarray, " component"] = np.linalg.eigvalsh(gram)[::-1] / samples
+    spectrum[spectrum < 0] = 0.0
+    return spectrum
+
+
+def participation_ratio(X: Values) -> float:
+    """Over how many principal components the variance is spread: `(Σλ)² / Σλ²`.
+
+    `X` is `(N, U)`; the result is without unit, between 1 and min(N − 1, U), and needs no
+    threshold (METHOD.md §4, Dimensionality). It is NaN where the samples do not vary.
+
+    Raises CodeclensError where `X` is not a finite matrix with at least one sample.
+
+    >>> corners = np.array([[1, 1], [1, -1], [-1, 1], [-1, -1]])
+    >>> participation_ratio(corners)
+    2.0
+    """
+    return spectrum_participation(covariance_spectrum(X))
+
+
+def components_for_variance(X: Values, share: float = 0.95) -> int:
+    """How many principal components hold this share of the variance.
+
+    `X` is `(N, U)`; the result is between 1 and min(N − 1, U), or 0 where the samples do not vary
+    (METHOD.md §4, Dimensionality: applied to class means, or to all samples).
+
+    Raises CodeclensError where `X` is not a finite matrix or `share` is not in (0, 1].
+
+    >>> X = np.diag([10.0, 10.0, 10.0, 0.1])
+    >>> components_for_variance(X, 0.95), components_for_variance(X, 0.6)
+    (3, 2)
+    """
+    return spectrum_components(covariance_spectrum(X), share)
+
+
+def spectrum_participation(spectrum: Float[np.ndarray, " component"]) -> float:
+    """The participation ratio of variances `(R,)` that are already there; NaN where all are zero.
+
+    >>> spectrum_participation(np.array([1.0, 1.0, 0.0]))
+    2.0
+    """
+    total = float(spectrum.sum())
+    if total == 0.0:
+        return float("nan")
+    return 1.0 / float(np.square(spectrum / total).sum())
+
+
+def spectrum_components(spectrum: Float[np.ndarray, " component"], share: float = 0.95) -> int:
+    """How many of the variances `(R,)`, largest first, hold this share; 0 where all are zero.
+
+    Raises CodeclensError where `share` is not in (0, 1].
+
+    >>> spectrum_components(np.array([9.0, 0.9, 0.1]), 0.95)
+    2
+    """
+    if not 0.0 < share <= 1.0:
+        raise CodeclensError(
+            f"share (={share}) must be above 0 and at most 1; 0.95 is what is usually reported."
+        )
+    total = float(spectrum.sum())
+    if total == 0.0:
+        return 0
+    # The slack lets 19 of 20 equal variances be 95 % in spite of rounding.
+    return int(np.searchsorted(np.cumsum(spectrum / total), share - 1e-12)) + 1
+
+
+def bootstrap_interval(
+    values: Values,
+    statistic: Statistic = np.median,
+    n: int = 1000,
+    seed: int = 0,
+    level: float = 0.95,
+) -> tuple[float, float]:
+    """Percentile bootstrap interval of a statistic: the samples are drawn again `n` times.
+
+    `values` is `(N,)`; `statistic` takes an array and `axis=-1` (np.median, np.mean, np.std);
+    the bounds are in the statistic's unit. The median is not drawn value by value: the ranks that
+    its resampled middle lands on follow a beta distribution, which gives draws of the same
+    distribution in almost no time.
+
+    Raises CodeclensError where there are no values, one is not finite, or `level` is not in (0, 1).
+
+    >>> low, high = bootstrap_interval(np.arange(101.0), np.mean)
+    >>> low < 50.0 < high, bool(44 < low and high < 56)
+    (True, True)
+    """
+    array = numeric(values, "values", dimensions=1)
+    if not 0.0 < level < 1.0 or n < 1:
+        raise CodeclensError(
+            f"level (={level}) must lie between 0 and 1 and n (={n}) be at least 1, "
+            "for example level=0.95, n=1000."
+        )
+    random = np.random.default_rng(seed)
+    if statistic is np.median:
+        draws = _median_draws(np.sort(array).astype(np.float64), n, random)
+    else:
+        draws = np.empty(n)
+        for block in blocks(n, len(array)):
+            rows = len(draws[block])
+            drawn = array[random.integers(len(array), size=(rows, len(array)))]
+            draws[block] = statistic(drawn, axis=-1)
+    low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def _median_draws(
+    ordered: Float[np.ndarray, " sample"], n: int, random: np.random.Generator
+) -> Float[np.ndarray, " draw"]:
+    # A resample is ordered[floor(N·u)] with N uniform numbers u. Its k-th smallest value sits at
+    # the k-th smallest u, which is Beta(k, N + 1 − k); given that one, the next is the smallest of
+    # the N − k that are left above it.
+    size = len(ordered)
+    lower = (size + 1) // 2
+    u = random.beta(lower, size + 1 - lower, size=n)
+    middle: Float[np.ndarray, " draw"] = ordered[np.minimum((u * size).astype(int), size - 1)]
+    if size % 2:
+        return middle
+    above = u + (1 - u) * random.beta(1, size - lower, size=n)
+    upper: Float[np.ndarray, " draw"] = ordered[np.minimum((above * size).astype(int), size - 1)]
+    return 0.5 * middle + 0.5 * upper
+
+
+def _members(
+    labels: Labels, samples: int
+) -> tuple[Int[np.ndarray, " class"], list[Int[np.ndarray, " member"]]]:
+    label = np.asarray(labels)
+    if label.shape != (samples,) or not np.issubdtype(label.dtype, np.integer):
+        raise CodeclensError(
+            f"labels have shape {label.shape} and type {label.dtype} for {samples} samples; "
+            "pass one integer for each sample, −1 where it is unknown."
+        )
+    order = np.argsort(label, kind="stable")
+    order = order[label[order] >= 0]
+    if not len(order):
+        raise CodeclensError(f"All {samples} labels are unknown (−1); there are no classes.")
+    classes, starts = np.unique(label[order], return_index=True)
+    return classes, np.split(order, starts[1:])
+
+
+def numeric(values: Any, name: str, dimensions: int | None) -> Values:
+    """The values as an array of finite real numbers, not empty, of 1, 2 or (None) any dimensions.
+
+    Raises CodeclensError, which carries `name`, the shape and the first bad row, where they are
+    not.
+
+    >>> numeric([[1, 2]], "X", dimensions=2).shape
+    (1, 2)
+    """
+    array = np.asarray(values)
+    if array.ndim == 0 or array.size == 0 or (dimensions is not None and array.ndim != dimensions):
+        wanted = {None: "(…, units)", 1: "(samples,)", 2: "(samples, units)"}[dimensions]
+        raise CodeclensError(f"{name} has shape {array.shape}; it must be {wanted} and not empty.")
+    if not np.issubdtype(array.dtype, np.number) or np.iscomplexobj(array):
+        raise CodeclensError(f"{name} has type {array.dtype}; it must hold real numbers.")
+    flat = array.reshape(len(array), -1)
+    for block in blocks(*flat.shape):
+        bad = ~np.isfinite(flat[block])
+        if bad.any():
+            row = block.start + int(np.flatnonzero(bad.any(axis=1))[0])
+            raise CodeclensError(
+                f"{name} of shape {array.shape} is not finite in row {row}; leave such samples out."
+            )
+    return array
+
+
+def blocks(rows: int, columns: int) -> Iterator[slice]:
+    """Slices over the rows that hold a few million values each, so that float64 copies stay small.
+
+    >>> list(blocks(3, 2))
+    [slice(0, 3, None)]
+    """
+    step = max(1, _BLOCK // max(1, columns))
+    for start in range(0, rows, step):
+        yield slice(start, min(start + step, rows))
+
+
+def standardized(rows: Values) -> Float[np.ndarray, "row item"]:
+    """Centre every row and give it length 1; NaN where it is constant up to rounding.
+
+    The dot product of two such rows is their Pearson correlation.
+
+    >>> standardized(np.array([[1.0, 1.0, 4.0], [2.0, 2.0, 2.0]])) ** 2 * 6
+    array([[ 1.,  1.,  4.],
+           [nan, nan, nan]])
+    """
+    chunk = np.asarray(rows, np.float64)
+    peak = np.abs(chunk).max(axis=1, keepdims=True, initial=0.0)
+    chunk = chunk / np.where(peak > 0, peak, 1.0)
+    chunk -= chunk.mean(axis=1, keepdims=True)
+    length = np.sqrt(np.square(chunk).sum(axis=1, keepdims=True))
+    flat = length <= _ROUNDING * np.sqrt(chunk.shape[1])
+    return chunk / np.where(flat, np.nan, length)
