@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import settings
-from jaxtyping import install_import_hook
 
-# No window, no hub, and every annotation of the package checked as it runs, shapes included. All of
-# it must stand before the package is first imported; a user's import carries none of it.
+import shapes
+
+# No window, no hub, and every annotated shape of the package checked as it runs. All of it must
+# stand before the package is first imported; a user's import carries none of it.
 os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
-install_import_hook("codeclens", "beartype.beartype")
+shapes.watch("codeclens")
 
 settings.register_profile("steady", deadline=None, derandomize=True)
 settings.load_profile("steady")
