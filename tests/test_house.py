@@ -38,7 +38,10 @@ FOR_ALL = ("errors", "_compat")
 ARRAYS_ONLY = ("analysis/statistics.py", "decomposition/quality.py")
 
 HEAVY = ("torchvision", "timm", "sklearn", "matplotlib")
-UNSAFE = {"pickle", "cPickle", "_pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal"}
+UNSAFE = {"pickle", "_pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal"}
+HARMLESS = (
+    "pickle.UnpicklingError"  # what torch.load raises for a file that holds more than tensors
+)
 LONGEST_FILE = 350
 # Put together here so that this file, which is searched like the others, holds none of them.
 FORBIDDEN = {
@@ -83,6 +86,19 @@ def calls(module: ast.Module) -> Iterator[tuple[str, ast.Call]]:
             yield ast.unparse(node.func), node
 
 
+def unsafe(module: ast.Module) -> set[str]:
+    """Every name that is taken from a module that can run what it loads."""
+    found = set()
+    for node in ast.walk(module):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            found.add(ast.unparse(node))
+        elif isinstance(node, ast.ImportFrom):
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.Import):  # under another name it could not be followed
+            found |= {f"{alias.name}.{alias.asname}" for alias in node.names if alias.asname}
+    return {used for used in found if used.partition(".")[0] in UNSAFE}
+
+
 def test_the_source_is_found() -> None:
     assert SOURCE / "__init__.py" in FILES
 
@@ -125,7 +141,7 @@ def test_a_file_holds_one_noun(path: Path) -> None:
 @pytest.mark.parametrize("path", FILES, ids=name)
 def test_nothing_is_unpickled(path: Path) -> None:
     module = tree(path)
-    assert not {target.split(".")[0] for target in imported(module)} & UNSAFE
+    assert unsafe(module) <= {HARMLESS}
     for function, call in calls(module):
         given = {word.arg: ast.unparse(word.value) for word in call.keywords}
         assert given.get("allow_pickle", "False") == "False", f"line {call.lineno}: {function}"
