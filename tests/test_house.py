@@ -40,8 +40,6 @@ ARRAYS_ONLY = ("analysis/statistics.py", "decomposition/quality.py")
 HEAVY = ("torchvision", "timm", "sklearn", "matplotlib")
 UNSAFE = {"pickle", "_pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal"}
 HARMLESS = "pickle.UnpicklingError"  # raised by torch.load for more than tensors
-    "pickle.UnpicklingError"  # what torch.load raises for a file that holds more than tensors
-)
 LONGEST_FILE = 350
 # Put together here so that this file, which is searched like the others, holds none of them.
 FORBIDDEN = {
