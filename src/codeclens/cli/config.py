@@ -1,0 +1,285 @@
+"""Configurations of the commands: every flag is a field, and a YAML file may give them as well."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+import yaml
+from cyclopts import Parameter
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from codeclens.errors import CodeclensError
+
+View = Literal["concat", "sum", "positive", "negative", "activation"]
+
+
+class Settings(BaseModel):
+    """What all configurations share: no unknown keys, and a name, which is that of the command."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True, frozen=True)
+    command: ClassVar[str] = ""
+    # What neither a flag nor the file may leave out, with the words that ask for it.
+    needed: ClassVar[dict[str, str]] = {}
+
+    @classmethod
+    def resolve(cls, flags: Self | None, file: Path | None = None, **places: Path | None) -> Self:
+        """The configuration of a file, with flags and the given `places` laid over it.
+
+        Only the flags that were given count (`flags.model_fields_set`). Raises CodeclensError for
+        an unreadable file, an unknown key, a bad value, and where something needed is missing.
+        """
+        given = {name: getattr(flags, name) for name in flags.model_fields_set} if flags else {}
+        given |= {name: place for name, place in places.items() if place is not None}
+        values = {**(read_section(file, cls.command) if file else {}), **given}
+        try:
+            settings = cls.model_validate(values)
+        except ValidationError as error:
+            source = str(file or f"codeclens {cls.command}")
+            raise CodeclensError(complaint(error, cls, source)) from None
+        for name, words in cls.needed.items():
+            if getattr(settings, name) is None:
+                raise CodeclensError(f"codeclens {cls.command} needs {words}.")
+        return settings
+
+
+class ExtractSettings(Settings):
+    """What `codeclens extract` does."""
+
+    command = "extract"
+    needed = {
+        "model": "a model: pass --model NAME, for example --model timm:resnet18",
+        "images": "images: pass --images FOLDER",
+        "to": "a place for its result: pass --to STORE, for example --to run/contributions.zarr",
+    }
+
+    model: str | None = None
+    """digits-resnet, efficientnet-lite0, torchvision:, timm: or hf:NAME, or module:function."""
+    weights: str | None = None
+    """A weights file (.safetensors, or a state dict in a .pt), or "random" for an untrained one."""
+    images: Path | None = None
+    """A folder of images; one folder a class inside it gives labels."""
+    sites: list[str] | None = None
+    """Modules, globs or presets, separated by commas. [default: the model's own, often @blocks]"""
+    method: Literal["conductance", "activation-gradient"] = "conductance"
+    """How contributions are computed."""
+    steps: int = Field(default=10, ge=1)
+    """Steps of the path from the baseline to the image (conductance)."""
+    target: str = Field("predicted", pattern=r"^(predicted|label|output:-?\d+)$")
+    """What is explained: predicted, label or output:INDEX."""
+    target_scale: Literal["logits", "probabilities"] = "logits"
+    """On which scale the target is taken."""
+    baseline: float = 0.0
+    """The value of the input from which contributions are counted, after the model's transform."""
+    batch_size: int = Field(default=16, ge=1)
+    """Images in one pass; it changes memory, not results."""
+    limit: int | None = Field(default=None, ge=1)
+    """The most images to take. [default: all]"""
+    to: Path | None = None
+    """The store to write; a run that was interrupted is resumed."""
+    output: str | None = None
+    """The entry of the model's output that holds the classes, where it returns a dict or tuple."""
+    classes: Path | None = None
+    """A text file with one class name a line, in the order of the outputs."""
+    strict: bool = False
+    """Stop at the first image that cannot be read, instead of recording and skipping it."""
+
+    @field_validator("sites", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        return split_commas(value)
+
+
+class DecomposeSettings(Settings):
+    """What `codeclens decompose` does."""
+
+    command = "decompose"
+    needed = {
+        "store": "a store of contributions: codeclens decompose STORE",
+        "to": "a place for its result: pass --to FOLDER",
+    }
+
+    store: Annotated[Path | None, Parameter(show=False)] = None
+    """A store that codeclens extract wrote."""
+    method: Literal["topk", "threshold-sae"] = "topk"
+    """TopK autoencoder, or the published one with codes cut at a threshold."""
+    n_modes: int | None = Field(default=None, ge=1)
+    """Number of modes of every site, instead of --expansion."""
+    expansion: float | None = Field(default=None, gt=0)
+    """Modes for each unit of a site. [default: 3]"""
+    k: int = Field(default=16, ge=1)
+    """Modes that may be present in one sample (topk)."""
+    view: View = "concat"
+    """Which numbers are decomposed: concat keeps positive and negative contributions apart."""
+    sites: list[str] | None = None
+    """Sites of the store, separated by commas. [default: all]"""
+    epochs: int | None = Field(default=None, ge=1)
+    """Passes over the samples. [default: the method's own]"""
+    seed: int = 0
+    """Seeds the initial dictionary and the order of samples."""
+    to: Path | None = None
+    """The folder to write modes to, two files a site."""
+
+    @field_validator("sites", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        return split_commas(value)
+
+
+class AnalyzeSettings(Settings):
+    """What `codeclens analyze` does."""
+
+    command = "analyze"
+    needed = {
+        "store": "a store of contributions: codeclens analyze STORE",
+        "to": "a place for its result: pass --to FOLDER",
+    }
+
+    store: Annotated[Path | None, Parameter(show=False)] = None
+    """A store that codeclens extract wrote."""
+    modes: Path | None = None
+    """A folder that codeclens decompose wrote; adds a table of modes."""
+    to: Path | None = None
+    """The folder for tables (CSV), figures (PNG and SVG) and sentences."""
+    seed: int = 0
+    """Seeds the bootstrap intervals."""
+
+
+class ReportSettings(Settings):
+    """What `codeclens report` does."""
+
+    command = "report"
+    needed = {
+        "store": "a store of contributions: codeclens report STORE",
+        "to": "a place for its result: pass --to FILE.html",
+    }
+
+    store: Annotated[Path | None, Parameter(show=False)] = None
+    """A store that codeclens extract wrote."""
+    modes: Path | None = None
+    """A folder that codeclens decompose wrote."""
+    to: Path | None = None
+    """The HTML file to write."""
+    title: str | None = None
+    """The page's title. [default: composed of the model's name]"""
+    seed: int = 0
+    """Seeds the bootstrap intervals."""
+
+
+class DemoSettings(Settings):
+    """What `codeclens demo` does."""
+
+    command = "demo"
+
+    to: Path = Path("codeclens-demo")
+    """The folder for the report, arrays, figures and tables."""
+    quick: bool = False
+    """Only the digits, in under a minute."""
+    seed: int = 0
+    """Seeds modes, controls and intervals."""
+
+
+SETTINGS: dict[str, type[Settings]] = {
+    settings.command: settings
+    for settings in (
+        ExtractSettings, DecomposeSettings, AnalyzeSettings, ReportSettings, DemoSettings,
+    )
+}  # fmt: skip
+
+
+def read_section(file: Path, command: str) -> dict[str, Any]:
+    """The values of a YAML file for one command.
+
+    The file holds either the command's own keys, or one section for each command, as the
+    `config.yaml` that a run leaves behind. Raises CodeclensError where the file cannot be read or
+    has no section for the command.
+    """
+    content = _read(file)
+    sections = [name for name in content if name in SETTINGS]
+    if not sections or not all(isinstance(content[name], dict) for name in sections):
+        return content
+    if command not in content:
+        raise CodeclensError(
+            f"{file} configures {', '.join(sections)} but not {command}; "
+            f'add a section "{command}:" or name another file.'
+        )
+    unknown = [str(name) for name in content if name not in SETTINGS]
+    if unknown:
+        raise CodeclensError(_unknown(str(file), unknown, list(SETTINGS), "section"))
+    return dict(content[command])
+
+
+def write_section(folder: Path, settings: Settings) -> Path:
+    """Write the resolved configuration into `config.yaml` of a folder, and return its path.
+
+    Sections of other commands stay: a chain of commands into one folder leaves one file, which
+    repeats each of them with `--config`.
+    """
+    file = folder / "config.yaml"
+    content = _read(file) if file.is_file() else {}
+    content = {name: content[name] for name in content if name in SETTINGS}
+    content[settings.command] = settings.model_dump(mode="json")
+    folder.mkdir(parents=True, exist_ok=True)
+    beside = file.with_name(".config.yaml")
+    beside.write_text(
+        yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8"
+    )
+    beside.replace(file)
+    return file
+
+
+def split_commas(value: Any) -> Any:
+    """Names separated by commas, as a list.
+
+    >>> split_commas("layer1.*,layer2"), split_commas(["a,b", "c"]), split_commas(None)
+    (['layer1.*', 'layer2'], ['a', 'b', 'c'], None)
+    """
+    items = [value] if isinstance(value, str) else value
+    if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
+        return value
+    return [part.strip() for item in items for part in item.split(",") if part.strip()]
+
+
+def complaint(error: ValidationError, settings: type[Settings], source: str) -> str:
+    """One sentence for what pydantic found wrong, the nearest key or the value in it."""
+    problems = error.errors(include_url=False)
+    unknown = [str(p["loc"][0]) for p in problems if p["type"] == "extra_forbidden"]
+    if unknown:
+        return _unknown(source, unknown, list(settings.model_fields), "key")
+    first = problems[0]
+    name = ".".join(str(part) for part in first["loc"]) or settings.command
+    wanted = first["msg"].removeprefix("Input ").removeprefix("Value error, ")
+    if name == "target":
+        wanted = "should be predicted, label or output:INDEX, for example output:3"
+    others = sorted({str(p["loc"][0]) for p in problems[1:] if p["loc"]} - {name})
+    more = f" (wrong, too: {', '.join(others)})" if others else ""
+    return f"{source}: {name} (={first['input']!r}) {wanted}{more}."
+
+
+def _unknown(source: str, unknown: list[str], known: list[str], what: str) -> str:
+    near = difflib.get_close_matches(unknown[0], known, n=1, cutoff=0.0)[0]
+    names = ", ".join(f'"{name}"' for name in unknown)
+    return f'{source} has the unknown {what} {names}; the nearest {what} is "{near}".'
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise CodeclensError(f"There is no configuration file {file}: check the path.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise CodeclensError(f"The configuration file {file} cannot be read: {error}.") from error
+    except yaml.YAMLError as error:
+        reason = " ".join(str(error).split())
+        raise CodeclensError(
+            f"The configuration file {file} is no valid YAML: {reason}."
+        ) from error
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise CodeclensError(
+            f"The configuration file {file} holds a {type(content).__name__}; "
+            'it must hold keys and values, for example "steps: 10".'
+        )
+    return content

@@ -1,0 +1,123 @@
+"""Progress: a bar with rate and remaining time on a terminal, a line now and then elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+# How much is done, and out of how much where that became known only on the way.
+Advance = Callable[[int, int], None]
+
+_SECONDS_BETWEEN_LINES = 10.0
+_SECONDS_BEFORE_FIRST_LINE = 5.0
+
+
+class Rate(ProgressColumn):
+    """How many items a second."""
+
+    def __init__(self, unit: str) -> None:
+        super().__init__()
+        self.unit = unit
+
+    def render(self, task: Task) -> Text:
+        """The rate over the last moments, or over all of it once the task is done."""
+        speed = task.finished_speed or task.speed
+        return Text(rate(speed, self.unit) if speed else "", style="progress.data.speed")
+
+
+@contextmanager
+def progress(
+    title: str, total: int | None = None, unit: str = "samples", console: Console | None = None
+) -> Iterator[Advance]:
+    """Show the progress of one task on stderr; yields a function of (done, total).
+
+    On a terminal it is a bar with rate and remaining time; elsewhere a plain line about every ten
+    seconds, and one at the end of what took longer than five.
+    """
+    console = console or Console(stderr=True, highlight=False)
+    with (_bar if console.is_terminal else _lines)(title, total, unit, console) as advance:
+        yield advance
+
+
+@contextmanager
+def _bar(title: str, total: int | None, unit: str, console: Console) -> Iterator[Advance]:
+    columns = (
+        TextColumn("{task.description:<26}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        Rate(unit),
+        TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+    )
+    with Progress(*columns, console=console, speed_estimate_period=10) as bar:
+        task = bar.add_task(title, total=total)
+        yield lambda done, of: bar.update(task, completed=done, total=of)
+
+
+@contextmanager
+def _lines(title: str, total: int | None, unit: str, console: Console) -> Iterator[Advance]:
+    start = time.monotonic()
+    state = {"done": 0, "total": total or 0}
+    spoken = start + _SECONDS_BEFORE_FIRST_LINE - _SECONDS_BETWEEN_LINES
+
+    def advance(done: int, of: int) -> None:
+        nonlocal spoken
+        state.update(done=done, total=of)
+        now = time.monotonic()
+        if done < of and now - spoken >= _SECONDS_BETWEEN_LINES:
+            spoken = now
+            console.print(line(title, done, of, now - start, unit), soft_wrap=True, markup=False)
+
+    yield advance
+    took = time.monotonic() - start
+    if took >= _SECONDS_BEFORE_FIRST_LINE:
+        text = line(title, state["done"], state["total"], took, unit)
+        console.print(text, soft_wrap=True, markup=False)
+
+
+def line(title: str, done: int, total: int, seconds: float, unit: str) -> str:
+    """One line of progress.
+
+    >>> line("digits", 1000, 5000, 10.0, "samples")
+    'digits: 1,000 of 5,000 samples, 100 samples/s, 0:40 to go'
+    >>> line("digits", 5000, 5000, 50.0, "samples")
+    'digits: 5,000 samples in 0:50, 100 samples/s'
+    """
+    speed = done / seconds if seconds > 0 else 0.0
+    told = f", {rate(speed, unit)}" if speed else ""
+    if done >= total:
+        return f"{title}: {done:,} {unit} in {clock(seconds)}{told}"
+    to_go = f", {clock((total - done) / speed)} to go" if speed else ""
+    return f"{title}: {done:,} of {total:,} {unit}{told}{to_go}"
+
+
+def rate(speed: float, unit: str) -> str:
+    """A rate with two or three significant digits.
+
+    >>> rate(123.4, "samples"), rate(0.5, "images")
+    ('123 samples/s', '0.50 images/s')
+    """
+    return f"{speed:.0f} {unit}/s" if speed >= 10 else f"{speed:.2f} {unit}/s"
+
+
+def clock(seconds: float) -> str:
+    """Seconds as minutes and seconds, with hours where there are any.
+
+    >>> clock(75), clock(3700)
+    ('1:15', '1:01:40')
+    """
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -1,0 +1,155 @@
+"""The command line itself: help, versions, exit codes, and what becomes of mistakes."""
+
+from __future__ import annotations
+
+import errno
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Callable
+
+import pytest
+
+import codeclens
+from codeclens.cli import app as cli
+from codeclens.cli import main
+from codeclens.errors import CodeclensError
+
+COMMANDS = ("demo", "extract", "decompose", "analyze", "report", "bench-info")
+Told = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def told(capsys: pytest.CaptureFixture[str]) -> Told:
+    """Run a command line; returns its exit code and what it wrote to stdout and stderr."""
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        code = cli.run(arguments)
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run
+
+
+def test_help_names_every_command(told: Told) -> None:
+    code, out, _ = told("--help")
+    assert code == 0
+    assert all(command in out for command in COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(command: str, told: Told) -> None:
+    code, out, err = told(command, "--help")
+    assert (code, err) == (0, "")
+    assert f"Usage: codeclens {command}" in out
+    flags = {"extract": ("--sites", "--strict", "--config", "--debug"), "decompose": ("STORE",)}
+    assert all(flag in out for flag in flags.get(command, ()))
+
+
+def test_help_waits_for_no_torch() -> None:
+    code = (
+        "import sys; from codeclens.cli import app; app.run(['--help']); "
+        "sys.exit('torch' in sys.modules or 'matplotlib' in sys.modules)"
+    )
+    start = time.monotonic()
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+    assert time.monotonic() - start < 5, "a slow machine has seconds for what takes a third of one"
+
+
+def test_version(told: Told) -> None:
+    assert told("--version") == (0, f"{codeclens.__version__}\n", "")
+
+
+def test_bench_info_tells_what_a_measurement_depends_on(told: Told) -> None:
+    code, out, _ = told("bench-info")
+    assert code == 0
+    for name in ("codeclens", "python", "processor", "cores", "threads", "torch", "[vision]"):
+        assert f"\n{name} " in f"\n{out}"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["extrct"], 'Unknown command "extrct". Did you mean "extract"?'),
+        (["extract", "--setps", "3"], "Unknown option: --setps. Did you mean --steps?"),
+        (["extract", "--steps", "0"], "steps (='0') should be greater than or equal to 1."),
+        (["extract", "--steps", "ten"], "steps (='ten') should be a valid integer"),
+        (["extract", "--target", "top"], "should be predicted, label or output:INDEX"),
+        (["extract", "--model"], "requires an argument"),
+        (["extract"], "codeclens extract needs a model: pass --model NAME"),
+        (["extract", "--model", "m"], "codeclens extract needs images: pass --images FOLDER"),
+        (["decompose", "--to", "m"], "needs a store of contributions: codeclens decompose STORE"),
+        (["decompose", "s", "t"], 'Nothing is known to do with "t"'),
+        (["decompose", "s", "--method", "pca"], "method (='pca') should be 'topk' or"),
+        (["report", "s"], "needs a place for its result: pass --to FILE.html"),
+        (["analyze", "s", "--config", "none.yaml"], "There is no configuration file none.yaml"),
+    ],
+)
+def test_a_mistake_is_one_sentence_and_exit_code_2(
+    arguments: list[str], message: str, told: Told
+) -> None:
+    code, out, err = told(*arguments)
+    assert (code, out) == (2, "")
+    assert message in err
+    assert err.startswith("codeclens: ")
+    assert err.count("\n") == 1
+
+
+def failing(error: BaseException) -> Callable[[], None]:
+    def command() -> None:
+        raise error
+
+    return command
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], None]], None]:
+    """Put a function in the place of what `bench-info` does."""
+
+    def put(function: Callable[[], None]) -> None:
+        monkeypatch.setattr("codeclens.cli.bench.print_bench_info", function)
+
+    return put
+
+
+def test_debug_shows_where_a_mistake_was_found(told: Told, command: Callable[..., None]) -> None:
+    command(failing(CodeclensError("No such\n  thing.")))
+    assert told("bench-info") == (2, "", "codeclens: No such thing.\n")
+    code, _, err = told("bench-info", "--debug")
+    assert code == 2
+    assert "Traceback" in err
+    assert err.endswith("codeclens: No such thing.\n")
+
+
+def test_a_full_disk_is_told_in_one_sentence(told: Told, command: Callable[..., None]) -> None:
+    command(failing(OSError(errno.ENOSPC, "No space left on device", "run/x")))
+    code, _, err = told("bench-info")
+    assert code == 2
+    assert err.startswith("codeclens: No space left on device (run/x): ")
+
+
+def test_an_interruption_is_no_traceback(told: Told, command: Callable[..., None]) -> None:
+    command(failing(KeyboardInterrupt()))
+    code, _, err = told("bench-info")
+    assert (code, err) == (130, "codeclens: Stopped; what was written stays.\n")
+
+
+def test_an_error_of_the_library_itself_is_raised(command: Callable[..., None]) -> None:
+    command(failing(ZeroDivisionError("a bug")))
+    with pytest.raises(ZeroDivisionError):
+        cli.run(["bench-info"])
+
+
+def test_warnings_are_one_line(told: Told, command: Callable[..., None]) -> None:
+    command(lambda: warnings.warn("Mind the gap.", UserWarning, stacklevel=1))
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        assert told("bench-info") == (0, "", "codeclens: warning: Mind the gap.\n")
+
+
+def test_main_leaves_with_the_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(["extrct"])
+    assert left.value.code == 2
+    assert "extrct" in capsys.readouterr().err
