@@ -10,15 +10,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int, Num, Shaped
+from jaxtyping import Float, Int, Num
 
 from codeclens.errors import CodeclensError
 
 Statistic = Callable[..., Any]
-
-# What a user hands over is checked by us, with a sentence, and so not by its annotation as well.
-Values = Num[np.ndarray, "..."]
-Labels = Shaped[np.ndarray, "..."]
 
 # Deviations below this share of the largest value are rounding in sums over many samples.
 _ROUNDING = 1e-12
@@ -26,7 +22,7 @@ _ROUNDING = 1e-12
 _BLOCK = 1 << 22
 
 
-def hoyer(values: Values) -> Float[np.ndarray, "*sample"]:
+def hoyer(values: Num[np.ndarray, "*sample unit"]) -> Float[np.ndarray, "*sample"]:
     """Hoyer sparsity of every row: 0 where all units weigh the same, 1 where one unit is alone.
 
     `values` is `(…, U)`, of any sign and unit; the result is `(…)`, without unit and independent
@@ -55,7 +51,9 @@ def hoyer(values: Values) -> Float[np.ndarray, "*sample"]:
     return sparsity.reshape(array.shape[:-1])
 
 
-def sign_correlation(positive: Values, negative: Values) -> Float[np.ndarray, " sample"]:
+def sign_correlation(
+    positive: Num[np.ndarray, "sample unit"], negative: Num[np.ndarray, "sample unit"]
+) -> Float[np.ndarray, " sample"]:
     """Pearson correlation over units between excitation and suppression, for every sample.
 
     `positive` `(N, U)` is ≥ 0 and `negative` `(N, U)` is ≤ 0 (its magnitude is taken, so its sign
@@ -85,7 +83,7 @@ def sign_correlation(positive: Values, negative: Values) -> Float[np.ndarray, " 
 
 
 def class_means(
-    X: Values, labels: Labels
+    X: Num[np.ndarray, "sample unit"], labels: Int[np.ndarray, " sample"]
 ) -> tuple[Float[np.ndarray, "class unit"], Int[np.ndarray, " class"]]:
     """The mean of the samples of every class, and which classes these are.
 
@@ -110,7 +108,7 @@ def class_means(
     return means, classes
 
 
-def covariance_spectrum(X: Values) -> Float[np.ndarray, " component"]:
+def covariance_spectrum(X: Num[np.ndarray, "sample unit"]) -> Float[np.ndarray, " component"]:
     """The variances along the principal components of the samples, largest first.
 
     `X` is `(N, U)`; the result is `(min(N, U),)`, in squared units of `X`, the eigenvalues of the
@@ -148,7 +146,7 @@ def covariance_spectrum(X: Values) -> Float[np.ndarray, " component"]:
     return spectrum
 
 
-def participation_ratio(X: Values) -> float:
+def participation_ratio(X: Num[np.ndarray, "sample unit"]) -> float:
     """Over how many principal components the variance is spread: `(Σλ)² / Σλ²`.
 
     `X` is `(N, U)`; the result is without unit, between 1 and min(N − 1, U), and needs no
@@ -163,7 +161,7 @@ def participation_ratio(X: Values) -> float:
     return spectrum_participation(covariance_spectrum(X))
 
 
-def components_for_variance(X: Values, share: float = 0.95) -> int:
+def components_for_variance(X: Num[np.ndarray, "sample unit"], share: float = 0.95) -> int:
     """How many principal components hold this share of the variance.
 
     `X` is `(N, U)`; the result is between 1 and min(N − 1, U), or 0 where the samples do not vary
@@ -210,7 +208,7 @@ def spectrum_components(spectrum: Float[np.ndarray, " component"], share: float 
 
 
 def bootstrap_interval(
-    values: Values,
+    values: Num[np.ndarray, " sample"],
     statistic: Statistic = np.median,
     n: int = 1000,
     seed: int = 0,
@@ -266,7 +264,7 @@ def _median_draws(
 
 
 def _members(
-    labels: Labels, samples: int
+    labels: Int[np.ndarray, " sample"], samples: int
 ) -> tuple[Int[np.ndarray, " class"], list[Int[np.ndarray, " member"]]]:
     label = np.asarray(labels)
     if label.shape != (samples,) or not np.issubdtype(label.dtype, np.integer):
@@ -282,7 +280,7 @@ def _members(
     return classes, np.split(order, starts[1:])
 
 
-def numeric(values: Any, name: str, dimensions: int | None) -> Values:
+def numeric(values: Any, name: str, dimensions: int | None) -> Num[np.ndarray, "*shape"]:
     """The values as an array of finite real numbers, not empty, of 1, 2 or (None) any dimensions.
 
     Raises CodeclensError, which carries `name`, the shape and the first bad row, where they are
@@ -319,7 +317,7 @@ def blocks(rows: int, columns: int) -> Iterator[slice]:
         yield slice(start, min(start + step, rows))
 
 
-def standardized(rows: Values) -> Float[np.ndarray, "row item"]:
+def standardized(rows: Num[np.ndarray, "row item"]) -> Float[np.ndarray, "row item"]:
     """Centre every row and give it length 1; NaN where it is constant up to rounding.
 
     The dot product of two such rows is their Pearson correlation.

@@ -7,11 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Num
 
 from codeclens.analysis.statistics import (
-    Labels,
-    Values,
     blocks,
     class_means,
     covariance_spectrum,
@@ -46,7 +44,7 @@ class Trend:
         >>> values = np.array([0.1, 0.2, 0.4])
         >>> trend = Trend.of(values, np.array([[0.1, 0.3, 0.2], [0.1, 0.2, 0.3]]))
         >>> f"{trend.rho:.2f} [{trend.low:.2f}, {trend.high:.2f}]"
-        '1.00 [0.51, 1.00]'
+        '1.00 [0.51, 0.99]'
         """
         nan = float("nan")
         if len(values) < 3:
@@ -65,7 +63,9 @@ class Trend:
         return "falls" if self.high < 0 else "shows no clear trend"
 
 
-def rank_correlation(values: Values, order: Values) -> Float[np.ndarray, "*draw"]:
+def rank_correlation(
+    values: Num[np.ndarray, "*draw item"], order: Num[np.ndarray, " item"]
+) -> Float[np.ndarray, "*draw"]:
     """Spearman's rank correlation of every row with one order, ties at their average rank.
 
     `values` is `(…, L)` (one row a bootstrap draw, say), `order` is `(L,)` (the depth of layers);
@@ -123,7 +123,7 @@ class ClassResampler:
     no class has two samples: then every draw would be the same.
     """
 
-    def __init__(self, labels: Labels, n: int, seed: int) -> None:
+    def __init__(self, labels: Int[np.ndarray, " sample"], n: int, seed: int) -> None:
         random = np.random.default_rng(seed)
         classes, index, counts = np.unique(labels, return_inverse=True, return_counts=True)
         wanted = int(np.clip(_MOST_GROUPS // len(classes), 2, _GROUPS))
@@ -136,7 +136,9 @@ class ClassResampler:
         self._seeds = random.integers(2**32, size=n)
         self.varies = bool((counts > 1).any())
 
-    def dimensions(self, X: Values, share: float) -> Float[np.ndarray, "draw measure"]:
+    def dimensions(
+        self, X: Num[np.ndarray, "sample unit"], share: float
+    ) -> Float[np.ndarray, "draw measure"]:
         """Components for `share` of the variance and participation ratio of class means, by draw.
 
         `X` is `(N, U)`; the result is `(n, 2)`.
