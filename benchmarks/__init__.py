@@ -1,0 +1,1 @@
+"""Paired measurements of codeclens against the floor and against its peers."""

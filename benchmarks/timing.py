@@ -1,0 +1,71 @@
+"""Paired timing: two ways of doing one thing, in turns, on one thread, judged by their ratio.
+
+Machines are shared and their clocks wander: a ratio of two neighbouring runs in the same process
+wanders far less than either of them. CPU time of the process is what is measured, so that other
+programs' work is not counted (their pressure on caches and memory still is).
+"""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from statistics import median
+
+import torch
+
+Work = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Paired:
+    """Seconds of process CPU time of two ways, pair by pair; every `ratio` is `first / second`."""
+
+    first: list[float]
+    second: list[float]
+
+    @property
+    def ratios(self) -> list[float]:
+        """One ratio for each pair."""
+        return [a / b for a, b in zip(self.first, self.second, strict=True)]
+
+    @property
+    def ratio(self) -> float:
+        """The median of the ratios."""
+        return median(self.ratios)
+
+    def __str__(self) -> str:
+        spread = f"{min(self.ratios):.3f} to {max(self.ratios):.3f}"
+        return (
+            f"{median(self.first):.2f} s / {median(self.second):.2f} s = {self.ratio:.3f} "
+            f"(median of {len(self.ratios)} pairs, {spread})"
+        )
+
+
+def paired(first: Work, second: Work, *, pairs: int = 5, warm_up: bool = True) -> Paired:
+    """Time A B, then B A, then A B …: who goes first alternates, so that no side profits from it.
+
+    Sets torch to one thread for the time being. `warm_up` runs both once before, uncounted.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        if warm_up:
+            first()
+            second()
+        times: dict[Work, list[float]] = {first: [], second: []}
+        for pair in range(pairs):
+            for work in (first, second) if pair % 2 == 0 else (second, first):
+                times[work].append(cpu_seconds(work))
+        return Paired(times[first], times[second])
+    finally:
+        torch.set_num_threads(threads)
+
+
+def cpu_seconds(work: Work) -> float:
+    """CPU time that this process, all its threads together, spends on `work`."""
+    gc.collect()
+    start = time.process_time()
+    work()
+    return time.process_time() - start

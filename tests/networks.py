@@ -1,0 +1,321 @@
+"""Small networks that the tests of all rooms share: seeded, in evaluation mode, without surprises.
+
+Each holds one thing that real networks do and that is easily got wrong.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+Model = TypeVar("Model", bound=nn.Module)
+
+
+def seeded(build: Callable[[], Model], seed: int = 0) -> Model:
+    """Build a network from its own seed, in evaluation mode; the global random state is kept.
+
+    Batch norms get statistics and weights that are not those of a new one.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = build()
+        for module in model.modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                assert module.running_mean is not None
+                assert module.running_var is not None
+                module.running_mean.normal_(0, 0.2)
+                module.running_var.uniform_(0.5, 1.5)
+                nn.init.uniform_(module.weight, 0.5, 1.5)
+                nn.init.normal_(module.bias, 0, 0.2)
+    return model.eval()
+
+
+def noise(*shape: int, seed: int = 1, dtype: torch.dtype = torch.float64) -> Tensor:
+    """Normal noise from its own seed."""
+    source = torch.Generator().manual_seed(seed)
+    return torch.randn(*shape, generator=source, dtype=torch.float64).to(dtype)
+
+
+def plain_mlp(seed: int = 0) -> nn.Sequential:
+    """`(B, 6)` → `(B, 4)`: two hidden layers, activations `1` and `3`."""
+    return seeded(
+        lambda: nn.Sequential(
+            *(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 7), nn.GELU(), nn.Linear(7, 4))
+        ),
+        seed,
+    )
+
+
+def plain_cnn(seed: int = 0) -> nn.Sequential:
+    """`(B, 3, 12, 12)` → `(B, 5)`: convolutions with a max pooling, in one `nn.Sequential`."""
+    return seeded(
+        lambda: nn.Sequential(
+            *(nn.Conv2d(3, 6, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
+            *(nn.Conv2d(6, 8, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(1)),
+            *(nn.Flatten(), nn.Linear(8, 5)),
+        ),
+        seed,
+    )
+
+
+def linear_network(seed: int = 0) -> nn.Sequential:
+    """`(B, 6)` → `(B, 4)` without a nonlinearity: every rule is exact here, at one step too."""
+    return seeded(
+        lambda: nn.Sequential(nn.Linear(6, 8), nn.Linear(8, 7, bias=False), nn.Linear(7, 4)), seed
+    )
+
+
+class BasicBlock(nn.Module):
+    """Two convolutions beside a shortcut; `inplace` adds and rectifies in place, as torchvision."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int, inplace: bool) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(outputs)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(outputs)
+        self.relu = nn.ReLU(inplace)  # called twice
+        self.downsample: nn.Module = nn.Identity()
+        if stride != 1 or inputs != outputs:
+            self.downsample = nn.Sequential(
+                nn.Conv2d(inputs, outputs, 1, stride=stride, bias=False), nn.BatchNorm2d(outputs)
+            )
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = self.bn2(self.conv2(self.relu(self.bn1(self.conv1(x)))))
+        if self.relu.inplace:
+            out += self.downsample(x)
+        else:
+            out = out + self.downsample(x)
+        rectified: Tensor = self.relu(out)
+        return rectified
+
+
+class ResidualCNN(nn.Module):
+    """`(B, 3, 12, 12)` → `(B, 5)`: blocks `layer1.0`, `layer1.1`, `layer2.0`, all of them cuts."""
+
+    def __init__(self, inplace: bool = False) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 6, 3, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(6)
+        self.relu = nn.ReLU(inplace)
+        self.layer1 = nn.Sequential(BasicBlock(6, 6, 1, inplace), BasicBlock(6, 6, 1, inplace))
+        self.layer2 = nn.Sequential(BasicBlock(6, 8, 2, inplace))
+        self.fc = nn.Linear(8, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.relu(self.bn1(self.conv1(x)))
+        logits: Tensor = self.fc(self.layer2(self.layer1(x)).mean(dim=(2, 3)))
+        return logits
+
+
+def residual_cnn(seed: int = 0, inplace: bool = False) -> ResidualCNN:
+    return seeded(lambda: ResidualCNN(inplace), seed)
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention over tokens `(B, T, F)`, mixed values before `proj`."""
+
+    def __init__(self, features: int, num_heads: int) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.qkv = nn.Linear(features, 3 * features)
+        self.proj = nn.Linear(features, features)
+
+    def forward(self, x: Tensor) -> Tensor:
+        samples, tokens, features = x.shape
+        parts = self.qkv(x).reshape(samples, tokens, 3, self.num_heads, -1).permute(2, 0, 3, 1, 4)
+        query, key, value = parts.unbind(0)
+        scores = (query @ key.transpose(-2, -1)) * query.shape[-1] ** -0.5
+        mixed = (scores.softmax(dim=-1) @ value).transpose(1, 2)
+        out: Tensor = self.proj(mixed.reshape(samples, tokens, features))
+        return out
+
+
+class Mlp(nn.Module):
+    """Two linear layers over token features; the hidden neurons are the input of `fc2`."""
+
+    def __init__(self, features: int, hidden: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(features, hidden)
+        self.act = nn.GELU()
+        self.fc2 = nn.Linear(hidden, features)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.fc2(self.act(self.fc1(x)))
+        return out
+
+
+class Block(nn.Module):
+    """A transformer block as vision transformers have it: norm first, two residual branches."""
+
+    def __init__(self, features: int, num_heads: int) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(features)
+        self.attn = Attention(features, num_heads)
+        self.norm2 = nn.LayerNorm(features)
+        self.mlp = Mlp(features, 2 * features)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.attn(self.norm1(x))
+        return x + self.mlp(self.norm2(x))
+
+
+class SmallViT(nn.Module):
+    """`(B, 3, 8, 8)` → `(B, 5)`: four patches and a class token of 12 features, two blocks."""
+
+    def __init__(self, features: int = 12, num_heads: int = 3, depth: int = 2) -> None:
+        super().__init__()
+        self.patch_embed = nn.Conv2d(3, features, 4, stride=4)
+        self.cls_token = nn.Parameter(torch.randn(1, 1, features))
+        self.pos_embed = nn.Parameter(torch.randn(1, 5, features))
+        self.blocks = nn.Sequential(*(Block(features, num_heads) for _ in range(depth)))
+        self.norm = nn.LayerNorm(features)
+        self.head = nn.Linear(features, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        patches = self.patch_embed(x).flatten(2).transpose(1, 2)
+        tokens = torch.cat([self.cls_token.expand(len(x), -1, -1), patches], dim=1)
+        logits: Tensor = self.head(self.norm(self.blocks(tokens + self.pos_embed))[:, 0])
+        return logits
+
+
+def small_vit(seed: int = 0) -> SmallViT:
+    return seeded(SmallViT, seed)
+
+
+class CalledTwice(nn.Module):
+    """`(B, 6)` → `(B, 4)`: the module `shared` runs twice in every forward, `act` as well."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Linear(6, 8)
+        self.shared = nn.Linear(8, 8)
+        self.act = nn.Tanh()
+        self.last = nn.Linear(8, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.act(self.shared(self.first(x)))
+        logits: Tensor = self.last(self.act(self.shared(x)))
+        return logits
+
+
+def called_twice(seed: int = 0) -> CalledTwice:
+    return seeded(CalledTwice, seed)
+
+
+class Pair(NamedTuple):
+    """A named tuple with a tensor and something that is none."""
+
+    hidden: Tensor
+    note: str
+
+
+@dataclass
+class Record:
+    """A dataclass with a tensor and something that is none."""
+
+    hidden: Tensor
+    note: str = "none"
+
+
+class Wrapping(nn.Module):
+    """A layer whose output is wrapped: in a `tuple`, `list`, `pair` (named), `dict` or `record`."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.layer = nn.Linear(6, 8)
+        self.kind = kind
+
+    def forward(self, x: Tensor) -> object:
+        hidden = torch.tanh(self.layer(x))
+        wrapped: dict[str, object] = {
+            "tuple": (hidden, None),
+            "list": [hidden, None],
+            "pair": Pair(hidden, "second"),
+            "dict": OrderedDict(hidden=hidden, note=None),
+            "record": Record(hidden),
+        }
+        return wrapped[self.kind]
+
+
+class Wrapped(nn.Module):
+    """`(B, 6)` → `(B, 4)`: its site `inner` gives no tensor but something that holds one."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.inner = Wrapping(kind)
+        self.last = nn.Linear(8, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        found = self.inner(x)
+        named = self.inner.kind in ("pair", "record")
+        key: object = 0 if self.inner.kind in ("tuple", "list") else "hidden"
+        logits: Tensor = self.last(found.hidden if named else found[key])
+        return logits
+
+
+def wrapped(kind: str, seed: int = 0) -> Wrapped:
+    return seeded(lambda: Wrapped(kind), seed)
+
+
+class Returning(nn.Module):
+    """`(B, 6)` → whatever `wrap` makes of the logits `(B, 4)`."""
+
+    def __init__(self, wrap: Callable[[Tensor], object]) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 4))
+        self.wrap = wrap
+
+    def forward(self, x: Tensor) -> object:
+        return self.wrap(self.body(x))
+
+
+def returning(wrap: Callable[[Tensor], object], seed: int = 0) -> Returning:
+    return seeded(lambda: Returning(wrap), seed)
+
+
+class Switching(nn.Module):
+    """`(B, 2)` → `(B, 2)`: class 0 leads early on the path from zero, class 1 from its middle on.
+
+    From zero to `x = (1, 1)` the outputs at α are `α` and `relu(3 α − 1)`; they cross at α = ½.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hidden = nn.Linear(2, 2)
+        self.act = nn.ReLU()
+        with torch.no_grad():
+            self.hidden.weight.copy_(torch.tensor([[1.0, 0.0], [0.0, 3.0]]))
+            self.hidden.bias.copy_(torch.tensor([0.0, -1.0]))
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.act(self.hidden(x))
+        return out
+
+
+class Failing(nn.Module):
+    """`(B, 6)` → `(B, 4)`: raises at its forward number `at`, behind the hidden layer."""
+
+    def __init__(self, at: int, error: Exception) -> None:
+        super().__init__()
+        self.hidden = nn.Linear(6, 8)
+        self.norm = nn.BatchNorm1d(8)
+        self.drop = nn.Dropout(0.5)
+        self.last = nn.Linear(8, 4)
+        self.at = at
+        self.error = error
+        self.forwards = 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.drop(self.norm(self.hidden(x)).relu())
+        self.forwards += 1
+        if self.forwards == self.at:
+            raise self.error
+        logits: Tensor = self.last(x)
+        return logits

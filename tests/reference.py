@@ -1,0 +1,206 @@
+"""The mathematics of the attribution room again: slower, less clever, and meant to be obvious.
+
+Nothing here comes from the package. Run it in float64. A site is a module's name, `"name"` for
+its output or `"name:input"` for its first input; a module that runs several times gives `"name#0"`,
+`"name#1"` and so on. Sample axes come first. A target is a function from the output of the network
+`(B, …)` to one number for each sample `(B,)`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+TargetFunction = Callable[[Tensor], Tensor]
+
+
+@dataclass
+class Trace:
+    """One forward and one full backward: activations and gradients of every site."""
+
+    target: Tensor
+    activations: dict[str, Tensor]
+    gradients: dict[str, Tensor]
+
+
+def predicted(model: nn.Module, x: Tensor) -> TargetFunction:
+    """The output of the class that the model predicts at x; this class is kept from here on."""
+    with torch.no_grad():
+        classes = model(x).argmax(dim=1).tolist()
+    return labelled(classes)
+
+
+def labelled(classes: Sequence[int]) -> TargetFunction:
+    """The output of one given class for each sample."""
+
+    def target(output: Tensor) -> Tensor:
+        return torch.stack([output[sample, k] for sample, k in enumerate(classes)])
+
+    return target
+
+
+def trace(model: nn.Module, x: Tensor, sites: Sequence[str], target: TargetFunction) -> Trace:
+    """Run the model on x forward and backward, and note what the sites are and how they matter."""
+    met: dict[str, list[Tensor]] = {site: [] for site in sites}
+
+    def note(site: str, tensor: Tensor) -> Tensor:
+        kept = tensor.clone()
+        kept.retain_grad()
+        met[site].append(kept)
+        return kept.clone()  # what the model does to it in place must not reach what is kept
+
+    handles = []
+    for site in sites:
+        module = model.get_submodule(site.removesuffix(":input"))
+        if site.endswith(":input"):
+            handles.append(
+                module.register_forward_pre_hook(
+                    lambda _module, inputs, site=site: (note(site, inputs[0]), *inputs[1:])
+                )
+            )
+        else:
+            handles.append(
+                module.register_forward_hook(
+                    lambda _module, _inputs, output, site=site: note(site, output)
+                )
+            )
+    start = x.clone().requires_grad_()
+    with torch.enable_grad():
+        value = target(model(start.clone()))
+        value.sum().backward()
+    for handle in handles:
+        handle.remove()
+    activations, gradients = {}, {}
+    for site, tensors in met.items():
+        for call, tensor in enumerate(tensors):
+            key = site if len(tensors) == 1 else f"{site}#{call}"
+            activations[key] = tensor.detach()
+            gradient = tensor.grad
+            gradients[key] = torch.zeros_like(tensor) if gradient is None else gradient.detach()
+    return Trace(value.detach(), activations, gradients)
+
+
+def conductance(
+    model: nn.Module,
+    x: Tensor,
+    sites: Sequence[str],
+    target: TargetFunction,
+    baseline: Tensor,
+    nodes: Sequence[float],
+    rule: str,
+) -> dict[str, Tensor]:
+    """Σ over segments of (gradient) × (change of the activation), one node of the path at a time.
+
+    The gradient of a segment is the one at its left end, or the mean of those at both ends.
+    """
+    traces = [trace(model, baseline + alpha * (x - baseline), sites, target) for alpha in nodes]
+    contributions = {}
+    for key in traces[0].activations:
+        total = torch.zeros_like(traces[0].activations[key])
+        for left, right in zip(traces[:-1], traces[1:], strict=True):
+            change = right.activations[key] - left.activations[key]
+            if rule == "left":
+                gradient = left.gradients[key]
+            elif rule == "trapezoid":
+                gradient = (left.gradients[key] + right.gradients[key]) / 2
+            else:
+                raise ValueError(rule)
+            total = total + gradient * change
+        contributions[key] = total
+    return contributions
+
+
+def gradient_times_activation(
+    model: nn.Module, x: Tensor, sites: Sequence[str], target: TargetFunction
+) -> dict[str, Tensor]:
+    """Gradient times activation at x itself."""
+    seen = trace(model, x, sites, target)
+    return {key: seen.activations[key] * seen.gradients[key] for key in seen.activations}
+
+
+def normalized_gradient_times_activation(
+    model: nn.Module, x: Tensor, sites: Sequence[str], target: TargetFunction
+) -> dict[str, Tensor]:
+    """The same with each sample's gradient divided by its norm over the whole site."""
+    seen = trace(model, x, sites, target)
+    contributions = {}
+    for key, activation in seen.activations.items():
+        samples = []
+        for sample in range(len(x)):
+            gradient = seen.gradients[key][sample]
+            norm = (gradient**2).sum().sqrt()
+            samples.append(activation[sample] * (gradient / norm if norm > 0 else gradient))
+        contributions[key] = torch.stack(samples)
+    return contributions
+
+
+def by_unit(values: Tensor, axis: int, heads: int | None = None) -> list[list[list[float]]]:
+    """The values of each unit of each sample: `[sample][unit]` is the list over its positions.
+
+    `axis` is where the units are. With `heads`, a unit is one of that many equal groups of
+    neighbouring features.
+    """
+    samples = []
+    for sample in values:  # the sample axis is gone, so the unit axis has moved by one
+        units = [unit.flatten().tolist() for unit in sample.unbind(axis - 1)]
+        if heads is not None:
+            size = len(units) // heads
+            units = [sum(units[h * size : (h + 1) * size], []) for h in range(heads)]
+        samples.append(units)
+    return samples
+
+
+def split_signs(samples: list[list[list[float]]]) -> tuple[Tensor, Tensor]:
+    """Sum what is positive and what is negative over the positions of every unit, apart."""
+    positive = torch.zeros(len(samples), len(samples[0]), dtype=torch.float64)
+    negative = torch.zeros(len(samples), len(samples[0]), dtype=torch.float64)
+    for s, units in enumerate(samples):
+        for u, positions in enumerate(units):
+            for value in positions:
+                if value > 0:
+                    positive[s, u] += value
+                else:
+                    negative[s, u] += value
+    return positive, negative
+
+
+def mean_over_positions(samples: list[list[list[float]]]) -> Tensor:
+    """The mean over the positions of every unit."""
+    means = [[sum(positions) / len(positions) for positions in units] for units in samples]
+    return torch.tensor(means, dtype=torch.float64)
+
+
+def ablation_effect(
+    model: nn.Module,
+    x: Tensor,
+    site: str,
+    target: TargetFunction,
+    axis: int,
+    replacement: Tensor | float = 0.0,
+) -> Tensor:
+    """T(x) − T(x with one unit replaced), for one unit after another `(B, U)`.
+
+    `replacement` is a number, or what the activation shall be instead, shaped like it.
+    """
+    module = model.get_submodule(site)
+    shapes = []
+    with torch.no_grad():
+        counting = module.register_forward_hook(lambda _m, _i, output: shapes.append(output.shape))
+        before = target(model(x))
+        counting.remove()
+        effects = []
+        for unit in range(shapes[0][axis]):
+
+            def replace(_module: object, _inputs: object, output: Tensor, u: int = unit) -> Tensor:
+                changed = output.clone()
+                instead = torch.as_tensor(replacement, dtype=output.dtype).expand_as(output)
+                changed.select(axis, u).copy_(instead.select(axis, u))
+                return changed
+
+            handle = module.register_forward_hook(replace)
+            effects.append(before - target(model(x)))
+            handle.remove()
+    return torch.stack(effects, dim=1)
