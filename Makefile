@@ -34,9 +34,10 @@ lint: $(VENV)/.installed-dev  ## ruff: rules and format, nothing is changed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-format: $(VENV)/.installed-dev  ## ruff: mend what can be mended
+format: $(VENV)/.installed-dev  ## mend what can be mended: rules, format, the list of files in the docs
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+	$(BIN)/python docs/contents.py
 
 types: $(VENV)/.installed-dev  ## mypy, strict
 	$(BIN)/mypy

@@ -175,6 +175,12 @@ def test_versions_agree() -> None:
     assert f"\nversion: {codeclens.__version__}\n" in citation
 
 
+def test_the_architecture_lists_the_files_that_are_there() -> None:
+    command = [sys.executable, str(ROOT / "docs" / "contents.py"), "--check"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def tracked() -> list[Path]:
     done = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=False)
     if done.returncode != 0:

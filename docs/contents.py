@@ -1,0 +1,61 @@
+"""Write the list of rooms and files in architecture.md from the first sentences of the files.
+
+python docs/contents.py            # rewrite the list
+python docs/contents.py --check    # exit code 1 if it is not what the files say
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from pathlib import Path
+
+PAGE = Path(__file__).with_name("architecture.md")
+SOURCE = PAGE.parents[1] / "src" / "codeclens"
+START, END = "<!-- contents: written by docs/contents.py -->\n", "<!-- end of contents -->"
+ORDER = (
+    *("attribution", "extraction", "decomposition", "analysis", "control", "visualization"),
+    *("zoo", "report", "explorer", "cli"),
+)
+
+
+def sentence(path: Path) -> str:
+    """Return the first paragraph of a file's docstring on one line."""
+    text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    if not text:
+        raise SystemExit(f"{path} does not say what it holds: begin it with a docstring")
+    return " ".join(text.partition("\n\n")[0].split())
+
+
+def section(folder: Path) -> list[str]:
+    """Return a room's heading and sentence, then a table of its files, those of inner rooms too."""
+    inside = sorted(path for path in folder.rglob("*.py") if path != folder / "__init__.py")
+    rows = [f"| `{path.relative_to(folder).as_posix()}` | {sentence(path)} |" for path in inside]
+    table = ["| file | holds |", "|---|---|", *rows, ""] if rows else []
+    return [f"### {folder.name}", "", sentence(folder / "__init__.py"), "", *table]
+
+
+def contents() -> str:
+    """Return all sections in the order of the data, rooms that nobody ordered at the end."""
+    rooms = [path.parent for path in SOURCE.glob("*/__init__.py")]
+    rooms.sort(key=lambda room: (ORDER.index(room.name) if room.name in ORDER else 99, room.name))
+    return "\n".join(line for room in rooms for line in ("", *section(room)))
+
+
+def main(check: bool) -> int:
+    """Compare or rewrite the page; return the exit code."""
+    page = PAGE.read_text(encoding="utf-8")
+    before, _, rest = page.partition(START)
+    _, _, after = rest.partition(END)
+    fresh = f"{before}{START}{contents()}\n{END}{after}"
+    if fresh == page:
+        return 0
+    if not check:
+        PAGE.write_text(fresh, encoding="utf-8")
+        return 0
+    sys.stderr.write("docs/architecture.md lists other files than there are: run `make format`\n")
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(check="--check" in sys.argv[1:]))
