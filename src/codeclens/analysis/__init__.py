@@ -1,1 +1,33 @@
+"""What contributions and modes look like over whole data sets: statistics and their trends."""
 
+from __future__ import annotations
+
+from codeclens.analysis.layers import layer_statistics
+from codeclens.analysis.results import Layer, LayerStatistics, Population, Spread
+from codeclens.analysis.statistics import (
+    bootstrap_interval,
+    class_means,
+    components_for_variance,
+    covariance_spectrum,
+    hoyer,
+    participation_ratio,
+    sign_correlation,
+)
+from codeclens.analysis.trend import Trend, rank_correlation
+
+__all__ = [
+    "Layer",
+    "LayerStatistics",
+    "Population",
+    "Spread",
+    "Trend",
+    "bootstrap_interval",
+    "class_means",
+    "components_for_variance",
+    "covariance_spectrum",
+    "hoyer",
+    "layer_statistics",
+    "participation_ratio",
+    "rank_correlation",
+    "sign_correlation",
+]

@@ -119,19 +119,20 @@ class ClassResampler:
     """Draws the samples of every class again, for dimensionalities of class means.
 
     The samples of each class are dealt at random into up to 16 groups and the groups are drawn
-    again, so that a draw costs as much as there are classes, not samples. `varies` is False where
-    no class has two samples: then every draw would be the same.
+    again, so that a draw costs as much as there are classes, not samples. `labels` is `(N,)`, −1
+    where unknown: left out. `varies` is False where no class has two samples: then every draw would
+    be the same.
     """
 
     def __init__(self, labels: Int[np.ndarray, " sample"], n: int, seed: int) -> None:
         random = np.random.default_rng(seed)
-        classes, index, counts = np.unique(labels, return_inverse=True, return_counts=True)
-        wanted = int(np.clip(_MOST_GROUPS // len(classes), 2, _GROUPS))
-        order = random.permutation(len(labels))
-        order = order[np.argsort(index[order], kind="stable")]
-        place = np.arange(len(labels)) - np.repeat(np.cumsum(counts) - counts, counts)
-        self._group = np.empty(len(labels), np.int64)
-        self._group[order] = index[order] * wanted + place % wanted
+        known = random.permutation(np.flatnonzero(labels >= 0))
+        classes, index, counts = np.unique(labels[known], return_inverse=True, return_counts=True)
+        wanted = int(np.clip(_MOST_GROUPS // max(len(classes), 1), 2, _GROUPS))
+        order = np.argsort(index, kind="stable")
+        place = np.arange(len(known)) - np.repeat(np.cumsum(counts) - counts, counts)
+        self._group = np.full(len(labels), -1)
+        self._group[known[order]] = index[order] * wanted + place % wanted
         self._sizes = np.minimum(counts, wanted)
         self._seeds = random.integers(2**32, size=n)
         self.varies = bool((counts > 1).any())

@@ -1,0 +1,235 @@
+"""What layer statistics are: the numbers of every site, as a table, as a file and in words."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from codeclens.analysis.statistics import bootstrap_interval
+from codeclens.analysis.trend import Trend
+
+SOURCES = ("contribution", "activation")
+DIMENSIONS = (
+    "class_components",
+    "class_participation",
+    "sample_components",
+    "sample_participation",
+)
+
+
+@dataclass(frozen=True)
+class Spread:
+    """The distribution of one number per sample: median with its 95 % interval, and quartiles.
+
+    `undefined` counts the samples that have no value (a sample to which no unit contributes has no
+    sparsity); they are left out.
+    """
+
+    median: float
+    low: float
+    high: float
+    q25: float
+    q75: float
+    undefined: int
+
+    @classmethod
+    def of(cls, values: Float[np.ndarray, " sample"], resamples: int, seed: int) -> Spread:
+        """Summarise `values` `(N,)`; NaN means undefined.
+
+        >>> spread = Spread.of(np.array([1.0, 2.0, 3.0, np.nan]), resamples=100, seed=0)
+        >>> spread.median, spread.q25, spread.q75, spread.undefined
+        (2.0, 1.5, 2.5, 1)
+        """
+        defined = values[~np.isnan(values)]
+        if not len(defined):
+            return cls(*(float("nan"),) * 5, undefined=len(values))
+        low, high = bootstrap_interval(defined, np.median, resamples, seed)
+        q25, median, q75 = (float(q) for q in np.quantile(defined, [0.25, 0.5, 0.75]))
+        return cls(median, low, high, q25, q75, undefined=len(values) - len(defined))
+
+
+@dataclass(frozen=True)
+class Population:
+    """What one site's contributions, or its activations, look like over all samples.
+
+    `hoyer` `(N,)` is the sparsity of every sample and `sparsity` its spread; the rest is the
+    dimensionality of the class means and of all samples: principal components for the share of
+    the variance, and participation ratio.
+    """
+
+    hoyer: Float[np.ndarray, " sample"]
+    sparsity: Spread
+    class_components: int
+    class_participation: float
+    sample_components: int
+    sample_participation: float
+
+
+@dataclass(frozen=True)
+class Layer:
+    """The statistics of one site: its contributions and, side by side, its activations.
+
+    `signs` `(N,)` is the correlation over units of excitation and suppression of every sample,
+    `sign_correlation` its spread.
+    """
+
+    site: str
+    units: int
+    is_cut: bool
+    contribution: Population
+    activation: Population
+    signs: Float[np.ndarray, " sample"]
+    sign_correlation: Spread
+
+
+@dataclass(frozen=True)
+class LayerStatistics(Mapping[str, Layer]):
+    """Statistics of every site in the order of depth: a mapping from site to `Layer`.
+
+    `view` is the view of the contributions, `share` the share of the variance, `classes` the
+    number of classes, taken from `class_source`. `trends` tells how each quantity goes with depth.
+    """
+
+    layers: tuple[Layer, ...]
+    view: str
+    share: float
+    samples: int
+    classes: int
+    class_source: str
+    trends: dict[str, Trend]
+
+    def __getitem__(self, site: str) -> Layer:
+        for layer in self.layers:
+            if layer.site == site:
+                return layer
+        raise KeyError(site)
+
+    def __iter__(self) -> Iterator[str]:
+        return (layer.site for layer in self.layers)
+
+    def __len__(self) -> int:
+        return len(self.layers)
+
+    def table(self) -> list[dict[str, Any]]:
+        """One row for each site, in the order of depth, with the same columns in each.
+
+        Columns of contributions and activations stand side by side
+        (`contribution_sparsity_median`, `activation_sparsity_median`, …).
+        """
+        return [self._row(depth, layer) for depth, layer in enumerate(self.layers)]
+
+    def to_csv(self, path: str | Path) -> Path:
+        """Write the table as CSV (UTF-8) and return its path."""
+        rows = self.table()
+        with Path(path).open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+        return Path(path)
+
+    def sentences(self) -> list[str]:
+        """What changes with depth, in plain sentences that are computed from the numbers."""
+        return _sentences(self)
+
+    def _row(self, depth: int, layer: Layer) -> dict[str, Any]:
+        sources = {"contribution": layer.contribution, "activation": layer.activation}
+        row: dict[str, Any] = {
+            "site": layer.site,
+            "depth": depth,
+            "units": layer.units,
+            "cut": layer.is_cut,
+            "samples": self.samples,
+            "classes": self.classes,
+        }
+        for part in ("median", "low", "high", "q25", "q75", "undefined"):
+            for source, population in sources.items():
+                row[f"{source}_sparsity_{part}"] = getattr(population.sparsity, part)
+        for part in ("median", "low", "high", "q25", "q75", "undefined"):
+            row[f"sign_correlation_{part}"] = getattr(layer.sign_correlation, part)
+        for name in DIMENSIONS:
+            for source, population in sources.items():
+                row[f"{source}_{name}"] = getattr(population, name)
+        return row
+
+
+def _sentences(statistics: LayerStatistics) -> list[str]:
+    """The trends of sparsity, dimensionality and sign correlation, one sentence for each source."""
+    sites = list(statistics)
+    share = f"{100 * statistics.share:g} %"
+    quantities = [
+        ("sparsity", "Hoyer sparsity of the median sample", "{:.2f}"),
+        (
+            "class_components",
+            f"Number of principal components for {share} of the variance of the "
+            f"{statistics.classes} class means",
+            "{:.0f}",
+        ),
+        ("class_participation", "Participation ratio of the class means", "{:.1f}"),
+    ]
+    lines = [
+        f"Statistics of {statistics.samples:,} samples at {len(sites)} "
+        f"{'site' if len(sites) == 1 else 'sites'}; contributions in the view "
+        f'"{statistics.view}"; classes by {statistics.class_source}; '
+        "intervals are 95 % bootstrap intervals over samples."
+    ]
+    for key, words, number in quantities:
+        parts = [
+            f"{source}s: {trend_phrase(statistics.trends[f'{source}_{key}'], sites, number)}"
+            for source in ("contribution", "activation")
+        ]
+        lines.append(f"{words}: " + "; ".join(parts) + ".")
+    signs = trend_phrase(statistics.trends["sign_correlation"], sites, "{:.2f}")
+    lines.append(f"Correlation of positive with negative contributions over units: {signs}.")
+    lines.append(_comparison(statistics))
+    return lines
+
+
+def trend_phrase(trend: Trend, sites: list[str], number: str) -> str:
+    """One trend in words: first and last value, direction, rank correlation and interval.
+
+    >>> import numpy as np
+    >>> trend = Trend(np.array([0.42, 0.5, 0.63]), 1.0, 0.5, 1.0)
+    >>> trend_phrase(trend, ["a", "b", "c"], "{:.2f}")
+    'rises from 0.42 (a) to 0.63 (c), rank correlation with depth 1.00 [0.50, 1.00]'
+    """
+    first, last = (_number(value, number) for value in (trend.values[0], trend.values[-1]))
+    if len(sites) == 1:
+        return f"{first} ({sites[0]})"
+    ends = f"{first} ({sites[0]}) to {last} ({sites[-1]})"
+    if len(sites) < 3:
+        return f"from {ends} (two sites are too few for a trend)"
+    if math.isnan(trend.rho):
+        return f"from {ends} (does not vary in a way that has a rank correlation)"
+    rho = f"rank correlation with depth {trend.rho:.2f}"
+    if math.isnan(trend.low):
+        return f"from {ends}, {rho} (too few samples of each class for an interval)"
+    return f"{trend.direction} from {ends}, {rho} [{trend.low:.2f}, {trend.high:.2f}]"
+
+
+def _number(value: float, number: str) -> str:
+    return "undefined" if math.isnan(value) else number.format(value)
+
+
+def _comparison(statistics: LayerStatistics) -> str:
+    """At how many sites contributions are sparser than activations, intervals apart."""
+    sparser = [
+        layer.site
+        for layer in statistics.layers
+        if layer.contribution.sparsity.low > layer.activation.sparsity.high
+    ]
+    denser = [
+        layer.site
+        for layer in statistics.layers
+        if layer.contribution.sparsity.high < layer.activation.sparsity.low
+    ]
+    return (
+        f"With intervals that do not overlap, contributions are sparser than activations at "
+        f"{len(sparser)} of {len(statistics)} sites and less sparse at {len(denser)}."
+    )

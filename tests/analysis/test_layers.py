@@ -1,0 +1,248 @@
+"""Layer statistics of stores whose statistics are known beforehand."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from codeclens.analysis import Spread, hoyer, layer_statistics, sign_correlation
+from codeclens.errors import CodeclensError
+
+SAMPLES, UNITS = 120, 16
+
+
+class Known:
+    """A store in memory: contributions that get sparser with depth, activations that do not."""
+
+    def __init__(self, depth: int = 4, classes: int = 5, units: int = UNITS) -> None:
+        random = np.random.default_rng(0)
+        self.sites = [f"blocks.{i}" for i in range(depth)]
+        self.label = np.arange(SAMPLES) % max(classes, 1) if classes else np.full(SAMPLES, -1)
+        self.prediction = (self.label + 1) % max(classes, 1)
+        shared = random.exponential(size=(SAMPLES, units))
+        self.arrays = {}
+        for i, site in enumerate(self.sites):
+            own = random.exponential(size=(2, SAMPLES, units))
+            positive = np.exp(0.5 * (i + 1) * random.normal(size=(SAMPLES, units)))
+            negative = -(positive * (depth - i) + own[1] * (i + 0.3) * positive.mean())
+            self.arrays[site] = {
+                "positive": positive,
+                "negative": negative,
+                "sum": positive + negative,
+                "concat": np.concatenate([positive, -negative], axis=1),
+                "activation": shared,
+            }
+
+    def __len__(self) -> int:
+        return len(self.label)
+
+    def units(self, site: str) -> int:
+        return self.arrays[site]["sum"].shape[1]
+
+    def is_cut(self, site: str) -> bool:
+        return site != "blocks.0"
+
+    def view(self, site: str, view: str) -> np.ndarray:
+        return self.arrays[site][view].astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def statistics():
+    return layer_statistics(Known(), resamples=200)
+
+
+def test_numbers_are_those_of_the_arrays(statistics) -> None:
+    store = Known()
+    assert list(statistics) == store.sites
+    layer = statistics["blocks.2"]
+    sparsity = hoyer(store.view("blocks.2", "sum"))
+    np.testing.assert_array_equal(layer.contribution.hoyer, sparsity)
+    assert layer.contribution.sparsity.median == pytest.approx(np.median(sparsity))
+    assert layer.contribution.sparsity.q25 == pytest.approx(np.quantile(sparsity, 0.25))
+    np.testing.assert_array_equal(
+        layer.activation.hoyer, hoyer(store.view("blocks.2", "activation"))
+    )
+    signs = sign_correlation(store.view("blocks.2", "positive"), store.view("blocks.2", "negative"))
+    assert layer.sign_correlation.median == pytest.approx(np.median(signs))
+    assert (layer.units, layer.is_cut, statistics["blocks.0"].is_cut) == (UNITS, True, False)
+    with pytest.raises(KeyError):
+        statistics["blocks.9"]
+
+
+def test_intervals_and_quartiles_surround_the_median(statistics) -> None:
+    for layer in statistics.layers:
+        for spread in (layer.contribution.sparsity, layer.activation.sparsity):
+            assert spread.low <= spread.median <= spread.high
+            assert spread.q25 < spread.low
+            assert spread.high < spread.q75
+            assert spread.undefined == 0
+
+
+def test_trends_of_what_rises_falls_and_stays(statistics) -> None:
+    assert statistics.trends["contribution_sparsity"].direction == "rises"
+    assert statistics.trends["contribution_sparsity"].rho == pytest.approx(1)
+    assert statistics.trends["sign_correlation"].direction == "falls"
+    # The same activations everywhere: no order, and so no correlation with depth.
+    assert np.isnan(statistics.trends["activation_sparsity"].rho)
+    assert {"contribution_class_components", "activation_class_participation"} <= set(
+        statistics.trends
+    )
+
+
+def test_dimensionality_is_that_of_the_class_means() -> None:
+    store = Known(depth=3, classes=5)
+    # Class means on the corners of a simplex of 5 points: 4 equal dimensions.
+    corners = np.eye(5, UNITS)[store.label]
+    store.arrays["blocks.1"]["sum"] = corners
+    layer = layer_statistics(store, resamples=20)["blocks.1"].contribution
+    assert layer.class_components == 4
+    assert layer.class_participation == pytest.approx(4)
+    assert layer.sample_participation == pytest.approx(4)
+    half = layer_statistics(store, share=0.5, resamples=20)["blocks.1"].contribution
+    assert (half.class_components, half.sample_components) == (2, 2)
+
+
+def test_views_choose_what_stands_for_a_unit() -> None:
+    store = Known(depth=1)
+    for view in ("sum", "concat", "positive", "negative"):
+        statistics = layer_statistics(store, view=view, resamples=10)
+        np.testing.assert_array_equal(
+            statistics["blocks.0"].contribution.hoyer, hoyer(store.view("blocks.0", view))
+        )
+        assert statistics.view == view
+
+
+def test_classes_are_labels_or_else_predictions() -> None:
+    store = Known(depth=1)
+    assert layer_statistics(store, resamples=10).class_source == "label"
+    store.label[:] = -1
+    store.prediction[:] = np.arange(SAMPLES) % 3
+    statistics = layer_statistics(store, resamples=10)
+    assert (statistics.classes, statistics.class_source) == (3, "prediction")
+    store.label[:60] = 7
+    statistics = layer_statistics(store, resamples=10)
+    assert (statistics.classes, statistics.class_source) == (4, "label or prediction")
+
+
+def test_a_network_without_classes_has_no_class_means() -> None:
+    store = Known(depth=3)
+    store.label[:] = store.prediction[:] = -1
+    statistics = layer_statistics(store, resamples=10)
+    assert statistics.classes == 0
+    assert statistics["blocks.0"].contribution.class_components == 0
+    assert np.isnan(statistics["blocks.0"].contribution.class_participation)
+    assert "undefined" in " ".join(statistics.sentences())
+
+
+def test_samples_without_contributions_are_counted_and_left_out() -> None:
+    store = Known(depth=1)
+    store.arrays["blocks.0"]["sum"][:10] = 0
+    spread = layer_statistics(store, resamples=10)["blocks.0"].contribution.sparsity
+    assert spread.undefined == 10
+    assert spread.median == pytest.approx(np.median(hoyer(store.view("blocks.0", "sum")[10:])))
+
+
+def test_a_site_that_never_contributes_is_undefined_and_stops_nothing() -> None:
+    store = Known(depth=3)
+    for array in store.arrays["blocks.1"].values():
+        array[:] = 0
+    statistics = layer_statistics(store, resamples=10)
+    assert np.isnan(statistics["blocks.1"].contribution.sparsity.median)
+    assert statistics["blocks.1"].contribution.sparsity.undefined == SAMPLES
+    assert len(statistics.sentences()) == len(layer_statistics(Known(), resamples=10).sentences())
+
+
+def test_a_site_of_one_unit_is_undefined_and_stops_nothing() -> None:
+    statistics = layer_statistics(Known(depth=3, units=1), resamples=10)
+    assert np.isnan(statistics["blocks.1"].contribution.sparsity.median)
+
+
+def test_the_table_sets_both_sources_side_by_side(statistics, tmp_path: Path) -> None:
+    rows = statistics.table()
+    assert [row["depth"] for row in rows] == [0, 1, 2, 3]
+    assert len({tuple(row) for row in rows}) == 1
+    for column in ("sparsity_median", "class_components", "sample_participation"):
+        assert {f"contribution_{column}", f"activation_{column}"} <= set(rows[0])
+    path = statistics.to_csv(tmp_path / "layers.csv")
+    with path.open(newline="", encoding="utf-8") as file:
+        read = list(csv.DictReader(file))
+    assert [row["site"] for row in read] == list(statistics)
+    for written, row in zip(read, rows, strict=True):
+        assert float(written["sign_correlation_low"]) == row["sign_correlation_low"]
+
+
+def test_sentences_carry_the_numbers(statistics) -> None:
+    sentences = statistics.sentences()
+    first, last = (statistics[s].contribution.sparsity.median for s in ("blocks.0", "blocks.3"))
+    trend = statistics.trends["contribution_sparsity"]
+    assert (
+        f"contributions: rises from {first:.2f} (blocks.0) to {last:.2f} (blocks.3), "
+        f"rank correlation with depth 1.00 [{trend.low:.2f}, {trend.high:.2f}]"
+    ) in sentences[1]
+    assert "falls from" in sentences[4]
+    assert "5 class means" in sentences[2]
+    assert "120 samples at 4 sites" in sentences[0]
+    apart = sum(
+        layer.contribution.sparsity.low > layer.activation.sparsity.high
+        for layer in statistics.layers
+    )
+    assert f"sparser than activations at {apart} of 4 sites" in sentences[-1]
+
+
+def test_sentences_of_one_and_of_two_sites() -> None:
+    one = layer_statistics(Known(depth=1), resamples=10).sentences()
+    assert "at 1 site;" in one[0]
+    assert "rank correlation" not in " ".join(one)
+    two = layer_statistics(Known(depth=2), resamples=10).sentences()
+    assert "two sites are too few for a trend" in two[1]
+
+
+def test_sentences_say_when_classes_are_too_small_for_an_interval() -> None:
+    store = Known(depth=3, classes=SAMPLES)
+    sentences = layer_statistics(store, resamples=10).sentences()
+    assert "too few samples of each class for an interval" in sentences[3]
+
+
+def test_the_seed_alone_decides() -> None:
+    def run(seed: int) -> list:
+        return layer_statistics(Known(depth=3), resamples=20, seed=seed).table()
+
+    assert run(1) == run(1)
+    assert run(1) != run(2)
+
+
+def test_spread_of_nothing_defined() -> None:
+    spread = Spread.of(np.full(4, np.nan), resamples=10, seed=0)
+    assert spread.undefined == 4
+    assert np.isnan([spread.median, spread.low, spread.high, spread.q25, spread.q75]).all()
+
+
+# Users' mistakes
+
+
+def test_a_view_that_is_not_one_of_contributions() -> None:
+    for view in ("net", "activation"):
+        with pytest.raises(CodeclensError, match=f'view="{view}" .* sum, concat, positive'):
+            layer_statistics(Known(depth=1), view=view)
+
+
+def test_an_empty_store() -> None:
+    store = Known(depth=2)
+    store.label = store.label[:0]
+    with pytest.raises(CodeclensError, match="holds 0 samples of 2 sites"):
+        layer_statistics(store)
+
+
+def test_values_that_are_not_finite_name_the_site() -> None:
+    store = Known(depth=2)
+    store.arrays["blocks.1"]["activation"] = np.full((SAMPLES, UNITS), np.nan)
+    with pytest.raises(CodeclensError, match=r"activation of site .blocks.1. .* row 0"):
+        layer_statistics(store)
+
+
+def test_a_share_that_is_none() -> None:
+    with pytest.raises(CodeclensError, match=r"share \(=95\)"):
+        layer_statistics(Known(depth=1), share=95)
