@@ -1,1 +1,20 @@
+"""Contributions of a whole data set: extracted in shards, kept in a store."""
 
+from codeclens.extraction.data import ArraySamples, DatasetSamples, Sample, Samples, as_samples
+from codeclens.extraction.extract import extract
+from codeclens.extraction.images import ImageFolder, open_rgb
+from codeclens.extraction.reader import View
+from codeclens.extraction.store import ContributionStore
+
+__all__ = [
+    "ArraySamples",
+    "ContributionStore",
+    "DatasetSamples",
+    "ImageFolder",
+    "Sample",
+    "Samples",
+    "View",
+    "as_samples",
+    "extract",
+    "open_rgb",
+]

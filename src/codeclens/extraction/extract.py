@@ -1,0 +1,226 @@
+"""Extraction: the contributions of a whole data set, into a store that survives interruption."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from codeclens.attribution import Attributor, Method, Selector, Site, Target, warn_of_gaps
+from codeclens.attribution.targets import Bound
+from codeclens.errors import CodeclensError
+from codeclens.extraction.data import Samples, as_samples, read_ahead
+from codeclens.extraction.fingerprint import describe, differences, model_fingerprint, plain
+from codeclens.extraction.layout import DTYPES, FORMAT, Layout, read_metadata, shard_rows
+from codeclens.extraction.shards import ShardMaker
+from codeclens.extraction.store import ContributionStore
+from codeclens.extraction.writer import ShardWriter, missing_shards, writing
+
+Progress = Callable[[int, int], None]
+
+_log = logging.getLogger(__name__)
+_BATCHES_AHEAD = 2
+_LONGEST_VALUE = 80
+
+
+def extract(
+    model: nn.Module,
+    data: Any,
+    *,
+    sites: str | Site | Iterable[str | Site],
+    to: str | os.PathLike[str],
+    method: Method | None = None,
+    target: Target | Bound | None = None,
+    baseline: float | Tensor = 0.0,
+    output: Selector = None,
+    batch_size: int = 16,
+    classes: Sequence[str] | None = None,
+    engine: Literal["local"] = "local",
+    progress: Progress | None = None,
+    shard_size: int = 1024,
+    dtype: Literal["float32", "float16"] = "float32",
+    strict: bool = False,
+) -> ContributionStore:
+    """Compute the contributions of every sample at `sites` and keep them in a store at `to`.
+
+    `data` is anything that `as_samples` takes: a tensor `(N, …)`, a tuple of one and its labels
+    `(N,)`, a map-style data set or an `ImageFolder`. `sites`, `method`, `target`, `baseline` and
+    `output` are those of `contributions`; `classes` names the labels. Work is cut into shards of
+    `shard_size` samples, each complete or absent: run again with the same settings, an interrupted
+    extraction resumes and ends with the same bytes as an undisturbed one. `batch_size` changes
+    memory and speed, not results. Samples that cannot be read are recorded with their reasons and
+    skipped (`store.skipped`), or raise if `strict`. `progress` is called with (done, total).
+
+    Warns with CompletenessWarning, once, where contributions miss the change of the target by
+    much. Raises CodeclensError for a store at `to` that was made with other settings, one that
+    another process is writing to, a full or read-only disk, data in which no sample can be used,
+    and whatever `contributions` raises. (arXiv 2603.06557, contributions by integrated gradients.)
+
+    >>> import tempfile
+    >>> _ = torch.manual_seed(0)
+    >>> model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
+    >>> store = extract(
+    ...     model, (torch.randn(20, 4), torch.zeros(20, dtype=torch.long)), sites="1",
+    ...     to=Path(tempfile.mkdtemp(), "contributions.zarr"),
+    ... )
+    >>> store.view("1", "positive").shape, store.label[:3]
+    ((20, 8), array([0, 0, 0]))
+    """
+    _require_options(batch_size, shard_size, dtype, engine)
+    samples = as_samples(data)
+    attributor = Attributor(
+        model, sites=sites, method=method, target=target, baseline=baseline, output=output
+    )
+    path = Path(to)
+    names = samples.classes if classes is None else [str(name) for name in classes]
+    rows = shard_rows(len(samples), shard_size)
+    settings = _settings(attributor, samples, names, dtype, rows)
+
+    def check(metadata: dict[str, Any]) -> None:
+        _require_same(path, metadata["settings"], settings)
+
+    metadata = read_metadata(path)
+    if metadata is not None:
+        check(metadata)
+    computed = 0
+    if metadata is None or missing_shards(path, Layout.from_metadata(metadata)):
+        maker = ShardMaker(samples, attributor, batch_size, strict)
+        with writing(path, lambda: _begin(maker, settings), check) as writer:
+            computed = _fill(writer, maker, progress)
+    elif progress is not None:
+        progress(len(samples), len(samples))
+    store = ContributionStore(path)
+    _account(store, strict)
+    if computed:
+        gaps = {site: torch.from_numpy(store.completeness(site)) for site in store.sites}
+        warn_of_gaps(gaps, torch.from_numpy(store.target - store.baseline_target))
+    return store
+
+
+def _begin(maker: ShardMaker, settings: dict[str, Any]) -> dict[str, Any]:
+    """The metadata of a new store."""
+    shape, sites = maker.survey()
+    return {
+        "format": FORMAT,
+        "versions": _versions(),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "settings": settings,
+        "samples": len(maker.samples),
+        "sample_shape": shape,
+        "sites": [asdict(site) for site in sites],
+    }
+
+
+def _fill(writer: ShardWriter, maker: ShardMaker, progress: Progress | None) -> int:
+    """Compute and write the shards that are missing; gives their number."""
+    layout, shape = writer.layout, writer.metadata["sample_shape"]
+    missing = missing_shards(writer.path, layout)
+    done = layout.samples - sum(len(layout.rows(shard)) for shard in missing)
+    made_by = {
+        "batch_size": maker.batch_size,
+        "device": maker.device,
+        "versions": _versions(),
+    }
+    indices = (index for shard in missing for index in layout.rows(shard))
+
+    def advance(count: int) -> None:
+        nonlocal done
+        done += count
+        if progress is not None:
+            progress(done, layout.samples)
+
+    advance(0)
+    with closing(read_ahead(maker.samples, indices, _BATCHES_AHEAD * maker.batch_size)) as stream:
+        for shard in missing:
+            writer.write(shard, maker.make(layout, shape, stream, shard, advance), made_by)
+    return len(missing)
+
+
+def _settings(
+    attributor: Attributor,
+    samples: Samples,
+    classes: Sequence[str] | None,
+    dtype: str,
+    rows: int,
+) -> dict[str, Any]:
+    """Everything that the numbers in a store depend on, in JSON."""
+    sites = {
+        site.key: {"heads": site.heads, "unit_axis": site.unit_axis} for site in attributor.sites
+    }
+    settings = {
+        "model": model_fingerprint(attributor.model),
+        "data": samples.describe(),
+        "method": describe(attributor.method),
+        "target": describe(attributor.target),
+        "baseline": describe(attributor.baseline),
+        "output": describe(attributor.output),
+        "sites": sites,
+        "classes": None if classes is None else list(classes),
+        "dtype": dtype,
+        "shard_size": rows,
+    }
+    found: dict[str, Any] = plain(settings)
+    return found
+
+
+def _require_options(batch_size: int, shard_size: int, dtype: str, engine: str) -> None:
+    for name, number in (("batch_size", batch_size), ("shard_size", shard_size)):
+        if number < 1:
+            raise CodeclensError(f"{name}={number} holds no samples; pass a positive number.")
+    if dtype not in DTYPES:
+        raise CodeclensError(f"dtype={dtype!r} is not known; use one of {', '.join(DTYPES)}.")
+    if engine != "local":
+        raise CodeclensError(f'engine={engine!r} is not known; use engine="local".')
+
+
+def _require_same(path: Path, stored: dict[str, Any], asked: dict[str, Any]) -> None:
+    different = list(differences(stored, asked))
+    if not different:
+        return
+    name, before, now = different[0]
+    others = ", ".join(other for other, _, _ in different[1:4])
+    also = f" (also different: {others})" if others else ""
+    raise CodeclensError(
+        f'The store "{path}" was made with {name} = {_short(before)}, and now it is '
+        f"{_short(now)}{also}; choose another path, or delete the store to begin again."
+    )
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= _LONGEST_VALUE else text[:_LONGEST_VALUE] + "…"
+
+
+def _account(store: ContributionStore, strict: bool) -> None:
+    """Say how many samples were skipped."""
+    if not store.skipped:
+        _log.info("%d samples in %s", len(store), store.path)
+        return
+    key, reason = store.skipped[0]
+    total = len(store) + len(store.skipped)
+    sentence = f'{len(store.skipped)} of {total} samples were skipped (first: "{key}", {reason})'
+    if strict:
+        raise CodeclensError(f"{sentence}; mend or remove them and extract to another path.")
+    _log.warning("%s", sentence)
+
+
+def _versions() -> dict[str, str]:
+    import zarr
+
+    import codeclens
+
+    return {
+        "codeclens": codeclens.__version__,
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "zarr": zarr.__version__,
+    }

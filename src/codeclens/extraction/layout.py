@@ -1,0 +1,253 @@
+"""The layout of a store: which arrays there are, how they are cut, and what describes them."""
+
+from __future__ import annotations
+
+import json
+import re
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from codeclens.errors import CodeclensError
+
+FORMAT = 1
+ATTRIBUTE = "codeclens"
+RECORDS = "shard_record"
+CHUNK_ROWS = 256
+DTYPES = ("float32", "float16")
+
+# Arrays with one entry a sample, and what they hold where a sample was skipped.
+SAMPLE_ARRAYS: dict[str, tuple[str, Any]] = {
+    "sample": ("int64", -1),
+    "key": ("str", ""),
+    "label": ("int64", -1),
+    "prediction": ("int64", -1),
+    "target": ("float32", np.nan),
+    "baseline_target": ("float32", np.nan),
+    "valid": ("bool", False),
+    "reason": ("str", ""),
+}
+UNIT_ARRAYS = ("positive", "negative", "activation")
+# What xarray shows as coordinates of the samples.
+_COORDINATES = "key label prediction"
+
+
+@dataclass(frozen=True)
+class SiteEntry:
+    """What the metadata say of one site; `group` is its folder in the store."""
+
+    key: str
+    group: str
+    units: int
+    is_cut: bool
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How `samples` samples at `sites` are cut into shards, and where everything lies.
+
+    Every array is cut along the samples into shards of `shard_rows` rows, one file each; those of
+    units in chunks of `chunk_rows` rows inside a shard, in ascending order from its first byte.
+
+    >>> layout = Layout(2000, "float32", 1024, (SiteEntry("conv1", "conv1", 16, True),))
+    >>> layout.shards, layout.rows(1), layout.chunk_rows
+    (2, range(1024, 2000), 256)
+    >>> layout.file("sites/conv1/positive", 1)
+    'sites/conv1/positive/c/1/0'
+    """
+
+    samples: int
+    dtype: str
+    shard_rows: int
+    sites: tuple[SiteEntry, ...]
+    classes: tuple[str, ...] | None = None
+
+    @classmethod
+    def from_metadata(cls, metadata: dict[str, Any]) -> Layout:
+        """The layout that a store's metadata describe."""
+        settings = metadata["settings"]
+        return cls(
+            metadata["samples"],
+            settings["dtype"],
+            settings["shard_size"],
+            tuple(SiteEntry(**entry) for entry in metadata["sites"]),
+            None if settings["classes"] is None else tuple(settings["classes"]),
+        )
+
+    @property
+    def shards(self) -> int:
+        """The number of shards."""
+        return -(-self.samples // self.shard_rows)
+
+    @property
+    def chunk_rows(self) -> int:
+        """The rows of one chunk inside a shard."""
+        return CHUNK_ROWS if self.shard_rows % CHUNK_ROWS == 0 else self.shard_rows
+
+    @cached_property
+    def arrays(self) -> tuple[str, ...]:
+        """The paths of all arrays that are cut along the samples."""
+        parts = (*UNIT_ARRAYS, "completeness")
+        of_sites = [f"sites/{site.group}/{part}" for site in self.sites for part in parts]
+        return (*SAMPLE_ARRAYS, *of_sites)
+
+    def rows(self, shard: int) -> range:
+        """The samples of a shard."""
+        return range(shard * self.shard_rows, min((shard + 1) * self.shard_rows, self.samples))
+
+    def file(self, array: str, shard: int) -> str:
+        """The file of one shard of one array, relative to the store."""
+        per_unit = array.rsplit("/", 1)[-1] in UNIT_ARRAYS
+        return f"{array}/c/{shard}/0" if per_unit else f"{array}/c/{shard}"
+
+    def build(self, metadata: dict[str, Any]) -> dict[str, Any]:
+        """An empty store of this layout in memory, as zarr's buffers by file name."""
+        import zarr
+        from zarr.storage import MemoryStore
+
+        files: dict[str, Any] = {}
+        memory = MemoryStore(store_dict=files)
+        attributes = {"coordinates": _COORDINATES, ATTRIBUTE: metadata}
+        root = zarr.create_group(memory, attributes=attributes)
+        for name, (dtype, fill) in SAMPLE_ARRAYS.items():
+            _flat(root, name, self.samples, self.shard_rows, dtype, fill, "sample")
+        _flat(root, RECORDS, self.shards, 1, "str", "", "shard")
+        keys = [site.key for site in self.sites]
+        _listed(root, "site", keys, "str", "", "site")
+        _listed(root, "units", [site.units for site in self.sites], "int32", -1, "site")
+        _listed(root, "is_cut", [site.is_cut for site in self.sites], "bool", False, "site")
+        if self.classes is not None:
+            _listed(root, "class", list(self.classes), "str", "", "class")
+        for site in self.sites:
+            self._build_site(root, site)
+        with warnings.catch_warnings():
+            # One read opens the store with all its arrays; zarr says that its specification does
+            # not hold this yet, and other readers pass over it.
+            warnings.filterwarnings("ignore", message="Consolidated metadata")
+            zarr.consolidate_metadata(memory)
+        return files
+
+    def _build_site(self, root: Any, site: SiteEntry) -> None:
+        attributes = {"site": site.key, "is_cut": site.is_cut}
+        group = root.create_group(f"sites/{site.group}", attributes=attributes)
+        for part in UNIT_ARRAYS:
+            group.create_array(
+                part,
+                shape=(self.samples, site.units),
+                chunks=(self.chunk_rows, site.units),
+                shards=(self.shard_rows, site.units),
+                dtype=self.dtype,
+                fill_value=np.nan,
+                **_plainly("sample", "unit"),
+            )
+        _flat(group, "completeness", self.samples, self.shard_rows, "float32", np.nan, "sample")
+        _listed(group, "unit", list(range(site.units)), "int32", -1, "unit")
+
+
+def shard_rows(samples: int, shard_size: int) -> int:
+    """The rows of a shard: as asked for, but no longer than the data need.
+
+    >>> shard_rows(100_000, 1024), shard_rows(12, 1024), shard_rows(700, 1024)
+    (1024, 12, 768)
+    """
+    if samples <= CHUNK_ROWS:
+        return min(samples, shard_size)
+    return min(-(-samples // CHUNK_ROWS) * CHUNK_ROWS, shard_size)
+
+
+def group_names(keys: Iterable[str]) -> list[str]:
+    """A folder name for each site: readable, safe on every file system, no two alike.
+
+    >>> group_names(["layer1.0", "fc2:input", "a/b", "a_b"])
+    ['layer1.0', 'fc2_input', 'a_b', 'a_b_2']
+    """
+    taken: set[str] = set()
+    names = []
+    for key in keys:
+        # A name must not begin with a dot or underscore, nor be too long for a file system.
+        stem = re.sub(r"[^A-Za-z0-9._-]", "_", key).lstrip("._")[:100].rstrip("._") or "site"
+        name = next(n for n in _candidates(stem) if n.casefold() not in taken)
+        taken.add(name.casefold())
+        names.append(name)
+    return names
+
+
+def read_metadata(path: Path) -> dict[str, Any] | None:
+    """The metadata of the store at `path`, None where nothing is; raises where something else is.
+
+    A folder in which a store was only begun counts as nothing.
+    """
+    try:
+        text = (path / "zarr.json").read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        if not path.exists() or (path.is_dir() and _only_begun(path)):
+            return None
+        raise CodeclensError(
+            f'"{path}" exists and is no store of contributions; choose another path.'
+        ) from None
+    except OSError as error:
+        raise CodeclensError(f'"{path}" cannot be read: {error.strerror}.') from None
+    try:
+        metadata = json.loads(text)["attributes"][ATTRIBUTE]
+        version = metadata["format"]
+    except (ValueError, KeyError, TypeError):
+        raise CodeclensError(
+            f'"{path}" is a Zarr folder but no store of contributions; choose another path.'
+        ) from None
+    if version != FORMAT:
+        raise CodeclensError(
+            f'The store "{path}" has format {version}, this codeclens reads format {FORMAT}; '
+            "use the codeclens that wrote it, or extract again to another path."
+        )
+    return dict(metadata)
+
+
+def finished_shards(path: Path) -> list[int]:
+    """The shards that have a record, in order."""
+    folder = path / RECORDS / "c"
+    names = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
+    return sorted(int(name) for name in names if name.isdecimal())
+
+
+def _only_begun(path: Path) -> bool:
+    names = {entry.name for entry in path.iterdir()}
+    return not names or (RECORDS in names and not finished_shards(path))
+
+
+def _candidates(stem: str) -> Iterator[str]:
+    yield stem
+    number = 2
+    while True:
+        yield f"{stem}_{number}"
+        number += 1
+
+
+def _plainly(*dimensions: str) -> dict[str, Any]:
+    # Empty chunks are written too: a file that is missing is always a file that was lost.
+    config = {"write_empty_chunks": True}
+    return {"compressors": None, "dimension_names": dimensions, "config": config}
+
+
+def _flat(
+    group: Any, name: str, length: int, chunk: int, dtype: str, fill: Any, dimension: str
+) -> Any:
+    return group.create_array(
+        name,
+        shape=(length,),
+        chunks=(chunk,),
+        dtype=str if dtype == "str" else dtype,
+        fill_value=fill,
+        **_plainly(dimension),
+    )
+
+
+def _listed(
+    group: Any, name: str, values: Sequence[Any], dtype: str, fill: Any, dimension: str
+) -> None:
+    array = _flat(group, name, len(values), max(len(values), 1), dtype, fill, dimension)
+    array[:] = np.array(values, dtype=object if dtype == "str" else dtype)

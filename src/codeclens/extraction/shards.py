@@ -1,0 +1,206 @@
+"""Shards: fixed runs of samples, and the arrays that are computed from them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from codeclens.attribution import Attributor, Contributions, Label
+from codeclens.errors import CodeclensError
+from codeclens.extraction.data import Sample, Samples
+from codeclens.extraction.layout import (
+    SAMPLE_ARRAYS,
+    UNIT_ARRAYS,
+    Layout,
+    SiteEntry,
+    group_names,
+)
+
+_log = logging.getLogger(__name__)
+Arrays = dict[str, np.ndarray[Any, Any]]
+
+
+class ShardMaker:
+    """Computes shards of a data set, each from its own samples alone.
+
+    Batches begin anew in each shard and are cut by the positions of the samples, whether they can
+    be used or not: the same shard comes out whatever was computed before it.
+    """
+
+    def __init__(
+        self, samples: Samples, attributor: Attributor, batch_size: int, strict: bool
+    ) -> None:
+        self.samples = samples
+        self.attributor = attributor
+        self.batch_size = batch_size
+        self.strict = strict
+        self._options = _where_it_runs(attributor)
+        self._warned = False
+
+    @property
+    def device(self) -> str:
+        """Where the model computes."""
+        return str(self._options.get("device", "cpu"))
+
+    def survey(self) -> tuple[list[int], list[SiteEntry]]:
+        """The shape of a sample and what the sites are, seen at the first usable sample."""
+        first = self._first()
+        assert first.image is not None
+        shape = list(first.image.shape)
+        baseline = self.attributor.baseline
+        if isinstance(baseline, Tensor) and baseline.ndim > len(shape) and len(baseline) != 1:
+            raise CodeclensError(
+                f"The baseline has shape {tuple(baseline.shape)}; for a whole data set pass one "
+                f"baseline for all samples, {tuple(shape)}."
+            )
+        found = self._attribute([first])
+        return shape, [
+            SiteEntry(key, group, found[key].positive.shape[1], found[key].is_cut)
+            for key, group in zip(found, group_names(found), strict=True)
+        ]
+
+    def make(
+        self,
+        layout: Layout,
+        shape: Sequence[int],
+        stream: Iterator[Sample],
+        shard: int,
+        advance: Callable[[int], None],
+    ) -> Arrays:
+        """Compute the arrays of a shard from the `stream` of its samples.
+
+        `shape` is what a sample must have; `advance` is told of the samples of every batch.
+        """
+        rows = layout.rows(shard)
+        arrays = _blank(layout, len(rows))
+        for start in range(0, len(rows), self.batch_size):
+            count = min(self.batch_size, len(rows) - start)
+            batch = [self._checked(s, shape, layout) for s in islice(stream, count)]
+            for place, sample in enumerate(batch, start):
+                arrays["sample"][place] = sample.index
+                arrays["key"][place] = sample.key
+                arrays["label"][place] = sample.label
+                arrays["reason"][place] = sample.reason
+                arrays["valid"][place] = sample.image is not None
+            usable = [sample for sample in batch if sample.image is not None]
+            if usable:
+                places = [sample.index - rows.start for sample in usable]
+                _file(self._attribute(usable), arrays, places, layout)
+                self._compare_classes(arrays["prediction"], layout)
+            advance(count)
+        return arrays
+
+    def _first(self) -> Sample:
+        reason = ""
+        for index in range(len(self.samples)):
+            sample = self.samples.load(index)
+            if sample.image is not None:
+                return sample
+            reason = reason or f'"{sample.key}": {sample.reason}'
+            self._require_lenience(sample)
+        raise CodeclensError(f"None of the {len(self.samples)} samples can be used ({reason}).")
+
+    def _checked(self, sample: Sample, shape: Sequence[int], layout: Layout) -> Sample:
+        if layout.classes is not None and sample.label >= len(layout.classes):
+            raise CodeclensError(
+                f'Sample "{sample.key}" has the label {sample.label}, but there are only '
+                f"{len(layout.classes)} classes; name all of them."
+            )
+        if sample.image is not None and list(sample.image.shape) != list(shape):
+            reason = f"shape {tuple(sample.image.shape)} where other samples have {tuple(shape)}"
+            sample = replace(sample, image=None, reason=reason)
+        if sample.image is None:
+            self._require_lenience(sample)
+        return sample
+
+    def _require_lenience(self, sample: Sample) -> None:
+        if self.strict:
+            raise CodeclensError(
+                f'Sample "{sample.key}" cannot be used: {sample.reason}; mend or remove it, or '
+                "run without strict to skip it."
+            )
+
+    def _attribute(self, batch: Sequence[Sample]) -> Contributions:
+        images = [sample.image for sample in batch if sample.image is not None]
+        x = torch.stack(images).to(**self._options)
+        known = [sample.label for sample in batch]
+        labels = torch.tensor(known, device=x.device) if max(known) >= 0 else None
+        try:
+            return self.attributor(x, labels)
+        except CodeclensError as error:
+            first, last = batch[0].key, batch[-1].key
+            where = f'"{first}"' if len(batch) == 1 else f'"{first}" to "{last}"'
+            raise CodeclensError(f"{error} (The batch was {where}.)") from error
+
+    def _compare_classes(self, prediction: np.ndarray[Any, Any], layout: Layout) -> None:
+        """The classes of the data should be those of the model, if labels are to mean anything."""
+        highest, classes = int(prediction.max()), layout.classes
+        if classes is None or highest < len(classes):
+            return
+        sentence = (
+            f"The model predicts class {highest}, but the data have {len(classes)} classes: "
+            "their labels do not index the model's outputs; pass the names of all outputs as "
+            "classes."
+        )
+        if isinstance(self.attributor.target, Label):
+            raise CodeclensError(sentence)
+        if not self._warned:
+            _log.warning(sentence)
+            self._warned = True
+
+
+def _where_it_runs(attributor: Attributor) -> dict[str, Any]:
+    """Device and type of the model, from its first floating-point parameter or buffer."""
+    model = attributor.model
+    for tensor in (*model.parameters(), *model.buffers()):
+        if tensor.is_floating_point():
+            return {"device": tensor.device, "dtype": tensor.dtype}
+    return {}
+
+
+def _blank(layout: Layout, rows: int) -> Arrays:
+    """The arrays of a shard, filled with what stands for a skipped sample."""
+    arrays: Arrays = {}
+    for name, (dtype, fill) in SAMPLE_ARRAYS.items():
+        arrays[name] = np.full(rows, fill, dtype=object if dtype == "str" else dtype)
+    for site in layout.sites:
+        for part in UNIT_ARRAYS:
+            arrays[f"sites/{site.group}/{part}"] = np.full((rows, site.units), np.nan, layout.dtype)
+        arrays[f"sites/{site.group}/completeness"] = np.full(rows, np.nan, np.float32)
+    return arrays
+
+
+def _file(found: Contributions, arrays: Arrays, places: list[int], layout: Layout) -> None:
+    """Put the contributions of a batch into the rows `places` of a shard."""
+    if list(found) != [site.key for site in layout.sites]:
+        raise CodeclensError(
+            f"The model's sites are now {', '.join(found)}, and were "
+            f"{', '.join(site.key for site in layout.sites)}; name sites that every input reaches."
+        )
+    for name in ("prediction", "target", "baseline_target"):
+        arrays[name][places] = getattr(found, name).cpu().numpy()
+    for site in layout.sites:
+        for part in (*UNIT_ARRAYS, "completeness"):
+            values = getattr(found[site.key], part).cpu().numpy()
+            name = f"sites/{site.group}/{part}"
+            arrays[name][places] = _narrowed(values, arrays[name].dtype, f'"{part}" at {site.key}')
+
+
+def _narrowed(
+    values: np.ndarray[Any, Any], dtype: np.dtype[Any], what: str
+) -> np.ndarray[Any, Any]:
+    """Values in the type of the store; raises CodeclensError where they do not fit into it."""
+    largest, limit = float(np.abs(values).max(initial=0)), float(np.finfo(dtype).max)
+    if largest > limit:
+        raise CodeclensError(
+            f"Values of {what} reach {largest:.3g}, more than {dtype} holds ({limit:.3g}); "
+            'extract to another path with dtype="float32".'
+        )
+    return values.astype(dtype)

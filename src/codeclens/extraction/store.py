@@ -1,0 +1,269 @@
+"""The store: contributions of a whole data set on disk, read as needed."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+import numpy as np
+from jaxtyping import Float32, Int64
+
+from codeclens.errors import CodeclensError
+from codeclens.extraction.layout import RECORDS, Layout, SiteEntry, finished_shards, read_metadata
+from codeclens.extraction.reader import SiteReader, View, damaged
+from codeclens.extraction.writer import read_record
+
+if TYPE_CHECKING:
+    import xarray
+
+_SHOWN_SITES = 20
+
+
+class ContributionStore:
+    """Contributions of a data set at several sites: what `extract` writes.
+
+    Samples that were skipped and those of unfinished shards are left out everywhere, so that rows
+    of all arrays belong together: `N = len(store)`. Arrays are read when they are asked for;
+    `label` (−1 unknown), `prediction`, `target` T(x), `baseline_target` T(x0), `key` and `sample`
+    (the position in the data) are `(N,)`. The format is described in `docs/format.md`. Raises
+    CodeclensError where there is no store at `path`.
+
+    >>> import tempfile, torch
+    >>> from codeclens.extraction import extract
+    >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3))
+    >>> folder = Path(tempfile.mkdtemp(), "contributions.zarr")
+    >>> _ = extract(model, torch.eye(4), sites="1", to=folder)
+    >>> store = ContributionStore(folder)
+    >>> len(store), store.sites, store.view("1", "concat").shape
+    (4, ['1'], (4, 16))
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        metadata = read_metadata(self.path)
+        if metadata is None:
+            raise CodeclensError(f'There is no store of contributions at "{self.path}".')
+        self.metadata = metadata
+        self._layout = Layout.from_metadata(metadata)
+        self._entries = {site.key: site for site in self._layout.sites}
+        self._shards = finished_shards(self.path)
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> ContributionStore:
+        """The store at `path`."""
+        return cls(path)
+
+    @property
+    def sites(self) -> list[str]:
+        """The keys of the sites, in the order of extraction."""
+        return list(self._entries)
+
+    @property
+    def classes(self) -> list[str] | None:
+        """Names of the labels, None where nobody gave them."""
+        return None if self._layout.classes is None else list(self._layout.classes)
+
+    @property
+    def finished(self) -> bool:
+        """Whether every shard is there; if not, the same `extract` again completes the store."""
+        return len(self._shards) == self._layout.shards
+
+    def __len__(self) -> int:
+        return len(self.sample)
+
+    def units(self, site: str) -> int:
+        """The number of units of a site."""
+        return self._entry(site).units
+
+    def is_cut(self, site: str) -> bool:
+        """Whether every path from input to output passes through the site."""
+        return self._entry(site).is_cut
+
+    @cached_property
+    def sample(self) -> Int64[np.ndarray, " samples"]:
+        """The position of every sample in the data."""
+        found = [np.arange(0)]
+        valid = self._whole_array("valid")
+        for shard in self._shards:
+            rows = self._layout.rows(shard)
+            found.append(rows.start + np.flatnonzero(valid[rows.start : rows.stop]))
+        return np.concatenate(found).astype(np.int64)
+
+    @cached_property
+    def label(self) -> Int64[np.ndarray, " samples"]:
+        """The label of every sample, −1 where it is not known."""
+        return self._per_sample("label")
+
+    @cached_property
+    def prediction(self) -> Int64[np.ndarray, " samples"]:
+        """The class with the largest output for every sample, −1 where there are no classes."""
+        return self._per_sample("prediction")
+
+    @cached_property
+    def target(self) -> Float32[np.ndarray, " samples"]:
+        """The target T(x) of every sample."""
+        return self._per_sample("target")
+
+    @cached_property
+    def baseline_target(self) -> Float32[np.ndarray, " samples"]:
+        """The target T(x0) at the baseline, NaN where the method has none."""
+        return self._per_sample("baseline_target")
+
+    @cached_property
+    def key(self) -> np.ndarray[Any, Any]:
+        """The name of every sample: its relative path, or its index as text."""
+        return self._per_sample("key").astype(str)
+
+    @cached_property
+    def skipped(self) -> list[tuple[str, str]]:
+        """The samples that could not be used: their keys and the reasons."""
+        done = np.zeros(self._layout.samples, dtype=bool)
+        for shard in self._shards:
+            rows = self._layout.rows(shard)
+            done[rows.start : rows.stop] = True
+        bad = np.flatnonzero(done & ~self._whole_array("valid"))
+        if not len(bad):
+            return []
+        keys, reasons = self._whole_array("key")[bad], self._whole_array("reason")[bad]
+        return [(str(k), str(r)) for k, r in zip(keys, reasons, strict=True)]
+
+    def completeness(self, site: str) -> Float32[np.ndarray, " samples"]:
+        """ΣC − (T(x) − T(x0)) of every sample, NaN where the site is no cut."""
+        return self._per_sample(f"sites/{self._entry(site).group}/completeness")
+
+    def view(
+        self, site: str, view: View = "concat", rows: slice | Sequence[int] | None = None
+    ) -> Float32[np.ndarray, "samples columns"]:
+        """Read one site into memory: all samples, or the given rows.
+
+        `"positive"` ≥ 0 and `"negative"` ≤ 0 are contributions by sign, `"sum"` both together,
+        `"activation"` the mean activation, each `(N, U)`; `"concat"` is `[positive, −negative]`,
+        `(N, 2U)`, all ≥ 0. Raises CodeclensError for an unknown site or view, and for a store
+        that was damaged.
+        """
+        reader = self._reader(site, view)
+        chosen = self.sample if rows is None else np.atleast_1d(self.sample[rows])
+        return reader.gather(chosen)
+
+    def batches(
+        self, site: str, view: View = "concat", batch: int = 256, seed: int = 0
+    ) -> Iterator[Float32[np.ndarray, "batch columns"]]:
+        """Go once through all samples in shuffled batches, without holding them all in memory.
+
+        Blocks of consecutive rows are read in random order and shuffled together, several
+        thousand rows at a time; `seed` fixes the order (take another for every epoch). The last
+        batch may be smaller. Raises CodeclensError as `view` does.
+        """
+        reader = self._reader(site, view)
+        if batch < 1:
+            raise CodeclensError(f"batch={batch} holds no samples; pass a positive number.")
+        return reader.shuffled(self.sample, batch, np.random.default_rng(seed))
+
+    def dataset(self, site: str | None = None) -> xarray.Dataset:
+        """The store, or one site of it, as an xarray Dataset that reads lazily.
+
+        Dimensions are `sample`, `unit`, `site` and `class`; keys, labels and predictions are
+        coordinates of the samples.
+        """
+        import xarray
+
+        root = xarray.open_zarr(self.path, chunks=None).drop_dims("shard")
+        if site is not None:
+            group = f"sites/{self._entry(site).group}"
+            of_site = xarray.open_zarr(self.path, group=group, chunks=None)
+            shared = root[["target", "baseline_target"]]
+            root = shared.merge(of_site).assign_attrs(of_site.attrs)
+        found: xarray.Dataset = root.isel(sample=self.sample)
+        return found
+
+    def verify(self) -> dict[int, list[str]]:
+        """Check every file against its checksum; gives the damaged files of damaged shards.
+
+        Where files are missing or cut short, the same `extract` again mends the store.
+        """
+        found = {}
+        for shard in self._shards:
+            record = read_record(self.path, shard)
+            if record is None:
+                found[shard] = [f"{RECORDS}/c/{shard}"]
+                continue
+            bad = [file for file, entry in record["files"].items() if not self._sound(file, entry)]
+            if bad:
+                found[shard] = bad
+        return found
+
+    def __repr__(self) -> str:
+        settings, layout = self.metadata["settings"], self._layout
+        width = max((len(key) for key in self.sites), default=4)
+        lines = [
+            f"ContributionStore {str(self.path)!r}",
+            f"  {_counted(len(self), 'sample')} of {layout.samples:,}"
+            f"{self._unfinished()}, {_counted(len(self.sites), 'site')}, {layout.dtype}",
+            f"  {_called(settings['method'])} of {_called(settings['target'])} "
+            f"in {settings['model']['class']}",
+        ]
+        lines += [
+            f"    {site.key:<{width}}  {site.units:>6,} units{'' if site.is_cut else ', no cut'}"
+            for site in layout.sites[:_SHOWN_SITES]
+        ]
+        if len(layout.sites) > _SHOWN_SITES:
+            lines.append(f"    … and {len(layout.sites) - _SHOWN_SITES} more")
+        return "\n".join(lines)
+
+    def _unfinished(self) -> str:
+        skipped = f" ({len(self.skipped)} skipped)" if self.skipped else ""
+        if self.finished:
+            return skipped
+        return f"{skipped}, {len(self._shards)} of {self._layout.shards} shards"
+
+    def _entry(self, site: str) -> SiteEntry:
+        if site not in self._entries:
+            near = difflib.get_close_matches(str(site), self.sites, 3, 0)
+            offered = ", ".join(f'"{name}"' for name in near)
+            raise CodeclensError(f'The store has no site "{site}"; the nearest are {offered}.')
+        return self._entries[site]
+
+    def _reader(self, site: str, view: View) -> SiteReader:
+        if view not in get_args(View):
+            known = ", ".join(f'"{name}"' for name in get_args(View))
+            raise CodeclensError(f"The store has no view {view!r}; there are {known}.")
+        return SiteReader(self.path, self._layout, self._entry(site), view)
+
+    def _whole_array(self, name: str) -> np.ndarray[Any, Any]:
+        import zarr
+
+        for file in (self._layout.file(name, shard) for shard in self._shards):
+            # Zarr would fill in what is missing.
+            if not (self.path / file).exists():
+                raise CodeclensError(damaged(self.path, file))
+        try:
+            return np.asarray(zarr.open_array(self.path, path=name, mode="r")[:])
+        except (OSError, ValueError) as error:
+            raise CodeclensError(damaged(self.path, name)) from error
+
+    def _per_sample(self, name: str) -> np.ndarray[Any, Any]:
+        found: np.ndarray[Any, Any] = self._whole_array(name)[self.sample]
+        return found
+
+    def _sound(self, file: str, entry: dict[str, Any]) -> bool:
+        try:
+            with (self.path / file).open("rb") as stream:
+                return bool(hashlib.file_digest(stream, "sha256").hexdigest() == entry["sha256"])
+        except FileNotFoundError:
+            return False
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def _called(description: Any) -> str:
+    if not isinstance(description, dict):
+        return str(description)
+    options = ", ".join(f"{k}={v!r}" for k, v in description.items() if k != "class")
+    return f"{description.get('class', 'a function')}({options})"
