@@ -20,18 +20,6 @@ COMMANDS = ("demo", "extract", "decompose", "analyze", "report", "bench-info")
 Told = Callable[..., tuple[int, str, str]]
 
 
-@pytest.fixture
-def told(capsys: pytest.CaptureFixture[str]) -> Told:
-    """Run a command line; returns its exit code and what it wrote to stdout and stderr."""
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        code = cli.run(arguments)
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return run
-
-
 def test_help_names_every_command(told: Told) -> None:
     code, out, _ = told("--help")
     assert code == 0

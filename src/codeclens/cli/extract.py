@@ -1,0 +1,100 @@
+"""`codeclens extract`: a model, a folder of images, a store of contributions."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import codeclens as cl
+from codeclens import zoo
+from codeclens.cli.config import ExtractSettings, write_section
+from codeclens.cli.progress import progress
+from codeclens.errors import CodeclensError
+from codeclens.report import gap_sentence, gaps
+
+if TYPE_CHECKING:
+    from codeclens.attribution import Method, Target
+
+_SHOWN_SKIPPED = 3
+
+
+def run_extract(settings: ExtractSettings) -> None:
+    """Extract as the settings say, and tell what came out."""
+    assert settings.model is not None
+    assert settings.images is not None
+    assert settings.to is not None
+    ready = zoo.load(settings.model, weights=settings.weights)
+    classes = class_names(settings.classes) if settings.classes else ready.labels
+    images = cl.ImageFolder(settings.images, ready.transform, classes=classes, limit=settings.limit)
+    with progress("contributions", len(images), "images") as advance:
+        store = cl.extract(
+            ready.model,
+            images,
+            sites=settings.sites or ready.sites,
+            method=method_of(settings),
+            target=target_of(settings),
+            baseline=settings.baseline,
+            output=selector(settings.output) if settings.output else ready.output,
+            batch_size=settings.batch_size,
+            to=settings.to,
+            strict=settings.strict,
+            progress=advance,
+        )
+    write_section(settings.to.absolute().parent, settings)
+    print(told(store))
+
+
+def told(store: cl.ContributionStore) -> str:
+    """What a store holds, which samples are missing, and how far the sums can be trusted."""
+    lines = [repr(store), gap_sentence(gaps(store)).replace("`", "")]
+    if store.skipped:
+        count = len(store.skipped)
+        lines.append(f"{count:,} {'image was' if count == 1 else 'images were'} skipped:")
+        lines += [f"  {key}: {reason}" for key, reason in store.skipped[:_SHOWN_SKIPPED]]
+        if count > _SHOWN_SKIPPED:
+            lines.append(f"  … and {count - _SHOWN_SKIPPED:,} more, listed in the store")
+    return "\n".join(lines)
+
+
+def method_of(settings: ExtractSettings) -> Method:
+    """The method that the settings name."""
+    if settings.method == "conductance":
+        return cl.Conductance(steps=settings.steps)
+    return cl.ActivationGradient()
+
+
+def target_of(settings: ExtractSettings) -> Target:
+    """The target that the settings name: predicted, label or output:INDEX."""
+    kind, _, index = settings.target.partition(":")
+    if kind == "output":
+        return cl.Output(int(index), of=settings.target_scale)
+    target = cl.Label if kind == "label" else cl.Predicted
+    return target(of=settings.target_scale)
+
+
+def selector(text: str) -> str | int:
+    """Where the classes are in the model's output: a key, or an index of a tuple.
+
+    >>> selector("logits"), selector("0")
+    ('logits', 0)
+    """
+    return int(text) if text.lstrip("-").isdigit() else text
+
+
+def class_names(file: Path) -> list[str]:
+    """The class names of a text file, one a line.
+
+    Raises CodeclensError where the file cannot be read, has an empty line or names a class twice.
+    """
+    try:
+        names = [line.strip() for line in file.read_text(encoding="utf-8").rstrip().splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise CodeclensError(f"The class names {file} cannot be read: {error}.") from error
+    if not all(names) or not names:
+        place = names.index("") + 1 if names else 1
+        raise CodeclensError(f"Line {place} of {file} is empty; write one class name a line.")
+    name, count = Counter(names).most_common(1)[0]
+    if count > 1:
+        raise CodeclensError(f'The file {file} names "{name}" {count} times; a name is one class.')
+    return names

@@ -1,0 +1,115 @@
+"""Completeness: by how much contributions at a cut miss the change that they must sum to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from codeclens.extraction import ContributionStore
+from codeclens.report.document import Cell, Section, Table, Text
+
+
+@dataclass(frozen=True)
+class Gap:
+    """The gap ΣC − (T(x) − T(x0)) at one site, as a share of the median change of the target.
+
+    `median` and `high` are the median and the 95th percentile of the gap's size over `samples`;
+    both are NaN where the site is no cut or the method has no baseline.
+    """
+
+    site: str
+    is_cut: bool
+    median: float
+    high: float
+    samples: int
+
+    @property
+    def known(self) -> bool:
+        """Whether the site has a gap at all."""
+        return not np.isnan(self.median)
+
+
+def gaps(store: ContributionStore) -> list[Gap]:
+    """The completeness gap of every site of a store, in the order of depth."""
+    change = np.abs(np.asarray(store.target) - np.asarray(store.baseline_target))
+    # Of a store without samples, or without a baseline, no gap is known.
+    scale = float(np.median(change)) if len(change) else float("nan")
+    found = []
+    for site in store.sites:
+        size = np.abs(np.asarray(store.completeness(site), np.float64))
+        size = size[np.isfinite(size)]
+        if len(size) and scale > 0:
+            median, high = (float(q) for q in np.quantile(size, [0.5, 0.95]) / scale)
+        else:
+            median = high = float("nan")
+        found.append(Gap(site, store.is_cut(site), median, high, len(size)))
+    return found
+
+
+def gap_sentence(found: list[Gap]) -> str:
+    """One sentence on the worst gap, or on why there is none.
+
+    >>> gap_sentence([Gap("a", True, 0.021, 0.09, 100), Gap("b", True, 0.004, 0.01, 100)])
+    'The contributions of a cut must sum to the change of the target; at the median sample they
+    miss it by 2.1 % at `a`, the worst of 2 cuts (95 of 100 samples by less than 9.0 %), and by
+    0.4 % at `b`, the best.'
+    """
+    known = [gap for gap in found if gap.known]
+    if not known:
+        why = (
+            "no site is a cut through which every path runs"
+            if not any(gap.is_cut for gap in found)
+            else "the method counts from no baseline"
+        )
+        return f"There is no sum to check the contributions against: {why}."
+    worst = max(known, key=lambda gap: gap.median)
+    best = min(known, key=lambda gap: gap.median)
+    among = f", the worst of {len(known)} cuts" if len(known) > 1 else ""
+    text = (
+        "The contributions of a cut must sum to the change of the target; at the median sample "
+        f"they miss it by {_percent(worst.median)} at `{worst.site}`{among} (95 of 100 samples by "
+        f"less than {_percent(worst.high)})"
+    )
+    if len(known) > 1:
+        text += f", and by {_percent(best.median)} at `{best.site}`, the best"
+    return f"{text}."
+
+
+def completeness_section(store: ContributionStore) -> Section:
+    """The section that shows how far the sums can be trusted."""
+    found = gaps(store)
+    rows: list[list[Cell]] = [
+        [
+            gap.site,
+            store.units(gap.site),
+            "yes" if gap.is_cut else "no",
+            _percent(gap.median) if gap.known else None,
+            _percent(gap.high) if gap.known else None,
+        ]
+        for gap in found
+    ]
+    beside = sum(not gap.is_cut for gap in found)
+    note = (
+        f" {beside} of {len(found)} sites are no cuts: what runs past them is not in their sum."
+        if beside
+        else ""
+    )
+    caption = (
+        "Size of the gap between the sum of contributions and the change of the target, as a "
+        f"share of the median change, over {max((gap.samples for gap in found), default=0):,} "
+        f"samples.{note}"
+    )
+    header = ["site", "units", "cut", "gap, median", "gap, 95th percentile"]
+    return Section(
+        "Do the contributions add up?", [Text(gap_sentence(found)), Table(header, rows, caption)]
+    )
+
+
+def _percent(share: float) -> str:
+    """A share in words, small ones told apart from none.
+
+    >>> _percent(0.0213), _percent(0.00001), _percent(0.0)
+    ('2.1 %', 'less than 0.1 %', '0.0 %')
+    """
+    return "less than 0.1 %" if 0 < share < 0.0005 else f"{100 * share:.1f} %"
