@@ -1,6 +1,6 @@
 """What each hidden unit contributes to the output, for one batch."""
 
-from codeclens.attribution.capture import Probe, Selector, frozen, select, survey, tapped
+from codeclens.attribution.capture import Probe, Selector, frozen, select, tapped
 from codeclens.attribution.contributions import (
     Attributor,
     Contributions,
@@ -11,6 +11,7 @@ from codeclens.attribution.contributions import (
 from codeclens.attribution.methods import ActivationGradient, Conductance, Method
 from codeclens.attribution.reduction import split_signs
 from codeclens.attribution.sites import Site, find_sites
+from codeclens.attribution.surveys import Survey, survey
 from codeclens.attribution.targets import Label, Output, Predicted, Target
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "Selector",
     "Site",
     "SiteContributions",
+    "Survey",
     "Target",
     "contributions",
     "find_sites",

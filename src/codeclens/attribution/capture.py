@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
 
 import torch
@@ -42,6 +42,20 @@ def frozen(model: nn.Module) -> Iterator[None]:
             module.training = mode
         for parameter, needed in gradients:
             parameter.requires_grad_(needed)
+
+
+@contextmanager
+def same_randomness(model: nn.Module) -> Iterator[None]:
+    """The random state is afterwards as it was before, on the CPU and where the model lies.
+
+    >>> with same_randomness(nn.Linear(1, 1)):
+    ...     first = torch.rand(3)
+    >>> bool((torch.rand(3) == first).all())
+    True
+    """
+    devices = {p.device for p in model.parameters() if p.device.type == "cuda"}
+    with torch.random.fork_rng(devices=sorted(devices, key=str)):
+        yield
 
 
 @contextmanager
@@ -95,20 +109,14 @@ def _hook(module: nn.Module, port: tuple[str, str], met: Callable[..., Any]) -> 
 
 
 def _item(site: Site, values: Any, listed: bool) -> Tensor:
-    if site.item is None:
-        # The inputs of a module come as a tuple or dict; its first one is meant.
-        value = (
-            next(iter(values.values() if isinstance(values, dict) else values))
-            if listed
-            else values
-        )
-    else:
-        try:
-            value = values[site.item]
-        except (KeyError, IndexError, TypeError):
-            raise CodeclensError(
-                f'Site "{site.key}" has no item {site.item!r}: it gives {_describe(values)}.'
-            ) from None
+    """The site's tensor among what its module takes (`listed`) or gives."""
+    key = _key(site, values, listed)
+    try:
+        value = values if key is None else _get(values, key)
+    except (KeyError, IndexError, TypeError, AttributeError):
+        raise CodeclensError(
+            f'Site "{site.key}" has no item {key!r}: it gives {_describe(values)}.'
+        ) from None
     if not isinstance(value, Tensor):
         hint = next((f"{site.name}[{i}]" for i in _tensor_items(value)), None)
         advice = f'name the tensor in it, for example "{hint}"' if hint else "choose another module"
@@ -121,17 +129,35 @@ def _item(site: Site, values: Any, listed: bool) -> Tensor:
 
 
 def _replaced(site: Site, values: Any, edited: Tensor, listed: bool) -> Any:
-    if site.item is None and not listed:
+    key = _key(site, values, listed)
+    if key is None:
         return edited
     if isinstance(values, tuple | list):
         items = list(values)
-        items[int(site.item or 0)] = edited
+        items[int(key)] = edited
         # Named tuples take their fields one by one.
         return type(values)(*items) if hasattr(values, "_fields") else type(values)(items)
-    key = next(iter(values)) if site.item is None else site.item
-    if hasattr(values, "__dataclass_fields__"):
+    if is_dataclass(values) and not isinstance(values, type):
         return replace(values, **{str(key): edited})
     return type(values)({**values, key: edited})
+
+
+def _key(site: Site, values: Any, listed: bool) -> int | str | None:
+    """Where the site's tensor is among the values; None where they are the tensor themselves."""
+    if site.item is not None:
+        return site.item
+    if listed:
+        # The inputs of a module come as a tuple or dict; its first one is meant.
+        return next(iter(values)) if isinstance(values, dict) else 0
+    items = _tensor_items(values)
+    # A layer may give a state or nothing at all beside its tensor: no doubt which one is meant.
+    return items[0] if len(items) == 1 else None
+
+
+def _get(values: Any, key: int | str) -> Any:
+    if isinstance(key, str) and not isinstance(values, Mapping):
+        return getattr(values, key)
+    return values[key]
 
 
 def _tensor_items(value: Any) -> list[int | str]:
@@ -140,6 +166,8 @@ def _tensor_items(value: Any) -> list[int | str]:
         pairs = value.items()
     elif isinstance(value, tuple | list):
         pairs = enumerate(value)
+    elif is_dataclass(value):
+        pairs = ((field.name, getattr(value, field.name)) for field in fields(value))
     return [k for k, v in pairs if isinstance(v, Tensor) and v.is_floating_point()]
 
 
@@ -180,11 +208,7 @@ def select(output: Any, selector: Selector) -> Tensor:
 def _selected(output: Any, selector: Selector) -> Any:
     if selector is None:
         return output
-    if callable(selector):
-        return selector(output)
-    if isinstance(selector, str) and not isinstance(output, Mapping):
-        return getattr(output, selector)
-    return output[selector]
+    return selector(output) if callable(selector) else _get(output, selector)
 
 
 @dataclass(frozen=True)
@@ -199,7 +223,8 @@ class Probe:
     """A model with its sites tapped, for forwards whose gradients reach the sites and stop there.
 
     Use it as a context; inside, `probe(x)` runs the model. The activation of the earliest sites is
-    a leaf, so that the backward stops there by itself; later ones stay part of the graph.
+    a leaf, so that the backward stops there by itself; later ones stay part of the graph. A model
+    that draws random numbers draws the same ones in every forward.
     """
 
     def __init__(
@@ -233,8 +258,9 @@ class Probe:
     def __call__(self, x: Tensor) -> Pass:
         """Run the model on `x`; gradients flow from the output back to the sites."""
         self._kept = {}
-        with torch.enable_grad():
-            output = select(self.model(x), self.output)
+        # The model gets a copy: it may change what it is given in place.
+        with torch.enable_grad(), same_randomness(self.model):
+            output = select(self.model(x.clone()), self.output)
         kept, self._kept = self._kept, {}
         return Pass(output, {site.key: kept[site.key] for site in self.sites})
 
@@ -243,74 +269,3 @@ class Probe:
             activation = activation.detach().requires_grad_()
         self._kept[site.key] = activation
         return activation.clone() if site.key in self.overwritten else activation
-
-
-@dataclass(frozen=True)
-class Survey:
-    """What one forward of one sample tells about sites.
-
-    `sites` are those asked for, where a module that is called several times gives a site a call;
-    `cuts` the keys of those through which every path from the input to the output passes;
-    `overwritten` the keys of those whose tensor is changed in place later.
-    """
-
-    sites: list[Site]
-    cuts: frozenset[str]
-    overwritten: frozenset[str]
-
-
-def survey(model: nn.Module, sites: Sequence[Site], x: Tensor, output: Selector = None) -> Survey:
-    """Look at what the sites of a model are, by one forward of `x` with gradients from the input.
-
-    Raises CodeclensError for a site that is never reached or gives no tensor.
-
-    >>> model = nn.Sequential(nn.Linear(2, 3), nn.ReLU(inplace=True))
-    >>> found = survey(model, [Site("0"), Site("1")], torch.ones(1, 2))
-    >>> sorted(found.cuts), sorted(found.overwritten)
-    (['0', '1'], ['0'])
-    """
-    met: dict[Site, list[tuple[Tensor, int, Any]]] = {}
-
-    def note(site: Site, activation: Tensor) -> Tensor:
-        # The graph node of this copy belongs to this call of this site alone; an in-place change
-        # that the model makes later shows in the copy's version.
-        copy = activation.clone()
-        met.setdefault(site, []).append((copy, copy._version, copy.grad_fn))
-        return copy
-
-    start = x.detach().requires_grad_()
-    with frozen(model), torch.enable_grad(), tapped(model, sites, note):
-        result = select(model(start), output)
-    resolved: list[Site] = []
-    cuts: set[str] = set()
-    overwritten: set[str] = set()
-    for site in sites:
-        if site not in met:
-            raise CodeclensError(
-                f'Site "{site.key}" is not reached when the model runs; choose another module.'
-            )
-        for number, (copy, version, node) in enumerate(met[site]):
-            one = replace(site, call=number) if len(met[site]) > 1 else site
-            resolved.append(one)
-            if _separates(node, result, start):
-                cuts.add(one.key)
-            if copy._version != version:
-                overwritten.add(one.key)
-    return Survey(resolved, frozenset(cuts), frozenset(overwritten))
-
-
-def _separates(node: Any, result: Tensor, start: Tensor) -> bool:
-    """Whether every path of the graph from `start` to `result` passes through `node`."""
-    if node is None or result.grad_fn is None:
-        return False
-    seen = {node}
-    queue = [result.grad_fn]
-    while queue:
-        step = queue.pop()
-        if step in seen:
-            continue
-        seen.add(step)
-        if getattr(step, "variable", None) is start:
-            return False
-        queue.extend(parent for parent, _ in step.next_functions if parent is not None)
-    return True

@@ -11,10 +11,11 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from codeclens.attribution.capture import Pass, Probe, Selector, Survey, survey
+from codeclens.attribution.capture import Pass, Probe, Selector
 from codeclens.attribution.methods import Conductance, Method, wide
 from codeclens.attribution.reduction import split_signs
 from codeclens.attribution.sites import Site, find_sites
+from codeclens.attribution.surveys import Survey, survey
 from codeclens.attribution.targets import Bound, Predicted, Target, bind
 from codeclens.errors import CodeclensError, CompletenessWarning
 
@@ -119,13 +120,20 @@ class Attributor:
         self._survey: Survey | None = None
 
     def survey(self, x: Tensor) -> Survey:
-        """What the sites are, found out with the first sample of `x` and remembered."""
+        """What the sites are, found out with the first samples of `x` and remembered."""
         if self._survey is None:
-            self._survey = survey(self.model, self.sites, x[:1], self.output)
+            # Two, where there are two: one would not tell an axis of samples from one of length 1.
+            self._survey = survey(self.model, self.sites, x[:2], self.output)
         return self._survey
 
     def __call__(self, x: Tensor, labels: Tensor | None = None) -> Contributions:
         """Contributions of one batch `x` `(B, …)`; `labels` `(B,)` for targets that need them."""
+        # Whatever the caller's mode, gradients are needed here, and none beyond this call.
+        with torch.inference_mode(False), torch.enable_grad():
+            x = x.clone() if x.is_inference() else x.detach()
+            return self._attribute(x, labels)
+
+    def _attribute(self, x: Tensor, labels: Tensor | None) -> Contributions:
         _require_usable(x)
         baseline = _resolve(self.baseline, x)
         found = self.survey(x)
@@ -259,13 +267,12 @@ def _require_finite(site: Site, contributions: Tensor) -> None:
 
 
 def _resolve(baseline: Baseline, x: Tensor) -> Tensor:
-    if not isinstance(baseline, Tensor):
-        return torch.full_like(x, float(baseline))
+    given = torch.as_tensor(baseline).detach()
     try:
-        resolved = baseline.to(x).expand_as(x)
+        resolved = (given.clone() if given.is_inference() else given).to(x).expand_as(x)
     except RuntimeError:
         raise CodeclensError(
-            f"The baseline has shape {tuple(baseline.shape)}, which does not fit inputs of shape "
+            f"The baseline has shape {tuple(given.shape)}, which does not fit inputs of shape "
             f"{tuple(x.shape)}; pass one sample {tuple(x.shape[1:])} or one for each."
         ) from None
     if not torch.isfinite(resolved).all():

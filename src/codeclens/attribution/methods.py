@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from codeclens.attribution.capture import Pass, Probe
+from codeclens.attribution.secant import SecantMode
 from codeclens.attribution.targets import Bound
 from codeclens.errors import CodeclensError
 
@@ -60,15 +61,16 @@ class Conductance:
     """
 
     steps: int = 10
-    rule: Literal["trapezoid", "left"] = "trapezoid"
+    rule: Literal["trapezoid", "left", "secant"] = "trapezoid"
     nodes: Literal["uniform"] | Sequence[float] = "uniform"
 
     complete: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        if self.rule not in ("trapezoid", "left"):
+        if self.rule not in ("trapezoid", "left", "secant"):
             raise CodeclensError(
-                f'Conductance has no rule {self.rule!r}; the rules are "trapezoid" and "left".'
+                f"Conductance has no rule {self.rule!r}; "
+                'the rules are "secant", "trapezoid" and "left".'
             )
         if not isinstance(self.steps, int) or self.steps < 1:
             raise CodeclensError(f"Conductance needs at least one step, not steps={self.steps!r}.")
@@ -90,26 +92,20 @@ class Conductance:
     def attribute(self, probe: Probe, x: Tensor, baseline: Tensor, at_x: AtInput) -> Attributed:
         # From x back to the baseline, so that the first forward fixes the target.
         nodes = self.alphas[::-1]
-        bound: Bound | None = None
         ends: dict[float, Tensor] = {}
+        bound: Bound | None = None
         if nodes[0] < 1:
             first = probe(x)
             bound = at_x(first)
             ends[1.0] = bound(first.output).detach()
             del first
-        walk = _Walk(left=self.rule == "left")
+        walk = _SecantWalk(probe) if self.rule == "secant" else _Walk(probe, self.rule == "left")
         for alpha in nodes:
-            here = probe(_between(baseline, x, alpha))
-            if bound is None:
-                bound = at_x(here)
-            target = bound(here.output)
-            walk.visit(here.activations, _gradients(target, here.activations))
+            target, bound = walk.visit(_between(baseline, x, alpha), bound, at_x)
             if alpha in (0.0, 1.0):
-                ends[alpha] = target.detach()
-            # The next forward must not find this one's graph still in memory.
-            del here, target
-        assert bound is not None
+                ends[alpha] = target
         if 0.0 not in ends:
+            assert bound is not None
             ends[0.0] = bound(probe(baseline).output).detach()
         return Attributed(walk.total, ends[1.0], ends[0.0])
 
@@ -144,27 +140,66 @@ class ActivationGradient:
 class _Walk:
     """Accumulates contributions along the path, one node in memory, from x to the baseline."""
 
-    def __init__(self, left: bool) -> None:
+    def __init__(self, probe: Probe, left: bool = False) -> None:
         self.total: dict[str, Tensor] = {}
+        self._probe = probe
         self._left = left
         self._activations: dict[str, Tensor] = {}
         self._gradients: dict[str, Tensor] = {}
 
-    def visit(self, activations: dict[str, Tensor], gradients: dict[str, Tensor]) -> None:
-        """Add the segment between the node visited before, nearer to x, and this one."""
-        for key, activation in activations.items():
-            here, gradient = wide(activation.detach()), wide(gradients[key])
-            if key not in self.total:
-                self.total[key] = torch.zeros_like(here)
-            else:
-                change = self._activations[key] - here
-                if self._left:
-                    self.total[key].addcmul_(gradient, change)
-                else:
-                    self.total[key].addcmul_(gradient + self._gradients[key], change, value=0.5)
-            self._activations[key] = here
+    def visit(self, x: Tensor, bound: Bound | None, at_x: AtInput) -> tuple[Tensor, Bound]:
+        """Add the segment between the node visited before, nearer to the input, and this one."""
+        here = self._probe(x)
+        bound = at_x(here) if bound is None else bound
+        target = bound(here.output)
+        gradients = _gradients(target, here.activations)
+        for key, activation in here.activations.items():
+            gradient = wide(gradients.pop(key))
+            change = self._change(key, activation)
+            if change is not None and self._left:
+                self.total[key].addcmul_(gradient, change)
+            elif change is not None:
+                self.total[key].addcmul_(gradient + self._gradients[key], change, value=0.5)
             if not self._left:
                 self._gradients[key] = gradient
+        return target.detach(), bound
+
+    def _change(self, key: str, activation: Tensor) -> Tensor | None:
+        """How the activation differs from that at the node before; None at the first."""
+        here = wide(activation.detach())
+        before = self._activations.get(key)
+        self._activations[key] = here
+        if before is None:
+            self.total[key] = torch.zeros_like(here)
+            return None
+        return before - here
+
+
+class _SecantWalk(_Walk):
+    """The same with secants in place of derivatives: a segment's sum is exact."""
+
+    def __init__(self, probe: Probe) -> None:
+        super().__init__(probe)
+        self.mode = SecantMode()
+
+    def visit(self, x: Tensor, bound: Bound | None, at_x: AtInput) -> tuple[Tensor, Bound]:
+        self.mode.step()
+        while True:
+            with self.mode:
+                here = self._probe(x)
+                bound = at_x(here) if bound is None else bound
+                target = bound(here.output)
+            if self.mode.intact():
+                break
+            self.mode.redo()
+        first = not self.total
+        # At the first node there is no segment yet, hence nothing to pass back.
+        gradients = {} if first else _gradients(target, here.activations)
+        for key, activation in here.activations.items():
+            change = self._change(key, activation)
+            if change is not None:
+                self.total[key].addcmul_(wide(gradients.pop(key)), change)
+        return target.detach(), bound
 
 
 def wide(values: Tensor) -> Tensor:

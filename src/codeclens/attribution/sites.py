@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Literal
 
 from torch import Tensor, nn
 
+from codeclens.attribution.presets import find_preset
 from codeclens.errors import CodeclensError
 
 Port = Literal["output", "input"]
@@ -18,28 +19,17 @@ Port = Literal["output", "input"]
 _SPEC = re.compile(
     r"^(?P<name>[^:\[\]#]+)(?::(?P<port>input|output))?(?:\[(?P<item>\w+)\])?(?:#(?P<call>\d+))?$"
 )
-
-# Blocks are recognised by the name of their class: the outermost match counts, so that a block
-# inside a block is not found twice.
-_BLOCK = re.compile(
-    r"(Basic)?Block|Bottleneck|\w*(Residual|Transformer|Encoder|Decoder|Inverted|MBConv)\w*Block"
-    r"|InvertedResidual|\w*MBConv|DepthwiseSeparableConv|UniversalInvertedResidual|EdgeResidual"
-    r"|CNBlock|ConvNeXtBlock|ConvNextLayer|ConvNextV2Layer|ResNetBottleNeckLayer|ResNetBasicLayer"
-    r"|(ViT|DeiT|Dinov2|Beit|CLIP\w*|Siglip\w*)(Encoder)?Layer|GPT2Block|Swin\w*(Block|Layer)"
-    r"|TransformerEncoderLayer|TransformerDecoderLayer|\w*DecoderLayer|_DenseLayer|Preact\w+"
-)
-_MLP = re.compile(r"\w*(Mlp|MLP\w*|MLPBlock|FeedForward|GluMlp)")
-_ATTENTION = re.compile(r"\w*Attention\w*")
-_MIXED_VALUES = ("proj", "out_proj", "o_proj", "to_out", "c_proj")
-_SECOND_LINEAR = ("fc2", "lin2", "linear2", "down_proj", "c_proj", "w2", "3")
-_ACTIVATIONS = (
-    *(nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.SELU, nn.GELU, nn.SiLU, nn.Mish),
-    *(nn.Hardswish, nn.Hardsigmoid, nn.Softplus, nn.Sigmoid, nn.Tanh),
-)
+# Layers that tell where units are in what they take and give.
 _CHANNELS_LAST = (nn.Linear, nn.LayerNorm)
-_CHANNELS_FIRST = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.BatchNorm1d, nn.BatchNorm2d, nn.GroupNorm)
-
-PRESETS = ("@blocks", "@mlp", "@attention", "@heads")
+_CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+_CHANNELS_FIRST = (
+    *_CONVOLUTIONS,
+    *(nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d),
+    *(nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.GroupNorm),
+    *(nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d),
+)
+# Layers that leave the layout as it is, by where they are defined.
+_KEEP_LAYOUT = tuple(f"torch.nn.modules.{kind}" for kind in ("activation", "dropout", "pooling"))
 
 
 @dataclass(frozen=True)
@@ -65,6 +55,14 @@ class Site:
     item: int | str | None = None
     heads: int | None = None
     unit_axis: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.port not in ("output", "input"):
+            raise CodeclensError(
+                f'Site "{self.name}" has port={self.port!r}; it is "output" or "input".'
+            )
+        if self.heads is not None and self.heads < 1:
+            raise CodeclensError(f'Site "{self.key}" has heads={self.heads}; it needs one or more.')
 
     @classmethod
     def parse(cls, text: str) -> Site:
@@ -130,7 +128,13 @@ class Site:
 
     def _axis(self, activation: Tensor) -> int:
         if self.unit_axis is not None:
-            return self.unit_axis
+            axis, count = self.unit_axis, activation.ndim
+            if not -count < axis < count or axis == 0:
+                raise CodeclensError(
+                    f'Site "{self.key}" has unit_axis={axis}, but its tensor has shape '
+                    f"{tuple(activation.shape)}, whose axis 0 counts samples."
+                )
+            return axis
         # (B, U), (B, T, features) with tokens, (B, C, H, W) with feature maps.
         return 2 if activation.ndim == 3 else 1
 
@@ -154,25 +158,38 @@ def find_sites(model: nn.Module, sites: str | Site | Iterable[str | Site]) -> li
     patterns: Sequence[str | Site] = [sites] if isinstance(sites, str | Site) else list(sites)
     if not patterns:
         raise CodeclensError('No sites were given; pass a module name, a glob or "@blocks".')
-    modules = {name: module for name, module in model.named_modules() if name}
-    found: dict[Site, None] = {}
+    modules = dict(model.named_modules())
+    found: dict[str, Site] = {}
     for pattern in patterns:
-        if isinstance(pattern, Site):
-            _require(pattern.name, modules)
-            found[pattern] = None
-        elif pattern.startswith("@"):
-            found.update(dict.fromkeys(_preset(pattern, model, modules)))
-        else:
-            found.update(dict.fromkeys(_glob(pattern, modules)))
-    return [_with_axis(site, modules[site.name]) for site in found]
+        for site in _matches(pattern, model, modules):
+            complete = _with_axis(site, modules)
+            if found.setdefault(site.key, complete) != complete:
+                raise CodeclensError(
+                    f'Site "{site.key}" is asked for twice with different units '
+                    f"({found[site.key]} and {complete}); look at one of them at a time."
+                )
+    return list(found.values())
 
 
-def _glob(pattern: str, modules: dict[str, nn.Module]) -> list[Site]:
-    # A glob's own "[…]" is told from "[item]" by trying the exact name first.
+def _matches(
+    pattern: str | Site, model: nn.Module, modules: Mapping[str, nn.Module]
+) -> Iterable[Site]:
+    if isinstance(pattern, Site):
+        _require(pattern.name, modules)
+        return [pattern]
+    if pattern.startswith("@"):
+        return [
+            Site(name, port="input" if inward else "output", heads=heads)
+            for name, inward, heads in find_preset(pattern, model)
+        ]
+    return _glob(pattern, modules)
+
+
+def _glob(pattern: str, modules: Mapping[str, nn.Module]) -> list[Site]:
     site = Site.parse(pattern)
     if site.name in modules:
         return [site]
-    names = sorted((n for n in modules if fnmatchcase(n, site.name)), key=natural_key)
+    names = sorted((n for n in modules if n and fnmatchcase(n, site.name)), key=natural_key)
     # "layer*.*" means the children of the layers, not everything below them.
     names = [n for n in names if n.count(".") == site.name.count(".")]
     if not names:
@@ -180,10 +197,10 @@ def _glob(pattern: str, modules: dict[str, nn.Module]) -> list[Site]:
     return [replace(site, name=name) for name in names]
 
 
-def _require(name: str, modules: dict[str, nn.Module]) -> None:
-    if name in modules:
+def _require(name: str, modules: Mapping[str, nn.Module]) -> None:
+    if name and name in modules:
         return
-    near = difflib.get_close_matches(name, modules, n=3, cutoff=0.0)
+    near = difflib.get_close_matches(name, filter(None, modules), n=3, cutoff=0.0)
     offered = ", ".join(f'"{n}"' for n in near)
     raise CodeclensError(f'The model has no site "{name}"; the nearest names are {offered}.')
 
@@ -198,82 +215,41 @@ def natural_key(name: str) -> list[tuple[int, int | str]]:
     return [(0, int(part)) if part.isdigit() else (1, part) for part in parts if part]
 
 
-def _preset(preset: str, model: nn.Module, modules: dict[str, nn.Module]) -> list[Site]:
-    finders = {
-        "@blocks": _blocks,
-        "@mlp": _mlps,
-        "@attention": _attentions,
-        "@heads": _heads,
-    }
-    if preset not in finders:
-        near = difflib.get_close_matches(preset, PRESETS, n=1, cutoff=0.0)[0]
-        raise CodeclensError(
-            f'There is no preset "{preset}"; the presets are {", ".join(PRESETS)} '
-            f'(did you mean "{near}"?).'
-        )
-    sites = finders[preset](model, modules)
-    if not sites:
-        some = ", ".join(f'"{n}"' for n in list(modules)[:5])
-        raise CodeclensError(
-            f'The preset "{preset}" finds nothing in a {type(model).__name__}; '
-            f"name its sites by module, for example {some}."
-        )
-    return sites
-
-
-def _blocks(model: nn.Module, modules: dict[str, nn.Module]) -> list[Site]:
-    names: list[str] = []
-    for name, module in modules.items():
-        inside = any(name.startswith(f"{outer}.") for outer in names)
-        if _BLOCK.fullmatch(type(module).__name__) and not inside:
-            names.append(name)
-    if not names:
-        # A plain stack has no blocks: its nonlinearities are where units act.
-        names = [n for n, m in modules.items() if isinstance(m, _ACTIVATIONS)]
-    return [Site(name) for name in names]
-
-
-def _mlps(model: nn.Module, modules: dict[str, nn.Module]) -> list[Site]:
-    return _inputs_of(modules, _MLP, _SECOND_LINEAR)
-
-
-def _attentions(model: nn.Module, modules: dict[str, nn.Module]) -> list[Site]:
-    return _inputs_of(modules, _ATTENTION, _MIXED_VALUES)
-
-
-def _inputs_of(
-    modules: dict[str, nn.Module], owner: re.Pattern[str], children: tuple[str, ...]
-) -> list[Site]:
-    sites = []
-    for name, module in modules.items():
-        if owner.fullmatch(type(module).__name__):
-            child = next((c for c in children if f"{name}.{c}" in modules), None)
-            if child is not None:
-                sites.append(Site(f"{name}.{child}", port="input"))
-    return sites
-
-
-def _heads(model: nn.Module, modules: dict[str, nn.Module]) -> list[Site]:
-    sites = []
-    for site in _attentions(model, modules):
-        owner = modules[site.name.rpartition(".")[0]]
-        counts = ("num_heads", "num_attention_heads", "n_head", "heads")
-        heads = next((h for c in counts if isinstance(h := getattr(owner, c, None), int)), None)
-        if heads is None:
-            raise CodeclensError(
-                f'The attention that owns "{site.name}" does not say how many heads it has; '
-                f'pass Site("{site.name}", port="input", heads=…).'
-            )
-        sites.append(replace(site, heads=heads))
-    return sites
-
-
-def _with_axis(site: Site, module: nn.Module) -> Site:
-    """Take the unit axis from the module's class where that is certain."""
-    if site.unit_axis is not None or site.heads is not None:
+def _with_axis(site: Site, modules: Mapping[str, nn.Module]) -> Site:
+    """Take the unit axis from the module's kind, or from its neighbours, where that is certain."""
+    if site.unit_axis is not None:
         return site
-    if isinstance(module, _CHANNELS_LAST) or "Swin" in type(module).__name__:
-        return replace(site, unit_axis=-1)
-    if isinstance(module, _CHANNELS_FIRST):
-        return replace(site, unit_axis=1)
-    return site
+    module = modules[site.name]
+    if type(module).__module__ in _KEEP_LAYOUT:
+        # Only in a Sequential is the layer defined before this one also the one that ran before.
+        parent = modules.get(site.name.rpartition(".")[0])
+        for sibling in parent if isinstance(parent, nn.Sequential) else ():
+            if sibling is module:
+                break
+            axis = _layer_axis(sibling)
+            site = site if axis is None else replace(site, unit_axis=axis)
+        return site
+    return replace(site, unit_axis=_layer_axis(module) or _composite_axis(module))
+
+
+def _layer_axis(layer: nn.Module) -> int | None:
+    if isinstance(layer, _CHANNELS_FIRST):
+        return 1
+    if isinstance(layer, nn.LayerNorm):
+        # There are layer norms over the channels of feature maps, and over whole feature maps.
+        first = type(layer).__name__.endswith("2d")
+        first = first or getattr(layer, "data_format", None) == "channels_first"
+        return 1 if first or len(layer.normalized_shape) > 1 else -1
+    return -1 if isinstance(layer, nn.Linear) else None
+
+
+def _composite_axis(module: nn.Module) -> int | None:
+    """The unit axis of a module made of layers; None leaves it to the number of dimensions."""
+    parts = list(module.modules())
+    linear = any(isinstance(part, _CHANNELS_LAST) for part in parts)
+    convolutions = [part for part in parts if isinstance(part, _CONVOLUTIONS)]
+    if linear and not convolutions:
+        return -1
+    if convolutions and not linear and all(isinstance(c, nn.Conv1d) for c in convolutions):
+        return 1
+    return None

@@ -67,6 +67,10 @@ class Label:
                 f"Labels have shape {tuple(labels.shape)} for {output.shape[0]} samples; "
                 "pass one integer for each sample."
             )
+        if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
+            raise CodeclensError(
+                f"Labels are {labels.dtype}; pass one integer class index for each sample."
+            )
         bad = ((labels < 0) | (labels >= count)).nonzero()
         if len(bad):
             first = int(bad[0])
@@ -107,6 +111,11 @@ def bind(target: Target | Bound, output: Tensor, labels: Tensor | None) -> Bound
 
     Raises CodeclensError where the function does not give one number for each sample.
     """
+    if isinstance(target, type) or not (isinstance(target, Target) or callable(target)):
+        raise CodeclensError(
+            f"{target!r} is no target; pass Predicted(), Label(), Output(0) or a function from the "
+            "output (samples, …) to one number for each sample."
+        )
     bound = target.bind(output, labels) if isinstance(target, Target) else target
     value = bound(output)
     if not isinstance(value, Tensor) or value.shape != output.shape[:1]:

@@ -1,0 +1,174 @@
+"""Presets: where to look in networks whose kind is known by the names of their classes."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Iterator, Mapping
+
+from torch import nn
+
+from codeclens.errors import CodeclensError
+
+# A module's name, whether its input is meant, and the number of attention heads where they matter.
+Found = tuple[str, bool, int | None]
+Modules = Mapping[str, nn.Module]
+
+# Blocks are recognised by how their class is called; the outermost match counts, so that a block
+# inside a block is not found twice.
+_BLOCK = re.compile(
+    r"\w*Block(V\d+|\dd|ClassAttn)?|\w*Bottle[nN]eck|\w*InvertedResidual|\w*M[Bb]Conv|DlaBasic"
+    r"|DepthwiseSeparableConv|EdgeResidual|XceptionModule|Fire|Inception(?!Aux)\w*|\w*Layer"
+)
+# What is called like a block and is none: the parts of blocks, and stages made of blocks.
+_NO_BLOCK = re.compile(
+    r"\w*(Norm|Drop|Embed|Conv(?!Ne[xX]t)|Pool|Linear|Attention|Attn|SE|Activation|M[Ll][Pp])\w*Layer"
+    r"|\w*(MLP|Mlp|Stem|SE|Patch)Block"
+    r"|_?DenseBlock|MaxVitBlock|MobileViTMobileNetLayer"
+)
+_ACTIVATIONS = (
+    *(nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.SELU, nn.GELU, nn.SiLU, nn.Mish),
+    *(nn.Hardswish, nn.Hardsigmoid, nn.Softplus, nn.Sigmoid, nn.Tanh),
+)
+
+# The second linear layer of an MLP (its input: the hidden neurons), by the class that owns it.
+_SECOND_LINEAR = (
+    (
+        re.compile(r"\w*(Mlp|MLP|FeedForward|FFN|SwiGLU|DenseActDense|DenseGatedActDense)\w*"),
+        (
+            *("fc2", "lin2", "linear2", "down_proj", "c_proj", "dense_4h_to_h"),
+            *("wo", "w2", "w3", "weights_out", "3"),
+        ),
+    ),
+    (re.compile(r"Transformer(En|De)coderLayer"), ("linear2",)),
+    (re.compile(r"CNBlock"), ("block.5",)),
+    (re.compile(r"ConvNext(V2)?Layer"), ("pwconv2",)),
+    # BERT and what was written after it: Layer(attention, intermediate.dense, output.dense).
+    (re.compile(r"\w+Layer"), ("output.dense",)),
+)
+# The output projection of an attention (its input: the mixed values).
+_OUTPUT_PROJECTION = (
+    (
+        re.compile(r"\w*(Attention|Attn)\w*"),
+        (
+            *("proj", "out_proj", "o_proj", "c_proj", "out_lin"),
+            *("to_out.0", "to_out", "o", "dense", "output.dense"),
+        ),
+    ),
+)
+# These hand the weights of their projection to one function: the projection is never called.
+_FUSED = ("MultiheadAttention", "ShiftedWindowAttention", "ShiftedWindowAttentionV2")
+_HEAD_COUNTS = ("num_heads", "num_attention_heads", "n_heads", "n_head", "heads")
+
+
+def find_preset(preset: str, model: nn.Module) -> list[Found]:
+    """Find what a preset names, in the order of definition.
+
+    Raises CodeclensError for an unknown preset and where a preset finds nothing.
+
+    >>> layer = nn.TransformerEncoderLayer(8, nhead=2, batch_first=True)
+    >>> find_preset("@mlp", nn.Sequential(layer))
+    [('0.linear2', True, None)]
+    """
+    if preset not in _FINDERS:
+        near = difflib.get_close_matches(preset, _FINDERS, n=1, cutoff=0.0)[0]
+        raise CodeclensError(
+            f'There is no preset "{preset}"; the presets are {", ".join(_FINDERS)} '
+            f'(did you mean "{near}"?).'
+        )
+    modules = {name: module for name, module in model.named_modules() if name}
+    found = list(_FINDERS[preset](modules))
+    if not found:
+        some = ", ".join(f'"{n}"' for n in list(modules)[:5])
+        raise CodeclensError(
+            f'The preset "{preset}" finds nothing in a {type(model).__name__}; '
+            f"name its sites by module, for example {some}."
+        )
+    return found
+
+
+def _blocks(modules: Modules) -> Iterator[Found]:
+    names: list[str] = []
+    for name, module in modules.items():
+        inside = any(name.startswith(f"{outer}.") for outer in names)
+        if not inside and _is_block(module):
+            names.append(name)
+    if not names:
+        # A plain stack has no blocks: its nonlinearities are where units act.
+        names = [n for n, m in modules.items() if isinstance(m, _ACTIVATIONS)]
+    yield from ((name, False, None) for name in names)
+
+
+def _is_block(module: nn.Module) -> bool:
+    called = type(module).__name__
+    # A layer without layers inside is one linear map or one activation, whatever it is called.
+    composite = next(module.children(), None) is not None
+    return composite and bool(_BLOCK.fullmatch(called)) and not _NO_BLOCK.fullmatch(called)
+
+
+def _mlps(modules: Modules) -> Iterator[Found]:
+    for name, _ in _inputs(modules, _SECOND_LINEAR):
+        yield name, True, None
+
+
+def _attentions(modules: Modules) -> Iterator[Found]:
+    for name, _ in _mixed_values(modules):
+        yield name, True, None
+
+
+def _heads(modules: Modules) -> Iterator[Found]:
+    for name, owner in _mixed_values(modules):
+        heads = _head_count(owner)
+        if heads is None:
+            raise CodeclensError(
+                f'The attention that owns "{name}" does not say how many heads it has; '
+                f'pass Site("{name}", port="input", heads=…).'
+            )
+        yield name, True, heads
+
+
+def _mixed_values(modules: Modules) -> list[tuple[str, nn.Module]]:
+    found = list(_inputs(modules, _OUTPUT_PROJECTION))
+    fused = [n for n, m in modules.items() if type(m).__name__ in _FUSED]
+    if fused and not found:
+        called = type(modules[fused[0]]).__name__
+        item = "[0]" if called == "MultiheadAttention" else ""
+        raise CodeclensError(
+            f'"{fused[0]}" is a {called}, which mixes values and projects them in one function, so '
+            f'there is nothing to tap between; take its output "{fused[0]}{item}" instead.'
+        )
+    return found
+
+
+def _inputs(
+    modules: Modules, table: tuple[tuple[re.Pattern[str], tuple[str, ...]], ...]
+) -> Iterator[tuple[str, nn.Module]]:
+    """Names of the children that the table lists, with the module that owns each of them."""
+    for name, module in modules.items():
+        called = type(module).__name__
+        if called in _FUSED:
+            continue
+        for owner, children in table:
+            child = next((c for c in children if f"{name}.{c}" in modules), None)
+            if owner.fullmatch(called) and child is not None:
+                yield f"{name}.{child}", module
+                break
+
+
+def _head_count(owner: nn.Module) -> int | None:
+    for module in owner.modules():
+        for holder in (module, getattr(module, "config", None)):
+            for count in _HEAD_COUNTS:
+                heads = getattr(holder, count, None)
+                if isinstance(heads, int):
+                    return heads
+    return None
+
+
+_FINDERS: dict[str, Callable[[Modules], Iterator[Found]]] = {
+    "@blocks": _blocks,
+    "@mlp": _mlps,
+    "@attention": _attentions,
+    "@heads": _heads,
+}
+PRESETS = tuple(_FINDERS)

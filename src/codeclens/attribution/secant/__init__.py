@@ -1,0 +1,16 @@
+"""Secant propagation: sums of contributions that are exact at any number of steps."""
+
+from codeclens.attribution.secant import linear, maxima, normalization, products
+from codeclens.attribution.secant.mode import SecantMode, rule, with_gradient
+from codeclens.attribution.secant.nonlinearities import elementwise
+
+__all__ = [
+    "SecantMode",
+    "elementwise",
+    "linear",
+    "maxima",
+    "normalization",
+    "products",
+    "rule",
+    "with_gradient",
+]

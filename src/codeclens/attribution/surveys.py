@@ -1,0 +1,109 @@
+"""Surveys: one forward that tells what sites are before anything is computed at them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from codeclens.attribution.capture import Selector, frozen, same_randomness, select, tapped
+from codeclens.attribution.sites import Site
+from codeclens.errors import CodeclensError
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What one forward of one sample tells about sites.
+
+    `sites` are those asked for, where a module that is called several times gives a site a call;
+    `cuts` the keys of those through which every path from the input to the output passes;
+    `overwritten` the keys of those whose tensor is changed in place later.
+    """
+
+    sites: list[Site]
+    cuts: frozenset[str]
+    overwritten: frozenset[str]
+
+
+def survey(model: nn.Module, sites: Sequence[Site], x: Tensor, output: Selector = None) -> Survey:
+    """Look at what the sites of a model are, by one forward of `x` with gradients from the input.
+
+    Raises CodeclensError for a model that does not run on `x` or gives no tensor with its sample
+    axis, and for a site that is never reached, gives no tensor or has no sample axis.
+
+    >>> model = nn.Sequential(nn.Linear(2, 3), nn.ReLU(inplace=True))
+    >>> found = survey(model, [Site("0"), Site("1")], torch.ones(1, 2))
+    >>> sorted(found.cuts), sorted(found.overwritten)
+    (['0', '1'], ['0'])
+    """
+    met: dict[Site, list[tuple[Tensor, int, Any]]] = {}
+
+    def note(site: Site, activation: Tensor) -> Tensor:
+        if activation.ndim < 2 or len(activation) != len(x):
+            raise CodeclensError(
+                f'Site "{site.key}" gives a tensor of shape {tuple(activation.shape)} for '
+                f"{len(x)} samples; its first axis does not count them. Choose another module."
+            )
+        # The graph node of this copy belongs to this call of this site alone; an in-place change
+        # that the model makes later shows in the copy's version.
+        copy = activation.clone()
+        met.setdefault(site, []).append((copy, copy._version, copy.grad_fn))
+        return copy
+
+    start = x.detach().requires_grad_()
+    with frozen(model), tapped(model, sites, note), same_randomness(model), torch.enable_grad():
+        result = select(_run(model, start.clone()), output)
+    if result.ndim == 0 or len(result) != len(x):
+        raise CodeclensError(
+            f"The model gives a tensor of shape {tuple(result.shape)} for {len(x)} samples of "
+            f"shape {tuple(x.shape[1:])}; its first axis must count the samples. Pass output=… to "
+            "select another one, and x[None] for a single sample."
+        )
+    resolved: dict[str, Site] = {}
+    cuts: set[str] = set()
+    overwritten: set[str] = set()
+    for site in sites:
+        if site not in met:
+            raise CodeclensError(
+                f'Site "{site.key}" is not reached when the model runs; choose another module.'
+            )
+        for number, (copy, version, node) in enumerate(met[site]):
+            one = replace(site, call=number) if len(met[site]) > 1 else site
+            resolved[one.key] = one
+            if _separates(node, result, start):
+                cuts.add(one.key)
+            if copy._version != version:
+                overwritten.add(one.key)
+    return Survey(list(resolved.values()), frozenset(cuts), frozenset(overwritten))
+
+
+def _run(model: nn.Module, x: Tensor) -> Any:
+    """Run the model, with one sentence instead of a traceback where the input does not fit."""
+    try:
+        return model(x)
+    except RuntimeError as error:  # what torch raises for shapes, types and devices that differ
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise CodeclensError(
+            f"The model does not run on an input of shape {tuple(x.shape)}, {x.dtype} on "
+            f"{x.device} (the first axis counts samples; pass x[None] for a single one): {reason}"
+        ) from error
+
+
+def _separates(node: Any, result: Tensor, start: Tensor) -> bool:
+    """Whether every path of the graph from `start` to `result` passes through `node`."""
+    if node is None or result.grad_fn is None:
+        return False
+    seen = {node}
+    queue = [result.grad_fn]
+    while queue:
+        step = queue.pop()
+        if step in seen:
+            continue
+        seen.add(step)
+        if getattr(step, "variable", None) is start:
+            return False
+        queue.extend(parent for parent, _ in step.next_functions if parent is not None)
+    return True
