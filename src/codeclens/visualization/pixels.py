@@ -1,0 +1,251 @@
+"""Pixel maps: which pixels drive the output through given units, signs apart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from codeclens.attribution import Predicted, Selector, Site, Target, find_sites
+from codeclens.errors import CodeclensError
+from codeclens.visualization.tracing import Baseline, Tracing, trace
+
+if TYPE_CHECKING:
+    from codeclens.decomposition import Mode
+
+# How many of a mode's strongest units make its map where the user does not say (the published
+# choice: three channels).
+STRONGEST = 3
+
+Units = Sequence[int] | np.ndarray | Tensor
+
+
+@dataclass(frozen=True)
+class PixelMap:
+    """Contribution per pixel, in the target's units, through some units of a site.
+
+    `positive` collects the places of these units that contribute to the target, `negative` those
+    that count against it; both are shaped like x `(B, …)`: gradient part times input, so that a
+    map's sum over pixels is what its places contribute together. Single pixels have either sign in
+    both: a place that contributes on the whole may be held back by some of its pixels. `target`
+    `(B,)` is T(x).
+    """
+
+    positive: Float[Tensor, batch * input]
+    negative: Float[Tensor, batch * input]
+    site: str
+    units: tuple[int, ...]
+    target: Float[Tensor, " batch"]
+
+    @property
+    def net(self) -> Float[Tensor, batch * input]:
+        """Both maps together: gradient times input through these units."""
+        return self.positive + self.negative
+
+    @property
+    def excitation(self) -> Float[Tensor, " batch"]:
+        """What the contributing places add to the target of every sample, ≥ 0 up to rounding."""
+        return self.positive.flatten(1).sum(dim=1)
+
+    @property
+    def suppression(self) -> Float[Tensor, " batch"]:
+        """What the other places take from it, ≤ 0 up to rounding."""
+        return self.negative.flatten(1).sum(dim=1)
+
+    def __repr__(self) -> str:
+        shown = ", ".join(map(str, self.units[:4])) + (" …" if len(self.units) > 4 else "")
+        return f"PixelMap({tuple(self.positive.shape)} through units {shown} of {self.site!r})"
+
+
+def pixel_map(
+    model: nn.Module,
+    x: Tensor,
+    *,
+    site: str | Site | None = None,
+    units: Units | None = None,
+    mode: Mode | None = None,
+    count: int | None = None,
+    fraction: float | None = None,
+    target: Target | None = None,
+    baseline: Baseline = 0.0,
+    output: Selector = None,
+    labels: Tensor | None = None,
+) -> PixelMap:
+    """Map which pixels of `x` `(B, …)` drive the target through some units of a site.
+
+    For every unit k and place p of the site, `J_kp = ∂T/∂a_kp · ∂a_kp/∂x` is the part of the
+    gradient that runs through it and `c_kp = Σ_pixels J_kp · x` its contribution. The maps are
+    `Σ J_kp · x` over the places with `c_kp > 0` and over those with `c_kp < 0`: one forward-mode
+    derivative and two masked vector-Jacobian products instead of one backward for each place.
+    (METHOD.md §6; arXiv 2603.06557.) With a `baseline`, x − baseline stands for x.
+
+    Say which units: `units` by hand, or a `mode` of which the `count` strongest (3), or the
+    strongest `fraction`, are taken. `site` may be left out where a mode names it. `target`,
+    `output` and `labels` are those of `contributions`. The model is left as it was.
+
+    Raises CodeclensError for unknown sites and units, for a site that does not depend on the
+    input, for NaN in the input.
+
+    >>> _ = torch.manual_seed(0)
+    >>> layers = [nn.Conv2d(3, 8, 3, stride=2), nn.ReLU(), nn.Flatten(), nn.Linear(128, 5)]
+    >>> model, x = nn.Sequential(*layers), torch.randn(2, 3, 9, 9)
+    >>> found = pixel_map(model, x, site="1", units=[2, 5])
+    >>> found.positive.shape, bool((found.excitation >= 0).all())
+    (torch.Size([2, 3, 9, 9]), True)
+    """
+    return pixel_maps(
+        model,
+        x,
+        site=site,
+        units=None if units is None else [units],
+        modes=None if mode is None else [mode],
+        count=count,
+        fraction=fraction,
+        target=target,
+        baseline=baseline,
+        output=output,
+        labels=labels,
+    )[0]
+
+
+def pixel_maps(
+    model: nn.Module,
+    x: Tensor,
+    *,
+    site: str | Site | None = None,
+    units: Sequence[Units] | None = None,
+    modes: Sequence[Mode] | None = None,
+    count: int | None = None,
+    fraction: float | None = None,
+    target: Target | None = None,
+    baseline: Baseline = 0.0,
+    output: Selector = None,
+    labels: Tensor | None = None,
+) -> list[PixelMap]:
+    """The same as `pixel_map` for several sets of units, or several modes, of one site.
+
+    They share one forward, one gradient and one forward-mode derivative; each costs two more
+    vector-Jacobian products.
+
+    >>> model = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 3))
+    >>> maps = pixel_maps(model, torch.ones(2, 4), site="1", units=[[0], [1, 2]])
+    >>> [found.units for found in maps]
+    [(0,), (1, 2)]
+    """
+    place = _one_site(model, site, modes)
+    chosen = _chosen(place, units, modes, count, fraction)
+    traced = trace(
+        model,
+        x,
+        place,
+        target=Predicted() if target is None else target,
+        baseline=baseline,
+        output=output,
+        labels=labels,
+    )
+    for mode in modes or ():
+        if len(mode.weights) != traced.units:
+            raise CodeclensError(
+                f'The mode has {len(mode.weights)} units, but site "{place.key}" gives '
+                f"{traced.shape}, which is {traced.units} units; take the site that the mode was "
+                "found at, with the same heads and unit axis."
+            )
+    positive, negative = traced.maps(_masks(chosen, traced))
+    return [
+        PixelMap(positive[m], negative[m], place.key, chosen[m], traced.target)
+        for m in range(len(chosen))
+    ]
+
+
+def _one_site(model: nn.Module, site: str | Site | None, modes: Sequence[Mode] | None) -> Site:
+    named = sorted({mode.site for mode in modes or ()})
+    if site is None and not named:
+        raise CodeclensError('No site was given; pass the name of a module as site="…".')
+    if site is None and len(named) > 1:
+        raise CodeclensError(
+            f"The modes are of {len(named)} sites ({', '.join(named[:4])}); pass those of one site."
+        )
+    found = find_sites(model, named[0] if site is None else site)
+    if len(found) != 1:
+        keys = ", ".join(f'"{one.key}"' for one in found[:4])
+        raise CodeclensError(
+            f'"{site}" means {len(found)} sites ({keys} …); a pixel map looks through one, '
+            "so name one of them."
+        )
+    strange = [name for name in named if name != found[0].key]
+    if strange:
+        raise CodeclensError(
+            f'The mode was found at site "{strange[0]}", not at "{found[0].key}"; leave site out.'
+        )
+    return found[0]
+
+
+def _chosen(
+    site: Site,
+    units: Sequence[Units] | None,
+    modes: Sequence[Mode] | None,
+    count: int | None,
+    fraction: float | None,
+) -> list[tuple[int, ...]]:
+    """The units of every map."""
+    if (units is None) == (modes is None):
+        both = "both of them" if units is not None else "none of them"
+        raise CodeclensError(f"Say which units by exactly one of units and mode; got {both}.")
+    if units is not None:
+        if count is not None or fraction is not None:
+            raise CodeclensError(
+                "count and fraction choose among the units of a mode; leave them out with units=…."
+            )
+        sets = [_by_hand(one, site) for one in units]
+    else:
+        sets = [_strongest(mode, count, fraction) for mode in modes or ()]
+    if not sets:
+        raise CodeclensError(f'No units of site "{site.key}" were given; pass at least one set.')
+    return sets
+
+
+def _strongest(mode: Mode, count: int | None, fraction: float | None) -> tuple[int, ...]:
+    size = len(mode.weights)
+    if count is not None and fraction is not None:
+        raise CodeclensError(
+            f"Choose a mode's units by count (={count}) or by fraction (={fraction}), not by both."
+        )
+    if fraction is not None:
+        if not 0 < fraction <= 1:
+            raise CodeclensError(
+                f"fraction (={fraction}) must lie above 0 and at most at 1; "
+                "18 % of the units is 0.18."
+            )
+        count = max(round(fraction * size), 1)
+    elif count is None:
+        count = min(STRONGEST, size)
+    elif not 1 <= count <= size:
+        raise CodeclensError(f"count (={count}) must lie between 1 and the mode's {size} units.")
+    return tuple(int(unit) for unit in mode.top_units(count))
+
+
+def _by_hand(units: Units, site: Site) -> tuple[int, ...]:
+    chosen = np.asarray(units)
+    if chosen.ndim != 1 or not chosen.size or not np.issubdtype(chosen.dtype, np.integer):
+        raise CodeclensError(
+            f'units for site "{site.key}" are {units!r}; pass a flat list of one or more integers.'
+        )
+    return tuple(int(unit) for unit in chosen)
+
+
+def _masks(chosen: Sequence[tuple[int, ...]], traced: Tracing) -> Bool[Tensor, "map unit"]:
+    masks = torch.zeros(len(chosen), traced.units, dtype=torch.bool)
+    for mask, units in zip(masks, chosen, strict=True):
+        strange = [unit for unit in units if not 0 <= unit < traced.units]
+        if strange:
+            raise CodeclensError(
+                f'Unit {strange[0]} is out of range: site "{traced.site.key}" gives '
+                f"{traced.shape}, which is {traced.units} units (0 to {traced.units - 1})."
+            )
+        mask[list(units)] = True
+    return masks
