@@ -179,7 +179,7 @@ def test_sentences_carry_the_numbers(statistics) -> None:
     first, last = (statistics[s].contribution.sparsity.median for s in ("blocks.0", "blocks.3"))
     trend = statistics.trends["contribution_sparsity"]
     assert (
-        f"contributions: rises from {first:.2f} (blocks.0) to {last:.2f} (blocks.3), "
+        f"that of contributions rises from {first:.2f} (blocks.0) to {last:.2f} (blocks.3), "
         f"rank correlation with depth 1.00 [{trend.low:.2f}, {trend.high:.2f}]"
     ) in sentences[1]
     assert "falls from" in sentences[4]

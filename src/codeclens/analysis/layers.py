@@ -67,7 +67,9 @@ def layer_statistics(
             "extract some before their statistics are taken."
         )
     labels, source = _classes(store)
-    redraw = ClassResampler(labels, min(resamples, 100), seed)
+    classes = len(np.unique(labels[labels >= 0]))
+    # Each draw takes eigenvalues of a matrix of classes: 1,000 of them want a tenth of a second.
+    redraw = ClassResampler(labels, min(resamples, 100 if classes <= 200 else 40), seed)
     layers: list[Layer] = []
     dimensions: dict[str, list[Float[np.ndarray, "draw measure"]]] = {s: [] for s in SOURCES}
     for site in store.sites:
@@ -91,7 +93,6 @@ def layer_statistics(
             )
         )
     trends = _trends(layers, dimensions, min(resamples, 200), seed)
-    classes = len(np.unique(labels[labels >= 0]))
     return LayerStatistics(tuple(layers), view, share, len(store), classes, source, trends)
 
 

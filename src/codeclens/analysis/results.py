@@ -181,12 +181,12 @@ def _sentences(statistics: LayerStatistics) -> list[str]:
     ]
     for key, words, number in quantities:
         parts = [
-            f"{source}s: {trend_phrase(statistics.trends[f'{source}_{key}'], sites, number)}"
+            f"that of {source}s {trend_phrase(statistics.trends[f'{source}_{key}'], sites, number)}"
             for source in ("contribution", "activation")
         ]
         lines.append(f"{words}: " + "; ".join(parts) + ".")
     signs = trend_phrase(statistics.trends["sign_correlation"], sites, "{:.2f}")
-    lines.append(f"Correlation of positive with negative contributions over units: {signs}.")
+    lines.append(f"Correlation of positive with negative contributions over units {signs}.")
     lines.append(_comparison(statistics))
     return lines
 
@@ -201,15 +201,15 @@ def trend_phrase(trend: Trend, sites: list[str], number: str) -> str:
     """
     first, last = (_number(value, number) for value in (trend.values[0], trend.values[-1]))
     if len(sites) == 1:
-        return f"{first} ({sites[0]})"
+        return f"is {first} ({sites[0]})"
     ends = f"{first} ({sites[0]}) to {last} ({sites[-1]})"
     if len(sites) < 3:
-        return f"from {ends} (two sites are too few for a trend)"
+        return f"goes from {ends} (two sites are too few for a trend)"
     if math.isnan(trend.rho):
-        return f"from {ends} (does not vary in a way that has a rank correlation)"
+        return f"goes from {ends} (does not vary in a way that has a rank correlation)"
     rho = f"rank correlation with depth {trend.rho:.2f}"
     if math.isnan(trend.low):
-        return f"from {ends}, {rho} (too few samples of each class for an interval)"
+        return f"goes from {ends}, {rho} (too few samples of each class for an interval)"
     return f"{trend.direction} from {ends}, {rho} [{trend.low:.2f}, {trend.high:.2f}]"
 
 
