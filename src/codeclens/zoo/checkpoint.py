@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -44,12 +44,18 @@ def load_weights(model: nn.Module, path: str | Path) -> None:
     if state and all(name.startswith(_PARALLEL_PREFIX) for name in state):
         state = {name.removeprefix(_PARALLEL_PREFIX): tensor for name, tensor in state.items()}
     expected = model.state_dict()
-    problem = _first_difference(state, expected)
+    shared = [name for name in expected if name in state]
+    problem = difference(
+        [name for name in expected if name not in state],
+        [name for name in state if name not in expected],
+        [
+            (name, tuple(state[name].shape), tuple(expected[name].shape))
+            for name in shared
+            if state[name].shape != expected[name].shape
+        ],
+    )
     if problem:
-        raise CodeclensError(
-            f"The weights in {path} do not fit {type(model).__name__}: {problem}; pass the file "
-            "that belongs to this model, or build the model of the file yourself (module:function)"
-        )
+        raise misfit(path, model, problem)
     model.load_state_dict(state, strict=True)
 
 
@@ -102,20 +108,36 @@ def _described(content: object) -> str:
     return f"a {type(content).__name__}"
 
 
-def _first_difference(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> str:
-    missing = [name for name in expected if name not in state]
-    unexpected = [name for name in state if name not in expected]
-    shared = [name for name in expected if name in state]
-    shapes = [name for name in shared if state[name].shape != expected[name].shape]
+def difference(
+    missing: Sequence[str],
+    unexpected: Sequence[str],
+    shapes: Sequence[tuple[str, tuple[int, ...], tuple[int, ...]]],
+) -> str:
+    """Say how weights differ from a model, the first of each kind named; empty if they do not.
+
+    `shapes` holds name, shape in the file and shape in the model.
+
+    >>> difference(["fc.bias"], [], [("fc.weight", (2, 8), (10, 8))])
+    '1 missing, first "fc.bias", 1 of another shape, first "fc.weight" with (2, 8) in the file and
+    (10, 8) in the model'
+    """
     parts = []
     if missing:
         parts.append(f'{len(missing)} missing, first "{missing[0]}"')
     if unexpected:
         parts.append(f'{len(unexpected)} unexpected, first "{unexpected[0]}"')
     if shapes:
-        name = shapes[0]
+        name, file, own = shapes[0]
         parts.append(
-            f'{len(shapes)} of another shape, first "{name}" with {tuple(state[name].shape)} in '
-            f"the file and {tuple(expected[name].shape)} in the model"
+            f'{len(shapes)} of another shape, first "{name}" with {file} in the file and {own} '
+            "in the model"
         )
     return ", ".join(parts)
+
+
+def misfit(path: str | Path, model: nn.Module, problem: str) -> CodeclensError:
+    """Return the error to raise where weights and model do not belong together."""
+    return CodeclensError(
+        f"The weights in {path} do not fit {type(model).__name__}: {problem}; pass the file "
+        "that belongs to this model, or build the model of the file yourself (module:function)"
+    )
