@@ -46,7 +46,9 @@ docs: $(VENV)/.installed-docs  ## build the pages into docs/_build
 	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build
 
 benchmark: $(VENV)/.installed-test  ## paired measurements against the floor and the peers
-	$(BIN)/python -m benchmarks
+	@set -e; for file in $$(grep -l __main__ benchmarks/*.py); do \
+	  echo "── $$file"; $(BIN)/python -m benchmarks.$$(basename $$file .py); \
+	done
 
 clean:  ## remove what the other targets made, the virtual environment too
 	rm -rf .venv .venv-ci $(DEMO) docs/_build dist build
