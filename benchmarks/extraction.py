@@ -17,9 +17,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from benchmarks.timing import Paired, paired
 from torch import Tensor, nn
 
+from benchmarks.timing import Paired, paired
 from codeclens._compat import import_torchvision
 from codeclens.attribution import Attributor, Conductance
 

@@ -10,11 +10,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
 TargetFunction = Callable[[Tensor], Tensor]
+
+
+def difference(ours: Tensor, theirs: Tensor) -> float:
+    """The largest difference of two tensors, relative to the largest entry of the second."""
+    assert ours.shape == theirs.shape, f"{tuple(ours.shape)} is not {tuple(theirs.shape)}"
+    apart, size = float((ours - theirs).abs().max()), float(theirs.abs().max())
+    return apart / size if size > 0 else apart
 
 
 @dataclass
@@ -100,7 +108,7 @@ def conductance(
     contributions = {}
     for key in traces[0].activations:
         total = torch.zeros_like(traces[0].activations[key])
-        for left, right in zip(traces[:-1], traces[1:], strict=True):
+        for left, right in pairwise(traces):
             change = right.activations[key] - left.activations[key]
             if rule == "left":
                 gradient = left.gradients[key]
@@ -148,7 +156,10 @@ def by_unit(values: Tensor, axis: int, heads: int | None = None) -> list[list[li
         units = [unit.flatten().tolist() for unit in sample.unbind(axis - 1)]
         if heads is not None:
             size = len(units) // heads
-            units = [sum(units[h * size : (h + 1) * size], []) for h in range(heads)]
+            units = [
+                [value for feature in units[h * size : (h + 1) * size] for value in feature]
+                for h in range(heads)
+            ]
         samples.append(units)
     return samples
 
