@@ -1,6 +1,7 @@
 """What each hidden unit contributes to the output, for one batch."""
 
 from codeclens.attribution.capture import Probe, Selector, frozen, select, tapped
+from codeclens.attribution.conductance import Conductance
 from codeclens.attribution.contributions import (
     Attributor,
     Contributions,
@@ -8,7 +9,7 @@ from codeclens.attribution.contributions import (
     contributions,
     warn_of_gaps,
 )
-from codeclens.attribution.methods import ActivationGradient, Conductance, Method
+from codeclens.attribution.methods import ActivationGradient, Method
 from codeclens.attribution.reduction import split_signs
 from codeclens.attribution.sites import Site, find_sites
 from codeclens.attribution.surveys import Survey, survey

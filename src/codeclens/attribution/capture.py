@@ -155,6 +155,8 @@ def _key(site: Site, values: Any, listed: bool) -> int | str | None:
 
 
 def _get(values: Any, key: int | str) -> Any:
+    if isinstance(values, Tensor):
+        raise TypeError("what is indexed here is a structure, not the samples of a tensor")
     if isinstance(key, str) and not isinstance(values, Mapping):
         return getattr(values, key)
     return values[key]
@@ -257,9 +259,18 @@ class Probe:
 
     def __call__(self, x: Tensor) -> Pass:
         """Run the model on `x`; gradients flow from the output back to the sites."""
+        with torch.enable_grad():
+            return self._run(x)
+
+    def look(self, x: Tensor) -> dict[str, Tensor]:
+        """Run the model on `x` without gradients, for the activations alone."""
+        with torch.no_grad():
+            return {key: a.detach() for key, a in self._run(x).activations.items()}
+
+    def _run(self, x: Tensor) -> Pass:
         self._kept = {}
         # The model gets a copy: it may change what it is given in place.
-        with torch.enable_grad(), same_randomness(self.model):
+        with same_randomness(self.model):
             output = select(self.model(x.clone()), self.output)
         kept, self._kept = self._kept, {}
         return Pass(output, {site.key: kept[site.key] for site in self.sites})

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from codeclens.attribution.capture import Pass, Probe, Selector
-from codeclens.attribution.methods import Conductance, Method, wide
+from codeclens.attribution.conductance import Conductance
+from codeclens.attribution.methods import Method, wide
 from codeclens.attribution.reduction import split_signs
 from codeclens.attribution.sites import Site, find_sites
 from codeclens.attribution.surveys import Survey, survey
@@ -59,7 +60,9 @@ class Contributions(Mapping[str, SiteContributions]):
 
     `target` and `baseline_target` `(B,)` are T(x) and T(x0) (NaN where the method has no
     baseline); `prediction` `(B,)` is the class with the largest output at x (−1 where the output
-    has no classes).
+    has no classes). Where the method adapts to a tolerance, `steps` `(B,)` says how many it took
+    and `estimate` `(B,)` the relative change of the contributions in the last doubling (else None
+    and NaN). `uncovered` names operations of the model that have no secant rule.
     """
 
     def __init__(
@@ -68,11 +71,17 @@ class Contributions(Mapping[str, SiteContributions]):
         target: Tensor,
         baseline_target: Tensor,
         prediction: Tensor,
+        estimate: Tensor,
+        steps: Tensor | None = None,
+        uncovered: Iterable[str] = (),
     ) -> None:
         self._sites = dict(sites)
         self.target = target
         self.baseline_target = baseline_target
         self.prediction = prediction
+        self.estimate = estimate
+        self.steps = steps
+        self.uncovered = frozenset(uncovered)
 
     def __getitem__(self, key: str) -> SiteContributions:
         try:
@@ -95,7 +104,8 @@ class Attributor:
     """What `contributions` prepares once: the sites of a model, a method and a target.
 
     Call it with one batch after another. The first batch tells which sites are cuts, which modules
-    are called several times (each call its own site) and which tensors are changed in place.
+    are called several times (each call its own site), which tensors are changed in place, and
+    where the nodes of a path best lie; `prepare` does the same with samples of your choice.
     `sites` are the sites asked for, before that.
     """
 
@@ -126,15 +136,28 @@ class Attributor:
             self._survey = survey(self.model, self.sites, x[:2], self.output)
         return self._survey
 
+    def prepare(self, x: Tensor) -> Method:
+        """Let the method learn what it needs from a few samples `x` `(B, …)`, once for a data set.
+
+        Returns the method as it is used from then on: `Conductance` with its nodes placed.
+        """
+        _require_usable(x)
+        if self.method.pilot:
+            x = x[: self.method.pilot]
+            found = self.survey(x)
+            with Probe(self.model, found.sites, self.output, found.overwritten) as probe:
+                self.method = self.method.prepare(probe, x, _resolve(self.baseline, x))
+        return self.method
+
     def __call__(self, x: Tensor, labels: Tensor | None = None) -> Contributions:
         """Contributions of one batch `x` `(B, …)`; `labels` `(B,)` for targets that need them."""
         # Whatever the caller's mode, gradients are needed here, and none beyond this call.
         with torch.inference_mode(False), torch.enable_grad():
             x = x.clone() if x.is_inference() else x.detach()
+            self.prepare(x)
             return self._attribute(x, labels)
 
     def _attribute(self, x: Tensor, labels: Tensor | None) -> Contributions:
-        _require_usable(x)
         baseline = _resolve(self.baseline, x)
         found = self.survey(x)
         seen: dict[str, Tensor] = {}
@@ -167,7 +190,10 @@ class Attributor:
             )
         output = outputs[0]
         prediction = output.argmax(dim=1) if output.ndim == 2 else torch.full_like(target, -1)
-        return Contributions(sites, target, start, prediction.long())
+        estimate = none if result.estimate is None else result.estimate.to(target)
+        return Contributions(
+            sites, target, start, prediction.long(), estimate, result.steps, result.uncovered
+        )
 
 
 def contributions(
@@ -196,10 +222,10 @@ def contributions(
 
     >>> _ = torch.manual_seed(0)
     >>> model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
-    >>> c = contributions(model, torch.randn(5, 4), sites="1", method=Conductance(steps=100))
+    >>> c = contributions(model, torch.randn(5, 4), sites="1")
     >>> c["1"].positive.shape
     torch.Size([5, 8])
-    >>> bool(((c.target - c.baseline_target) - c["1"].net.sum(1)).abs().max() < 0.01)
+    >>> bool(((c.target - c.baseline_target) - c["1"].net.sum(1)).abs().max() < 1e-5)
     True
     """
     attributor = Attributor(
@@ -215,28 +241,36 @@ def contributions(
     warn_of_gaps(
         {key: site.completeness for key, site in found.items()},
         found.target - found.baseline_target,
+        found.uncovered,
     )
     return found
 
 
-def warn_of_gaps(gaps: Mapping[str, Tensor], change: Tensor) -> None:
+def warn_of_gaps(gaps: Mapping[str, Tensor], change: Tensor, uncovered: Iterable[str] = ()) -> None:
     """Warn once, naming the worst site, where contributions miss the change of the target by much.
 
     `gaps` holds the completeness `(B,)` of every site and `change` `(B,)` is T(x) − T(x0).
+    Operations that are `uncovered` by secant rules are named with the gap they cause, however
+    small it is.
     """
     scale = change.abs().median().item()
     relative = {key: gap.abs().median().item() / scale for key, gap in gaps.items() if scale > 0}
     known = {key: gap for key, gap in relative.items() if not math.isnan(gap)}
-    if not known:
+    worst = max(known, key=lambda key: known[key], default=None)
+    missed = (
+        "no site is a cut, so that their effect is not known"
+        if worst is None
+        else f'contributions at "{worst}" miss the change of the target by {known[worst]:.1%} '
+        "(median over samples)"
+    )
+    names = ", ".join(sorted(uncovered))
+    if names:
+        message = f"There is no secant rule for {names} (derivatives are used instead): {missed}."
+    elif worst is not None and known[worst] > GAP_WORTH_A_WARNING:
+        message = f"Too few steps: {missed}."
+    else:
         return
-    worst = max(known, key=lambda key: known[key])
-    if known[worst] > GAP_WORTH_A_WARNING:
-        warnings.warn(
-            f'Contributions at "{worst}" miss the change of the target by {known[worst]:.0%} '
-            "(median over samples): the path needs more steps.",
-            CompletenessWarning,
-            stacklevel=3,
-        )
+    warnings.warn(message, CompletenessWarning, stacklevel=3)
 
 
 def _require_usable(x: Tensor) -> None:

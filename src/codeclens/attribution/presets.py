@@ -5,14 +5,23 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Iterator, Mapping
+from typing import Literal, NamedTuple
 
 from torch import nn
 
 from codeclens.errors import CodeclensError
 
-# A module's name, whether its input is meant, and the number of attention heads where they matter.
-Found = tuple[str, bool, int | None]
 Modules = Mapping[str, nn.Module]
+
+
+class Found(NamedTuple):
+    """What a site needs: see `Site`."""
+
+    name: str
+    port: Literal["output", "input"] = "output"
+    item: int | None = None
+    heads: int | None = None
+
 
 # Blocks are recognised by how their class is called; the outermost match counts, so that a block
 # inside a block is not found twice.
@@ -26,6 +35,8 @@ _NO_BLOCK = re.compile(
     r"|\w*(MLP|Mlp|Stem|SE|Patch)Block"
     r"|_?DenseBlock|MaxVitBlock|MobileViTMobileNetLayer"
 )
+# In transformers these give their hidden states first, then other tensors.
+_GIVES_SEVERAL = re.compile(r"(?!SwinTransformer)\w*Swin\w*(Layer|Block)|\w*T5Block")
 _ACTIVATIONS = (
     *(nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.SELU, nn.GELU, nn.SiLU, nn.Mish),
     *(nn.Hardswish, nn.Hardsigmoid, nn.Softplus, nn.Sigmoid, nn.Tanh),
@@ -68,7 +79,7 @@ def find_preset(preset: str, model: nn.Module) -> list[Found]:
 
     >>> layer = nn.TransformerEncoderLayer(8, nhead=2, batch_first=True)
     >>> find_preset("@mlp", nn.Sequential(layer))
-    [('0.linear2', True, None)]
+    [Found(name='0.linear2', port='input', item=None, heads=None)]
     """
     if preset not in _FINDERS:
         near = difflib.get_close_matches(preset, _FINDERS, n=1, cutoff=0.0)[0]
@@ -96,7 +107,9 @@ def _blocks(modules: Modules) -> Iterator[Found]:
     if not names:
         # A plain stack has no blocks: its nonlinearities are where units act.
         names = [n for n, m in modules.items() if isinstance(m, _ACTIVATIONS)]
-    yield from ((name, False, None) for name in names)
+    for name in names:
+        several = _GIVES_SEVERAL.fullmatch(type(modules[name]).__name__)
+        yield Found(name, item=0 if several else None)
 
 
 def _is_block(module: nn.Module) -> bool:
@@ -108,12 +121,12 @@ def _is_block(module: nn.Module) -> bool:
 
 def _mlps(modules: Modules) -> Iterator[Found]:
     for name, _ in _inputs(modules, _SECOND_LINEAR):
-        yield name, True, None
+        yield Found(name, "input")
 
 
 def _attentions(modules: Modules) -> Iterator[Found]:
     for name, _ in _mixed_values(modules):
-        yield name, True, None
+        yield Found(name, "input")
 
 
 def _heads(modules: Modules) -> Iterator[Found]:
@@ -124,7 +137,7 @@ def _heads(modules: Modules) -> Iterator[Found]:
                 f'The attention that owns "{name}" does not say how many heads it has; '
                 f'pass Site("{name}", port="input", heads=…).'
             )
-        yield name, True, heads
+        yield Found(name, "input", heads=heads)
 
 
 def _mixed_values(modules: Modules) -> list[tuple[str, nn.Module]]:

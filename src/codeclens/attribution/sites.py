@@ -179,8 +179,8 @@ def _matches(
         return [pattern]
     if pattern.startswith("@"):
         return [
-            Site(name, port="input" if inward else "output", heads=heads)
-            for name, inward, heads in find_preset(pattern, model)
+            Site(found.name, found.port, item=found.item, heads=found.heads)
+            for found in find_preset(pattern, model)
         ]
     return _glob(pattern, modules)
 

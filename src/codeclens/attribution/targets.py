@@ -139,8 +139,6 @@ def _classes(output: Tensor) -> Tensor:
 def _pick(index: Tensor, of: Scale) -> Bound:
     def value(output: Tensor) -> Tensor:
         scaled = output.softmax(dim=1) if of == "probabilities" else output
-        # Several nodes of the path may be stacked along the sample axis, one copy after another.
-        rows = index.repeat(output.shape[0] // index.shape[0])
-        return scaled.gather(1, rows[:, None]).squeeze(1)
+        return scaled.gather(1, index[:, None]).squeeze(1)
 
     return value

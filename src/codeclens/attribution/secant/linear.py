@@ -25,7 +25,7 @@ _NAMES = """
     __bool__ __format__ __repr__ __str__ item tolist numpy isnan isinf isfinite eq ne lt le gt ge
     __eq__ __ne__ __lt__ __le__ __gt__ __ge__ sign has_names is_contiguous element_size data_ptr
     storage_offset __hash__ _is_view is_complex real_if_close affine_grid embedding one_hot
-    backward is_nested is_cuda
+    index_copy index_fill index_add backward is_nested is_cuda
 """
 
 LINEAR.update(_NAMES.split())

@@ -1,0 +1,151 @@
+"""Conductance: integrated gradients along the input path, at hidden units."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from codeclens.attribution.capture import Pass, Probe
+from codeclens.attribution.methods import AtInput, Attributed
+from codeclens.attribution.nodes import SCHEDULES, Alphas, Nodes, Schedule, require_ascending
+from codeclens.attribution.path import RULES, Rule, integrate
+from codeclens.attribution.targets import Bound
+from codeclens.errors import CodeclensError
+
+
+@dataclass(frozen=True)
+class Conductance:
+    """Integrated gradients along the input path, at hidden units (layer conductance).
+
+    `C = ∫₀¹ ∂T/∂a (x(α)) ⊙ da(x(α))/dα dα` with `x(α) = x0 + α (x − x0)`, over `steps` segments.
+    Rules, with a and g = ∂T/∂a at the nodes s:
+
+    - `"secant"` (default): gradients by secant propagation; sums at a cut are exact.
+    - `"trapezoid"`: `Σ ½ (g_s + g_{s+1}) ⊙ (a_{s+1} − a_s)`, as published.
+    - `"left"`: `Σ g_s ⊙ (a_{s+1} − a_s)`. `"midpoint"`: g halfway between the nodes.
+
+    `nodes` places the ends of the segments: `"arc"` (default; equal arc length in hidden space,
+    by forward passes of a few samples), `"uniform"` (as published), `"power"`, `"geometric"`, an
+    object of `codeclens.attribution.nodes`, or the nodes themselves. With a `tolerance` the steps
+    are doubled, for each sample until the contributions per unit change by less than that share
+    (L2 over units, the worst site), up to `max_steps`. One node is in memory at a time.
+
+    Raises CodeclensError for an unknown rule or schedule, fewer than one step, nodes that do not
+    ascend. (arXiv 2603.06557 with `Conductance(10, "trapezoid", "uniform")`.)
+
+    >>> Conductance(10, "trapezoid", "uniform").complete
+    True
+    >>> Conductance(nodes=[0, 0.1, 1]).steps
+    2
+    """
+
+    steps: int = 20
+    rule: Rule = "secant"
+    nodes: Schedule | Nodes | Sequence[float] = "arc"
+    tolerance: float | None = None
+    max_steps: int = 320
+
+    complete: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        if self.rule not in RULES:
+            known = ", ".join(f'"{rule}"' for rule in RULES)
+            raise CodeclensError(f"Conductance has no rule {self.rule!r}; the rules are {known}.")
+        if isinstance(self.nodes, str) and self.nodes not in SCHEDULES:
+            known = ", ".join(f'"{name}"' for name in SCHEDULES)
+            raise CodeclensError(f"There are no nodes {self.nodes!r}; the schedules are {known}.")
+        if not isinstance(self.steps, int) or isinstance(self.steps, bool) or self.steps < 1:
+            raise CodeclensError(f"Conductance needs at least one step, not steps={self.steps!r}.")
+        if self.tolerance is not None and not self.tolerance > 0:
+            raise CodeclensError(f"A tolerance must be above 0, not {self.tolerance!r}.")
+        if _are_given(self.nodes):
+            alphas = require_ascending(self.nodes)  # type: ignore[arg-type]
+            object.__setattr__(self, "nodes", alphas)
+            if self.tolerance is None:
+                object.__setattr__(self, "steps", len(alphas) - 1)
+
+    @property
+    def pilot(self) -> int:
+        """How many samples `prepare` wants to look at; 0 where the nodes need none."""
+        return 0 if _are_given(self.nodes) else self._schedule.pilot
+
+    @property
+    def _schedule(self) -> Nodes:
+        return SCHEDULES[self.nodes] if isinstance(self.nodes, str) else self.nodes  # type: ignore
+
+    def prepare(self, probe: Probe, x: Tensor, baseline: Tensor) -> Conductance:
+        """The same with its nodes placed, by forward passes of the samples `x` where needed."""
+        if _are_given(self.nodes):
+            return self
+        most = self.steps
+        while self.tolerance is not None and 2 * most <= self.max_steps:
+            most *= 2
+        return replace(self, nodes=self._schedule.place(most, probe, x, baseline))
+
+    def attribute(self, probe: Probe, x: Tensor, baseline: Tensor, at_x: AtInput) -> Attributed:
+        ready = self.prepare(probe, x, baseline)
+        alphas: Alphas = ready.nodes  # type: ignore[assignment]
+        if self.tolerance is None:
+            return integrate(self.rule, alphas, probe, x, baseline, at_x)
+        return ready._refine(alphas, self.tolerance, probe, x, baseline, at_x)
+
+    def _refine(
+        self,
+        alphas: Alphas,
+        tolerance: float,
+        probe: Probe,
+        x: Tensor,
+        baseline: Tensor,
+        at_x: AtInput,
+    ) -> Attributed:
+        """Double the steps, for those samples alone whose contributions still change."""
+        stride = max(1, (len(alphas) - 1) // self.steps)
+        bounds: list[Bound] = []
+
+        def remembered(here: Pass) -> Bound:
+            bounds.append(at_x(here))
+            return bounds[0]
+
+        best = integrate(self.rule, alphas[::stride], probe, x, baseline, remembered)
+        rows = torch.arange(len(x), device=x.device)
+        steps = torch.full((len(x),), (len(alphas) - 1) // stride, device=x.device)
+        estimate = torch.full((len(x),), torch.inf, device=x.device)
+        while stride > 1 and len(rows):
+            stride //= 2
+            bound = _for_rows(bounds[0], rows, len(x))
+            finer = integrate(
+                self.rule, alphas[::stride], probe, x[rows], baseline[rows], _already(bound)
+            )
+            change = torch.zeros(len(rows), device=x.device)
+            for site in probe.sites:
+                old, new = best.contributions[site.key][rows], finer.contributions[site.key]
+                units = site.units(new).sum(dim=2)
+                moved = (units - site.units(old).sum(dim=2)).norm(dim=1)
+                change = torch.maximum(change, (moved / units.norm(dim=1)).nan_to_num_(0.0))
+                best.contributions[site.key][rows] = new
+            estimate[rows], steps[rows] = change.to(estimate), (len(alphas) - 1) // stride
+            best.uncovered.update(finer.uncovered)
+            rows = rows[change > tolerance]
+        return replace(best, steps=steps, estimate=estimate)
+
+
+def _are_given(nodes: object) -> bool:
+    return isinstance(nodes, Sequence) and not isinstance(nodes, str)
+
+
+def _for_rows(bound: Bound, rows: Tensor, count: int) -> Bound:
+    """A target that was fixed for a whole batch, for some of its samples."""
+
+    def value(output: Tensor) -> Tensor:
+        whole = output.new_zeros(count, *output.shape[1:]).index_copy(0, rows, output)
+        return bound(whole)[rows]
+
+    return value
+
+
+def _already(bound: Bound) -> AtInput:
+    return lambda _: bound
