@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
 
@@ -134,9 +134,10 @@ def _replaced(site: Site, values: Any, edited: Tensor, listed: bool) -> Any:
         return edited
     if isinstance(values, tuple | list):
         items = list(values)
-        items[int(key)] = edited
+        fields_of = getattr(values, "_fields", None)
+        items[fields_of.index(key) if isinstance(key, str) and fields_of else int(key)] = edited
         # Named tuples take their fields one by one.
-        return type(values)(*items) if hasattr(values, "_fields") else type(values)(items)
+        return type(values)(items) if fields_of is None else type(values)(*items)
     if is_dataclass(values) and not isinstance(values, type):
         return replace(values, **{str(key): edited})
     return type(values)({**values, key: edited})
@@ -168,7 +169,7 @@ def _tensor_items(value: Any) -> list[int | str]:
         pairs = value.items()
     elif isinstance(value, tuple | list):
         pairs = enumerate(value)
-    elif is_dataclass(value):
+    elif is_dataclass(value) and not isinstance(value, type):
         pairs = ((field.name, getattr(value, field.name)) for field in fields(value))
     return [k for k, v in pairs if isinstance(v, Tensor) and v.is_floating_point()]
 
@@ -243,19 +244,19 @@ class Probe:
         # are handed on as copies, so that what we keep stays what it was.
         self.overwritten = overwritten
         self._kept: dict[str, Tensor] = {}
-        self._stack: list[Any] = []
+        self._contexts = ExitStack()
 
     def __enter__(self) -> Probe:
-        self._stack = [frozen(self.model), tapped(self.model, self.sites, self._tap)]
-        for context in self._stack:
-            context.__enter__()
+        with ExitStack() as entered:
+            entered.enter_context(frozen(self.model))
+            entered.enter_context(tapped(self.model, self.sites, self._tap))
+            # Nothing failed: what was entered is left with the probe, not here.
+            self._contexts = entered.pop_all()
         return self
 
     def __exit__(self, *exception: Any) -> None:
-        for context in reversed(self._stack):
-            context.__exit__(*exception)
-        self._stack = []
         self._kept = {}
+        self._contexts.close()
 
     def __call__(self, x: Tensor) -> Pass:
         """Run the model on `x`; gradients flow from the output back to the sites."""

@@ -13,6 +13,7 @@ from codeclens.attribution.capture import Pass, Probe
 from codeclens.attribution.methods import AtInput, Attributed
 from codeclens.attribution.nodes import SCHEDULES, Alphas, Nodes, Schedule, require_ascending
 from codeclens.attribution.path import RULES, Rule, integrate
+from codeclens.attribution.sites import Site
 from codeclens.attribution.targets import Bound
 from codeclens.errors import CodeclensError
 
@@ -104,11 +105,11 @@ class Conductance:
     ) -> Attributed:
         """Double the steps, for those samples alone whose contributions still change."""
         stride = max(1, (len(alphas) - 1) // self.steps)
-        bounds: list[Bound] = []
+        fixed: list[Bound] = []
 
-        def remembered(here: Pass) -> Bound:
-            bounds.append(at_x(here))
-            return bounds[0]
+        def remembered(here: Pass) -> list[Bound]:
+            fixed.extend(at_x(here))
+            return fixed
 
         best = integrate(self.rule, alphas[::stride], probe, x, baseline, remembered)
         rows = torch.arange(len(x), device=x.device)
@@ -116,21 +117,29 @@ class Conductance:
         estimate = torch.full((len(x),), torch.inf, device=x.device)
         while stride > 1 and len(rows):
             stride //= 2
-            bound = _for_rows(bounds[0], rows, len(x))
+            bounds = [_for_rows(bound, rows, len(x)) for bound in fixed]
             finer = integrate(
-                self.rule, alphas[::stride], probe, x[rows], baseline[rows], _already(bound)
+                self.rule, alphas[::stride], probe, x[rows], baseline[rows], _already(bounds)
             )
-            change = torch.zeros(len(rows), device=x.device)
-            for site in probe.sites:
-                old, new = best.contributions[site.key][rows], finer.contributions[site.key]
-                units = site.units(new).sum(dim=2)
-                moved = (units - site.units(old).sum(dim=2)).norm(dim=1)
-                change = torch.maximum(change, (moved / units.norm(dim=1)).nan_to_num_(0.0))
-                best.contributions[site.key][rows] = new
+            change = _replace(best, finer, rows, probe.sites)
             estimate[rows], steps[rows] = change.to(estimate), (len(alphas) - 1) // stride
             best.uncovered.update(finer.uncovered)
             rows = rows[change > tolerance]
         return replace(best, steps=steps, estimate=estimate)
+
+
+def _replace(best: Attributed, finer: Attributed, rows: Tensor, sites: list[Site]) -> Tensor:
+    """Put the finer contributions of some samples in place; their relative change, the worst."""
+    worst = torch.zeros(len(rows), device=rows.device)
+    for old, new in zip(best.explained, finer.explained, strict=True):
+        for site in sites:
+            before, after = old.contributions[site.key], new.contributions[site.key]
+            units = site.units(after).sum(dim=2)
+            moved = (units - site.units(before[rows]).sum(dim=2)).norm(dim=1)
+            # Units that contribute nothing at all have nothing to be wrong about.
+            worst = torch.maximum(worst, (moved / units.norm(dim=1)).nan_to_num_(0.0))
+            before[rows] = after
+    return worst
 
 
 def _are_given(nodes: object) -> bool:
@@ -147,5 +156,5 @@ def _for_rows(bound: Bound, rows: Tensor, count: int) -> Bound:
     return value
 
 
-def _already(bound: Bound) -> AtInput:
-    return lambda _: bound
+def _already(bounds: list[Bound]) -> AtInput:
+    return lambda _: bounds

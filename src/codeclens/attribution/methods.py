@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Protocol
 
@@ -12,24 +12,33 @@ from torch import Tensor
 from codeclens.attribution.capture import Pass, Probe
 from codeclens.attribution.targets import Bound
 
-# Called once with the forward at x, before any gradient: it fixes the target and keeps what is
+# Called once with the forward at x, before any gradient: it fixes the targets and keeps what is
 # wanted of the activations, so that a method holds no more than it needs.
-AtInput = Callable[[Pass], Bound]
+AtInput = Callable[[Pass], list[Bound]]
 
 
 @dataclass(frozen=True)
-class Attributed:
-    """What a method computed for one batch.
+class Explained:
+    """What a method computed for one target of one batch.
 
     `contributions` by site key, in the layout of each activation `(B, …)`; `target` and
-    `baseline_target` `(B,)`, the latter None where the method has no baseline. `uncovered` names
-    the operations whose secant was not known; `steps` and `estimate` `(B,)` are, for a method that
-    adapts, the steps it took and the relative error that it estimates.
+    `baseline_target` `(B,)`, the latter None where the method has no baseline.
     """
 
     contributions: dict[str, Tensor]
     target: Tensor
     baseline_target: Tensor | None
+
+
+@dataclass(frozen=True)
+class Attributed:
+    """What a method computed for one batch: for every target what explains it.
+
+    `uncovered` names the operations that have no secant rule; `steps` and `estimate` `(B,)` are,
+    for a method that adapts, the steps it took and the relative error that it estimates.
+    """
+
+    explained: list[Explained]
     uncovered: set[str] = field(default_factory=set)
     steps: Tensor | None = None
     estimate: Tensor | None = None
@@ -76,16 +85,22 @@ class ActivationGradient:
 
     def attribute(self, probe: Probe, x: Tensor, baseline: Tensor, at_x: AtInput) -> Attributed:
         here = probe(x)
-        target = at_x(here)(here.output)
-        gradients = gradients_of(target, here.activations)
-        total = {}
-        for key, activation in here.activations.items():
-            gradient = wide(gradients[key])
-            if self.normalize:
-                norm = gradient.flatten(1).norm(dim=1).reshape(-1, *[1] * (gradient.ndim - 1))
-                gradient = gradient / norm.masked_fill(norm == 0, 1)
-            total[key] = wide(activation.detach()) * gradient
-        return Attributed(total, target.detach(), None)
+        targets = [bound(here.output) for bound in at_x(here)]
+        explained = []
+        for target, found in zip(targets, gradients_of(targets, here.activations), strict=True):
+            total = {
+                key: wide(activation.detach()) * self._scaled(wide(found[key]))
+                for key, activation in here.activations.items()
+            }
+            explained.append(Explained(total, target.detach(), None))
+        return Attributed(explained)
+
+    def _scaled(self, gradient: Tensor) -> Tensor:
+        if not self.normalize:
+            return gradient
+        norm = gradient.flatten(1).norm(dim=1).reshape(-1, *[1] * (gradient.ndim - 1))
+        scaled: Tensor = gradient / norm.masked_fill(norm == 0, 1)
+        return scaled
 
 
 def wide(values: Tensor) -> Tensor:
@@ -93,11 +108,24 @@ def wide(values: Tensor) -> Tensor:
     return values if values.dtype == torch.float64 else values.float()
 
 
-def gradients_of(target: Tensor, activations: dict[str, Tensor]) -> dict[str, Tensor]:
-    """∂T/∂a of every site; zero where the target does not depend on a site."""
+def gradients_of(
+    targets: Sequence[Tensor], activations: dict[str, Tensor]
+) -> list[dict[str, Tensor]]:
+    """∂T/∂a of every target at every site; zero where a target does not depend on a site."""
+    return [
+        _gradients(target, activations, keep_graph=number + 1 < len(targets))
+        for number, target in enumerate(targets)
+    ]
+
+
+def _gradients(
+    target: Tensor, activations: dict[str, Tensor], keep_graph: bool
+) -> dict[str, Tensor]:
     if not target.requires_grad:
         return {key: torch.zeros_like(a) for key, a in activations.items()}
-    found = torch.autograd.grad(target.sum(), list(activations.values()), allow_unused=True)
+    found = torch.autograd.grad(
+        target.sum(), list(activations.values()), allow_unused=True, retain_graph=keep_graph
+    )
     return {
         key: torch.zeros_like(a) if gradient is None else gradient
         for (key, a), gradient in zip(activations.items(), found, strict=True)

@@ -7,8 +7,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from codeclens.attribution.capture import Probe
-from codeclens.attribution.methods import AtInput, Attributed, gradients_of, wide
+from codeclens.attribution.capture import Pass, Probe
+from codeclens.attribution.methods import AtInput, Attributed, Explained, gradients_of, wide
 from codeclens.attribution.nodes import Alphas
 from codeclens.attribution.secant import SecantMode
 from codeclens.attribution.targets import Bound
@@ -19,49 +19,61 @@ Rule = Literal["secant", "trapezoid", "left", "midpoint"]
 def integrate(
     rule: Rule, alphas: Alphas, probe: Probe, x: Tensor, baseline: Tensor, at_x: AtInput
 ) -> Attributed:
-    """Walk from x back to the baseline, so that the first forward fixes the target."""
-    ends: dict[float, Tensor] = {}
-    bound: Bound | None = None
+    """Walk from x back to the baseline, so that the first forward fixes the targets."""
+    walk = RULES[rule](probe, at_x)
+    ends: dict[float, list[Tensor]] = {}
     if alphas[-1] < 1:
-        first = probe(x)
-        bound = at_x(first)
-        ends[1.0] = bound(first.output).detach()
-        del first
-    walk = RULES[rule](probe)
+        ends[1.0] = walk.look(x)
     for alpha in reversed(alphas):
-        target, bound = walk.visit(_between(baseline, x, alpha), bound, at_x)
+        targets = walk.visit(_between(baseline, x, alpha))
         if alpha in (0.0, 1.0):
-            ends[alpha] = target
-    assert bound is not None
+            ends[alpha] = targets
     if 0.0 not in ends:
-        ends[0.0] = bound(probe(baseline).output).detach()
-    return Attributed(walk.total, ends[1.0], ends[0.0], walk.uncovered)
+        ends[0.0] = walk.look(baseline)
+    explained = [Explained(*each) for each in zip(walk.totals, ends[1.0], ends[0.0], strict=True)]
+    return Attributed(explained, walk.uncovered)
 
 
 class _Walk:
     """Accumulates contributions along the path, one node in memory, from x to the baseline."""
 
-    def __init__(self, probe: Probe) -> None:
-        self.total: dict[str, Tensor] = {}
+    def __init__(self, probe: Probe, at_x: AtInput) -> None:
+        self.totals: list[dict[str, Tensor]] = []
         self.uncovered: set[str] = set()
         self._probe = probe
+        self._at_x = at_x
+        self._bounds: list[Bound] = []
         self._activations: dict[str, Tensor] = {}
-        self._gradients: dict[str, Tensor] = {}
+        self._gradients: dict[tuple[int, str], Tensor] = {}
 
-    def visit(self, x: Tensor, bound: Bound | None, at_x: AtInput) -> tuple[Tensor, Bound]:
+    def look(self, x: Tensor) -> list[Tensor]:
+        """The targets at an end of the path that is no node."""
+        return [target.detach() for target in self._targets(self._probe(x))]
+
+    def visit(self, x: Tensor) -> list[Tensor]:
         """Add the segment between the node visited before, nearer to the input, and this one."""
         here = self._probe(x)
-        bound = at_x(here) if bound is None else bound
-        target = bound(here.output)
-        gradients = gradients_of(target, here.activations)
-        for key, activation in here.activations.items():
-            self._add(key, wide(gradients.pop(key)), self._change(key, activation))
-        return target.detach(), bound
+        targets = self._targets(here)
+        self._add_all(here.activations, gradients_of(targets, here.activations))
+        return [target.detach() for target in targets]
 
-    def _add(self, key: str, gradient: Tensor, change: Tensor | None) -> None:
+    def _targets(self, here: Pass) -> list[Tensor]:
+        if not self._bounds:
+            self._bounds = self._at_x(here)
+            self.totals = [{} for _ in self._bounds]
+        return [bound(here.output) for bound in self._bounds]
+
+    def _add_all(self, activations: dict[str, Tensor], gradients: list[dict[str, Tensor]]) -> None:
+        for key, activation in activations.items():
+            change = self._change(key, activation)
+            for number, found in enumerate(gradients):
+                self._add(number, key, wide(found.pop(key)), change)
+
+    def _add(self, number: int, key: str, gradient: Tensor, change: Tensor | None) -> None:
         if change is not None:
-            self.total[key].addcmul_(gradient + self._gradients[key], change, value=0.5)
-        self._gradients[key] = gradient
+            both = gradient + self._gradients[number, key]
+            self.totals[number][key].addcmul_(both, change, value=0.5)
+        self._gradients[number, key] = gradient
 
     def _change(self, key: str, activation: Tensor) -> Tensor | None:
         """How the activation differs from that at the node before; None at the first."""
@@ -69,7 +81,8 @@ class _Walk:
         before = self._activations.get(key)
         self._activations[key] = here
         if before is None:
-            self.total[key] = torch.zeros_like(here)
+            for total in self.totals:
+                total[key] = torch.zeros_like(here)
             return None
         return before - here
 
@@ -77,58 +90,54 @@ class _Walk:
 class _LeftWalk(_Walk):
     """The gradient of the node nearer to the baseline alone."""
 
-    def _add(self, key: str, gradient: Tensor, change: Tensor | None) -> None:
+    def _add(self, number: int, key: str, gradient: Tensor, change: Tensor | None) -> None:
         if change is not None:
-            self.total[key].addcmul_(gradient, change)
+            self.totals[number][key].addcmul_(gradient, change)
 
 
 class _MidpointWalk(_LeftWalk):
     """The gradient halfway between two nodes, which takes one more forward a segment."""
 
-    def __init__(self, probe: Probe) -> None:
-        super().__init__(probe)
+    def __init__(self, probe: Probe, at_x: AtInput) -> None:
+        super().__init__(probe, at_x)
         self._x: Tensor | None = None
 
-    def visit(self, x: Tensor, bound: Bound | None, at_x: AtInput) -> tuple[Tensor, Bound]:
+    def visit(self, x: Tensor) -> list[Tensor]:
         end = self._probe(x)
-        bound = at_x(end) if bound is None else bound
-        target = bound(end.output).detach()
-        changes = {key: self._change(key, a) for key, a in end.activations.items()}
+        targets = [target.detach() for target in self._targets(end)]
+        ends = {key: activation.detach() for key, activation in end.activations.items()}
         del end
-        if self._x is not None:
+        if self._x is None:
+            self._add_all(ends, [])
+        else:
             middle = self._probe(torch.lerp(x, self._x, 0.5))
-            gradients = gradients_of(bound(middle.output), middle.activations)
-            for key, change in changes.items():
-                self._add(key, wide(gradients[key]), change)
+            self._add_all(ends, gradients_of(self._targets(middle), middle.activations))
         self._x = x
-        return target, bound
+        return targets
 
 
 class _SecantWalk(_LeftWalk):
     """Secants in place of derivatives: the sum over a segment is exact."""
 
-    def __init__(self, probe: Probe) -> None:
-        super().__init__(probe)
+    def __init__(self, probe: Probe, at_x: AtInput) -> None:
+        super().__init__(probe, at_x)
         self._mode = SecantMode()
         self.uncovered = self._mode.uncovered
 
-    def visit(self, x: Tensor, bound: Bound | None, at_x: AtInput) -> tuple[Tensor, Bound]:
+    def visit(self, x: Tensor) -> list[Tensor]:
         self._mode.step()
+        first = not self._bounds
         while True:
             with self._mode:
                 here = self._probe(x)
-                bound = at_x(here) if bound is None else bound
-                target = bound(here.output)
+                targets = self._targets(here)
             if self._mode.intact():
                 break
             self._mode.redo()
         # At the first node there is no segment yet, hence nothing to pass back.
-        gradients = gradients_of(target, here.activations) if self.total else {}
-        for key, activation in here.activations.items():
-            change = self._change(key, activation)
-            if key in gradients:
-                self._add(key, wide(gradients.pop(key)), change)
-        return target.detach(), bound
+        gradients = [] if first else gradients_of(targets, here.activations)
+        self._add_all(here.activations, gradients)
+        return [target.detach() for target in targets]
 
 
 RULES: dict[Rule, type[_Walk]] = {

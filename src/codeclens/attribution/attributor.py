@@ -1,0 +1,185 @@
+"""The attributor: a model, its sites, a method and a target, prepared once for many batches."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from codeclens.attribution.capture import Pass, Probe, Selector
+from codeclens.attribution.conductance import Conductance
+from codeclens.attribution.methods import Explained, Method, wide
+from codeclens.attribution.reduction import split_signs
+from codeclens.attribution.results import Contributions, SiteContributions
+from codeclens.attribution.sites import Site, find_sites
+from codeclens.attribution.surveys import Survey, survey
+from codeclens.attribution.targets import Bound, Predicted, Target, bind
+from codeclens.errors import CodeclensError
+
+Baseline = float | Tensor
+Reduce = Literal["sum"] | None
+
+
+class Attributor:
+    """What `contributions` prepares once: the sites of a model, a method and a target.
+
+    Call it with one batch after another. The first batch tells which sites are cuts, which modules
+    are called several times (each call its own site), which tensors are changed in place, and
+    where the nodes of a path best lie; `prepare` does the same with samples of your choice.
+    `sites` are the sites asked for, before that.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        sites: str | Site | Iterable[str | Site],
+        method: Method | None = None,
+        target: Target | Bound | None = None,
+        baseline: Baseline = 0.0,
+        reduce: Reduce = "sum",
+        output: Selector = None,
+    ) -> None:
+        self.model = model
+        self.sites = find_sites(model, sites)
+        self.method: Method = Conductance() if method is None else method
+        self.target: Target | Bound = Predicted() if target is None else target
+        self.baseline = baseline
+        self.reduce = reduce
+        self.output = output
+        self._survey: Survey | None = None
+
+    def survey(self, x: Tensor) -> Survey:
+        """What the sites are, found out with the first samples of `x` and remembered."""
+        if self._survey is None:
+            # Two, where there are two: one would not tell an axis of samples from one of length 1.
+            self._survey = survey(self.model, self.sites, x[:2], self.output)
+        return self._survey
+
+    def prepare(self, x: Tensor) -> Method:
+        """Let the method learn what it needs from a few samples `x` `(B, …)`, once for a data set.
+
+        Returns the method as it is used from then on: `Conductance` with its nodes placed.
+        """
+        _require_usable(x)
+        if self.method.pilot:
+            with torch.inference_mode(False), torch.enable_grad():
+                x = _plain(x[: self.method.pilot])
+                found = self.survey(x)
+                with Probe(self.model, found.sites, self.output, found.overwritten) as probe:
+                    self.method = self.method.prepare(probe, x, _resolve(self.baseline, x))
+        return self.method
+
+    def __call__(self, x: Tensor, labels: Tensor | None = None) -> Contributions:
+        """Contributions of one batch `x` `(B, …)`; `labels` `(B,)` for targets that need them."""
+        return self.several(x, [self.target], labels)[0]
+
+    def several(
+        self, x: Tensor, targets: Sequence[Target | Bound], labels: Tensor | None = None
+    ) -> list[Contributions]:
+        """Contributions to each of several targets: one forward a node, one backward a target."""
+        if not targets:
+            raise CodeclensError("There is no target to explain; pass at least one.")
+        # Whatever the caller's mode, gradients are needed here, and none beyond this call.
+        with torch.inference_mode(False), torch.enable_grad():
+            x = _plain(x)
+            self.prepare(x)
+            return self._attribute(x, targets, labels)
+
+    def _attribute(
+        self, x: Tensor, targets: Sequence[Target | Bound], labels: Tensor | None
+    ) -> list[Contributions]:
+        baseline = _resolve(self.baseline, x)
+        found = self.survey(x)
+        seen: dict[str, Tensor] = {}
+        outputs: list[Tensor] = []
+
+        def at_x(here: Pass) -> list[Bound]:
+            output = here.output.detach()
+            outputs.append(output)
+            for site in found.sites:
+                activation = wide(here.activations[site.key].detach())
+                seen[site.key] = site.units(activation).mean(dim=2)
+            return [bind(target, output, labels) for target in targets]
+
+        with Probe(self.model, found.sites, self.output, found.overwritten) as probe:
+            result = self.method.attribute(probe, x, baseline, at_x)
+        output = outputs[0]
+        none = output.new_full((len(x),), math.nan)
+        prediction = output.argmax(dim=1) if output.ndim == 2 else torch.full_like(none, -1)
+        estimate = none if result.estimate is None else result.estimate
+        return [
+            Contributions(
+                self._reduced(explained, found, seen),
+                wide(explained.target),
+                wide(none if explained.baseline_target is None else explained.baseline_target),
+                prediction.long(),
+                wide(estimate),
+                result.steps,
+                result.uncovered,
+            )
+            for explained in result.explained
+        ]
+
+    def _reduced(
+        self, explained: Explained, found: Survey, seen: dict[str, Tensor]
+    ) -> dict[str, SiteContributions]:
+        sites = {}
+        for site in found.sites:
+            contributions = explained.contributions.pop(site.key)
+            _require_finite(site, contributions)
+            positive, negative = split_signs(site.units(contributions))
+            gap = torch.full_like(positive[:, 0], math.nan)
+            is_cut = site.key in found.cuts
+            if is_cut and self.method.complete and explained.baseline_target is not None:
+                change = wide(explained.target) - wide(explained.baseline_target)
+                gap = (positive + negative).sum(dim=1) - change
+            full = contributions if self.reduce is None else None
+            sites[site.key] = SiteContributions(
+                site, positive, negative, seen[site.key], gap, is_cut, full
+            )
+        return sites
+
+
+def _require_usable(x: Tensor) -> None:
+    if not x.is_floating_point():
+        raise CodeclensError(
+            f"The input is {x.dtype}; contributions need a floating-point input to follow "
+            "(convert images with .float(), pass token embeddings instead of token ids)."
+        )
+    if x.ndim < 2 or not len(x):
+        raise CodeclensError(
+            f"The input has shape {tuple(x.shape)}; pass a batch, for example x[None]."
+        )
+    usable = torch.isfinite(x).flatten(1).all(dim=1)
+    if not usable.all():
+        bad = (~usable).nonzero().flatten().tolist()
+        raise CodeclensError(
+            f"The input holds NaN or infinite values in {len(bad)} of {len(x)} samples "
+            f"(first: sample {bad[0]}); clean or drop them."
+        )
+
+
+def _require_finite(site: Site, contributions: Tensor) -> None:
+    if not torch.isfinite(contributions).all():
+        raise CodeclensError(
+            f'Contributions at "{site.key}" are NaN or infinite although the input is finite; '
+            "look for a division by zero or an overflow in the model."
+        )
+
+
+def _resolve(baseline: Baseline, x: Tensor) -> Tensor:
+    given = _plain(torch.as_tensor(baseline))
+    try:
+        resolved = given.to(x).expand_as(x)
+    except RuntimeError:
+        raise CodeclensError(
+            f"The baseline has shape {tuple(given.shape)}, which does not fit inputs of shape "
+            f"{tuple(x.shape)}; pass one sample {tuple(x.shape[1:])} or one for each."
+        ) from None
+    if not torch.isfinite(resolved).all():
+        raise CodeclensError("The baseline holds NaN or infinite values.")
+    return resolved
