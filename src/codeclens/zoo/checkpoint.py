@@ -41,9 +41,9 @@ def load_weights(model: nn.Module, path: str | Path) -> None:
     """
     path = Path(path)
     state = read_weights(path)
-    if state and all(name.startswith(_PARALLEL_PREFIX) for name in state):
-        state = {name.removeprefix(_PARALLEL_PREFIX): tensor for name, tensor in state.items()}
     expected = model.state_dict()
+    if not any(name.startswith(_PARALLEL_PREFIX) for name in expected):
+        state = {name.removeprefix(_PARALLEL_PREFIX): tensor for name, tensor in state.items()}
     shared = [name for name in expected if name in state]
     problem = difference(
         [name for name in expected if name not in state],

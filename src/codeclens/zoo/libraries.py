@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
 
@@ -35,8 +36,7 @@ def load_torchvision(name: str, weights: Weights = None) -> Ready:
         )
     published = models.get_model_weights(name).DEFAULT
     with fixed_seed():
-        # Two of the old models ask for this flag, or warn about the time that it costs.
-        options = {"init_weights": True} if name in ("googlenet", "inception_v3") else {}
+        options = _torchvision_options(name, published.meta)
         model: nn.Module = models.get_model(name, weights=None, **options)
     if weights is None:
         try:
@@ -88,6 +88,16 @@ def load_timm(name: str, weights: Weights = None) -> Ready:
     config = timm.data.resolve_model_data_config(model)
     labels = imagenet_labels() if getattr(model, "num_classes", None) == 1000 else None
     return Ready(f"timm:{name}", model.eval(), _timm_transform(config, timm), labels, "@blocks")
+
+
+def _torchvision_options(name: str, published: Mapping[str, Any]) -> dict[str, Any]:
+    """What torchvision itself sets where it loads published weights, which it does by pickle."""
+    if name in ("googlenet", "inception_v3"):
+        # Their weights expect another scaling; the other option only avoids a warning.
+        return {"transform_input": True, "init_weights": True}
+    if name.startswith("vit_"):
+        return {"image_size": published["min_size"][0]}
+    return {}
 
 
 def _timm_transform(config: dict[str, Any], timm: ModuleType) -> Transform:

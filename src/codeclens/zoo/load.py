@@ -48,6 +48,11 @@ def load(name: str, *, weights: Weights = None) -> Ready:
         raise CodeclensError(
             f'A model is loaded by its name, not by {name!r}: pass for example "digits-resnet"'
         )
+    if not isinstance(weights, str | Path | None):
+        raise CodeclensError(
+            f"`weights` is a {type(weights).__name__}: pass the path of a weights file, "
+            'or "random" for an untrained network'
+        )
     if name in _SHIPPED:
         return _SHIPPED[name](weights)
     source, colon, rest = name.partition(":")

@@ -84,7 +84,7 @@ class ImageTransform:
         if (width, height) != image.size:
             image = image.resize((width, height), _FILTERS[self.interpolation])
         rows, columns = self.crop
-        top, left = round((height - rows) / 2), round((width - columns) / 2)
+        top, left = _offset(height, rows), _offset(width, columns)
         # Pillow fills with black where the box leaves the picture.
         return image.crop((left, top, left + columns, top + rows))
 
@@ -95,6 +95,10 @@ class ImageTransform:
         if width <= height:
             return self.resize, max(1, math.trunc(self.resize * height / width))
         return max(1, math.trunc(self.resize * width / height)), self.resize
+
+
+def _offset(size: int, crop: int) -> int:
+    return round((size - crop) / 2) if size >= crop else -((crop - size) // 2)
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:

@@ -1,0 +1,120 @@
+"""Weights files: what fits is loaded, what does not is named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from codeclens.errors import CodeclensError
+from codeclens.zoo.checkpoint import load_weights, read_weights
+
+
+def network(classes: int = 3, seed: int = 0) -> nn.Module:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return nn.Sequential(
+            nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Flatten(), nn.Linear(8, classes)
+        )
+
+
+def state() -> dict[str, Tensor]:
+    return dict(network(seed=1).state_dict())
+
+
+def equal(model: nn.Module, expected: dict[str, Tensor]) -> bool:
+    return all(torch.equal(tensor, expected[name]) for name, tensor in model.state_dict().items())
+
+
+def test_safetensors_are_loaded(tmp_path: Path) -> None:
+    save_file(state(), tmp_path / "w.safetensors")
+    model = network()
+    load_weights(model, str(tmp_path / "w.safetensors"))
+    assert equal(model, state())
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".pth"])
+@pytest.mark.parametrize("wrapper", [None, "state_dict", "model_state_dict", "model"])
+@pytest.mark.parametrize("prefix", ["", "module."])
+def test_state_dicts_are_found(
+    tmp_path: Path, suffix: str, wrapper: str | None, prefix: str
+) -> None:
+    named = {prefix + name: tensor for name, tensor in state().items()}
+    torch.save({wrapper: named, "epoch": 3} if wrapper else named, tmp_path / f"w{suffix}")
+    model = network()
+    load_weights(model, tmp_path / f"w{suffix}")
+    assert equal(model, state())
+
+
+def test_a_model_with_a_part_called_module_keeps_its_names(tmp_path: Path) -> None:
+    model = nn.ModuleDict({"module": nn.Linear(2, 1)})
+    ones = {"module.weight": torch.ones(1, 2), "module.bias": torch.ones(1)}
+    save_file(ones, tmp_path / "w.safetensors")
+    load_weights(model, tmp_path / "w.safetensors")
+    assert model["module"].weight.tolist() == [[1, 1]]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda s: s.pop("3.bias"), r'1 missing, first "3\.bias"'),
+        (lambda s: s.update(head=torch.ones(1)), '1 unexpected, first "head"'),
+        (
+            lambda s: s.update({"3.bias": torch.ones(7)}),
+            r'1 of another shape, first "3\.bias" with \(7,\) in the file and \(3,\) in the model',
+        ),
+    ],
+)
+def test_what_differs_is_named_and_nothing_loaded(tmp_path: Path, change, message: str) -> None:
+    changed = state()
+    change(changed)
+    save_file(changed, tmp_path / "w.safetensors")
+    model = network()
+    with pytest.raises(CodeclensError, match=message):
+        load_weights(model, tmp_path / "w.safetensors")
+    assert equal(model, dict(network().state_dict()))
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CodeclensError, match=r"no weights file .*nowhere\.pt"):
+        read_weights(tmp_path / "nowhere.pt")
+
+
+def test_another_kind_of_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "w.h5").write_bytes(b"x")
+    with pytest.raises(CodeclensError, match=r"w\.h5 is no weights file: pass a \.safetensors"):
+        read_weights(tmp_path / "w.h5")
+
+
+def test_damaged_safetensors_are_refused(tmp_path: Path) -> None:
+    save_file(state(), tmp_path / "w.safetensors")
+    content = (tmp_path / "w.safetensors").read_bytes()
+    (tmp_path / "w.safetensors").write_bytes(content[: len(content) // 2])
+    with pytest.raises(CodeclensError, match="no readable safetensors file"):
+        read_weights(tmp_path / "w.safetensors")
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage", b"PK\x03\x04garbage"])
+def test_damaged_state_dicts_are_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "w.pt").write_bytes(content)
+    with pytest.raises(CodeclensError, match="damaged or holds more than tensors"):
+        read_weights(tmp_path / "w.pt")
+
+
+def test_a_pickled_model_is_not_run(tmp_path: Path) -> None:
+    torch.save(network(), tmp_path / "w.pt")
+    with pytest.raises(CodeclensError, match=r"holds more than tensors: save model\.state_dict"):
+        read_weights(tmp_path / "w.pt")
+
+
+@pytest.mark.parametrize(
+    ("content", "described"),
+    [(torch.ones(3), "a Tensor"), ({"epoch": 3, "loss": 0.1}, "a dict with the keys epoch, loss")],
+)
+def test_what_holds_no_state_dict_is_refused(tmp_path: Path, content, described: str) -> None:
+    torch.save(content, tmp_path / "w.pt")
+    with pytest.raises(CodeclensError, match=f"no state dict .* but {described}"):
+        read_weights(tmp_path / "w.pt")
