@@ -6,7 +6,6 @@ import logging
 import os
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -91,45 +90,51 @@ def extract(
     metadata = read_metadata(path)
     if metadata is not None:
         check(metadata)
-    computed = 0
+    computed, uncovered = False, set[str]()
+    maker = ShardMaker(samples, attributor, batch_size, strict)
     if metadata is None or missing_shards(path, Layout.from_metadata(metadata)):
-        maker = ShardMaker(samples, attributor, batch_size, strict)
         with writing(path, lambda: _begin(maker, settings), check) as writer:
-            computed = _fill(writer, maker, progress)
+            computed, uncovered = _fill(writer, maker, progress)
     elif progress is not None:
         progress(len(samples), len(samples))
     store = ContributionStore(path)
     _account(store, strict)
     if computed:
         gaps = {site: torch.from_numpy(store.completeness(site)) for site in store.sites}
-        warn_of_gaps(gaps, torch.from_numpy(store.target - store.baseline_target))
+        change = torch.from_numpy(store.target - store.baseline_target)
+        warn_of_gaps(gaps, change, uncovered)
     return store
 
 
 def _begin(maker: ShardMaker, settings: dict[str, Any]) -> dict[str, Any]:
     """The metadata of a new store."""
-    shape, sites = maker.survey()
     return {
         "format": FORMAT,
         "versions": _versions(),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "settings": settings,
         "samples": len(maker.samples),
-        "sample_shape": shape,
-        "sites": [asdict(site) for site in sites],
+        **plain(maker.learn()),
     }
 
 
-def _fill(writer: ShardWriter, maker: ShardMaker, progress: Progress | None) -> int:
-    """Compute and write the shards that are missing; gives their number."""
+def _fill(
+    writer: ShardWriter, maker: ShardMaker, progress: Progress | None
+) -> tuple[bool, set[str]]:
+    """Compute and write the shards that are missing.
+
+    Gives whether there were any, and the operations for which the method had no rule.
+    """
     layout, shape = writer.layout, writer.metadata["sample_shape"]
     missing = missing_shards(writer.path, layout)
+    maker.recall(writer.metadata["learned"])
     done = layout.samples - sum(len(layout.rows(shard)) for shard in missing)
     made_by = {
         "batch_size": maker.batch_size,
         "device": maker.device,
         "versions": _versions(),
     }
+    uncovered: set[str] = set()
     indices = (index for shard in missing for index in layout.rows(shard))
 
     def advance(count: int) -> None:
@@ -141,8 +146,10 @@ def _fill(writer: ShardWriter, maker: ShardMaker, progress: Progress | None) -> 
     advance(0)
     with closing(read_ahead(maker.samples, indices, _BATCHES_AHEAD * maker.batch_size)) as stream:
         for shard in missing:
-            writer.write(shard, maker.make(layout, shape, stream, shard, advance), made_by)
-    return len(missing)
+            arrays = maker.make(layout, shape, stream, shard, advance)
+            writer.write(shard, arrays, made_by | {"uncovered": sorted(maker.uncovered)})
+            uncovered |= maker.uncovered
+    return bool(missing), uncovered
 
 
 def _settings(

@@ -29,10 +29,14 @@ SAMPLE_ARRAYS: dict[str, tuple[str, Any]] = {
     "prediction": ("int64", -1),
     "target": ("float32", np.nan),
     "baseline_target": ("float32", np.nan),
+    "estimate": ("float32", np.nan),
+    "steps": ("int64", -1),
     "valid": ("bool", False),
     "reason": ("str", ""),
 }
 UNIT_ARRAYS = ("positive", "negative", "activation")
+# Everything that lies at the root of a store beside its own metadata.
+TOP = frozenset((*SAMPLE_ARRAYS, RECORDS, "site", "units", "is_cut", "class", "sites"))
 # What xarray shows as coordinates of the samples.
 _COORDINATES = "key label prediction"
 
@@ -216,7 +220,7 @@ def finished_shards(path: Path) -> list[int]:
 
 def _only_begun(path: Path) -> bool:
     names = {entry.name for entry in path.iterdir()}
-    return not names or (RECORDS in names and not finished_shards(path))
+    return not names or (RECORDS in names and names <= TOP and not finished_shards(path))
 
 
 def _candidates(stem: str) -> Iterator[str]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from contextlib import contextmanager
+from dataclasses import asdict, fields, is_dataclass, replace
 from itertools import islice
 from typing import Any
 
@@ -24,11 +25,15 @@ from codeclens.extraction.layout import (
 )
 
 _log = logging.getLogger(__name__)
+# One sample would not tell an axis of samples from one of length 1.
+_SURVEYED = 2
 Arrays = dict[str, np.ndarray[Any, Any]]
 
 
 class ShardMaker:
     """Computes shards of a data set, each from its own samples alone.
+
+    `uncovered` names the operations of the last shard for which the method had no rule.
 
     Batches begin anew in each shard and are cut by the positions of the samples, whether they can
     be used or not: the same shard comes out whatever was computed before it.
@@ -41,6 +46,7 @@ class ShardMaker:
         self.attributor = attributor
         self.batch_size = batch_size
         self.strict = strict
+        self.uncovered: set[str] = set()
         self._options = _where_it_runs(attributor)
         self._warned = False
 
@@ -49,22 +55,36 @@ class ShardMaker:
         """Where the model computes."""
         return str(self._options.get("device", "cpu"))
 
-    def survey(self) -> tuple[list[int], list[SiteEntry]]:
-        """The shape of a sample and what the sites are, seen at the first usable sample."""
-        first = self._first()
-        assert first.image is not None
-        shape = list(first.image.shape)
-        baseline = self.attributor.baseline
-        if isinstance(baseline, Tensor) and baseline.ndim > len(shape) and len(baseline) != 1:
-            raise CodeclensError(
-                f"The baseline has shape {tuple(baseline.shape)}; for a whole data set pass one "
-                f"baseline for all samples, {tuple(shape)}."
-            )
-        found = self._attribute([first])
-        return shape, [
+    def learn(self) -> dict[str, Any]:
+        """What a new store has to know, learnt from a few samples spread over the data.
+
+        That is the shape of a sample, the sites and what the method placed by its pilot, so that
+        it is the same for all shards, whoever computes them.
+        """
+        method = self.attributor.method
+        pilot = self._pilot(max(method.pilot, _SURVEYED))
+        x = self._stacked(pilot)
+        _require_one_baseline(self.attributor.baseline, x)
+        with _named(pilot):
+            prepared = self.attributor.prepare(x)
+            self.attributor.survey(x)
+        found = self._attribute(pilot[:1])
+        sites = [
             SiteEntry(key, group, found[key].positive.shape[1], found[key].is_cut)
             for key, group in zip(found, group_names(found), strict=True)
         ]
+        return {
+            "sample_shape": list(x.shape[1:]),
+            "sites": [asdict(site) for site in sites],
+            "learned": _changed(method, prepared),
+        }
+
+    def recall(self, learned: dict[str, Any]) -> None:
+        """Go on with what was learnt when the store was begun."""
+        method: Any = self.attributor.method
+        if learned:
+            self.attributor.method = replace(method, **learned)
+        self.attributor.survey(self._stacked(self._pilot(_SURVEYED)))
 
     def make(
         self,
@@ -78,8 +98,9 @@ class ShardMaker:
 
         `shape` is what a sample must have; `advance` is told of the samples of every batch.
         """
+        self.uncovered = set()
         rows = layout.rows(shard)
-        arrays = _blank(layout, len(rows))
+        arrays = blank(layout, len(rows))
         for start in range(0, len(rows), self.batch_size):
             count = min(self.batch_size, len(rows) - start)
             batch = [self._checked(s, shape, layout) for s in islice(stream, count)]
@@ -97,15 +118,31 @@ class ShardMaker:
             advance(count)
         return arrays
 
-    def _first(self) -> Sample:
-        reason = ""
-        for index in range(len(self.samples)):
-            sample = self.samples.load(index)
-            if sample.image is not None:
-                return sample
-            reason = reason or f'"{sample.key}": {sample.reason}'
-            self._require_lenience(sample)
-        raise CodeclensError(f"None of the {len(self.samples)} samples can be used ({reason}).")
+    def _pilot(self, count: int) -> list[Sample]:
+        """The first usable sample of each of `count` equal parts of the data."""
+        total, reason = len(self.samples), ""
+        parts = min(count, total)
+        found: list[Sample] = []
+        for part in range(parts):
+            for index in range(part * total // parts, (part + 1) * total // parts):
+                sample = self.samples.load(index)
+                if sample.image is None:
+                    reason = reason or f'"{sample.key}": {sample.reason}'
+                    self._require_lenience(sample)
+                elif not found or sample.image.shape == self._shape(found[0]):
+                    found.append(sample)
+                    break
+        if not found:
+            raise CodeclensError(f"None of the {total} samples can be used ({reason}).")
+        return found
+
+    def _shape(self, sample: Sample) -> torch.Size:
+        assert sample.image is not None
+        return sample.image.shape
+
+    def _stacked(self, batch: Sequence[Sample]) -> Tensor:
+        images = [sample.image for sample in batch if sample.image is not None]
+        return torch.stack(images).to(**self._options)
 
     def _checked(self, sample: Sample, shape: Sequence[int], layout: Layout) -> Sample:
         if layout.classes is not None and sample.label >= len(layout.classes):
@@ -128,16 +165,13 @@ class ShardMaker:
             )
 
     def _attribute(self, batch: Sequence[Sample]) -> Contributions:
-        images = [sample.image for sample in batch if sample.image is not None]
-        x = torch.stack(images).to(**self._options)
+        x = self._stacked(batch)
         known = [sample.label for sample in batch]
         labels = torch.tensor(known, device=x.device) if max(known) >= 0 else None
-        try:
-            return self.attributor(x, labels)
-        except CodeclensError as error:
-            first, last = batch[0].key, batch[-1].key
-            where = f'"{first}"' if len(batch) == 1 else f'"{first}" to "{last}"'
-            raise CodeclensError(f"{error} (The batch was {where}.)") from error
+        with _named(batch):
+            found = self.attributor(x, labels)
+        self.uncovered.update(found.uncovered)
+        return found
 
     def _compare_classes(self, prediction: np.ndarray[Any, Any], layout: Layout) -> None:
         """The classes of the data should be those of the model, if labels are to mean anything."""
@@ -156,6 +190,33 @@ class ShardMaker:
             self._warned = True
 
 
+@contextmanager
+def _named(batch: Sequence[Sample]) -> Iterator[None]:
+    """Tell with a mistake in which samples it was met."""
+    try:
+        yield
+    except CodeclensError as error:
+        first, last = batch[0].key, batch[-1].key
+        where = f'"{first}"' if len(batch) == 1 else f'"{first}" to "{last}"'
+        raise CodeclensError(f"{error} (The batch was {where}.)") from error
+
+
+def _changed(method: Any, prepared: Any) -> dict[str, Any]:
+    """The fields of a method that its pilot filled in."""
+    if method is prepared or not is_dataclass(prepared):
+        return {}
+    values = {f.name: getattr(prepared, f.name) for f in fields(prepared) if f.init}
+    return {name: v for name, v in values.items() if v != getattr(method, name)}
+
+
+def _require_one_baseline(baseline: Any, x: Tensor) -> None:
+    if isinstance(baseline, Tensor) and baseline.ndim >= x.ndim and len(baseline) != 1:
+        raise CodeclensError(
+            f"The baseline has shape {tuple(baseline.shape)}; for a whole data set pass one "
+            f"baseline for all samples, {tuple(x.shape[1:])}."
+        )
+
+
 def _where_it_runs(attributor: Attributor) -> dict[str, Any]:
     """Device and type of the model, from its first floating-point parameter or buffer."""
     model = attributor.model
@@ -165,7 +226,7 @@ def _where_it_runs(attributor: Attributor) -> dict[str, Any]:
     return {}
 
 
-def _blank(layout: Layout, rows: int) -> Arrays:
+def blank(layout: Layout, rows: int) -> Arrays:
     """The arrays of a shard, filled with what stands for a skipped sample."""
     arrays: Arrays = {}
     for name, (dtype, fill) in SAMPLE_ARRAYS.items():
@@ -184,8 +245,10 @@ def _file(found: Contributions, arrays: Arrays, places: list[int], layout: Layou
             f"The model's sites are now {', '.join(found)}, and were "
             f"{', '.join(site.key for site in layout.sites)}; name sites that every input reaches."
         )
-    for name in ("prediction", "target", "baseline_target"):
-        arrays[name][places] = getattr(found, name).cpu().numpy()
+    for name in ("prediction", "target", "baseline_target", "estimate", "steps"):
+        values = getattr(found, name)
+        if values is not None:
+            arrays[name][places] = values.cpu().numpy()
     for site in layout.sites:
         for part in (*UNIT_ARRAYS, "completeness"):
             values = getattr(found[site.key], part).cpu().numpy()

@@ -115,9 +115,19 @@ class ContributionStore:
         return self._per_sample("baseline_target")
 
     @cached_property
+    def estimate(self) -> Float32[np.ndarray, " samples"]:
+        """The relative error that a method with a tolerance estimates, NaN for the others."""
+        return self._per_sample("estimate")
+
+    @cached_property
+    def steps(self) -> Int64[np.ndarray, " samples"]:
+        """The steps that a method with a tolerance took for every sample, −1 for the others."""
+        return self._per_sample("steps")
+
+    @cached_property
     def key(self) -> np.ndarray[Any, Any]:
         """The name of every sample: its relative path, or its index as text."""
-        return self._per_sample("key").astype(str)
+        return np.array([str(key) for key in self._per_sample("key")], dtype=str)
 
     @cached_property
     def skipped(self) -> list[tuple[str, str]]:
@@ -202,8 +212,8 @@ class ContributionStore:
         width = max((len(key) for key in self.sites), default=4)
         lines = [
             f"ContributionStore {str(self.path)!r}",
-            f"  {_counted(len(self), 'sample')} of {layout.samples:,}"
-            f"{self._unfinished()}, {_counted(len(self.sites), 'site')}, {layout.dtype}",
+            f"  {len(self):,} of {_counted(layout.samples, 'sample')}{self._unfinished()}, "
+            f"{_counted(len(self.sites), 'site')}, {layout.dtype}",
             f"  {_called(settings['method'])} of {_called(settings['target'])} "
             f"in {settings['model']['class']}",
         ]

@@ -9,15 +9,15 @@ import os
 import shutil
 import socket
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
 from codeclens.errors import CodeclensError
-from codeclens.extraction.layout import RECORDS, Layout, finished_shards, read_metadata
+from codeclens.extraction.layout import RECORDS, TOP, Layout, finished_shards, read_metadata
 
 # Both lie in the folder of an array, where readers of Zarr list nothing.
 _LOCK = f"{RECORDS}/.lock"
@@ -40,7 +40,7 @@ class ShardWriter:
         self._files = self.layout.build(metadata)
         with _sentences(path):
             # What a killed process left half written.
-            shutil.rmtree(path / _PARTS, ignore_errors=True)
+            _remove(path, [_PARTS])
             (path / _PARTS).mkdir(parents=True)
 
     def write(
@@ -67,8 +67,7 @@ class ShardWriter:
     def _create(self) -> None:
         # Not before the first shard: a run that was stopped before it left nothing, and may begin
         # again with other settings. The root's metadata come last and make it a store.
-        for name in {file.split("/")[0] for file in self._files} - {RECORDS, "zarr.json"}:
-            shutil.rmtree(self.path / name, ignore_errors=True)
+        _remove(self.path, TOP - {RECORDS})
         for file in sorted(self._files, key=lambda name: name == "zarr.json"):
             self._put(file, self._files[file].to_bytes())
 
@@ -103,13 +102,28 @@ def writing(
     `check` raises if the metadata of an existing store do not suit. Raises CodeclensError if
     another process is writing to the store, or it cannot be written.
     """
+    # Before anything is made in the folder: it may be somebody else's.
+    read_metadata(path)
     with _locked(path):
         metadata = read_metadata(path)
-        if metadata is None:
-            metadata = make()
-        else:
-            check(metadata)
-        yield ShardWriter(path, metadata)
+        fresh = metadata is None
+        try:
+            if metadata is None:
+                metadata = make()
+            else:
+                check(metadata)
+            yield ShardWriter(path, metadata)
+        finally:
+            _remove(path, [_PARTS])
+            if fresh and read_metadata(path) is None:
+                _remove(path, TOP)
+                with suppress(OSError):
+                    path.rmdir()
+
+
+def _remove(path: Path, names: Iterable[str]) -> None:
+    for name in names:
+        shutil.rmtree(path / name, ignore_errors=True)
 
 
 def missing_shards(path: Path, layout: Layout) -> list[int]:
@@ -152,12 +166,20 @@ def _locked(path: Path) -> Iterator[None]:
             stream.truncate(0)
             stream.write(f"process {os.getpid()} on {socket.gethostname()}".encode())
             stream.flush()
-        yield
+        try:
+            yield
+        finally:
+            # A store that is handed on need not tell where it was made.
+            stream.truncate(0)
 
 
 def _lock(stream: BinaryIO, path: Path) -> None:
     try:
         _lock_file(stream)
+        if os.fstat(stream.fileno()).st_ino != (path / _LOCK).stat().st_ino:
+            raise BlockingIOError(errno.EAGAIN, "the lock was taken away meanwhile")
+    except FileNotFoundError:
+        raise CodeclensError(f'"{path}" was removed meanwhile; run the same again.') from None
     except OSError as error:
         if error.errno not in (errno.EAGAIN, errno.EACCES, errno.EDEADLK):
             raise

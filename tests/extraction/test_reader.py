@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import zarr
+
+from codeclens import CodeclensError, ContributionStore
+from codeclens.extraction.layout import Layout, SiteEntry
+from codeclens.extraction.shards import blank
+from codeclens.extraction.writer import writing
+
+VIEWS = ("concat", "sum", "positive", "negative", "activation")
+
+
+@pytest.fixture(
+    scope="module", params=[(16, "float32"), (512, "float32"), (16, "float16")], ids=str
+)
+def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return stores of three hundred samples, three of them skipped: both types, two cuts."""
+    rows, dtype = request.param
+    site = SiteEntry("3", "3", 6, True)
+    layout = Layout(300, dtype, rows, (site,))
+    settings = {"dtype": dtype, "shard_size": rows, "classes": None}
+    metadata = {"format": 1, "samples": 300, "settings": settings, "sites": [vars(site)]}
+    rng = np.random.default_rng(0)
+    path = tmp_path_factory.mktemp("reader") / "s.zarr"
+    with writing(path, lambda: metadata, lambda _: None) as writer:
+        for shard in range(layout.shards):
+            arrays = blank(layout, len(layout.rows(shard)))
+            for name in ("positive", "negative", "activation"):
+                values = arrays[f"sites/3/{name}"]
+                values[:] = rng.normal(size=values.shape).clip(min=0)
+            arrays["sites/3/negative"] *= -1
+            arrays["valid"][:] = [row not in (0, 17, 299) for row in layout.rows(shard)]
+            writer.write(shard, arrays, {})
+    return path
+
+
+@pytest.fixture
+def store(made: Path) -> ContributionStore:
+    """Return the store, opened."""
+    return ContributionStore(made)
+
+
+@pytest.fixture
+def through_zarr(store: ContributionStore) -> Callable[[str], np.ndarray]:
+    """Return a function from an array's name to what zarr itself reads of the usable samples."""
+
+    def read(name: str) -> np.ndarray:
+        group = zarr.open_group(store.path, mode="r")
+        return np.asarray(group[f"sites/3/{name}"][:], dtype=np.float32)[store.sample]
+
+    return read
+
+
+def test_views_are_what_zarr_reads(
+    store: ContributionStore, through_zarr: Callable[[str], np.ndarray]
+) -> None:
+    positive, negative = through_zarr("positive"), through_zarr("negative")
+    assert len(store) == 297
+    for part in ("positive", "negative", "activation"):
+        np.testing.assert_array_equal(store.view("3", part), through_zarr(part))
+    np.testing.assert_array_equal(store.view("3", "sum"), positive + negative)
+    np.testing.assert_array_equal(store.view("3"), np.hstack([positive, -negative]))
+    for view in VIEWS:
+        assert store.view("3", view).dtype == np.float32
+
+
+def test_concat_holds_no_negative_zero(store: ContributionStore) -> None:
+    concat = store.view("3", "concat")
+    assert not np.signbit(concat).any()
+    assert (concat == 0).any(), "some unit never contributes"
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        slice(None),
+        slice(10, 40),
+        slice(None, None, -3),
+        [296, 3, 3, 0, 150],
+        [0, 0, 2],
+        np.array([], dtype=int),
+        np.arange(297) % 7 == 0,
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("view", ["concat", "activation"])
+def test_rows_are_those_of_the_whole(store: ContributionStore, view: str, rows: object) -> None:
+    np.testing.assert_array_equal(store.view("3", view, rows=rows), store.view("3", view)[rows])
+
+
+@pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.parametrize("batch", [1, 64, 1000])
+def test_batches_hold_every_sample_once(store: ContributionStore, view: str, batch: int) -> None:
+    batches = list(store.batches("3", view, batch=batch, seed=1))
+    assert [len(b) for b in batches[:-1]] == [batch] * (len(batches) - 1)
+    found = np.concatenate(batches)
+    whole = store.view("3", view)
+    assert found.shape == whole.shape
+    assert not np.array_equal(found, whole)
+    np.testing.assert_array_equal(np.sort(found, axis=0), np.sort(whole, axis=0))
+
+
+def test_batches_stay_whole_when_the_pool_is_refilled(
+    store: ContributionStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("codeclens.extraction.reader.SHUFFLED_ROWS", 40)
+    batches = list(store.batches("3", "concat", batch=30, seed=1))
+    assert [len(b) for b in batches] == [30] * 9 + [27]
+    whole = store.view("3", "concat")
+    np.testing.assert_array_equal(np.sort(np.concatenate(batches), axis=0), np.sort(whole, axis=0))
+
+
+def test_a_seed_fixes_the_order(store: ContributionStore) -> None:
+    first, again, other = (np.concatenate(list(store.batches("3", seed=s))) for s in (3, 3, 4))
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+def test_batches_are_not_overwritten_by_later_ones(store: ContributionStore) -> None:
+    batches, kept = [], []
+    for batch in store.batches("3", batch=10):
+        batches.append(batch)
+        kept.append(batch.copy())
+    np.testing.assert_array_equal(np.concatenate(batches), np.concatenate(kept))
+
+
+@pytest.mark.parametrize("damage", ["missing", "short"])
+def test_a_damaged_file_is_named(made: Path, tmp_path: Path, damage: str) -> None:
+    store = ContributionStore(shutil.copytree(made, tmp_path / "s.zarr"))
+    file = store.path / "sites" / "3" / "negative" / "c" / "0" / "0"
+    content = file.read_bytes()
+    file.unlink()
+    if damage == "short":
+        file.write_bytes(content[:100])
+    words = "sites/3/negative/c/0/0.* is missing or cut short; run the same extraction again"
+    with pytest.raises(CodeclensError, match=words):
+        store.view("3", "sum")
+    with pytest.raises(CodeclensError, match=words):
+        list(store.batches("3"))
+    assert store.view("3", "positive").shape == (297, 6)
