@@ -1,0 +1,114 @@
+"""Targets: fixed once, at x, and one number for each sample."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+import networks
+from codeclens import CodeclensError
+from codeclens.attribution import Label, Output, Predicted
+from codeclens.attribution.targets import bind
+
+OUTPUT = torch.tensor([[1.0, 4.0, 2.0], [7.0, 3.0, 5.0]])
+LATER = torch.tensor([[9.0, 0.5, 1.0], [0.1, 8.0, 2.0]])
+
+
+@pytest.mark.parametrize(
+    ("target", "labels", "expected"),
+    [
+        (Predicted(), None, [0.5, 0.1]),
+        (Label(), torch.tensor([2, 1]), [1.0, 8.0]),
+        (Output(2), None, [1.0, 2.0]),
+        (Output(-1), None, [1.0, 2.0]),
+        (lambda output: output.sum(1), None, [10.5, 10.1]),
+    ],
+)
+def test_a_target_is_the_same_function_of_later_outputs(
+    target: Any, labels: Tensor | None, expected: list[float]
+) -> None:
+    value = bind(target, OUTPUT, labels)(LATER)
+    torch.testing.assert_close(value, torch.tensor(expected))
+
+
+@pytest.mark.parametrize(
+    ("target", "labels", "index"),
+    [
+        (Predicted(of="probabilities"), None, [1, 0]),
+        (Label(of="probabilities"), torch.tensor([2, 1], dtype=torch.uint8), [2, 1]),
+        (Output(0, of="probabilities"), None, [0, 0]),
+    ],
+)
+def test_on_probabilities(target: Any, labels: Tensor | None, index: list[int]) -> None:
+    value = bind(target, OUTPUT, labels)(LATER)
+    expected = LATER.softmax(1)[torch.arange(2), index]
+    torch.testing.assert_close(value, expected)
+
+
+def test_gradients_flow_through_the_target() -> None:
+    output = LATER.clone().requires_grad_()
+    bind(Predicted(), OUTPUT, None)(output).sum().backward()
+    assert output.grad is not None
+    assert output.grad.nonzero().tolist() == [[0, 1], [1, 0]]
+
+
+MISTAKES: list[tuple[Any, Any, Any, str]] = [
+    (
+        Label(),
+        OUTPUT,
+        None,
+        r"The target Label\(\) needs labels; pass labels, or use Predicted\(\)",
+    ),
+    (
+        *(Label(), OUTPUT, torch.tensor([0, 3])),
+        r"Label 3 of sample 1 is out of range: the model has 3 classes \(0 to 2\)",
+    ),
+    (Label(), OUTPUT, torch.tensor([-1, 0]), r"Label -1 of sample 0 is out of range"),
+    (
+        Label(),
+        OUTPUT,
+        torch.tensor([0]),
+        r"Labels have shape \(1,\) for 2 samples; pass one integer",
+    ),
+    (
+        Label(),
+        OUTPUT,
+        torch.tensor([0.0, 1.0]),
+        r"Labels are torch\.float32; pass one integer class",
+    ),
+    (
+        Label(),
+        OUTPUT,
+        torch.tensor([True, False]),
+        r"Labels are torch\.bool; pass one integer class",
+    ),
+    (Output(3), OUTPUT, None, r"Output\(3\) is out of range: the model has 3 outputs \(0 to 2\)"),
+    (Output(-4), OUTPUT, None, r"Output\(-4\) is out of range"),
+    (Predicted(), networks.noise(2, 3, 4), None, r"output has shape \(2, 3, 4\); targets by class"),
+    (Predicted(), networks.noise(2), None, r"output has shape \(2,\); targets by class need"),
+    (
+        lambda output: output,
+        OUTPUT,
+        None,
+        r"gives \(2, 3\) for an output of shape \(2, 3\); it must",
+    ),
+    (
+        lambda output: 3.0,
+        OUTPUT,
+        None,
+        r"gives float for an output of shape \(2, 3\); it must give",
+    ),
+    (Predicted, OUTPUT, None, r"Predicted.* is no target; pass Predicted\(\), Label\(\)"),
+    ("predicted", OUTPUT, None, r"'predicted' is no target; pass Predicted\(\), Label\(\)"),
+]
+
+
+@pytest.mark.parametrize(("target", "output", "labels", "sentence"), MISTAKES)
+def test_mistakes_are_told_in_one_sentence(
+    target: Any, output: Tensor, labels: Tensor | None, sentence: str
+) -> None:
+    with pytest.raises(CodeclensError, match=sentence):
+        bind(target, output, labels)
