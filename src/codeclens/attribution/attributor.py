@@ -174,7 +174,7 @@ def _require_finite(site: Site, contributions: Tensor) -> None:
 def _resolve(baseline: Baseline, x: Tensor) -> Tensor:
     given = _plain(torch.as_tensor(baseline))
     try:
-        resolved = given.to(x).expand_as(x)
+        resolved: Tensor = given.to(x).expand_as(x)
     except RuntimeError:
         raise CodeclensError(
             f"The baseline has shape {tuple(given.shape)}, which does not fit inputs of shape "
@@ -183,3 +183,8 @@ def _resolve(baseline: Baseline, x: Tensor) -> Tensor:
     if not torch.isfinite(resolved).all():
         raise CodeclensError("The baseline holds NaN or infinite values.")
     return resolved
+
+
+def _plain(values: Tensor) -> Tensor:
+    """Without its history, and usable by autograd where it was made in inference mode."""
+    return values.clone() if values.is_inference() else values.detach()
