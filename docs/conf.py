@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from typing import Any
+
 import codeclens
 
 project = "codeclens"
@@ -20,3 +23,13 @@ myst_heading_anchors = 3
 default_role = "code"  # docstrings write `name` for code
 autodoc_typehints = "none"  # shapes are read better in the sentence than in the signature
 autodoc_member_order = "bysource"
+
+
+def setup(app: Any) -> None:
+    """Let |x| in a docstring be a magnitude, not a name that stands for something else."""
+
+    def keep_bars(*event: Any) -> None:
+        lines = event[-1]
+        lines[:] = [re.sub(r"\|(\w+)\|", r"\|\1\|", line) for line in lines]
+
+    app.connect("autodoc-process-docstring", keep_bars)
