@@ -1,32 +1,59 @@
 """What each hidden unit contributes to the output, for one batch."""
 
 from codeclens.attribution.attributor import Attributor
+from codeclens.attribution.baselines import Baseline, Blur, Constant, Given, Samples
 from codeclens.attribution.capture import Probe, Selector, frozen, select, tapped
 from codeclens.attribution.completeness import warn_of_gaps
 from codeclens.attribution.conductance import Conductance
 from codeclens.attribution.contributions import contributions
 from codeclens.attribution.methods import ActivationGradient, Method
+from codeclens.attribution.nodes import ArcLength, Geometric, Power
 from codeclens.attribution.reduction import split_signs
 from codeclens.attribution.results import Contributions, SiteContributions
 from codeclens.attribution.sites import Site, find_sites
+from codeclens.attribution.surprisal import Surprisal
 from codeclens.attribution.surveys import Survey, survey
-from codeclens.attribution.targets import Label, Output, Predicted, Target
+from codeclens.attribution.targets import (
+    Contrast,
+    Entropy,
+    Label,
+    Output,
+    Predicted,
+    Sum,
+    Target,
+    Token,
+    TopKSum,
+)
 
 __all__ = [
     "ActivationGradient",
+    "ArcLength",
     "Attributor",
+    "Baseline",
+    "Blur",
     "Conductance",
+    "Constant",
+    "Contrast",
     "Contributions",
+    "Entropy",
+    "Geometric",
+    "Given",
     "Label",
     "Method",
     "Output",
+    "Power",
     "Predicted",
     "Probe",
+    "Samples",
     "Selector",
     "Site",
     "SiteContributions",
+    "Sum",
+    "Surprisal",
     "Survey",
     "Target",
+    "Token",
+    "TopKSum",
     "contributions",
     "find_sites",
     "frozen",

@@ -9,9 +9,10 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from codeclens.attribution.baselines import Baseline, as_baseline
 from codeclens.attribution.capture import Pass, Probe, Selector
 from codeclens.attribution.conductance import Conductance
-from codeclens.attribution.methods import Explained, Method, wide
+from codeclens.attribution.methods import Attributed, Explained, Method, wide
 from codeclens.attribution.reduction import split_signs
 from codeclens.attribution.results import Contributions, SiteContributions
 from codeclens.attribution.sites import Site, find_sites
@@ -19,7 +20,6 @@ from codeclens.attribution.surveys import Survey, survey
 from codeclens.attribution.targets import Bound, Predicted, Target, bind
 from codeclens.errors import CodeclensError
 
-Baseline = float | Tensor
 Reduce = Literal["sum"] | None
 
 
@@ -39,7 +39,7 @@ class Attributor:
         sites: str | Site | Iterable[str | Site],
         method: Method | None = None,
         target: Target | Bound | None = None,
-        baseline: Baseline = 0.0,
+        baseline: float | Tensor | Baseline = 0.0,
         reduce: Reduce = "sum",
         output: Selector = None,
     ) -> None:
@@ -47,7 +47,7 @@ class Attributor:
         self.sites = find_sites(model, sites)
         self.method: Method = Conductance() if method is None else method
         self.target: Target | Bound = Predicted() if target is None else target
-        self.baseline = baseline
+        self.baseline = as_baseline(baseline)
         self.reduce = reduce
         self.output = output
         self._survey: Survey | None = None
@@ -70,7 +70,7 @@ class Attributor:
                 x = _plain(x[: self.method.pilot])
                 found = self.survey(x)
                 with Probe(self.model, found.sites, self.output, found.overwritten) as probe:
-                    self.method = self.method.prepare(probe, x, _resolve(self.baseline, x))
+                    self.method = self.method.prepare(probe, x, _start(self.baseline, x))
         return self.method
 
     def __call__(self, x: Tensor, labels: Tensor | None = None) -> Contributions:
@@ -92,7 +92,6 @@ class Attributor:
     def _attribute(
         self, x: Tensor, targets: Sequence[Target | Bound], labels: Tensor | None
     ) -> list[Contributions]:
-        baseline = _resolve(self.baseline, x)
         found = self.survey(x)
         seen: dict[str, Tensor] = {}
         outputs: list[Tensor] = []
@@ -106,7 +105,12 @@ class Attributor:
             return [bind(target, output, labels) for target in targets]
 
         with Probe(self.model, found.sites, self.output, found.overwritten) as probe:
-            result = self.method.attribute(probe, x, baseline, at_x)
+            result = _averaged(
+                [
+                    self.method.attribute(probe, x, _start(self.baseline, x, draw), at_x)
+                    for draw in range(self.baseline.draws)
+                ]
+            )
         output = outputs[0]
         none = output.new_full((len(x),), math.nan)
         prediction = output.argmax(dim=1) if output.ndim == 2 else torch.full_like(none, -1)
@@ -171,8 +175,9 @@ def _require_finite(site: Site, contributions: Tensor) -> None:
         )
 
 
-def _resolve(baseline: Baseline, x: Tensor) -> Tensor:
-    given = _plain(torch.as_tensor(baseline))
+def _start(baseline: Baseline, x: Tensor, draw: int = 0) -> Tensor:
+    """The baseline of a batch, in its shape; raises CodeclensError where it does not fit."""
+    given = _plain(baseline.at(x, draw))
     try:
         resolved: Tensor = given.to(x).expand_as(x)
     except RuntimeError:
@@ -183,6 +188,26 @@ def _resolve(baseline: Baseline, x: Tensor) -> Tensor:
     if not torch.isfinite(resolved).all():
         raise CodeclensError("The baseline holds NaN or infinite values.")
     return resolved
+
+
+def _averaged(draws: list[Attributed]) -> Attributed:
+    """The mean over several baselines, in place of the first."""
+    first, *others = draws
+    if not others:
+        return first
+    for other in others:
+        for mine, theirs in zip(first.explained, other.explained, strict=True):
+            for key, total in mine.contributions.items():
+                total.add_(theirs.contributions[key])
+            if mine.baseline_target is not None and theirs.baseline_target is not None:
+                mine.baseline_target.add_(theirs.baseline_target)
+        first.uncovered.update(other.uncovered)
+    for mine in first.explained:
+        for total in mine.contributions.values():
+            total.div_(len(draws))
+        if mine.baseline_target is not None:
+            mine.baseline_target.div_(len(draws))
+    return first
 
 
 def _plain(values: Tensor) -> Tensor:

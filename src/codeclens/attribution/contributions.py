@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 from torch import Tensor, nn
 
-from codeclens.attribution.attributor import Attributor, Baseline, Reduce
+from codeclens.attribution.attributor import Attributor, Reduce
+from codeclens.attribution.baselines import Baseline
 from codeclens.attribution.capture import Selector
 from codeclens.attribution.completeness import warn_of_gaps
 from codeclens.attribution.methods import Method
@@ -22,7 +23,7 @@ def contributions(
     sites: str | Site | Iterable[str | Site],
     method: Method | None = None,
     target: Target | Bound | None = None,
-    baseline: Baseline = 0.0,
+    baseline: float | Tensor | Baseline = 0.0,
     reduce: Reduce = "sum",
     output: Selector = None,
     labels: Tensor | None = None,
@@ -31,7 +32,8 @@ def contributions(
 
     `x` is `(B, …)`; `sites` are module names, globs, presets such as `"@blocks"` or `Site`s (see
     `find_sites`); `method` is `Conductance()` and `target` is `Predicted()` unless given;
-    contributions are counted from `baseline`, a number or a tensor that broadcasts to `x`;
+    contributions are counted from `baseline`, a number, a tensor that broadcasts to `x`, or an
+    object of `codeclens.attribution.baselines`;
     `output` selects from a dict, tuple or dataclass output; `reduce=None` keeps positions too.
     The results, `(B, U)` for each site, are in the target's units. The model is left as it was.
 

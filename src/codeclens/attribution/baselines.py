@@ -1,0 +1,125 @@
+"""Baselines: the input from which contributions are counted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Protocol, runtime_checkable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from codeclens.errors import CodeclensError
+
+
+@runtime_checkable
+class Baseline(Protocol):
+    """Gives the baseline of a batch; where there are several `draws`, contributions are averaged.
+
+    A sample's baseline depends on that sample and the draw alone, never on its batch.
+    """
+
+    @property
+    def draws(self) -> int: ...
+
+    def at(self, x: Tensor, draw: int) -> Tensor:
+        """The baseline of a batch `x` `(B, …)`, of the same shape or one that broadcasts."""
+        ...
+
+
+@dataclass(frozen=True)
+class Constant:
+    """One number everywhere: 0 is a grey image where inputs are normalised."""
+
+    value: float = 0.0
+    draws: ClassVar[int] = 1
+
+    def at(self, x: Tensor, draw: int) -> Tensor:
+        return x.new_tensor(self.value)
+
+
+@dataclass(frozen=True, eq=False)
+class Given:
+    """A given input, one for all samples `(…)` or one for each `(B, …)`: the mean image, say."""
+
+    values: Tensor
+    draws: ClassVar[int] = 1
+
+    def at(self, x: Tensor, draw: int) -> Tensor:
+        return self.values
+
+    def __repr__(self) -> str:
+        return f"Given(shape={tuple(self.values.shape)})"
+
+
+@dataclass(frozen=True)
+class Blur:
+    """Each image blurred by a Gaussian of `sigma` pixels: contributions of its details alone.
+
+    >>> image = torch.zeros(1, 1, 9, 9)
+    >>> image[..., 4, 4] = 1.0
+    >>> blurred = Blur(sigma=1.0).at(image, 0)
+    >>> blurred.shape, round(float(blurred.sum()), 3)
+    (torch.Size([1, 1, 9, 9]), 1.0)
+    """
+
+    sigma: float = 10.0
+    draws: ClassVar[int] = 1
+
+    def at(self, x: Tensor, draw: int) -> Tensor:
+        if x.ndim != 4 or not self.sigma > 0:
+            raise CodeclensError(
+                f"Blur(sigma={self.sigma}) needs images (B, C, H, W) and a sigma above 0; the "
+                f"input has shape {tuple(x.shape)}."
+            )
+        for axis in (2, 3):
+            x = _blurred(x, self.sigma, axis)
+        return x
+
+
+def _blurred(x: Tensor, sigma: float, axis: int) -> Tensor:
+    # Beyond the border the image is continued by its edge, so that a flat image stays flat.
+    reach = max(1, int(3 * sigma + 0.5))
+    offsets = torch.arange(-reach, reach + 1, dtype=x.dtype, device=x.device)
+    kernel = (-(offsets**2) / (2 * sigma**2)).exp()
+    shape = [1, 1, -1, 1] if axis == 2 else [1, 1, 1, -1]
+    weight = (kernel / kernel.sum()).reshape(shape).expand(x.shape[1], 1, -1, -1)
+    pad = (0, 0, reach, reach) if axis == 2 else (reach, reach, 0, 0)
+    return F.conv2d(F.pad(x, pad, mode="replicate"), weight, groups=x.shape[1])
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """A distribution of inputs: contributions averaged over `draws` of them (expected gradients).
+
+    `inputs` is `(M, …)`; the draws are taken without replacement by `seed`, once for all samples.
+    Raises CodeclensError where there are fewer inputs than draws.
+    """
+
+    inputs: Tensor
+    draws: int = 8
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.draws <= len(self.inputs):
+            raise CodeclensError(
+                f"Samples(draws={self.draws}) needs from 1 to {len(self.inputs)} draws, as many "
+                "as there are inputs."
+            )
+
+    def at(self, x: Tensor, draw: int) -> Tensor:
+        order = torch.randperm(len(self.inputs), generator=torch.Generator().manual_seed(self.seed))
+        return self.inputs[order[draw]]
+
+    def __repr__(self) -> str:
+        shape = tuple(self.inputs.shape)
+        return f"Samples(shape={shape}, draws={self.draws}, seed={self.seed})"
+
+
+def as_baseline(baseline: float | Tensor | Sequence[float] | Baseline) -> Baseline:
+    """A number or a tensor as the baseline that it means; any Baseline as it is."""
+    if isinstance(baseline, Baseline):
+        return baseline
+    values = torch.as_tensor(baseline)
+    return Constant(float(values)) if values.ndim == 0 else Given(values)
