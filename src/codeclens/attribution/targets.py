@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Literal, Protocol, runtime_checkable
 
+import torch
 from torch import Tensor
 
 from codeclens.errors import CodeclensError
@@ -20,6 +22,190 @@ class Target(Protocol):
     `bind` receives the output at x `(B, …)` and the labels `(B,)` where there are any, and returns
     a function from an output `(B, …)` to the target `(B,)`.
     """
+
+    def bind(self, output: Tensor, labels: Tensor | None) -> Bound:
+        """Fix the target for these samples."""
+        ...
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """The class that the network predicts at x, on logits or on probabilities.
+
+    >>> output = torch.tensor([[1.0, 3.0], [2.0, 0.0]])
+    >>> Predicted().bind(output, None)(output)
+    tensor([3., 2.])
+    """
+
+    of: Scale = "logits"
+
+    def bind(self, output: Tensor, labels: Tensor | None) -> Bound:
+        return _pick(_classes(output).argmax(dim=1), self.of)
+
+
+@dataclass(frozen=True)
+class Label:
+    """The class that the label of each sample names.
+
+    Raises CodeclensError where there are no labels or one is out of range.
+
+    >>> output = torch.tensor([[1.0, 3.0], [2.0, 0.0]])
+    >>> Label().bind(output, torch.tensor([0, 1]))(output)
+    tensor([1., 0.])
+    """
+
+    of: Scale = "logits"
+
+    def bind(self, output: Tensor, labels: Tensor | None) -> Bound:
+        count = _classes(output).shape[1]
+        if labels is None:
+            raise CodeclensError(
+                "The target Label() needs labels; pass labels, or use Predicted()."
+            )
+        if labels.shape != output.shape[:1]:
+            raise CodeclensError(
+                f"Labels have shape {tuple(labels.shape)} for {output.shape[0]} samples; "
+                "pass one integer for each sample."
+            )
+        if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
+            raise CodeclensError(
+                f"Labels are {labels.dtype}; pass one integer class index for each sample."
+            )
+        bad = ((labels < 0) | (labels >= count)).nonzero()
+        if len(bad):
+            first = int(bad[0])
+            raise CodeclensError(
+                f"Label {int(labels[first])} of sample {first} is out of range: "
+                f"the model has {count} classes (0 to {count - 1})."
+            )
+        return _pick(labels.to(output.device, torch.long), self.of)
+
+
+@dataclass(frozen=True)
+class Output:
+    """Given output units, the same for every sample: a class or a cell; of several the sum.
+
+    Raises CodeclensError where an index is out of range.
+
+    >>> output = torch.tensor([[1.0, 3.0], [2.0, 0.0]])
+    >>> Output(1).bind(output, None)(output)
+    tensor([3., 0.])
+    >>> Output([0, 1]).bind(output, None)(output)
+    tensor([4., 2.])
+    """
+
+    index: int | Sequence[int]
+    of: Scale = "logits"
+
+    def bind(self, output: Tensor, labels: Tensor | None) -> Bound:
+        samples, count = _classes(output).shape
+        given = [self.index] if isinstance(self.index, int) else list(self.index)
+        for index in given:
+            if not -count <= index < count:
+                raise CodeclensError(
+                    f"Output({index}) is out of range: the model has {count} outputs "
+                    f"(0 to {count - 1})."
+                )
+        chosen = torch.tensor([index % count for index in given], device=output.device)
+        return _pick(chosen.expand(samples, -1), self.of)
+
+
+@dataclass(frozen=True)
+class TopKSum:
+    """The sum of the k outputs that are largest at x.
+
+    >>> output = torch.tensor([[1.0, 3.0, 2.0]])
+    >>> TopKSum(2).bind(output, None)(output)
+    tensor([5.])
+    """
+
+    k: int = 5
+    of: Scale = "logits"
+
+    def bind(self, output: Tensor, labels: Tensor | None) -> Bound:
+        count = _classes(output).shape[1]
+        if not 1 <= self.k <= count:
+            raise CodeclensError(f"TopKSum(k={self.k}) needs k from 1 to the {count} outputs.")
+        return _pick(output.topk(self.k, dim=1).indices, self.of)
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """One output minus another: the largest at x minus the second (default), or given ones.
+
+    `Contrast(a, b)` asks why a and not b. Raises CodeclensError for an index out of range.
+
+    >>> output = torch.tensor([[1.0, 3.0, 2.5]])
+    >>> Contrast().bind(output, None)(output)
+    tensor([0.5000])
+    """
+
+    first: int | None = None
+    second: int | None = None
+    of: Scale = "logits"
+
+    def bind(self, output: Tensor, labels: Tensor | None) -> Bound:
+        if (self.first is None) != (self.second is None):
+            raise CodeclensError("Contrast takes two classes, or none for the two largest at x.")
+        if _classes(output).shape[1] < 2:
+            raise CodeclensError("Contrast needs a model with two outputs or more.")
+        if self.first is not None and self.second is not None:
+            first = Output(self.first, self.of).bind(output, labels)
+            second = Output(self.second, self.of).bind(output, labels)
+        else:
+            top = output.topk(2, dim=1).indices
+            first, second = _pick(top[:, :1], self.of), _pick(top[:, 1:], self.of)
+        return lambda output: first(output) - second(output)
+
+
+@dataclass(frozen=True)
+class Sum:
+    """The sum of all outputs: of a population of cells, their joint rate.
+
+    >>> Sum().bind(torch.ones(1, 3), None)(torch.ones(1, 3))
+    tensor([3.])
+    """
+
+    def bind(self, output: Tensor, labels: Tensor | None) -> Bound:
+        return lambda output: output.flatten(1).sum(dim=1)
+
+
+@dataclass(frozen=True)
+class Entropy:
+    """The entropy of the predicted class probabilities, in nats.
+
+    >>> Entropy().bind(torch.zeros(1, 2), None)(torch.zeros(1, 2))
+    tensor([0.6931])
+    """
+
+    def bind(self, output: Tensor, labels: Tensor | None) -> Bound:
+        _classes(output)
+        return lambda output: -(output.softmax(dim=1) * output.log_softmax(dim=1)).sum(dim=1)
+
+
+@dataclass(frozen=True)
+class Token:
+    """A target of one token's output, for models whose output is `(B, tokens, classes)`.
+
+    `Token(-1)` explains the predicted next word of a language model. Raises CodeclensError where
+    there is no such token.
+
+    >>> output = torch.tensor([[[0.0, 1.0], [5.0, 2.0]]])
+    >>> Token(-1).bind(output, None)(output)
+    tensor([5.])
+    """
+
+    position: int = -1
+    target: Target = field(default_factory=Predicted)
+
+    def bind(self, output: Tensor, labels: Tensor | None) -> Bound:
+        if output.ndim != 3 or not -output.shape[1] <= self.position < output.shape[1]:
+            raise CodeclensError(
+                f"Token({self.position}) needs an output (samples, tokens, classes) with that "
+                f"token, not {tuple(output.shape)}."
+            )
+        inner = self.target.bind(output[:, self.position], labels)
+        return lambda output: inner(output[:, self.position])
 
 
 def bind(target: Target | Bound, output: Tensor, labels: Tensor | None) -> Bound:
