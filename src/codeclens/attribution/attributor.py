@@ -49,7 +49,7 @@ class Attributor:
         self.target: Target | Bound = Predicted() if target is None else target
         self.baseline = as_baseline(baseline)
         self.reduce = reduce
-        self.output = output
+        self.output = find_sites(model, output)[0] if isinstance(output, Site) else output
         self._survey: Survey | None = None
 
     def survey(self, x: Tensor) -> Survey:

@@ -14,7 +14,7 @@ from codeclens.attribution.sites import Site
 from codeclens.errors import CodeclensError
 
 Edit = Callable[[Site, Tensor], Tensor | None]
-Selector = int | str | Callable[[Any], Tensor] | None
+Selector = int | str | Site | Callable[[Any], Tensor] | None
 
 
 @contextmanager
@@ -208,9 +208,37 @@ def select(output: Any, selector: Selector) -> Tensor:
     return chosen
 
 
+def run(model: nn.Module, x: Tensor, selector: Selector) -> Tensor:
+    """Run a model and take what is explained out of its output, or from a site inside it.
+
+    A `Site` as the selector explains a tensor inside the network: the drive of a cell before its
+    output nonlinearity, say.
+
+    >>> model = nn.Sequential(nn.Linear(2, 3), nn.Softplus())
+    >>> run(model, torch.ones(4, 2), Site("0")).shape
+    torch.Size([4, 3])
+    """
+    if not isinstance(selector, Site):
+        return select(model(x), selector)
+    caught: list[Tensor] = []
+
+    def catch(_: Site, tensor: Tensor) -> Tensor:
+        caught.append(tensor)
+        # The model goes on with a copy: it may change its own in place.
+        return tensor.clone()
+
+    with tapped(model, [selector], catch):
+        model(x)
+    if not caught:
+        raise CodeclensError(f'output="{selector.key}" is not reached when the model runs.')
+    return caught[-1]
+
+
 def _selected(output: Any, selector: Selector) -> Any:
     if selector is None:
         return output
+    if isinstance(selector, Site):
+        raise TypeError(selector)
     return selector(output) if callable(selector) else _get(output, selector)
 
 
@@ -272,7 +300,7 @@ class Probe:
         self._kept = {}
         # The model gets a copy: it may change what it is given in place.
         with same_randomness(self.model):
-            output = select(self.model(x.clone()), self.output)
+            output = run(self.model, x.clone(), self.output)
         kept, self._kept = self._kept, {}
         return Pass(output, {site.key: kept[site.key] for site in self.sites})
 

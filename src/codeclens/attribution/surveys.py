@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from codeclens.attribution.capture import Selector, frozen, same_randomness, select, tapped
+from codeclens.attribution.capture import Selector, frozen, run, same_randomness, tapped
 from codeclens.attribution.sites import Site
 from codeclens.errors import CodeclensError
 
@@ -55,7 +55,7 @@ def survey(model: nn.Module, sites: Sequence[Site], x: Tensor, output: Selector 
 
     start = x.detach().requires_grad_()
     with frozen(model), tapped(model, sites, note), same_randomness(model), torch.enable_grad():
-        result = select(_run(model, start.clone()), output)
+        result = _run(model, start.clone(), output)
     if result.ndim == 0 or len(result) != len(x):
         raise CodeclensError(
             f"The model gives a tensor of shape {tuple(result.shape)} for {len(x)} samples of "
@@ -80,10 +80,10 @@ def survey(model: nn.Module, sites: Sequence[Site], x: Tensor, output: Selector 
     return Survey(list(resolved.values()), frozenset(cuts), frozenset(overwritten))
 
 
-def _run(model: nn.Module, x: Tensor) -> Any:
+def _run(model: nn.Module, x: Tensor, output: Selector) -> Tensor:
     """Run the model, with one sentence instead of a traceback where the input does not fit."""
     try:
-        return model(x)
+        return run(model, x, output)
     except RuntimeError as error:  # what torch raises for shapes, types and devices that differ
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise CodeclensError(
