@@ -1,0 +1,46 @@
+"""Rankings: every unit once, the strongest first, chance by the seed alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from codeclens.control.rankings import ByScore, Random, Ranking, find_controls
+from codeclens.errors import CodeclensError
+
+
+def test_random_orders_are_permutations_that_differ_and_repeat() -> None:
+    orders = Random().orders(30, trials=4, seed=0)
+    assert (np.sort(orders, axis=1) == np.arange(30)).all()
+    assert len({tuple(order) for order in orders}) == 4
+    np.testing.assert_array_equal(orders, Random().orders(30, trials=4, seed=0))
+    assert not np.array_equal(orders, Random().orders(30, trials=4, seed=1))
+    # More trials leave the first ones as they were.
+    np.testing.assert_array_equal(orders[:2], Random().orders(30, trials=2, seed=0))
+
+
+def test_scores_rank_by_magnitude_and_break_ties_by_place() -> None:
+    ranking = ByScore("gradient", np.array([1.0, -4.0, 4.0, 0.0]))
+    assert ranking.orders(4, trials=5, seed=0).tolist() == [[1, 2, 0, 3]]
+
+
+@pytest.mark.parametrize("scores", [np.ones(3), np.array([1.0, np.nan, 0.0, 2.0])])
+def test_scores_must_fit_the_units(scores: np.ndarray) -> None:
+    with pytest.raises(CodeclensError, match=r'"gradient" have shape .* each of the 4 units'):
+        ByScore("gradient", scores).orders(4, trials=1, seed=0)
+
+
+def test_controls_are_found_by_name_and_by_object() -> None:
+    mine = ByScore("mine", np.ones(2))
+    assert [c.name for c in find_controls(["random", mine])] == ["random", "mine"]
+    assert find_controls(()) == []
+    assert isinstance(mine, Ranking)
+
+
+def test_controls_that_cannot_be() -> None:
+    with pytest.raises(CodeclensError, match='no control "rondom"; known are "random"'):
+        find_controls(["rondom"])
+    with pytest.raises(CodeclensError, match='Two rankings are called "random"'):
+        find_controls(["random", Random()])
+    with pytest.raises(CodeclensError, match="not a int"):
+        find_controls([3])
