@@ -17,10 +17,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from benchmarks.extraction import calibrated_resnet50, images
-from benchmarks.timing import Paired, paired
 from torch import Tensor, nn
 
+from benchmarks.extraction import calibrated_resnet50, images
+from benchmarks.timing import Paired, paired
 from codeclens.visualization import pixel_map
 
 SITE = "layer2"

@@ -1,5 +1,29 @@
 """Seeing: which pixels, which images, and how the numbers look."""
 
+from codeclens.visualization.canvas import save
+from codeclens.visualization.channels import ChannelMap, channel_maps
+from codeclens.visualization.exemplars import Exemplar, Exemplars, exemplars
+from codeclens.visualization.figures import control_figure, layer_figure
+from codeclens.visualization.images import Overlay, as_picture, common_scale, overlay
 from codeclens.visualization.pixels import PixelMap, pixel_map, pixel_maps
+from codeclens.visualization.sheets import channel_figure, mode_figure
 
-__all__ = ["PixelMap", "pixel_map", "pixel_maps"]
+__all__ = [
+    "ChannelMap",
+    "Exemplar",
+    "Exemplars",
+    "Overlay",
+    "PixelMap",
+    "as_picture",
+    "channel_figure",
+    "channel_maps",
+    "common_scale",
+    "control_figure",
+    "exemplars",
+    "layer_figure",
+    "mode_figure",
+    "overlay",
+    "pixel_map",
+    "pixel_maps",
+    "save",
+]

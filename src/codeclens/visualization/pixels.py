@@ -36,14 +36,14 @@ class PixelMap:
     `(B,)` is T(x).
     """
 
-    positive: Float[Tensor, batch * input]
-    negative: Float[Tensor, batch * input]
+    positive: Float[Tensor, "batch ..."]
+    negative: Float[Tensor, "batch ..."]
     site: str
     units: tuple[int, ...]
     target: Float[Tensor, " batch"]
 
     @property
-    def net(self) -> Float[Tensor, batch * input]:
+    def net(self) -> Float[Tensor, "batch ..."]:
         """Both maps together: gradient times input through these units."""
         return self.positive + self.negative
 
@@ -226,7 +226,7 @@ def _strongest(mode: Mode, count: int | None, fraction: float | None) -> tuple[i
         count = min(STRONGEST, size)
     elif not 1 <= count <= size:
         raise CodeclensError(f"count (={count}) must lie between 1 and the mode's {size} units.")
-    return tuple(int(unit) for unit in mode.top_units(count))
+    return tuple(int(unit) for unit in mode.top_units(count=count))
 
 
 def _by_hand(units: Units, site: Site) -> tuple[int, ...]:

@@ -1,0 +1,130 @@
+"""Canvases: matplotlib figures in one style, without pyplot and its global state."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from codeclens.errors import CodeclensError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Inches: a page's text width, in which type of 8 points is read at its size.
+WIDTH = 7.2
+# The two sources that are told apart in every chart; also by marker and by name.
+CONTRIBUTION = "#1b1b1b"
+ACTIVATION = "#3b7dd8"
+MODE = "#c2410c"
+# Greys and hues for controls, which stay behind the mode.
+CONTROLS = ("#6b7280", "#0f766e", "#7c3aed", "#a16207", "#be185d")
+
+FORMATS = (".png", ".svg", ".pdf")
+_STYLE: dict[str, Any] = {
+    "font.family": "sans-serif",
+    "font.size": 8.0,
+    "axes.titlesize": 8.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.labelsize": 8.0,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.7,
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "axes.axisbelow": True,
+    "grid.color": "#e5e7eb",
+    "grid.linewidth": 0.6,
+    "xtick.labelsize": 7.5,
+    "ytick.labelsize": 7.5,
+    "xtick.major.width": 0.7,
+    "ytick.major.width": 0.7,
+    "legend.fontsize": 7.5,
+    "legend.frameon": False,
+    "lines.linewidth": 1.4,
+    "lines.markersize": 3.8,
+    "image.interpolation": "nearest",
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+    # Text stays text, and the same figure gives the same bytes.
+    "svg.fonttype": "none",
+    "svg.hashsalt": "codeclens",
+}
+
+
+@contextmanager
+def styled() -> Iterator[None]:
+    """The style of all figures, for as long as the `with` lasts; the user's own is untouched."""
+    import matplotlib
+
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        parameters: Any = matplotlib.rcParams
+        parameters.update(_STYLE)
+        yield
+
+
+def blank(width: float, height: float) -> Figure:
+    """A figure of that size in inches that lays itself out; use it inside `styled`."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained", dpi=200)
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def save(figure: Figure, path: str | Path) -> list[Path]:
+    """Write a figure and return the paths written: PNG and SVG where `path` has no ending.
+
+    The ending chooses one format (.png, .svg or .pdf); folders are made as needed. Raises
+    CodeclensError for another ending.
+
+    >>> import tempfile
+    >>> with styled():
+    ...     figure = blank(2, 1)
+    >>> [one.name for one in save(figure, Path(tempfile.mkdtemp()) / "empty")]
+    ['empty.png', 'empty.svg']
+    """
+    whole = Path(path)
+    known = whole.suffix.lower() in FORMATS
+    if whole.suffix and not known and whole.suffix[1:].isalpha():
+        raise CodeclensError(
+            f'A figure cannot be written as "{whole.name}"; end the name in {", ".join(FORMATS)}, '
+            "or in nothing for PNG and SVG."
+        )
+    paths = [whole] if known else [Path(f"{whole}{suffix}") for suffix in FORMATS[:2]]
+    whole.parent.mkdir(parents=True, exist_ok=True)
+    with styled():
+        for one in paths:
+            kind = one.suffix[1:].lower()
+            # The day of writing has no place in a file that should come out the same again.
+            day = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(kind)
+            figure.savefig(one, format=kind, metadata=day)
+    return paths
+
+
+def name_sites(axes: Axes, sites: list[str]) -> None:
+    """Put the names of sites along the x axis, what they have in common into its label."""
+    common = shared_prefix(sites)
+    names = [site.removeprefix(common) for site in sites]
+    crowded = sum(map(len, names)) > 22 or max(map(len, names)) > 6
+    axes.set_xticks(range(len(sites)), names, rotation=90 if crowded else 0)
+    axes.set_xlabel(f"site {common}*" if common else "site, from input to output")
+    axes.set_xlim(-0.4, len(sites) - 0.6)
+
+
+def shared_prefix(names: list[str]) -> str:
+    """What all names begin with, up to a dot; empty where one of them would be left without a name.
+
+    >>> shared_prefix(["blocks.0.0", "blocks.1.0"]), shared_prefix(["stem", "blocks.0"])
+    ('blocks.', '')
+    """
+    first, last = min(names), max(names)
+    same = 0
+    while same < min(len(first), len(last)) and first[same] == last[same]:
+        same += 1
+    return first[: first.rfind(".", 0, same) + 1] if len(names) > 1 else ""
