@@ -14,7 +14,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from codeclens.attribution import Attributor, Method, Selector, Site, Target, warn_of_gaps
+from codeclens.attribution import (
+    Attributor,
+    Baseline,
+    Method,
+    Selector,
+    Site,
+    Target,
+    warn_of_gaps,
+)
 from codeclens.attribution.targets import Bound
 from codeclens.errors import CodeclensError
 from codeclens.extraction.data import Samples, as_samples, read_ahead
@@ -39,7 +47,7 @@ def extract(
     to: str | os.PathLike[str],
     method: Method | None = None,
     target: Target | Bound | None = None,
-    baseline: float | Tensor = 0.0,
+    baseline: float | Tensor | Baseline = 0.0,
     output: Selector = None,
     batch_size: int = 16,
     classes: Sequence[str] | None = None,

@@ -77,7 +77,7 @@ def describe(value: Any, depth: int = 0) -> Any:
 
     >>> from codeclens.attribution import Conductance
     >>> describe(Conductance(steps=4))
-    {'class': 'Conductance', 'steps': 4, 'rule': 'trapezoid', 'nodes': 'uniform'}
+    {'class': 'Conductance', 'steps': 4, ...}
     >>> describe(torch.zeros(2))["shape"]
     [2]
     """

@@ -1,7 +1,8 @@
-"""Reading one site of a store: rows in order, some rows, or all of them shuffled."""
+"""Reading one site of a store: rows in any order, or all of them shuffled."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -14,8 +15,17 @@ from codeclens.errors import CodeclensError
 from codeclens.extraction.layout import Layout, SiteEntry
 
 View = Literal["concat", "sum", "positive", "negative", "activation"]
+Rows = np.ndarray[Any, Any]
 # A shuffled batch draws from about this many rows that lie in memory.
 SHUFFLED_ROWS = 8192
+
+_PARTS: dict[View, tuple[str, ...]] = {
+    "concat": ("positive", "negative"),
+    "sum": ("positive", "negative"),
+    "positive": ("positive",),
+    "negative": ("negative",),
+    "activation": ("activation",),
+}
 
 
 class SiteReader:
@@ -28,25 +38,22 @@ class SiteReader:
     def __init__(self, path: Path, layout: Layout, site: SiteEntry, view: View) -> None:
         self.path = path
         self.layout = layout
-        self.site = site
         self.view = view
+        self.units = site.units
         self.columns = site.units * (2 if view == "concat" else 1)
+        self._parts = [f"sites/{site.group}/{part}" for part in _PARTS[view]]
         self._dtype = np.dtype(layout.dtype).newbyteorder("<")
+        # A chunk of it stays in the processor's cache on its way.
+        self._scratch = np.empty((layout.chunk_rows, site.units), self._dtype)
 
     def gather(self, rows: Int64[np.ndarray, " rows"]) -> Float32[np.ndarray, "rows columns"]:
-        """Read the given rows, in any order."""
-        order = np.argsort(rows, kind="stable")
-        ascending = rows[order]
-        found = np.empty((len(rows), self.columns), dtype=np.float32)
-        in_order = bool((np.diff(rows) >= 0).all())
-        for part in _split(ascending, self.layout.shard_rows):
-            if in_order:
-                self._into(found[part], ascending[part])
-            else:
-                block = np.empty((part.stop - part.start, self.columns), dtype=np.float32)
-                self._into(block, ascending[part])
-                found[order[part]] = block
-        return found
+        """Read the given rows, in any order and repeated or not."""
+        ascending, places = np.unique(rows, return_inverse=True)
+        found = np.empty((len(ascending), self.columns), dtype=np.float32)
+        for part in _split(ascending, self.layout.chunk_rows):
+            self._read(ascending[part], found[part])
+        in_order = len(rows) == len(ascending) and bool((np.diff(places) > 0).all())
+        return found if in_order else found[places]
 
     def shuffled(
         self, rows: Int64[np.ndarray, " rows"], batch: int, rng: np.random.Generator
@@ -63,7 +70,7 @@ class SiteReader:
         order = rng.permutation(len(blocks))
         for place, number in enumerate(order):
             block = rows[blocks[number]]
-            self._into(pool[filled : filled + len(block)], block)
+            self._read(block, pool[filled : filled + len(block)])
             filled += len(block)
             last = place == len(order) - 1
             if filled + chunk <= len(pool) and not last:
@@ -71,56 +78,49 @@ class SiteReader:
             drawn = rng.permutation(filled)
             whole = filled if last else filled // batch * batch
             for start in range(0, whole, batch):
-                yield pool[drawn[start : min(start + batch, whole)]]
-            rest = pool[drawn[whole:]]
-            filled = len(rest)
-            pool[:filled] = rest
+                yield pool.take(drawn[start : min(start + batch, whole)], axis=0)
+            filled -= whole
+            pool[:filled] = pool[drawn[whole:]]
 
-    def _into(self, out: np.ndarray[Any, Any], rows: Int64[np.ndarray, " rows"]) -> None:
-        """Read ascending rows of one shard."""
-        low, high = int(rows[0]), int(rows[-1]) + 1
-        if (np.diff(rows) == 1).all():
-            self._read(low, out)
-        else:
-            block = np.empty((high - low, self.columns), dtype=np.float32)
-            self._read(low, block)
-            out[:] = block[rows - low]
-
-    def _read(self, low: int, out: np.ndarray[Any, Any]) -> None:
+    def _read(self, rows: Int64[np.ndarray, " rows"], out: Rows) -> None:
+        """Read ascending, different rows of one chunk."""
         if self.view == "concat":
-            units = self.site.units
-            out[:, :units] = self._part("positive", low, len(out))
+            out[:, : self.units] = self._part(0, rows)
             # Zero minus, not minus: no −0 among numbers that are all ≥ 0.
-            np.subtract(0, self._part("negative", low, len(out)), out=out[:, units:])
+            np.subtract(0, self._part(1, rows), out=out[:, self.units :])
         elif self.view == "sum":
-            self._part("positive", low, len(out), out)
-            out += self._part("negative", low, len(out))
+            out[:] = self._part(0, rows)
+            out += self._part(1, rows)
         else:
-            self._part(self.view, low, len(out), out)
+            self._part(0, rows, out)
 
-    def _part(
-        self, part: str, low: int, count: int, out: np.ndarray[Any, Any] | None = None
-    ) -> np.ndarray[Any, Any]:
-        """Rows from `low` on, all in one shard, of one array; into `out` where it is given."""
-        shard, row = divmod(low, self.layout.shard_rows)
-        name = self.layout.file(f"sites/{self.site.group}/{part}", shard)
-        straight = out is not None and out.dtype == self._dtype
-        raw = out if straight else np.empty((count, self.site.units), self._dtype)
-        assert raw is not None
-        buffer = raw.reshape(-1).view(np.uint8).data
-        done = 0
-        try:
-            with (self.path / name).open("rb", buffering=0) as stream:
-                stream.seek(row * self.site.units * self._dtype.itemsize)
-                while done < len(buffer) and (read := stream.readinto(buffer[done:])):
-                    done += read
-        except FileNotFoundError:
-            done = -1
-        if done < len(buffer):
-            raise CodeclensError(damaged(self.path, name))
+    def _part(self, number: int, rows: Int64[np.ndarray, " rows"], out: Rows | None = None) -> Rows:
+        """Rows of one array: in `out`, or in a buffer that the next call overwrites."""
+        low, count = int(rows[0]), int(rows[-1]) + 1 - int(rows[0])
+        straight = out is not None and count == len(rows) and out.dtype == self._dtype
+        raw = out if out is not None and straight else self._scratch[:count]
+        self._read_bytes(self._parts[number], low, raw.reshape(-1).view(np.uint8).data)
+        found = raw if count == len(rows) else raw[rows - low]
         if out is not None and not straight:
-            out[:] = raw
-        return raw
+            out[:] = found
+        return found
+
+    def _read_bytes(self, name: str, low: int, buffer: memoryview) -> None:
+        shard, row = divmod(low, self.layout.shard_rows)
+        file = self.layout.file(name, shard)
+        offset, done = row * self.units * self._dtype.itemsize, 0
+        try:
+            descriptor = os.open(f"{self.path}/{file}", os.O_RDONLY)
+        except FileNotFoundError:
+            raise CodeclensError(damaged(self.path, file)) from None
+        try:
+            while done < len(buffer):
+                read = os.preadv(descriptor, [buffer[done:]], offset + done)
+                if not read:
+                    raise CodeclensError(damaged(self.path, file))
+                done += read
+        finally:
+            os.close(descriptor)
 
 
 def damaged(path: Path, name: str) -> str:

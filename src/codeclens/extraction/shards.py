@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from codeclens.attribution import Attributor, Contributions, Label
+from codeclens.attribution import Attributor, Baseline, Contributions, Given, Label
 from codeclens.errors import CodeclensError
 from codeclens.extraction.data import Sample, Samples
 from codeclens.extraction.layout import (
@@ -209,10 +209,10 @@ def _changed(method: Any, prepared: Any) -> dict[str, Any]:
     return {name: v for name, v in values.items() if v != getattr(method, name)}
 
 
-def _require_one_baseline(baseline: Any, x: Tensor) -> None:
-    if isinstance(baseline, Tensor) and baseline.ndim >= x.ndim and len(baseline) != 1:
+def _require_one_baseline(baseline: Baseline, x: Tensor) -> None:
+    if isinstance(baseline, Given) and baseline.values.ndim >= x.ndim and len(baseline.values) != 1:
         raise CodeclensError(
-            f"The baseline has shape {tuple(baseline.shape)}; for a whole data set pass one "
+            f"The baseline has shape {tuple(baseline.values.shape)}; for a whole data set pass one "
             f"baseline for all samples, {tuple(x.shape[1:])}."
         )
 
