@@ -16,7 +16,6 @@ from torch import Tensor, nn
 
 import networks
 import reference
-from codeclens import CodeclensError
 from codeclens.attribution import (
     ActivationGradient,
     Attributor,
@@ -26,6 +25,7 @@ from codeclens.attribution import (
     Method,
     Site,
 )
+from codeclens.errors import CodeclensError
 from codeclens.zoo.digits import DigitsResNet, digits_data
 
 RULES = ("trapezoid", "left")

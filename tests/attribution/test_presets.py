@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 import networks
-from codeclens import CodeclensError
 from codeclens._compat import import_timm, import_torchvision, prepare_torchvision
 from codeclens.attribution import Attributor, Conductance, Site, find_sites
+from codeclens.errors import CodeclensError
 
 # Model, preset, number of sites, how the first and the last key end.
 TORCHVISION = """

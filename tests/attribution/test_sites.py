@@ -12,9 +12,9 @@ from torch import nn
 
 import networks
 import reference
-from codeclens import CodeclensError
 from codeclens.attribution import Site, find_sites
 from codeclens.attribution.sites import natural_key
+from codeclens.errors import CodeclensError
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 import networks
-from codeclens import CodeclensError
 from codeclens.attribution import Label, Output, Predicted
 from codeclens.attribution.targets import bind
+from codeclens.errors import CodeclensError
 
 OUTPUT = torch.tensor([[1.0, 4.0, 2.0], [7.0, 3.0, 5.0]])
 LATER = torch.tensor([[9.0, 0.5, 1.0], [0.1, 8.0, 2.0]])

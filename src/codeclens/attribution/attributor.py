@@ -67,10 +67,12 @@ class Attributor:
         _require_usable(x)
         if self.method.pilot:
             with torch.inference_mode(False), torch.enable_grad():
+                # Before the pilot is taken: there may be a baseline for each sample of the batch.
+                start = _start(self.baseline, _plain(x))[: self.method.pilot]
                 x = _plain(x[: self.method.pilot])
                 found = self.survey(x)
                 with Probe(self.model, found.sites, self.output, found.overwritten) as probe:
-                    self.method = self.method.prepare(probe, x, _start(self.baseline, x))
+                    self.method = self.method.prepare(probe, x, start)
         return self.method
 
     def __call__(self, x: Tensor, labels: Tensor | None = None) -> Contributions:
