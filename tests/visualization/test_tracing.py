@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from codeclens import CodeclensError
-from codeclens.attribution import Predicted, Site
+from codeclens.attribution import Blur, Output, Predicted, Samples, Site
 from codeclens.visualization import pixel_map, tracing
 from networks import called_twice, residual_cnn, small_vit
 from visualization.slow_pixels import slow_maps
@@ -221,3 +221,57 @@ class Constant(nn.Module):
 def test_a_site_that_sees_no_input_has_no_map(x: Tensor) -> None:
     with pytest.raises(CodeclensError, match='"aside" does not depend on the input'):
         pixel_map(double(Constant()), x, site="aside", units=[0])
+
+
+def test_a_model_that_does_not_run_is_one_sentence() -> None:
+    with pytest.raises(CodeclensError, match=r"does not run on an input of shape \(1, 7\)"):
+        pixel_map(called_twice(), torch.ones(1, 7), site="first", units=[0])
+
+
+def test_inference_mode_makes_no_difference(x: Tensor) -> None:
+    model = double(called_twice())
+    expected = pixel_map(model, x, site="first", units=[0, 1])
+    with torch.inference_mode():
+        found = pixel_map(model, x.clone(), site="first", units=[0, 1])
+    assert torch.equal(found.positive, expected.positive)
+    with torch.no_grad():
+        assert torch.equal(pixel_map(model, x, site="first", units=[0, 1]).net, expected.net)
+
+
+class Noisy(nn.Module):
+    """`(B, 6)` → `(B, 3)`: draws random numbers in evaluation mode too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.Linear(6, 8)
+        self.head = nn.Linear(8, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = self.inner(x)
+        logits: Tensor = self.head(hidden * torch.rand(8, dtype=x.dtype))
+        return logits
+
+
+def test_random_numbers_of_a_model_are_put_back(x: Tensor) -> None:
+    model = double(Noisy())
+    before = torch.get_rng_state()
+    pixel_map(model, x, site="inner", units=[0])
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_the_target_may_lie_inside_the_network(x: Tensor) -> None:
+    model = double(nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 3), nn.Softplus()))
+    inside = pixel_map(model, x, site="1", units=[0, 5], target=Output(1), output=Site("2"))
+    alone = pixel_map(model[:3], x, site="1", units=[0, 5], target=Output(1))
+    torch.testing.assert_close(inside.positive, alone.positive, rtol=1e-12, atol=0)
+
+
+def test_baselines_are_those_of_contributions(generator: torch.Generator) -> None:
+    model = double(residual_cnn())
+    x = torch.randn(2, 3, 12, 12, dtype=torch.float64, generator=generator)
+    blurred = Blur(2.0).at(x, 0)
+    found = pixel_map(model, x, site="layer1.0", units=[0], baseline=Blur(2.0))
+    expected = pixel_map(model, x, site="layer1.0", units=[0], baseline=blurred)
+    assert torch.equal(found.positive, expected.positive)
+    with pytest.raises(CodeclensError, match="holds 2 baselines"):
+        pixel_map(model, x, site="layer1.0", units=[0], baseline=Samples(x, draws=2))

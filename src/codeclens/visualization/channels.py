@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from codeclens.attribution import Contributions, Selector, Target
+from codeclens.attribution import Contributions, Given, Selector, Target
+from codeclens.attribution.baselines import as_baseline
+from codeclens.attribution.targets import Bound
 from codeclens.errors import CodeclensError
 from codeclens.visualization.pixels import pixel_maps
-from codeclens.visualization.tracing import Baseline
+from codeclens.visualization.tracing import AnyBaseline
 
 
 @dataclass(frozen=True)
@@ -35,8 +37,8 @@ def channel_maps(
     *,
     sample: int = 0,
     count: int = 3,
-    target: Target | None = None,
-    baseline: Baseline = 0.0,
+    target: Target | Bound | None = None,
+    baseline: AnyBaseline = 0.0,
     output: Selector = None,
     labels: Tensor | None = None,
 ) -> list[ChannelMap]:
@@ -56,8 +58,8 @@ def channel_maps(
     >>> model = nn.Sequential(nn.Conv2d(1, 6, 3), nn.Softplus(), nn.Flatten(), nn.Linear(96, 3))
     >>> x = torch.rand(2, 1, 6, 6)
     >>> maps = channel_maps(model, x, contributions(model, x, sites="1"), count=1)
-    >>> [(one.site, one.contribution > 0) for one in maps], maps[0].positive.shape
-    ([('1', True), ('1', False)], torch.Size([1, 6, 6]))
+    >>> maps[0].site, maps[0].contribution > 0, maps[0].positive.shape
+    ('1', True, torch.Size([1, 6, 6]))
     """
     samples = len(found.target)
     if len(x) != samples:
@@ -93,11 +95,12 @@ def channel_maps(
     return maps
 
 
-def _of_sample(baseline: Baseline, x: Tensor, here: slice) -> Baseline:
+def _of_sample(baseline: AnyBaseline, x: Tensor, here: slice) -> AnyBaseline:
     """The baseline of one sample, where each has its own."""
-    if isinstance(baseline, Tensor) and baseline.ndim == x.ndim and len(baseline) == len(x):
-        return baseline[here]
-    return baseline
+    given = as_baseline(baseline)
+    if isinstance(given, Given) and given.values.ndim == x.ndim and len(given.values) == len(x):
+        return given.values[here]
+    return given
 
 
 def _extremes(net: Float[Tensor, " unit"], count: int) -> list[int]:

@@ -147,6 +147,12 @@ def as_picture(
             f"The input has shape {tuple(np.shape(x))}; a picture needs that of one sample with "
             "one channel or three, (C, H, W)."
         )
+    for name, given in (("mean", mean), ("std", std)):
+        if np.size(given) not in (1, len(values)):
+            raise CodeclensError(
+                f"`{name}` (={given}) holds {np.size(given)} for {len(values)} channels; "
+                "pass one number for each, or one for all."
+            )
     shown = values * np.reshape(std, (-1, 1, 1)) + np.reshape(mean, (-1, 1, 1))
     low, high = float(shown.min()), float(shown.max())
     # Resizing with a bicubic filter overshoots a little.
@@ -168,7 +174,11 @@ def as_pixels(picture: Picture) -> Float[np.ndarray, "rows columns 3"]:
     """
     if isinstance(picture, Image.Image):
         picture = np.asarray(picture.convert("RGB"))
-    is_bytes = getattr(picture, "dtype", None) == np.uint8 or "uint8" in str(picture.dtype)
+    if not isinstance(picture, np.ndarray | Tensor):
+        raise CodeclensError(
+            f"{picture!r} is no picture; pass a PIL image (PIL.Image.open reads files) or pixels."
+        )
+    is_bytes = str(picture.dtype) in ("uint8", "torch.uint8")
     values = _array(picture)
     if values.ndim == 3 and values.shape[2] == 1:
         values = values[:, :, 0]

@@ -12,8 +12,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from codeclens.attribution import Predicted, Selector, Site, Target, find_sites
+from codeclens.attribution.targets import Bound
 from codeclens.errors import CodeclensError
-from codeclens.visualization.tracing import Baseline, Tracing, trace
+from codeclens.visualization.tracing import AnyBaseline, Tracing, trace
 
 if TYPE_CHECKING:
     from codeclens.decomposition import Mode
@@ -71,8 +72,8 @@ def pixel_map(
     mode: Mode | None = None,
     count: int | None = None,
     fraction: float | None = None,
-    target: Target | None = None,
-    baseline: Baseline = 0.0,
+    target: Target | Bound | None = None,
+    baseline: AnyBaseline = 0.0,
     output: Selector = None,
     labels: Tensor | None = None,
 ) -> PixelMap:
@@ -122,8 +123,8 @@ def pixel_maps(
     modes: Sequence[Mode] | None = None,
     count: int | None = None,
     fraction: float | None = None,
-    target: Target | None = None,
-    baseline: Baseline = 0.0,
+    target: Target | Bound | None = None,
+    baseline: AnyBaseline = 0.0,
     output: Selector = None,
     labels: Tensor | None = None,
 ) -> list[PixelMap]:

@@ -13,11 +13,13 @@ from torch import Tensor, nn
 from torch.autograd import forward_ad
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from codeclens.attribution import Selector, Site, Target, frozen, select, tapped
-from codeclens.attribution.targets import bind
+from codeclens.attribution import Baseline, Selector, Site, Target, frozen, tapped
+from codeclens.attribution.baselines import as_baseline
+from codeclens.attribution.capture import run, same_randomness
+from codeclens.attribution.targets import Bound, bind
 from codeclens.errors import CodeclensError
 
-Baseline = float | Tensor
+AnyBaseline = float | Tensor | Baseline
 
 # By how much, relative to the pixels' magnitudes, a map may miss what its places contribute before
 # forward and backward are taken to disagree.
@@ -62,7 +64,8 @@ class Tracing:
         """
         positive, negative = [], []
         for mask in masks:
-            both = [self._map(mask, sign) for sign in (1, -1)]
+            with torch.inference_mode(False):
+                both = [self._map(mask, sign) for sign in (1, -1)]
             if self.forward_mode and not all(agrees for _, agrees in both):
                 # Forward mode followed a path that the backward does not (a part of the model
                 # under no_grad, a gradient of its own making): the backward's derivative counts.
@@ -93,8 +96,8 @@ def trace(
     x: Tensor,
     site: Site,
     *,
-    target: Target,
-    baseline: Baseline = 0.0,
+    target: Target | Bound,
+    baseline: AnyBaseline = 0.0,
     output: Selector = None,
     labels: Tensor | None = None,
 ) -> Tracing:
@@ -110,30 +113,28 @@ def trace(
     torch.Size([2, 6])
     """
     _require_usable(x)
-    direction = _direction(x, baseline)
-    start = x.detach().clone().requires_grad_()
-    with frozen(model), torch.enable_grad(), _differentiable_attention():
+    # Whatever the caller's mode, gradients are needed here, and none beyond this call.
+    with torch.inference_mode(False), torch.enable_grad(), frozen(model), _plain_attention():
+        direction = _direction(x.detach().clone(), baseline)
+        start = x.detach().clone().requires_grad_()
         try:
-            run = _run(model, start, site, output, direction)
-        except CodeclensError:
-            raise
+            forward = _run(model, start, site, output, direction)
         except RuntimeError:
             # Forward mode is missing for an operation; whatever else is wrong shows again.
-            run = _run(model, start, site, output, None)
-        value = bind(target, run.output, labels)(run.output)
+            forward = _run_without(model, start, site, output)
+        value = bind(target, forward.output, labels)(forward.output)
         traced = Tracing(
             site,
             start,
             direction,
-            run.activation,
-            gradient=_gradient(value, run.activation),
+            forward.activation,
+            gradient=_gradient(value, forward.activation),
             target=value.detach(),
             contribution=torch.zeros(()),
-            forward_mode=run.tangent is not None,
+            forward_mode=forward.tangent is not None,
         )
-        del value
-        tangent = by_double_backward(traced) if run.tangent is None else run.tangent
-    traced.contribution = traced.gradient * tangent
+        tangent = by_double_backward(traced) if forward.tangent is None else forward.tangent
+        traced.contribution = traced.gradient * tangent
     return traced
 
 
@@ -143,7 +144,7 @@ def by_double_backward(traced: Tracing) -> Tensor:
     The vector-Jacobian product is linear in its vector u, `v(u) = Jᵀ u`; the derivative of
     `⟨v(u), direction⟩` with respect to u is the Jacobian-vector product.
     """
-    with torch.enable_grad():
+    with torch.inference_mode(False), torch.enable_grad():
         vector = torch.zeros_like(traced.activation, requires_grad=True)
         try:
             (pulled,) = torch.autograd.grad(
@@ -179,11 +180,11 @@ def _run(
         copy: Tensor = primal.clone()
         return copy
 
-    with forward_ad.dual_level(), tapped(model, [site], note):
+    with forward_ad.dual_level(), tapped(model, [site], note), same_randomness(model):
         # A copy, because a model may change its input in place.
         fed = start.clone()
         dual = fed if direction is None else _dual(fed, direction)
-        selected = forward_ad.unpack_dual(select(model(dual), output)).primal
+        selected = forward_ad.unpack_dual(run(model, dual, output)).primal
     if not met:
         raise CodeclensError(
             f'Site "{site.key}" is not reached when the model runs; choose another module.'
@@ -202,6 +203,19 @@ def _run(
     if tangent is None and direction is not None:
         tangent = torch.zeros_like(activation)
     return _Run(selected, activation, tangent)
+
+
+def _run_without(model: nn.Module, start: Tensor, site: Site, output: Selector) -> _Run:
+    """The same without forward mode, with one sentence where the model does not run at all."""
+    try:
+        return _run(model, start, site, output, None)
+    except RuntimeError as error:  # what torch raises for shapes, types and devices that differ
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise CodeclensError(
+            f"The model does not run on an input of shape {tuple(start.shape)}, {start.dtype} on "
+            f"{start.device} (the first axis counts samples; pass x[None] for a single one): "
+            f"{reason}"
+        ) from error
 
 
 def _gradient(value: Tensor, activation: Tensor) -> Tensor:
@@ -223,25 +237,30 @@ def _dual(primal: Tensor, tangent: Tensor) -> Tensor:
 
 
 @contextmanager
-def _differentiable_attention() -> Iterator[None]:
+def _plain_attention() -> Iterator[None]:
     # Fused attention has neither forward-mode nor second derivatives; its plain form has both.
     with sdpa_kernel(SDPBackend.MATH):
         yield
 
 
-def _direction(x: Tensor, baseline: Baseline) -> Tensor:
-    if not isinstance(baseline, Tensor):
-        return x.detach() - float(baseline)
+def _direction(x: Tensor, baseline: AnyBaseline) -> Tensor:
+    given = as_baseline(baseline)
+    if given.draws != 1:
+        raise CodeclensError(
+            f"{given!r} holds {given.draws} baselines; a pixel map counts from one. Pass a number, "
+            "a tensor or Blur(), or average several maps."
+        )
+    start = given.at(x, 0).detach().clone()
     try:
-        start = baseline.to(x).expand_as(x)
+        start = start.to(x).expand_as(x)
     except RuntimeError:
         raise CodeclensError(
-            f"The baseline has shape {tuple(baseline.shape)}, which does not fit inputs of shape "
+            f"The baseline has shape {tuple(start.shape)}, which does not fit inputs of shape "
             f"{tuple(x.shape)}; pass one sample {tuple(x.shape[1:])} or one for each."
         ) from None
     if not torch.isfinite(start).all():
         raise CodeclensError("The baseline holds NaN or infinite values.")
-    return x.detach() - start
+    return x - start
 
 
 def _require_usable(x: Tensor) -> None:
