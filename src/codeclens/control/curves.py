@@ -58,6 +58,16 @@ def control_curve(
 
     Raises CodeclensError for labels that do not fit, a class without images or that the network
     never recognises, unknown controls, and fractions outside [0, 1].
+
+    >>> import torch
+    >>> model = nn.Sequential(nn.Identity())  # a network that sees class c by its unit c alone
+    >>> x, labels = torch.eye(4), torch.arange(4)
+    >>> mode = Mode("0", 2, np.array([0.0, 0.0, 1.0, 0.0]), np.zeros(4), np.ones(1))
+    >>> curve = control_curve(model, (x, labels), mode, class_index=2, fractions=[0.25, 0.75])
+    >>> curve.mode.target.value, curve.mode.others.value
+    (array([0., 0.]), array([1.        , 0.66666667]))
+    >>> float(curve.mode.selectivity.value)
+    -1.0
     """
     x, labels = _checked(data)
     if kind not in get_args(Kind):
