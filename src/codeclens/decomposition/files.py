@@ -1,0 +1,192 @@
+"""Modes on disk: tensors as safetensors, everything else as JSON, nothing that could run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors import torch as safetensors
+from torch import Tensor
+
+from codeclens.decomposition.autoencoders import METHODS
+from codeclens.errors import CodeclensError
+
+if TYPE_CHECKING:
+    from codeclens.decomposition.modes import Modes
+
+FORMAT = "codeclens modes"
+SET_FORMAT = "codeclens modes of several sites"
+VERSION = 1
+# Names all sites of a folder in their order; "%" keeps it apart from any quoted site.
+SET_FILE = "all%sites.json"
+
+
+def write(modes: Modes, path: str | os.PathLike[str]) -> Path:
+    """Write `path.safetensors` and `path.json`; the JSON comes last and holds a checksum."""
+    tensors = {f"method.{name}": value for name, value in modes.method.tensors().items()}
+    tensors["dictionary"] = torch.from_numpy(modes.dictionary)
+    tensors["loadings"] = torch.from_numpy(modes.loadings)
+    if modes.labels is not None:
+        tensors["labels"] = torch.from_numpy(modes.labels.astype(np.int64))
+    if modes.keys is not None:
+        text = "\0".join(str(key) for key in modes.keys).encode()
+        tensors["keys"] = torch.frombuffer(bytearray(text), dtype=torch.uint8)
+    numbers: dict[str, Any] = {}
+    for name, value in modes.quality.items():
+        if isinstance(value, np.ndarray):
+            tensors[f"quality.{name}"] = torch.from_numpy(value)
+        else:
+            # JSON knows no NaN.
+            numbers[name] = None if isinstance(value, float) and math.isnan(value) else value
+    packed = safetensors.save({name: value.contiguous() for name, value in tensors.items()})
+    facts = {
+        "format": FORMAT,
+        "version": VERSION,
+        "site": modes.site,
+        "view": modes.view,
+        "samples": len(modes.loadings),
+        "modes": len(modes),
+        "units": modes.n_units,
+        "method": {
+            "name": type(modes.method).__name__,
+            "config": modes.method.config(),
+            "fitted": modes.method.summary(),
+        },
+        "quality": numbers,
+        "classes": None if modes.classes is None else list(modes.classes),
+        "provenance": modes.provenance,
+        "sha256": hashlib.sha256(packed).hexdigest(),
+    }
+    try:
+        text_of_facts = json.dumps(facts, indent=2, ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise CodeclensError(
+            f'The modes of "{modes.site}" hold something that JSON cannot: {error}; '
+            "keep quality and provenance to text, finite numbers, lists and dicts."
+        ) from error
+    tensor_file, fact_file = _paths(path)
+    tensor_file.parent.mkdir(parents=True, exist_ok=True)
+    _replace(tensor_file, packed)
+    _replace(fact_file, text_of_facts.encode())
+    return tensor_file
+
+
+def read(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The fields of the Modes that were written to `path`."""
+    tensor_file, fact_file = _paths(path)
+    facts = _facts(fact_file, FORMAT)
+    try:
+        packed = tensor_file.read_bytes()
+    except FileNotFoundError as error:
+        raise CodeclensError(f'"{tensor_file}" is missing beside "{fact_file.name}".') from error
+    if hashlib.sha256(packed).hexdigest() != facts.get("sha256"):
+        raise CodeclensError(
+            f'"{tensor_file}" is damaged or belongs to other modes than "{fact_file.name}"; '
+            "save the modes again."
+        )
+    try:
+        tensors = safetensors.load(packed)
+        return _fields(facts, tensors)
+    except (KeyError, TypeError, RuntimeError, SafetensorError) as error:
+        raise CodeclensError(f'"{fact_file}" does not describe modes: {error}.') from error
+
+
+def save_modes(modes: Mapping[str, Modes], folder: str | os.PathLike[str]) -> Path:
+    """Write the modes of several sites, as `decompose` gives them, into one folder.
+
+    >>> import tempfile
+    >>> load_modes(save_modes({}, tempfile.mkdtemp()))
+    {}
+    """
+    to = Path(folder)
+    to.mkdir(parents=True, exist_ok=True)
+    names = {site: quote(site, safe="") for site in modes}
+    for site, one in modes.items():
+        one.save(to / names[site])
+    facts = {"format": SET_FORMAT, "version": VERSION, "sites": names}
+    _replace(to / SET_FILE, json.dumps(facts, indent=2, ensure_ascii=False).encode())
+    return to
+
+
+def load_modes(folder: str | os.PathLike[str]) -> dict[str, Modes]:
+    """Read what `save_modes` wrote, sites in their order; raises CodeclensError as `load` does."""
+    from codeclens.decomposition.modes import Modes
+
+    facts = _facts(Path(folder) / SET_FILE, SET_FORMAT)
+    return {site: Modes.load(Path(folder) / name) for site, name in facts["sites"].items()}
+
+
+def _fields(facts: dict[str, Any], tensors: dict[str, Tensor]) -> dict[str, Any]:
+    described = facts["method"]
+    if described["name"] not in METHODS:
+        known = ", ".join(METHODS)
+        raise CodeclensError(
+            f'The modes were made by "{described["name"]}", which is not known here (but {known}).'
+        )
+    prefix = "method."
+    state = {
+        name.removeprefix(prefix): value
+        for name, value in tensors.items()
+        if name.startswith(prefix)
+    }
+    method = METHODS[described["name"]](**described["config"])
+    method.restore(described["fitted"], state)
+    numbers = {name: math.nan if n is None else n for name, n in facts["quality"].items()}
+    arrays = {
+        name.removeprefix("quality."): value.numpy()
+        for name, value in tensors.items()
+        if name.startswith("quality.")
+    }
+    keys = None
+    if "keys" in tensors:
+        keys = np.array(bytes(tensors["keys"].tolist()).decode().split("\0"))
+    return {
+        "site": facts["site"],
+        "view": facts["view"],
+        "method": method,
+        "loadings": tensors["loadings"].numpy(),
+        "labels": tensors["labels"].numpy() if "labels" in tensors else None,
+        "classes": None if facts["classes"] is None else tuple(facts["classes"]),
+        "keys": keys,
+        "quality": numbers | arrays,
+        "provenance": facts["provenance"],
+    }
+
+
+def _facts(file: Path, expected: str) -> dict[str, Any]:
+    try:
+        facts = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise CodeclensError(f'There are no modes at "{file}".') from error
+    except ValueError as error:
+        raise CodeclensError(f'"{file}" is no JSON: {error}.') from error
+    if not isinstance(facts, dict) or facts.get("format") != expected:
+        raise CodeclensError(f'"{file}" does not describe modes.')
+    if facts.get("version") != VERSION:
+        raise CodeclensError(
+            f'"{file}" is of version {facts.get("version")}, and this codeclens reads version '
+            f"{VERSION}; use the codeclens that wrote it."
+        )
+    return facts
+
+
+def _paths(path: str | os.PathLike[str]) -> tuple[Path, Path]:
+    # Sites have dots in their names: endings are added, never exchanged.
+    base = os.fspath(path).removesuffix(".safetensors").removesuffix(".json")
+    return Path(f"{base}.safetensors"), Path(f"{base}.json")
+
+
+def _replace(file: Path, content: bytes) -> None:
+    """Write a file whole or not at all."""
+    beside = file.with_name(file.name + ".part")
+    beside.write_bytes(content)
+    beside.replace(file)

@@ -1,0 +1,328 @@
+"""Modes: the recurring patterns of contributions at one site, with all that belongs to them."""
+
+from __future__ import annotations
+
+import difflib
+import operator
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+from jaxtyping import Float, Float32, Int, Int64
+
+from codeclens.decomposition import files, quality
+from codeclens.decomposition.estimator import Array, Estimator
+from codeclens.decomposition.views import View, check_view, signed_parts, units_of
+from codeclens.errors import CodeclensError
+
+
+class UnknownModeError(CodeclensError, IndexError):
+    """There is no mode of that number."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Mode:
+    """One mode: which units excite and suppress the target together, and in which samples.
+
+    `positive` `(U,)` ≥ 0 and `negative` `(U,)` ≤ 0 are what one unit of loading contributes through
+    each hidden unit, `weights` `(U,)` is their sum; `loadings` `(N,)` ≥ 0 says how strongly the
+    mode is present in each sample. `share` is its share of the reconstructed contributions,
+    `firing_rate` the share of samples with a loading above zero, and `best_class` the class whose
+    indicator correlates best with the loadings, with that correlation (None without labels).
+
+    >>> mode = Mode("conv", 0, np.array([0.9, 0.0, 0.1]), np.array([0.0, -0.5, 0.0]), np.ones(4))
+    >>> mode.weights, mode.top_units(count=2)
+    (array([ 0.9, -0.5,  0.1]), array([0, 1]))
+    """
+
+    site: str
+    index: int
+    positive: Float[np.ndarray, " unit"]
+    negative: Float[np.ndarray, " unit"]
+    loadings: Float[np.ndarray, " sample"]
+    share: float = float("nan")
+    firing_rate: float = float("nan")
+    best_class: tuple[str, float] | None = None
+
+    @property
+    def weights(self) -> Float[np.ndarray, " unit"]:
+        """The net contribution of each unit, `positive + negative`, `(U,)`."""
+        return np.asarray(self.positive + self.negative)
+
+    def top_units(
+        self, count: int | None = None, *, fraction: float | None = None
+    ) -> Int64[np.ndarray, " top"]:
+        """The units with the strongest entries, strongest first: so many, or a fraction of all.
+
+        The strength of a unit is its larger entry, `max(positive, |negative|)`; equal ones come in
+        the order of the units. A fraction above zero gives at least one. Raises CodeclensError
+        unless exactly one of `count` (0 to U) and `fraction` (0 to 1) is given.
+        """
+        units = len(self.positive)
+        if (count is None) == (fraction is None):
+            given = "neither" if count is None else f"count={count} and fraction={fraction}"
+            raise CodeclensError(f"Give either count or fraction of the units, not {given}.")
+        if fraction is not None:
+            if not 0 <= fraction <= 1:
+                raise CodeclensError(f"fraction={fraction} is not between 0 and 1.")
+            count = max(1, round(fraction * units)) if fraction > 0 else 0
+        if not isinstance(count, int | np.integer) or not 0 <= count <= units:
+            raise CodeclensError(
+                f'count={count} is not a whole number from 0 to {units}, the units of "{self.site}"'
+                "; for a share of them write fraction=."
+            )
+        strength = np.maximum(self.positive, -self.negative)
+        return np.argsort(-strength, kind="stable")[:count].astype(np.int64)
+
+    def __repr__(self) -> str:
+        top = ", ".join(
+            f"{unit} ({self.weights[unit]:+.2g})"
+            for unit in self.top_units(count=min(3, len(self.positive)))
+        )
+        best = ""
+        if self.best_class is not None:
+            best = f', most like "{self.best_class[0]}" (r {self.best_class[1]:.2f})'
+        return (
+            f'Mode {self.index} of "{self.site}": {self.share:.1%} of the contributions, '
+            f"in {self.firing_rate:.0%} of the samples{best}; strongest units {top}"
+        )
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Modes(Sequence[Mode]):
+    """The modes of one site, strongest first, with the samples' loadings and what made them.
+
+    `method` is the fitted estimator, `view` the view of contributions that it decomposed.
+    `loadings` is `(N, K)`; `labels` `(N,)` (−1 unknown), `classes` and `keys` `(N,)` name the
+    samples where that is known. `quality` holds numbers, and arrays per mode or unit; `provenance`
+    says where the modes come from. Raises CodeclensError where shapes do not belong together.
+
+    >>> from codeclens.decomposition import TopK
+    >>> X = np.random.default_rng(0).gamma(0.3, size=(200, 6)).astype(np.float32)
+    >>> method = TopK(n_modes=8, k=3, epochs=2).fit(X)
+    >>> modes = Modes("conv1", "activation", method, method.encode(X), labels=np.arange(200) % 2)
+    >>> modes.dictionary.shape[1], modes[0].positive.shape, modes.class_correlation().shape[1]
+    (6, (6,), 2)
+    """
+
+    site: str
+    view: View
+    method: Estimator
+    loadings: Float32[np.ndarray, "sample mode"]
+    labels: Int[np.ndarray, " sample"] | None = None
+    classes: tuple[str, ...] | None = None
+    keys: np.ndarray[Any, Any] | None = None
+    quality: dict[str, Any] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_view(self.view)
+        n_modes, columns = self.dictionary.shape
+        units_of(columns, self.view)
+        if self.loadings.shape[1] != n_modes:
+            raise CodeclensError(
+                f'The loadings at "{self.site}" have {self.loadings.shape[1]} columns for '
+                f"{n_modes} modes."
+            )
+        for name, rows in (("labels", self.labels), ("keys", self.keys)):
+            if rows is not None and len(rows) != len(self.loadings):
+                raise CodeclensError(
+                    f"There are {len(rows)} {name} for the {len(self.loadings)} samples "
+                    f'at "{self.site}".'
+                )
+
+    @cached_property
+    def dictionary(self) -> Float32[np.ndarray, "mode column"]:
+        """The modes, one a row, in the columns of the view, `(K, D)`."""
+        return self.method.dictionary
+
+    @property
+    def n_units(self) -> int:
+        """The number of units U of the site."""
+        return units_of(self.dictionary.shape[1], self.view)
+
+    @property
+    def positive(self) -> Float[np.ndarray, "mode unit"]:
+        """Excitation by each unit in each mode, `(K, U)` ≥ 0."""
+        return self._parts[0]
+
+    @property
+    def negative(self) -> Float[np.ndarray, "mode unit"]:
+        """Suppression by each unit in each mode, `(K, U)` ≤ 0."""
+        return self._parts[1]
+
+    @property
+    def weights(self) -> Float[np.ndarray, "mode unit"]:
+        """Net contribution of each unit in each mode, `(K, U)`."""
+        return np.asarray(self.positive + self.negative)
+
+    @property
+    def r2(self) -> float:
+        """R² about the mean on samples that were held out of training (NaN if not measured)."""
+        return float(self.quality.get("r2", np.nan))
+
+    @property
+    def l0(self) -> float:
+        """Mean number of modes that are present in a sample."""
+        return float(self.quality.get("l0", quality.l0(self.loadings)))
+
+    @cached_property
+    def share(self) -> Float[np.ndarray, " mode"]:
+        """Each mode's share of the reconstructed contributions, `(K,)`."""
+        return quality.loading_share(self.loadings, self.dictionary)
+
+    @cached_property
+    def firing_rate(self) -> Float[np.ndarray, " mode"]:
+        """The share of samples in which each mode is present, `(K,)`."""
+        return quality.firing_rate(self.loadings)
+
+    def encode(self, X: Array) -> Float32[np.ndarray, "sample mode"]:
+        """The loadings `(N, K)` of new data in the same view, `(N, D)`.
+
+        Raises CodeclensError where the columns are not those of this site and view.
+        """
+        return self.method.encode(X)
+
+    def decode(self, Z: Array) -> Float32[np.ndarray, "sample column"]:
+        """What loadings `(N, K)` make together, in the columns of the view."""
+        return self.method.decode(Z)
+
+    def class_correlation(self) -> Float[np.ndarray, "mode class"]:
+        """Correlation of each mode's loadings with each class's indicator, `(K, classes)`.
+
+        NaN for classes without samples; samples of unknown class are left out (METHOD.md §4).
+        Raises CodeclensError where there are no labels.
+        """
+        return self._class_correlation
+
+    def for_class(self, which: str | int) -> Mode:
+        """The mode whose loadings correlate best with a class, by its name or index.
+
+        Raises CodeclensError, with the nearest names, where there is no such class, where it has
+        no samples, and where there are no labels (METHOD.md §5).
+        """
+        correlation = self.class_correlation()[:, self._class_index(which)]
+        if np.isnan(correlation).all():
+            raise CodeclensError(
+                f'No mode of "{self.site}" can be correlated with class {which!r}: none or all '
+                f"of the {len(self.loadings)} samples are of that class."
+            )
+        return self[int(np.nanargmax(correlation))]
+
+    def describe(self, count: int = 10) -> str:
+        """A table of the strongest modes, for people to read."""
+        lines = [repr(self), f"{'mode':>6} {'share':>7} {'samples':>8}  best class and top units"]
+        for mode in self[:count]:
+            best = (
+                ""
+                if mode.best_class is None
+                else f"{mode.best_class[0]} ({mode.best_class[1]:.2f})"
+            )
+            units = ", ".join(str(unit) for unit in mode.top_units(count=min(5, self.n_units)))
+            lines.append(
+                f"{mode.index:>6} {mode.share:>7.1%} {mode.firing_rate:>8.0%}  {best:<24} {units}"
+            )
+        if len(self) > count:
+            lines.append(f"{'…':>6} and {len(self) - count} more")
+        return "\n".join(lines)
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write `path.safetensors` and `path.json`, whole or not at all; returns the first.
+
+        The encoder is written too, so that loaded modes encode exactly as these do. Raises
+        CodeclensError where the quality or provenance cannot be written as JSON.
+        """
+        return files.write(self, path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Modes:
+        """Read what `save` wrote; raises CodeclensError where the files are missing or damaged."""
+        return cls(**files.read(path))
+
+    def __len__(self) -> int:
+        return len(self.dictionary)
+
+    @overload
+    def __getitem__(self, index: int) -> Mode: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Mode]: ...
+    def __getitem__(self, index: int | slice) -> Mode | list[Mode]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        number = operator.index(index)
+        if not -len(self) <= number < len(self):
+            raise UnknownModeError(
+                f'There is no mode {number} at "{self.site}": it has {len(self)} modes '
+                f"(0 to {len(self) - 1})."
+            )
+        number %= len(self)
+        return Mode(
+            site=self.site,
+            index=number,
+            positive=self.positive[number],
+            negative=self.negative[number],
+            loadings=self.loadings[:, number],
+            share=float(self.share[number]),
+            firing_rate=float(self.firing_rate[number]),
+            best_class=self._best_class(number),
+        )
+
+    def __repr__(self) -> str:
+        measured = f", R² {self.r2:.3f}" if np.isfinite(self.r2) else ""
+        return (
+            f'Modes of "{self.site}" ({self.view}): {len(self)} modes of {self.n_units} units, '
+            f"{len(self.loadings)} samples{measured}, {self.l0:.1f} modes a sample, {self.method!r}"
+        )
+
+    @cached_property
+    def _parts(self) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+        return signed_parts(self.dictionary, self.view)
+
+    @cached_property
+    def _class_correlation(self) -> np.ndarray[Any, Any]:
+        if self.labels is None or not (self.labels >= 0).any():
+            raise CodeclensError(
+                f'The modes of "{self.site}" carry no labels, so nothing is known about classes; '
+                "extract with labels first."
+            )
+        return quality.indicator_correlation(self.loadings, self.labels, self._n_classes)
+
+    @property
+    def _n_classes(self) -> int:
+        if self.classes is not None:
+            return len(self.classes)
+        return 0 if self.labels is None else int(self.labels.max(initial=-1)) + 1
+
+    def _class_index(self, which: str | int) -> int:
+        if isinstance(which, str):
+            if self.classes is None:
+                raise CodeclensError(
+                    f'The classes at "{self.site}" have no names; give the index of "{which}".'
+                )
+            if which not in self.classes:
+                near = difflib.get_close_matches(which, self.classes, n=3, cutoff=0.0)
+                offered = ", ".join(f'"{name}"' for name in near)
+                raise CodeclensError(
+                    f'There is no class "{which}"; the nearest names are {offered}.'
+                )
+            return self.classes.index(which)
+        if not 0 <= which < self._n_classes:
+            raise CodeclensError(
+                f"There is no class {which}: there are {self._n_classes} classes "
+                f"(0 to {self._n_classes - 1})."
+            )
+        return operator.index(which)
+
+    def _best_class(self, number: int) -> tuple[str, float] | None:
+        if self.labels is None or not (self.labels >= 0).any():
+            return None
+        correlation = self.class_correlation()[number]
+        if np.isnan(correlation).all():
+            return None
+        best = int(np.nanargmax(correlation))
+        name = f"class {best}" if self.classes is None else self.classes[best]
+        return name, float(correlation[best])

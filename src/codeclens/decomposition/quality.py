@@ -1,0 +1,235 @@
+"""How good a decomposition is: arrays in, numbers out.
+
+Samples are rows, units or modes are columns. `X` holds the data, `reconstruction` what the modes
+make of it, `Z` the loadings, `D` a dictionary with one mode a row. Sums are taken in float64, a
+block of rows at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, Int, Num
+
+from codeclens.errors import CodeclensError
+
+Matrix = Num[np.ndarray, "sample unit"]
+
+# Values held in float64 at once (32 MiB).
+_BLOCK = 1 << 22
+
+
+class Stability(NamedTuple):
+    """How well each mode of one dictionary is found again in another.
+
+    `cosine` `(K,)` is the cosine of each mode with its partner and `partner` `(K,)` the partner's
+    row; both are NaN and −1 for modes left over when the other dictionary is smaller. `mean` is
+    taken over the modes that have a partner.
+
+    >>> Stability(np.array([0.5, 1.0]), np.array([1, 0])).mean
+    0.75
+    """
+
+    cosine: np.ndarray[Any, Any]
+    partner: np.ndarray[Any, Any]
+
+    @property
+    def mean(self) -> float:
+        """The mean cosine of matched modes."""
+        return float(np.nanmean(self.cosine))
+
+
+def r2(X: Matrix, reconstruction: Matrix) -> float:
+    """Share of the variance about the units' means that the reconstruction explains.
+
+    `X` and `reconstruction` are `(N, D)`; the result is `1 − Σ(x − x̂)² / Σ(x − mean)²` with both
+    sums over all samples and units (scikit-learn's `r2_score(…, "variance_weighted")`); 1 is
+    perfect, 0 as good as the means, NaN where no unit varies. Raises CodeclensError where the
+    shapes differ (METHOD.md §3).
+
+    >>> r2(np.array([[0.0, 1.0], [2.0, 1.0]]), np.array([[0.5, 1.0], [1.5, 1.0]]))
+    0.75
+    """
+    error, spread = _sums(X, reconstruction)
+    total = float(spread.sum())
+    return 1.0 - float(error.sum()) / total if total > 0 else float("nan")
+
+
+def r2_per_unit(X: Matrix, reconstruction: Matrix) -> Float[np.ndarray, " unit"]:
+    """R² of every unit about its own mean, `(D,)`; NaN for units that do not vary.
+
+    Raises CodeclensError where the shapes differ.
+
+    >>> r2_per_unit(np.array([[0.0, 1.0], [2.0, 1.0]]), np.array([[0.5, 1.0], [1.5, 1.0]]))
+    array([0.75,  nan])
+    """
+    error, spread = _sums(X, reconstruction)
+    varies = spread > 0
+    return np.where(varies, 1.0 - error / np.where(varies, spread, 1.0), np.nan)
+
+
+def l0(Z: Num[np.ndarray, "sample mode"]) -> float:
+    """Mean number of modes that are present in a sample: loadings that are not zero.
+
+    >>> l0(np.array([[0.0, 2.0, 0.0], [1.0, 3.0, 0.0]]))
+    1.5
+    """
+    return float(np.count_nonzero(Z)) / max(len(Z), 1)
+
+
+def firing_rate(Z: Num[np.ndarray, "sample mode"]) -> Float[np.ndarray, " mode"]:
+    """Share of the samples in which each mode is present, `(K,)` in [0, 1].
+
+    >>> firing_rate(np.array([[0.0, 2.0, 0.0], [1.0, 3.0, 0.0]]))
+    array([0.5, 1. , 0. ])
+    """
+    return np.asarray(np.count_nonzero(Z, axis=0) / max(len(Z), 1))
+
+
+def dead_modes(Z: Num[np.ndarray, "sample mode"]) -> Bool[np.ndarray, " mode"]:
+    """Which modes are present in no sample, `(K,)`.
+
+    >>> dead_modes(np.array([[0.0, 2.0, 0.0], [1.0, 3.0, 0.0]]))
+    array([False, False,  True])
+    """
+    return np.asarray(np.count_nonzero(Z, axis=0) == 0)
+
+
+def mode_sparsity(D: Num[np.ndarray, "mode unit"]) -> Float[np.ndarray, " mode"]:
+    """Hoyer sparsity of every mode over its entries: 0 where all weigh the same, 1 for one alone.
+
+    `D` is `(K, D)`, the result `(K,)`, `(√D − ‖d‖₁/‖d‖₂) / (√D − 1)` (METHOD.md §4); NaN for a
+    mode of zeros and where there is a single entry.
+
+    >>> mode_sparsity(np.array([[0.0, 3.0, 0.0, 0.0], [1.0, 1.0, 1.0, -1.0]]))
+    array([1., 0.])
+    """
+    entries = np.abs(np.asarray(D, dtype=np.float64))
+    root = np.sqrt(entries.shape[1])
+    norm = np.linalg.norm(entries, axis=1)
+    if root <= 1:
+        return np.full(len(entries), np.nan)
+    ratio = entries.sum(axis=1) / np.where(norm > 0, norm, np.nan)
+    return np.asarray(np.clip((root - ratio) / (root - 1), 0.0, 1.0))
+
+
+def loading_share(
+    Z: Num[np.ndarray, "sample mode"], D: Num[np.ndarray, "mode unit"]
+) -> Float[np.ndarray, " mode"]:
+    """Share of the reconstructed mass that each mode carries, `(K,)`, summing to 1.
+
+    The mass of a mode is `Σ_n |z_nk| · Σ_u |D_ku|`: where loadings and dictionary are non-negative,
+    exactly the part of the reconstructed contributions that flows through it. All zeros where
+    nothing is present at all.
+
+    >>> loading_share(np.array([[3.0, 0.0], [0.0, 1.0]]), np.array([[1.0, 0.0], [0.5, 0.5]]))
+    array([0.75, 0.25])
+    """
+    mass = np.abs(Z).sum(axis=0, dtype=np.float64) * np.abs(D).sum(axis=1, dtype=np.float64)
+    total = mass.sum()
+    return np.asarray(mass / total) if total > 0 else mass
+
+
+def stability(D: Num[np.ndarray, "mode unit"], other: Num[np.ndarray, "mode2 unit"]) -> Stability:
+    """Match the modes of two dictionaries one to one by cosine, so that the total is largest.
+
+    `D` is `(K, D)`, `other` `(K', D)`: two seeds, two halves of the data, or a planted truth
+    (Hungarian matching, METHOD.md §3). Modes of zeros have cosine 0 with everything. Raises
+    CodeclensError where the numbers of units differ.
+
+    >>> found = stability(np.eye(3)[:2], np.eye(3)[[2, 1, 0]])
+    >>> found.cosine, found.partner
+    (array([1., 1.]), array([2, 1]))
+    """
+    from scipy.optimize import linear_sum_assignment
+
+    if D.shape[1] != other.shape[1]:
+        raise CodeclensError(
+            f"The dictionaries have {D.shape[1]} and {other.shape[1]} columns; "
+            "compare modes of the same site and view."
+        )
+    cosines = _unit_rows(D) @ _unit_rows(other).T
+    rows, partners = linear_sum_assignment(cosines, maximize=True)
+    cosine = np.full(len(D), np.nan)
+    partner = np.full(len(D), -1)
+    cosine[rows] = np.clip(cosines[rows, partners], -1.0, 1.0)
+    partner[rows] = partners
+    return Stability(cosine, partner)
+
+
+def indicator_correlation(
+    Z: Num[np.ndarray, "sample mode"], labels: Int[np.ndarray, " sample"], classes: int
+) -> Float[np.ndarray, "mode class"]:
+    """Pearson correlation of each mode's loadings with each class's indicator, `(K, classes)`.
+
+    `labels` is `(N,)` in `0 … classes − 1`, or −1 for samples of unknown class, which are left out.
+    NaN for classes without a sample (or with all of them) and for modes that do not vary
+    (METHOD.md §4, Semantics). Raises CodeclensError where lengths differ or a label is too large.
+
+    >>> loadings = np.array([[2.0, 1.0], [2.0, 0.0], [0.0, 0.0], [9.0, 9.0]])
+    >>> indicator_correlation(loadings, np.array([0, 0, 1, -1]), classes=2)
+    array([[ 1. , -1. ],
+           [ 0.5, -0.5]])
+    """
+    if len(labels) != len(Z):
+        raise CodeclensError(f"There are {len(labels)} labels for {len(Z)} samples.")
+    if len(labels) and int(labels.max()) >= classes:
+        raise CodeclensError(
+            f"Label {int(labels.max())} is out of range: there are {classes} classes "
+            f"(0 to {classes - 1})."
+        )
+    known = np.flatnonzero(labels >= 0)
+    count = max(len(known), 1)
+    size = np.bincount(labels[known], minlength=classes).astype(np.float64)
+    sums = np.zeros((Z.shape[1], classes))
+    mean = np.zeros(Z.shape[1])
+    for rows in _blocks(known, Z.shape[1]):
+        mean += Z[rows].sum(axis=0, dtype=np.float64)
+    mean /= count
+    square = np.zeros(Z.shape[1])
+    for rows in _blocks(known, Z.shape[1]):
+        centred = Z[rows].astype(np.float64) - mean
+        square += np.square(centred).sum(axis=0)
+        order = np.argsort(labels[rows], kind="stable")
+        present, first = np.unique(labels[rows][order], return_index=True)
+        sums[:, present] += np.add.reduceat(centred[order], first, axis=0).T
+    spread = np.sqrt(np.outer(square, size * (1 - size / count)))
+    # Deviations as small as this are rounding in the mean of equal loadings.
+    varies = square > 1e-20 * count * np.square(mean)
+    defined = (spread > 0) & varies[:, None]
+    correlation = np.where(defined, sums / np.where(defined, spread, 1.0), np.nan)
+    return np.asarray(np.clip(correlation, -1.0, 1.0))
+
+
+def _sums(
+    X: np.ndarray[Any, Any], reconstruction: np.ndarray[Any, Any]
+) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Squared errors and squared deviations from the mean, summed over samples for every unit."""
+    if X.shape != reconstruction.shape:
+        raise CodeclensError(
+            f"The data have shape {X.shape} and the reconstruction {reconstruction.shape}; "
+            "both must be the same samples and units."
+        )
+    mean = X.mean(axis=0, dtype=np.float64) if len(X) else np.zeros(X.shape[1])
+    # The mean of equal values is off by a rounding, which would make constant units seem to vary.
+    varies = (X[:1] != X).any(axis=0)
+    error, spread = np.zeros(X.shape[1]), np.zeros(X.shape[1])
+    for rows in _blocks(np.arange(len(X)), X.shape[1]):
+        block = X[rows].astype(np.float64)
+        error += np.square(block - reconstruction[rows]).sum(axis=0)
+        spread += np.square(block - mean).sum(axis=0)
+    return error, np.where(varies, spread, 0.0)
+
+
+def _unit_rows(D: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    rows = D.astype(np.float64)
+    norm = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.asarray(rows / np.where(norm > 0, norm, 1.0))
+
+
+def _blocks(rows: np.ndarray[Any, Any], columns: int) -> Iterator[np.ndarray[Any, Any]]:
+    step = max(1, _BLOCK // max(columns, 1))
+    for start in range(0, len(rows), step):
+        yield rows[start : start + step]
