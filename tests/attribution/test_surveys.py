@@ -23,6 +23,13 @@ def test_cuts_of_a_residual_network() -> None:
     assert cuts == {"conv1", "relu", "layer1.0", "layer1.1", "layer2", "fc:input", "fc"}
 
 
+def test_a_shortcut_is_no_cut_although_it_hands_on_the_same_tensor() -> None:
+    model = networks.residual_cnn()
+    assert isinstance(model.layer1[1].downsample, nn.Identity)
+    _, cuts = surveyed(model, torch.ones(1, 3, 12, 12), "layer1.0", "layer1.1.downsample")
+    assert cuts == {"layer1.0"}
+
+
 def test_cuts_of_a_vision_transformer() -> None:
     sites = [
         "patch_embed",
