@@ -49,8 +49,9 @@ def channel_maps(
     mapped, site by site, from the most for to the most against. Pass the same `target`,
     `baseline`, `output` and `labels` as to `contributions`.
 
-    The contribution is counted along the path from the baseline, the map is the derivative at x:
-    they share sign and place, not their sum.
+    A contribution is counted along the path from the baseline, its map is the derivative at x. Where
+    the network saturates on the way they differ, now and then in sign: `positive.sum()` and
+    `negative.sum()` are what the map's places contribute at x.
 
     >>> import torch
     >>> from codeclens import contributions

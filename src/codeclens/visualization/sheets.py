@@ -95,7 +95,8 @@ def channel_figure(
 
     `channels` is what `channel_maps` returns for this picture: a row for each site; left the
     channels that contribute to the target, right those that count against it, each with its number
-    and its net contribution in `unit`. Full colour is a strength of its own in each row, stated
+    and its net contribution in `unit` (counted along the path from the baseline, where its map is
+    the derivative at the picture: see `channel_maps`). Full colour is a strength of its own in each row, stated
     there. Raises CodeclensError where there are no channels.
     """
     if not channels:
@@ -132,7 +133,7 @@ def channel_figure(
                 for axes, one in zip(grid[start:], chosen, strict=False):
                     _channel(axes, picture, one, scale, smoothing)
         figure.suptitle(title, fontsize=9, fontweight="bold", x=0.01, ha="left")
-        _key(below, "0 to full colour", rows=2)
+        _key(below, "0 to full colour; derivative at this picture", rows=2)
     return figure
 
 
