@@ -31,6 +31,7 @@ def test_the_extremes_of_every_site_are_mapped(run: Run) -> None:
             )  # fmt: skip
             assert torch.equal(one.positive, alone.positive[0])
             assert torch.equal(one.negative, alone.negative[0])
+            assert one.at_input == pytest.approx(float(alone.net.sum()), abs=1e-6)
 
 
 def test_each_sample_may_have_its_baseline(run: Run) -> None:

@@ -66,7 +66,8 @@ def test_channels_stand_under_their_site_with_sign_and_amount(run: Run) -> None:
     assert "noise: class 3" in text
     for one in channels:
         side = "for +" if one.contribution > 0 else "against −"
-        assert f"channel {one.unit}\n{side}{abs(one.contribution):.2f}" in text
+        assert f"channel {one.unit}\n{side}{abs(one.contribution):.2f}\nmap " in text
+        assert f"{abs(one.at_input):.2f}" in text
         assert f"{one.site}: full colour at" in text
     figure.canvas.draw()
 

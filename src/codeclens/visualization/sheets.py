@@ -94,10 +94,12 @@ def channel_figure(
     """Draw one picture's channels for and against its target, a pixel map each.
 
     `channels` is what `channel_maps` returns for this picture: a row for each site; left the
-    channels that contribute to the target, right those that count against it, each with its number
-    and its net contribution in `unit` (counted along the path from the baseline, where its map is
-    the derivative at the picture: see `channel_maps`). Full colour is a strength of its own in each row, stated
-    there. Raises CodeclensError where there are no channels.
+    channels that contribute to the target, right those that count against it. Above each stand its
+    number, its net contribution in `unit`, counted along the path from the baseline, and the sum
+    of its map, which is the derivative at the picture (see `channel_maps`). Full colour is a
+    strength of its own in each row, stated there.
+
+    Raises CodeclensError where there are no channels.
     """
     if not channels:
         raise CodeclensError("There are no channels to draw; none contributes to the target.")
@@ -108,7 +110,7 @@ def channel_figure(
     opponents = max(sum(one.contribution <= 0 for one in row) for row in rows.values())
     across = supporters + opponents
     wide = _TILE * max(across, 3)
-    high = max(len(rows) * (_TILE + 0.42), _PHOTOGRAPH + 2 * _KEY) + 0.3
+    high = max(len(rows) * (_TILE + 0.52), _PHOTOGRAPH + 2 * _KEY) + 0.3
     with styled():
         figure = blank(_PHOTOGRAPH + wide, high)
         left, right = _split(figure, 1, 2, width_ratios=[_PHOTOGRAPH, wide])
@@ -133,7 +135,7 @@ def channel_figure(
                 for axes, one in zip(grid[start:], chosen, strict=False):
                     _channel(axes, picture, one, scale, smoothing)
         figure.suptitle(title, fontsize=9, fontweight="bold", x=0.01, ha="left")
-        _key(below, "0 to full colour; derivative at this picture", rows=2)
+        _key(below, "0 to full colour (derivative at the picture)", rows=2)
     return figure
 
 
@@ -148,9 +150,10 @@ def _channel(
     axes.imshow(drawn.pixels)
     word, colour = ("for", FOR) if one.contribution > 0 else ("against", AGAINST)
     # A true minus sign, as wide as the plus.
-    amount = f"{one.contribution:+.2f}".replace("-", "−")
+    amount, here = (f"{v:+.2f}".replace("-", "−") for v in (one.contribution, one.at_input))
     axes.set_title(
-        f"channel {one.unit}\n{word} {amount}", fontsize=7, fontweight="normal", loc="center",
+        f"channel {one.unit}\n{word} {amount}\nmap {here}",
+        fontsize=7, fontweight="normal", loc="center",
         color=[0.75 * part for part in colour], pad=3,
     )  # fmt: skip
 
