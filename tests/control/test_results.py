@@ -133,6 +133,11 @@ def test_the_sentence_carries_the_numbers() -> None:
     assert "; mode 7 is more selective (by 0." in text
 
 
+def test_the_sentence_says_whether_the_effect_was_intended() -> None:
+    assert "for mode 7: as intended, the class loses more." in make("ablate").sentence()
+    assert "for mode 7: against intention, the class loses more." in make("preserve").sentence()
+
+
 def test_the_sentence_says_when_the_mode_is_not_better() -> None:
     assert "mode 7 is less selective (by -0." in make("preserve").sentence()
     curve = make()
@@ -144,5 +149,6 @@ def test_the_sentence_says_when_the_mode_is_not_better() -> None:
         np.random.default_rng(0).normal(0.5, 0.1, size=(100, 4, 2)),
     )
     assert "not clearly more selective (by 0.00 [0.00, 0.00])" in alike.sentence()
+    assert "for mode 7: the class and the others are not clearly apart." in alike.sentence()
     assert make(others=1).sentence().count("the other class from") == 1
     assert "Preserving only the 9" in make("preserve").sentence()

@@ -147,7 +147,8 @@ class ControlCurve(Setting):
             for control in self.conditions[1:]
         ]
         parts.append(
-            f"Over all fractions the selectivity is {self.mode.selectivity} for {self.mode.name}."
+            f"Over all fractions the selectivity is {self.mode.selectivity} for {self.mode.name}: "
+            f"{self._meaning()}."
         )
         parts += [self._verdict(control) for control in self.conditions[1:]]
         return " ".join(parts)
@@ -158,6 +159,20 @@ class ControlCurve(Setting):
         return (
             f"For {_named(control)} it is {control.selectivity}; {self.mode.name} is {words} "
             f"selective (by {control.advantage})."
+        )
+
+    def _meaning(self) -> str:
+        # Better than chance is not enough: a damaged network may fall back on this very class.
+        intended = -1 if self.kind == "ablate" else 1
+        side = self.mode.selectivity.side
+        if side == 0:
+            return "the class and the others are not clearly apart"
+        if side == intended:
+            return "as intended, " + (
+                "the class loses more" if side < 0 else "the class keeps more"
+            )
+        return "against intention, " + (
+            "the class keeps more" if side > 0 else "the class loses more"
         )
 
     def _other_classes(self) -> str:
