@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class CodeclensError(ValueError):
-    """Something the user handed over cannot be used; the message is one sentence that says what to do.
+    """Something the user handed over cannot be used; the message says in a sentence what to do.
 
     The command line prints the message alone and exits with code 2.
     """

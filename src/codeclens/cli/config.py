@@ -64,7 +64,7 @@ class ExtractSettings(Settings):
     """Modules, globs or presets, separated by commas. [default: the model's own, often @blocks]"""
     method: Literal["conductance", "activation-gradient"] = "conductance"
     """How contributions are computed."""
-    steps: int = Field(default=10, ge=1)
+    steps: int = Field(default=20, ge=1)
     """Steps of the path from the baseline to the image (conductance)."""
     target: str = Field("predicted", pattern=r"^(predicted|label|output:-?\d+)$")
     """What is explained: predicted, label or output:INDEX."""

@@ -30,11 +30,14 @@ class TopK(Autoencoder):
 
     Training starts from samples as modes and runs Adam with warm-up and cosine decay, for about 700
     steps (`epochs=None`; at least 10, at most 300 epochs) at a rate of 0.064/√D
-    (`learning_rate=None`). An auxiliary loss keeps modes alive (`aux_weight`). `non_negative=None` lets the data decide: where no entry is below zero, as
-    in the concat view, no entry of the dictionary is either. Patterns of contributions then cannot
-    cancel each other, shares of a mode in a sum are exact, and modes are more alike over seeds, at
-    a cost in R² of well under one hundredth. `patience` stops after so many epochs without a better
-    held-out R², `clip` limits the norm of the gradient, `held_out` is the share kept for `r2`.
+    (`learning_rate=None`). An auxiliary loss keeps modes alive (`aux_weight`). `patience` stops
+    after so many epochs without a better held-out R², `clip` limits the norm of the gradient,
+    `held_out` is the share of samples kept for `r2`.
+
+    `non_negative=None` lets the data decide: where no entry is below zero, as in the concat view,
+    no entry of the dictionary is either. Patterns of contributions then cannot cancel each other,
+    shares of a mode in a sum are exact, and modes are more alike over seeds, at a cost in R² of
+    well under one hundredth.
 
     After Gao et al. 2024, arXiv 2406.04093 (METHOD.md §3). Raises CodeclensError where k exceeds
     the number of modes, and as `Autoencoder.fit` does.

@@ -47,7 +47,7 @@ def write(modes: Modes, path: str | os.PathLike[str]) -> Path:
         else:
             # JSON knows no NaN.
             numbers[name] = None if isinstance(value, float) and math.isnan(value) else value
-    packed = safetensors.save({name: value.contiguous() for name, value in tensors.items()})
+    packed = safetensors.save({name: value.clone().contiguous() for name, value in tensors.items()})
     facts = {
         "format": FORMAT,
         "version": VERSION,

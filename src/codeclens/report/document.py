@@ -195,10 +195,14 @@ class Table:
 
 @dataclass(frozen=True)
 class Section:
-    """A titled part of a page: blocks and further sections, in order."""
+    """A titled part of a page: blocks and further sections, in order.
+
+    `finding` is what it found in one sentence, for the opening of the page.
+    """
 
     title: str
     blocks: Sequence[Block | Section] = field(default_factory=list)
+    finding: str = ""
 
     def html(self, numbers: Numbering) -> str:
         """The section's HTML, numbered by its place."""
