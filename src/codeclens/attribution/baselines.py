@@ -95,6 +95,9 @@ class Samples:
 
     `inputs` is `(M, …)`; the draws are taken without replacement by `seed`, once for all samples.
     Raises CodeclensError where there are fewer inputs than draws.
+
+    >>> Samples(torch.randn(20, 3, 8, 8), draws=4).at(torch.zeros(2, 3, 8, 8), draw=0).shape
+    torch.Size([3, 8, 8])
     """
 
     inputs: Tensor

@@ -73,6 +73,13 @@ class ActivationGradient:
     With `normalize=True` the gradient is divided by its norm over all units and positions of the
     site, `C = a ⊙ g / ‖g‖₂`, for each sample (`act_normgrad` in the published code; a sample whose
     gradient is zero contributes zero). There is no baseline, hence no completeness.
+
+    >>> from torch import nn
+    >>> from codeclens.attribution import contributions
+    >>> model = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 2))
+    >>> c = contributions(model, torch.ones(4, 2), sites="1", method=ActivationGradient())
+    >>> c["1"].positive.shape, bool(c["1"].completeness.isnan().all())
+    (torch.Size([4, 3]), True)
     """
 
     normalize: bool = False
