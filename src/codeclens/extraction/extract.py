@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
@@ -231,10 +232,9 @@ def _account(store: ContributionStore, strict: bool) -> None:
 def _versions() -> dict[str, str]:
     import zarr
 
-    import codeclens
-
     return {
-        "codeclens": codeclens.__version__,
+        # By name: the package imports this room, not this room the package.
+        "codeclens": import_module("codeclens").__version__,
         "torch": torch.__version__,
         "numpy": np.__version__,
         "zarr": zarr.__version__,
