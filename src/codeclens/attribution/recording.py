@@ -1,0 +1,225 @@
+"""Recordings: what a model computed before a site, kept so that it need not be computed again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+# A call that runs as it is, among those that give what was recorded.
+RUN = object()
+# Which tensor: the number of the call that gave it and its place among what that call gave.
+Name = tuple[int, int]
+
+
+@dataclass
+class Leaf:
+    """A tensor that a module gave: with its values where something reads them, else its shape.
+
+    `axis` is the one that grows with the number of samples, None where there is none.
+    """
+
+    name: Name
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+    device: torch.device
+    values: Tensor | None
+    axis: int | None = 0
+
+    @classmethod
+    def of(cls, name: Name, tensor: Tensor, keep: bool) -> Leaf:
+        # A copy: the model may change its own in place.
+        values = tensor.detach().clone() if keep else None
+        return cls(name, tuple(tensor.shape), tensor.dtype, tensor.device, values)
+
+    def handed(self, copies: int) -> Tensor:
+        """The tensor for `copies` copies of the batch, one after another, free to be changed."""
+        repeats = [1] * len(self.shape)
+        if self.axis is not None and repeats:
+            repeats[self.axis] = copies
+        if self.values is not None:
+            return self.values.repeat(repeats) if copies > 1 else self.values.clone()
+        # Nothing reads it. Of one number, so that it takes no room; not a number, to be seen.
+        shape = [size * times for size, times in zip(self.shape, repeats, strict=True)]
+        unread = float("nan") if self.dtype.is_floating_point else 0
+        return torch.full((), unread, dtype=self.dtype, device=self.device).expand(shape)
+
+
+class Recording:
+    """One run of a model that keeps what was computed before a site.
+
+    Run the model within `patched(recording.forwards(model))` and call `meet` where the site is met.
+    `wanted` names the tensors whose values are kept; None keeps all.
+    """
+
+    def __init__(self, wanted: set[Name] | None = None) -> None:
+        self.wanted = wanted
+        # Calls before the site in the order in which they began, each with those around it.
+        self.calls: list[tuple[nn.Module, tuple[int, ...]]] = []
+        # What was given by the outermost of those that had finished, by number.
+        self.kept: dict[int, Any] = {}
+        # The calls that had not finished, from the moment when the site is met.
+        self.running: frozenset[int] | None = None
+        self.stack: list[int] = []
+
+    def meet(self) -> None:
+        """From here on the model runs what follows the site."""
+        self.running = frozenset(self.stack)
+
+    def forwards(self, model: nn.Module) -> list[tuple[nn.Module, Callable[..., Any]]]:
+        """What every module runs instead of its forward, to be recorded."""
+        modules = (m for m in model.modules() if not isinstance(m, torch.jit.ScriptModule))
+        return [(module, self._recorded(module, module.forward)) for module in modules]
+
+    def _recorded(self, module: nn.Module, forward: Callable[..., Any]) -> Callable[..., Any]:
+        def recorded(*args: Any, **kwargs: Any) -> Any:
+            if self.running is not None:
+                return forward(*args, **kwargs)
+            number = len(self.calls)
+            self.calls.append((module, tuple(self.stack)))
+            self.stack.append(number)
+            try:
+                given = forward(*args, **kwargs)
+            finally:
+                self.stack.pop()
+            if self.running is None:
+                self._keep(number, given)
+            return given
+
+        return recorded
+
+    def _keep(self, number: int, given: Any) -> None:
+        # Whoever gets this needs nothing of what was called inside.
+        for inner in [n for n in self.kept if n > number]:
+            del self.kept[inner]
+        place = iter(range(len(list(leaves(given, Tensor)))))
+
+        def leaf(tensor: Tensor) -> Leaf:
+            name = (number, next(place))
+            return Leaf.of(name, tensor, self.wanted is None or name in self.wanted)
+
+        self.kept[number] = mapped(given, Tensor, leaf)
+
+    def entries(self) -> list[tuple[nn.Module, list[Any]]]:
+        """For every module that need not run: call by call what to give, or RUN."""
+        found: dict[int, tuple[nn.Module, list[Any]]] = {}
+        for number, (module, within) in enumerate(self.calls):
+            if self.kept.keys().isdisjoint(within):
+                outputs = found.setdefault(id(module), (module, []))[1]
+                outputs.append(self.kept.get(number, RUN))
+        return [entry for entry in found.values() if any(output is not RUN for output in entry[1])]
+
+    def compare(self, other: Recording, size: int, other_size: int) -> str | None:
+        """Find the axes of samples by a run on another number of them; a reason where one cannot.
+
+        `other_size` is the number of samples of the `other` recording, `size` that of this one.
+        """
+        if self.calls != other.calls or self.kept.keys() != other.kept.keys():
+            return "which modules run depends on the samples"
+        for number, (module, _) in enumerate(self.calls):
+            mine, theirs = self.kept.get(number), other.kept.get(number)
+            kind = type(module).__name__
+            if list(leaves(mine, (bool, int, float, str))) != list(
+                leaves(theirs, (bool, int, float, str))
+            ):
+                return f"a {kind} gives numbers that depend on the samples"
+            for leaf, its in zip(leaves(mine, Leaf), leaves(theirs, Leaf), strict=True):
+                grown = [axis for axis, n in enumerate(leaf.shape) if n != its.shape[axis]]
+                leaf.axis = grown[0] if grown else None
+                shapes = f"{its.shape} for {other_size} and {leaf.shape} for {size} samples"
+                if len(grown) > 1 or any(
+                    leaf.shape[axis] * other_size != its.shape[axis] * size for axis in grown
+                ):
+                    return f"a {kind} gives {shapes}, so that no axis counts them"
+        return None
+
+
+class Reads(TorchDispatchMode):
+    """Notes which of the tensors handed out any operation reads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.read: set[Name] = set()
+        self._names: dict[int, Name] = {}
+        # While they live nothing else has their id.
+        self._alive: list[Tensor] = []
+
+    def watch(self, tensor: Tensor, name: Name) -> None:
+        self._names[id(tensor)] = name
+        self._alive.append(tensor)
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        for tensor in leaves([args, kwargs], Tensor):
+            name = self._names.get(id(tensor))
+            if name is not None and func is torch.ops.aten.detach.default:
+                self.watch(result, name)
+            elif name is not None:
+                self.read.add(name)
+        return result
+
+
+@contextmanager
+def patched(forwards: Iterable[tuple[nn.Module, Callable[..., Any]]]) -> Iterator[None]:
+    """Modules run other functions than their own forward, which they get back afterwards."""
+    before = []
+    try:
+        for module, forward in forwards:
+            before.append((module, vars(module).get("forward")))
+            vars(module)["forward"] = forward
+        yield
+    finally:
+        for module, own in reversed(before):
+            if own is None:
+                del vars(module)["forward"]
+            else:
+                vars(module)["forward"] = own
+
+
+def eager(model: nn.Module) -> Any:
+    """A context in which the compiled parts of a model run module by module."""
+    compiled = any(
+        hasattr(module, "_orig_mod") or getattr(module, "_compiled_call_impl", None) is not None
+        for module in model.modules()
+    )
+    if compiled and hasattr(torch.compiler, "set_stance"):
+        return torch.compiler.set_stance("force_eager")
+    return nullcontext()
+
+
+def mapped(value: Any, kind: type, change: Callable[[Any], Any]) -> Any:
+    """A copy of a (nested) structure with everything of a kind in it changed."""
+    if isinstance(value, kind):
+        return change(value)
+    if isinstance(value, Mapping):
+        return type(value)({k: mapped(v, kind, change) for k, v in value.items()})  # type: ignore
+    if isinstance(value, tuple | list):
+        items = [mapped(item, kind, change) for item in value]
+        # Named tuples take their fields one by one.
+        return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
+    if is_dataclass(value) and not isinstance(value, type):
+        found = {f.name: mapped(getattr(value, f.name), kind, change) for f in fields(value)}
+        return type(value)(**found)
+    return value
+
+
+def leaves(value: Any, kind: Any) -> Iterator[Any]:
+    """Everything of a kind in a (nested) structure."""
+    if isinstance(value, kind):
+        yield value
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from leaves(item, kind)
+    elif isinstance(value, tuple | list):
+        for item in value:
+            yield from leaves(item, kind)
+    elif is_dataclass(value) and not isinstance(value, type | Leaf):
+        for field in fields(value):
+            yield from leaves(getattr(value, field.name), kind)
