@@ -1,7 +1,8 @@
 """Extraction on a ResNet-50 at 224 px, 16 blocks, 10 steps: against the floor, and its memory.
 
 The floor is what no method of this kind can do without: one forward for each node of the path and
-one backward that ends at the earliest block, with frozen parameters and nothing kept.
+one backward that ends at the earliest block, with frozen parameters and nothing kept. Secants are
+also timed against the trapezoid at equal nodes.
 
     python -m benchmarks.extraction                     # time at batch 2 and 8, memory at batch 4
     python -m benchmarks.extraction --batches 2 --pairs 7
@@ -15,17 +16,20 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from benchmarks.timing import Paired, paired
+from benchmarks.timing import Paired, Work, paired
 from codeclens._compat import import_torchvision
 from codeclens.attribution import Attributor, Conductance
 
+Rule = Literal["trapezoid", "secant"]
 STEPS = 10
 PIXELS = 224
 RATIO_ALLOWED = 1.15
+SECANT_RATIO_ALLOWED = 1.35  # against the trapezoid
 MEMORY_ALLOWED = 600  # MB added at batch 4
 
 
@@ -77,17 +81,31 @@ def floor(model: nn.Module, x: Tensor, steps: int = STEPS, first_block: str = "l
             parameter.requires_grad_(needed)
 
 
-def compare(batch: int, pairs: int, pixels: int = PIXELS, steps: int = STEPS) -> Paired:
-    """Time the extraction of all 16 blocks against the floor."""
-    model, x = calibrated_resnet50(pixels), images(batch, pixels)
-    attributor = Attributor(model, sites="@blocks", method=Conductance(steps=steps))
+def extraction(model: nn.Module, x: Tensor, rule: Rule, steps: int) -> Work:
+    """Contributions at all 16 blocks, ready to run."""
+    method = Conductance(steps=steps, rule=rule, nodes="uniform")
+    attributor = Attributor(model, sites="@blocks", method=method)
+    attributor.prepare(x)
     attributor.survey(x)
-    return paired(lambda: attributor(x), lambda: floor(model, x, steps), pairs=pairs)
+    return lambda: attributor(x)
+
+
+def compare(batch: int, pairs: int, pixels: int = PIXELS, steps: int = STEPS) -> dict[str, Paired]:
+    """Time the trapezoid against the floor, and secants against the trapezoid."""
+    model, x = calibrated_resnet50(pixels), images(batch, pixels)
+    trapezoid, secant = (extraction(model, x, rule, steps) for rule in ("trapezoid", "secant"))
+    return {
+        "trapezoid / floor": paired(trapezoid, lambda: floor(model, x, steps), pairs=pairs),
+        "secant / trapezoid": paired(secant, trapezoid, pairs=pairs),
+    }
 
 
 def memory_added(batch: int = 4, pixels: int = PIXELS, steps: int = STEPS) -> dict[str, float]:
-    """MB by which the peak of a fresh process grows: during extraction, and for the floor alone."""
-    return {what: _measured_apart(what, batch, pixels, steps) for what in ("extraction", "floor")}
+    """MB by which the peak of a fresh process grows: by rule, and for the floor alone."""
+    return {
+        what: _measured_apart(what, batch, pixels, steps)
+        for what in ("trapezoid", "secant", "floor")
+    }
 
 
 def _measured_apart(what: str, batch: int, pixels: int, steps: int) -> float:
@@ -100,7 +118,7 @@ def _measured_apart(what: str, batch: int, pixels: int, steps: int) -> float:
     return float(json.loads(done.stdout))
 
 
-def _growth(what: str, batch: int, pixels: int, steps: int) -> float:
+def _growth(what: Any, batch: int, pixels: int, steps: int) -> float:
     """Growth of this process's peak; to be run in a process of its own."""
     torch.set_num_threads(1)
     model, x = calibrated_resnet50(pixels), images(batch, pixels)
@@ -112,7 +130,7 @@ def _growth(what: str, batch: int, pixels: int, steps: int) -> float:
     if what == "floor":
         floor(model, x, steps)
     else:
-        Attributor(model, sites="@blocks", method=Conductance(steps=steps))(x)
+        extraction(model, x, what, steps)()
     return _resident("VmHWM") - before
 
 
@@ -128,14 +146,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--pixels", type=int, default=PIXELS)
     parser.add_argument("--steps", type=int, default=STEPS)
-    parser.add_argument("--memory-of", choices=["extraction", "floor"], help=argparse.SUPPRESS)
+    rules = ["trapezoid", "secant", "floor"]
+    parser.add_argument("--memory-of", choices=rules, help=argparse.SUPPRESS)
     given = parser.parse_args(arguments)
     if given.memory_of:
         print(_growth(given.memory_of, given.batches[0], given.pixels, given.steps))
         return
+    allowed = {"trapezoid / floor": RATIO_ALLOWED, "secant / trapezoid": SECANT_RATIO_ALLOWED}
     for batch in given.batches:
-        result = compare(batch, given.pairs, given.pixels, given.steps)
-        print(f"batch {batch}: {result}; allowed {RATIO_ALLOWED}", flush=True)
+        for what, result in compare(batch, given.pairs, given.pixels, given.steps).items():
+            print(f"batch {batch}: {what}: {result}; allowed {allowed[what]}", flush=True)
     added = memory_added(4, given.pixels, given.steps)
     told = ", ".join(f"{what} {size:.0f} MB" for what, size in added.items())
     print(f"memory added at batch 4: {told}; allowed {MEMORY_ALLOWED} MB")

@@ -64,9 +64,9 @@ MISTAKES: list[tuple[Any, Any, Any, str]] = [
     ),
     (
         *(Label(), OUTPUT, torch.tensor([0, 3])),
-        r"Label 3 of sample 1 is out of range: the model has 3 classes \(0 to 2\)",
+        r"Label 3 is out of range: the model has 3 classes \(0 to 2\)",
     ),
-    (Label(), OUTPUT, torch.tensor([-1, 0]), r"Label -1 of sample 0 is out of range"),
+    (Label(), OUTPUT, torch.tensor([-1, 0]), r"Label -1 is out of range"),
     (
         Label(),
         OUTPUT,

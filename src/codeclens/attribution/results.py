@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor
 
 from codeclens.attribution.sites import Site
@@ -66,6 +67,24 @@ class Contributions(Mapping[str, SiteContributions]):
         self.steps = steps
         self.uncovered = frozenset(uncovered)
 
+    @staticmethod
+    def joined(parts: Sequence[Contributions]) -> Contributions:
+        """Contributions of several batches as those of one, in their order."""
+        first, *others = parts
+        if not others:
+            return first
+        sites = {key: _joined([part[key] for part in parts]) for key in first}
+        steps = [part.steps for part in parts if part.steps is not None]
+        return Contributions(
+            sites,
+            torch.cat([part.target for part in parts]),
+            torch.cat([part.baseline_target for part in parts]),
+            torch.cat([part.prediction for part in parts]),
+            torch.cat([part.estimate for part in parts]),
+            torch.cat(steps) if steps else None,
+            frozenset().union(*(part.uncovered for part in parts)),
+        )
+
     def __getitem__(self, key: str) -> SiteContributions:
         try:
             return self._sites[key]
@@ -81,3 +100,15 @@ class Contributions(Mapping[str, SiteContributions]):
 
     def __repr__(self) -> str:
         return f"Contributions({len(self.target)} samples at {', '.join(self._sites)})"
+
+
+def _joined(parts: Sequence[SiteContributions]) -> SiteContributions:
+    full = [part.full for part in parts if part.full is not None]
+    return replace(
+        parts[0],
+        positive=torch.cat([part.positive for part in parts]),
+        negative=torch.cat([part.negative for part in parts]),
+        activation=torch.cat([part.activation for part in parts]),
+        completeness=torch.cat([part.completeness for part in parts]),
+        full=torch.cat(full) if full else None,
+    )

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.graph import saved_tensors_hooks
 
 from codeclens.attribution.capture import Selector, frozen, run, same_randomness, tapped
 from codeclens.attribution.sites import Site
@@ -16,16 +17,19 @@ from codeclens.errors import CodeclensError
 
 @dataclass(frozen=True)
 class Survey:
-    """What one forward of one sample tells about sites.
+    """What one forward of one or two samples tells about sites.
 
     `sites` are those asked for, where a module that is called several times gives a site a call;
     `cuts` the keys of those through which every path from the input to the output passes;
-    `overwritten` the keys of those whose tensor is changed in place later.
+    `overwritten` the keys of those whose tensor is changed in place later. `memory` is about how
+    many bytes a sample takes on a path: the graph of one node, and each site's activation,
+    gradient and contributions.
     """
 
     sites: list[Site]
     cuts: frozenset[str]
     overwritten: frozenset[str]
+    memory: int
 
 
 def survey(model: nn.Module, sites: Sequence[Site], x: Tensor, output: Selector = None) -> Survey:
@@ -54,7 +58,14 @@ def survey(model: nn.Module, sites: Sequence[Site], x: Tensor, output: Selector 
         return copy
 
     start = x.detach().requires_grad_()
-    with frozen(model), tapped(model, sites, note), same_randomness(model), torch.enable_grad():
+    graph = _Kept(model)
+    with (
+        frozen(model),
+        tapped(model, sites, note),
+        same_randomness(model),
+        torch.enable_grad(),
+        saved_tensors_hooks(graph.pack, graph.unpack),
+    ):
         result = _run(model, start.clone(), output)
     if result.ndim == 0 or len(result) != len(x):
         raise CodeclensError(
@@ -77,7 +88,30 @@ def survey(model: nn.Module, sites: Sequence[Site], x: Tensor, output: Selector 
                 cuts.add(one.key)
             if copy._version != version:
                 overwritten.add(one.key)
-    return Survey(list(resolved.values()), frozenset(cuts), frozenset(overwritten))
+    at_sites = sum(copy.nbytes for calls in met.values() for copy, _, _ in calls)
+    # The graph holds the sites' copies beside the originals: once too often.
+    memory = (graph.bytes + 2 * at_sites) // len(x)
+    return Survey(list(resolved.values()), frozenset(cuts), frozenset(overwritten), memory)
+
+
+class _Kept:
+    """Counts what a graph keeps for its backward, beside the model's own tensors."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self.bytes = 0
+        own = [*model.parameters(), *model.buffers()]
+        self._seen = {tensor.untyped_storage().data_ptr() for tensor in own}
+
+    def pack(self, tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in self._seen:
+            self._seen.add(storage.data_ptr())
+            self.bytes += storage.nbytes()
+        # Without its history: a graph that keeps its own output would never be freed.
+        return tensor.detach()
+
+    def unpack(self, tensor: Tensor) -> Tensor:
+        return tensor
 
 
 def _run(model: nn.Module, x: Tensor, output: Selector) -> Tensor:

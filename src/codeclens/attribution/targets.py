@@ -75,7 +75,7 @@ class Label:
         if len(bad):
             first = int(bad[0])
             raise CodeclensError(
-                f"Label {int(labels[first])} of sample {first} is out of range: "
+                f"Label {int(labels[first])} is out of range: "
                 f"the model has {count} classes (0 to {count - 1})."
             )
         return _pick(labels.to(output.device, torch.long), self.of)
