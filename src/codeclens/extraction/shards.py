@@ -13,7 +13,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from codeclens.attribution import Attributor, Baseline, Contributions, Given, Label
+from codeclens.attribution import (
+    ActivationGradient,
+    Attributor,
+    Baseline,
+    Contributions,
+    Given,
+    Label,
+)
 from codeclens.errors import CodeclensError
 from codeclens.extraction.data import Sample, Samples
 from codeclens.extraction.layout import (
@@ -68,7 +75,12 @@ class ShardMaker:
         with _named(pilot):
             prepared = self.attributor.prepare(x)
             self.attributor.survey(x)
-        found = self._attribute(pilot[:1])
+        # The cheapest method tells the units as well as any.
+        self.attributor.method = ActivationGradient()
+        try:
+            found = self._attribute(pilot[:1])
+        finally:
+            self.attributor.method = prepared
         sites = [
             SiteEntry(key, group, found[key].positive.shape[1], found[key].is_cut)
             for key, group in zip(found, group_names(found), strict=True)
