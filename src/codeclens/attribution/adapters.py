@@ -1,0 +1,283 @@
+"""Adapters: attributions of other libraries as methods, at our sites and for our targets."""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from codeclens.attribution.capture import Probe, Selector, run
+from codeclens.attribution.methods import AtInput, Attributed, Explained, wide
+from codeclens.attribution.replay import released
+from codeclens.attribution.sites import Site
+from codeclens.attribution.targets import Bound
+from codeclens.errors import CodeclensError
+
+# What the adapter itself passes to Captum's `attribute`, or needs as it is.
+_OURS = ("additional_forward_args", "baselines", "inputs", "return_convergence_delta", "target")
+_PORT = "attribute_to_layer_input"
+
+
+@dataclass(frozen=True, init=False)
+class Captum:
+    """Layer attribution by Captum, such as `Captum(LayerConductance, n_steps=20)`.
+
+    `factory(model, layer)` makes the attribution, `settings` go to its `attribute`. It gets a model
+    whose output is our target `(B,)`, and our baseline where it takes `baselines`. Sites are the
+    output of a module or, where Captum offers it, its input; of a module that gives a tuple, one
+    item by number. `complete` is whether Captum offers a convergence delta.
+
+    Raises CodeclensError for what is no layer attribution, for settings that `attribute` does not
+    take or the adapter sets itself, for a site that Captum cannot look at (one call of several, an
+    item by name, a structure that is not all tensors), and for attributions that are not shaped
+    like the activation (such as Grad-CAM's).
+
+    >>> from captum.attr import LayerConductance
+    >>> from codeclens.attribution import contributions
+    >>> model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
+    >>> method = Captum(LayerConductance, n_steps=100)
+    >>> c = contributions(model, torch.ones(5, 4), sites="1", method=method)
+    >>> c["1"].net.shape, method.complete
+    (torch.Size([5, 8]), True)
+    """
+
+    factory: Callable[..., Any]
+    settings: Mapping[str, Any]
+
+    pilot: ClassVar[int] = 0
+
+    def __init__(self, factory: Callable[..., Any], **settings: Any) -> None:
+        object.__setattr__(self, "factory", factory)
+        object.__setattr__(self, "settings", settings)
+        self._check()
+
+    @property
+    def complete(self) -> bool:
+        """Whether contributions at a cut sum to T(x) − T(x0), up to quadrature."""
+        attribution = self.factory(nn.Identity(), nn.Identity())
+        offered = getattr(attribution, "has_convergence_delta", None)
+        return offered is not None and bool(offered()) and "baselines" in _taken(attribution)
+
+    def prepare(self, probe: Probe, x: Tensor, baseline: Tensor) -> Captum:
+        return self
+
+    def attribute(self, probe: Probe, x: Tensor, baseline: Tensor, at_x: AtInput) -> Attributed:
+        here = probe(x)
+        bounds = at_x(here)
+        targets = [bound(here.output).detach() for bound in bounds]
+        shapes = {key: activation.shape for key, activation in here.activations.items()}
+        del here
+        ends: list[Tensor | None] = [None] * len(bounds)
+        if "baselines" in _taken(self.factory(nn.Identity(), nn.Identity())):
+            there = probe(baseline).output
+            ends = [bound(there).detach() for bound in bounds]
+            del there
+        totals: list[dict[str, Tensor]] = []
+        with released(probe) as model, _tidied(model):
+            for bound in bounds:
+                whole = _Explained(model, probe.output, bound, len(x))
+                found = {site.key: self._at(site, whole, x, baseline) for site in probe.sites}
+                totals.append(found)
+        for key, shape in shapes.items():
+            if totals[0][key].shape != shape:
+                raise CodeclensError(
+                    f"{self._name} gives a tensor of shape {tuple(totals[0][key].shape)} at "
+                    f'"{key}", whose activation is {tuple(shape)}; contributions need a number for '
+                    "each of its entries, so choose another attribution."
+                )
+        return Attributed([Explained(*each) for each in zip(totals, targets, ends, strict=True)])
+
+    @property
+    def _name(self) -> str:
+        return getattr(self.factory, "__name__", None) or repr(self.factory)
+
+    def _at(self, site: Site, whole: _Explained, x: Tensor, baseline: Tensor) -> Tensor:
+        """What the attribution says about one site, in the layout of its activation."""
+        layer = whole.model.get_submodule(site.name)
+        attribution = self.factory(whole, layer)
+        taken = _taken(attribution)
+        self._require_expressible(site, taken)
+        settings = dict(self.settings)
+        if "baselines" in taken:
+            settings["baselines"] = baseline.clone()
+        if site.port == "input":
+            settings[_PORT] = True
+        samples = torch.arange(len(x), device=x.device)
+        hook = layer.register_forward_hook(lambda _m, _a, given: _require_tensors(site, given))
+        try:
+            with warnings.catch_warnings():
+                # DeepLift says at every call that it uses hooks and removes them.
+                warnings.filterwarnings("ignore", message="Setting forward, backward hooks")
+                found = attribution.attribute(
+                    x.clone().requires_grad_(), additional_forward_args=(samples,), **settings
+                )
+        finally:
+            hook.remove()
+        if isinstance(found, tuple):
+            found = found[int(site.item or 0)]
+        return wide(found.detach())
+
+    def _require_expressible(self, site: Site, taken: Mapping[str, Any]) -> None:
+        if site.call is not None:
+            raise CodeclensError(
+                f'Captum does not tell the calls of a module apart, and "{site.key}" is one of '
+                f'several of "{site.name}"; look at another module.'
+            )
+        if isinstance(site.item, str):
+            raise CodeclensError(
+                f'Captum cannot look at item {site.item!r} of "{site.name}", only at items by '
+                "number; look at a module that gives a tensor."
+            )
+        if site.port == "input" and _PORT not in taken:
+            raise CodeclensError(
+                f'{self._name} cannot look at the input of a module, as "{site.key}" asks; look at '
+                "the output of the module before it."
+            )
+
+    def _check(self) -> None:
+        if not callable(self.factory):
+            raise CodeclensError(
+                f"{self.factory!r} is no layer attribution of Captum; pass its class, for example "
+                "Captum(captum.attr.LayerConductance)."
+            )
+        layer = nn.Identity()
+        attribution = self.factory(nn.Identity(), layer)
+        taken = _taken(attribution)
+        if getattr(attribution, "layer", None) is not layer or "neuron_selector" in taken:
+            raise CodeclensError(
+                f"{self._name} is no layer attribution of Captum; pass one that takes a model and "
+                "a layer, for example Captum(captum.attr.LayerConductance)."
+            )
+        known = sorted(taken.keys() - {*_OURS, _PORT, "kwargs"})
+        for name in self.settings:
+            if name not in known:
+                raise CodeclensError(
+                    f"{self._name} takes no setting {name}={self.settings[name]!r} here; its "
+                    f"settings are {', '.join(known) or 'none'}."
+                )
+
+
+class _Explained(nn.Module):
+    """A model whose output is a target, fixed for the samples of a batch."""
+
+    def __init__(self, model: nn.Module, selector: Selector, bound: Bound, count: int) -> None:
+        super().__init__()
+        self.model = model
+        self.selector = selector
+        self.bound = bound
+        self.count = count
+        self.training = False
+
+    def forward(self, x: Tensor, samples: Tensor) -> Tensor:
+        """The target `(R,)` of rows `(R, …)`, each of them one of the samples that are numbered.
+
+        A row for each step of a path, say: in whatever order, as many for every sample.
+        """
+        output = run(self.model, x.clone(), self.selector)
+        order = samples.argsort(stable=True)
+        batches = order.reshape(self.count, -1).T
+        values = torch.stack([self.bound(output[rows]) for rows in batches])
+        return values.T.reshape(-1)[order.argsort()]
+
+
+@contextmanager
+def _tidied(model: nn.Module) -> Iterator[None]:
+    """What is left on modules when an attribution fails half-way is taken off again."""
+    before = [(module, set(vars(module))) for module in model.modules()]
+    try:
+        yield
+    finally:
+        for module, names in before:
+            for name in vars(module).keys() - names:
+                delattr(module, name)
+
+
+def _taken(attribution: Any) -> Mapping[str, Any]:
+    """The parameters of an attribution's `attribute`."""
+    attribute = getattr(attribution, "attribute", None)
+    return {} if attribute is None else inspect.signature(attribute).parameters
+
+
+def _require_tensors(site: Site, given: Any) -> None:
+    if isinstance(given, Tensor) or site.port == "input":
+        return
+    if not isinstance(given, tuple | list) or not all(isinstance(g, Tensor) for g in given):
+        raise CodeclensError(
+            f'Captum cannot look at "{site.key}", which gives a {type(given).__name__} that is not '
+            "all tensors; look at a module that gives a tensor."
+        )
+
+
+@dataclass(frozen=True)
+class Zennit:
+    """Relevance by a composite of zennit: `Zennit(zennit.composites.EpsilonPlus())`.
+
+    The composite replaces the backward rules of the layers that it names, and its canonizers, if
+    any, the layers themselves. The relevance of the output, which is the output times the gradient
+    of the target there (the logit of the explained class alone), is passed back, and what arrives
+    at a site is its contribution. There is no baseline, hence no completeness. Inputs, calls and
+    items of modules work as for our own methods, all sites in one pass.
+
+    Raises CodeclensError for what is no composite. (Layer-wise relevance propagation by default;
+    arXiv 2106.13200 for zennit.)
+
+    >>> class Plain:
+    ...     def context(self, model):
+    ...         from contextlib import nullcontext
+    ...         return nullcontext()
+    >>> from codeclens.attribution import contributions
+    >>> model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
+    >>> c = contributions(model, torch.ones(5, 4), sites="1", method=Zennit(Plain()))
+    >>> c["1"].net.shape
+    torch.Size([5, 8])
+    """
+
+    composite: Any
+
+    complete: ClassVar[bool] = False
+    pilot: ClassVar[int] = 0
+
+    def __post_init__(self) -> None:
+        if isinstance(self.composite, type) or not callable(
+            getattr(self.composite, "context", None)
+        ):
+            raise CodeclensError(
+                f"{self.composite!r} is no composite of zennit; pass an instance, for example "
+                "Zennit(zennit.composites.EpsilonPlus())."
+            )
+
+    def prepare(self, probe: Probe, x: Tensor, baseline: Tensor) -> Zennit:
+        return self
+
+    def attribute(self, probe: Probe, x: Tensor, baseline: Tensor, at_x: AtInput) -> Attributed:
+        explained = []
+        with self.composite.context(probe.model):
+            here = probe(x)
+            sites = list(here.activations.values())
+            for bound in at_x(here):
+                target, seed = _relevance(here.output, bound)
+                found: Any = [None] * len(sites)
+                if here.output.requires_grad:
+                    found = torch.autograd.grad(
+                        here.output, sites, seed, retain_graph=True, allow_unused=True
+                    )
+                total = {
+                    key: wide(torch.zeros_like(a) if relevance is None else relevance).detach()
+                    for (key, a), relevance in zip(here.activations.items(), found, strict=True)
+                }
+                explained.append(Explained(total, target, None))
+        return Attributed(explained)
+
+
+def _relevance(output: Tensor, bound: Bound) -> tuple[Tensor, Tensor]:
+    """The target `(B,)`, and the relevance of the output: the gradient there times the output."""
+    leaf = output.detach().requires_grad_()
+    target = bound(leaf)
+    (gradient,) = torch.autograd.grad(target.sum(), leaf)
+    return target.detach(), gradient * leaf.detach()
