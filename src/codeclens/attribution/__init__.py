@@ -1,5 +1,8 @@
 """What each hidden unit contributes to the output, for one batch."""
 
+from codeclens.attribution.ablation import AblationEffect
+from codeclens.attribution.activation_path import ActivationPath
+from codeclens.attribution.adapters import Captum, Zennit
 from codeclens.attribution.attributor import Attributor
 from codeclens.attribution.baselines import Baseline, Blur, Constant, Given, Samples
 from codeclens.attribution.capture import Probe, Selector, frozen, select, tapped
@@ -9,6 +12,7 @@ from codeclens.attribution.contributions import contributions
 from codeclens.attribution.methods import ActivationGradient, Method
 from codeclens.attribution.nodes import ArcLength, Geometric, Power
 from codeclens.attribution.reduction import split_signs
+from codeclens.attribution.replay import Replay
 from codeclens.attribution.results import Contributions, SiteContributions
 from codeclens.attribution.sites import Site, find_sites
 from codeclens.attribution.surprisal import Surprisal
@@ -26,11 +30,14 @@ from codeclens.attribution.targets import (
 )
 
 __all__ = [
+    "AblationEffect",
     "ActivationGradient",
+    "ActivationPath",
     "ArcLength",
     "Attributor",
     "Baseline",
     "Blur",
+    "Captum",
     "Conductance",
     "Constant",
     "Contrast",
@@ -44,6 +51,7 @@ __all__ = [
     "Power",
     "Predicted",
     "Probe",
+    "Replay",
     "Samples",
     "Selector",
     "Site",
@@ -54,6 +62,7 @@ __all__ = [
     "Target",
     "Token",
     "TopKSum",
+    "Zennit",
     "contributions",
     "find_sites",
     "frozen",
