@@ -1,30 +1,39 @@
 """What hidden neurons contribute to a network's output, decomposed into modes."""
 
-from codeclens.analysis import layer_statistics
-from codeclens.attribution import (
-    ActivationGradient,
-    Blur,
-    Conductance,
-    Contrast,
-    Entropy,
-    Label,
-    Output,
-    Predicted,
-    Samples,
-    Site,
-    Sum,
-    Surprisal,
-    Token,
-    TopKSum,
-    contributions,
-    find_sites,
-)
-from codeclens.control import ablate, control_curve, preserve
-from codeclens.decomposition import Modes, ThresholdSAE, TopK, decompose
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
 from codeclens.errors import CodeclensError, CompletenessWarning
-from codeclens.extraction import ContributionStore, ImageFolder, extract
-from codeclens.report import report
-from codeclens.visualization import pixel_map
+
+if TYPE_CHECKING:
+    from codeclens.analysis import layer_statistics
+    from codeclens.attribution import (
+        ActivationGradient,
+        Blur,
+        Conductance,
+        Contrast,
+        Entropy,
+        Label,
+        Output,
+        Predicted,
+        Samples,
+        Site,
+        Sum,
+        Surprisal,
+        Token,
+        TopKSum,
+        contributions,
+        find_sites,
+    )
+    from codeclens.control import ablate, control_curve, preserve
+    from codeclens.decomposition import Modes, ThresholdSAE, TopK, decompose
+    from codeclens.extraction import ContributionStore, ImageFolder, extract
+    from codeclens.report import report
+    from codeclens.visualization import pixel_map
 
 __version__ = "0.1.0"
 
@@ -62,3 +71,47 @@ __all__ = [
     "preserve",
     "report",
 ]
+
+# Where each name lives. A room is imported when one of its names is first used, so that the command
+# line answers at once, and can say how threads shall wait before torch is loaded.
+_ROOMS = {
+    "analysis": ("layer_statistics",),
+    "attribution": (
+        *("ActivationGradient", "Blur", "Conductance", "Contrast", "Entropy", "Label"),
+        *("Output", "Predicted", "Samples", "Site", "Sum", "Surprisal", "Token"),
+        *("TopKSum", "contributions", "find_sites"),
+    ),
+    "control": ("ablate", "control_curve", "preserve"),
+    "decomposition": ("Modes", "ThresholdSAE", "TopK", "decompose"),
+    "extraction": ("ContributionStore", "ImageFolder", "extract"),
+    "report": ("report",),
+    "visualization": ("pixel_map",),
+}
+_HOMES = {name: room for room, names in _ROOMS.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(f"codeclens.{_HOMES[name]}"), name)
+    if name in (*_ROOMS, "zoo"):
+        return import_module(f"codeclens.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, *_ROOMS, "zoo"})
+
+
+class _Package(ModuleType):
+    """`report` is a function and the room that it lives in: the function is the attribute.
+
+    Importing a room sets an attribute of its name, whoever imports it and whenever.
+    """
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "report" and isinstance(value, ModuleType):
+            value = value.report
+        super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import errno
+import os
+import subprocess
+import sys
 import warnings
 from collections.abc import Callable
 
@@ -30,6 +33,35 @@ def test_every_command_explains_itself(command: str, told: Told) -> None:
     assert f"Usage: codeclens {command}" in out
     flags = {"extract": ("--sites", "--strict", "--config", "--debug"), "decompose": ("STORE",)}
     assert all(flag in out for flag in flags.get(command, ()))
+
+
+def loaded_by(code: str) -> list[str]:
+    program = f"import os, sys; {code}; print(*(m for m in ('torch', 'numpy') if m in sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    return done.stdout.split("\n")[-2].split()
+
+
+def test_help_waits_for_no_torch() -> None:
+    assert loaded_by("from codeclens.cli import app; app.run(['--help'])") == []
+
+
+def test_threads_are_told_to_wait_idly_before_torch_is_loaded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: dict[str, object] = {}
+
+    def run(arguments: list[str]) -> int:
+        seen["policy"] = os.environ.get("OMP_WAIT_POLICY")
+        return 0
+
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    monkeypatch.setattr("codeclens.cli.run", run)
+    with pytest.raises(SystemExit):
+        main([])
+    assert seen["policy"] == "PASSIVE"
+    assert loaded_by("import codeclens.cli") == [], "too late once torch is there"
 
 
 def test_version(told: Told) -> None:
