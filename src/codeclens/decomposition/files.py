@@ -97,7 +97,8 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
         tensors = safetensors.load(packed)
         return _fields(facts, tensors)
     except (KeyError, TypeError, RuntimeError, SafetensorError) as error:
-        raise CodeclensError(f'"{fact_file}" does not describe modes: {error}.') from error
+        reason = " ".join(str(error).split())  # torch's go over several lines
+        raise CodeclensError(f'"{fact_file}" does not describe modes: {reason}.') from error
 
 
 def save_modes(modes: Mapping[str, Modes], folder: str | os.PathLike[str]) -> Path:

@@ -1,0 +1,139 @@
+"""What each autoencoder promises: planted motifs found, and the reference as published."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from codeclens.decomposition import ThresholdSAE, TopK, quality
+from codeclens.decomposition.networks import ThresholdNetwork
+from codeclens.decomposition.training import Cosine, Plateau
+from codeclens.errors import CodeclensError
+
+Array = np.ndarray[Any, Any]
+
+
+@pytest.fixture(scope="module")
+def found(planted: Any) -> TopK:
+    return TopK(n_modes=24, k=3).fit(planted.X, seed=0)
+
+
+def test_topk_recovers_planted_motifs(planted: Any, found: TopK) -> None:
+    match = quality.stability(planted.motifs, found.dictionary)
+    assert match.cosine.min() > 0.95
+    assert found.r2 > 0.95
+    assert found.l0 <= 3
+
+
+def test_topk_recovers_planted_loadings(planted: Any, found: TopK) -> None:
+    partner = quality.stability(planted.motifs, found.dictionary).partner
+    Z = found.encode(planted.X)[:, partner]
+    pairs = zip(planted.loadings.T, Z.T, strict=True)
+    correlation = [np.corrcoef(truth, loading)[0, 1] for truth, loading in pairs]
+    # Of eight spare modes some take over a part of a motif's samples.
+    assert min(correlation) > 0.85
+    assert np.mean(correlation) > 0.97
+
+
+def test_topk_beats_a_random_dictionary_of_samples(planted: Any, found: TopK) -> None:
+    # Without training the cosines are those of samples, sums of three motifs.
+    untrained = TopK(n_modes=24, k=3, epochs=1, learning_rate=1e-9).fit(planted.X)
+    match = quality.stability(planted.motifs, untrained.dictionary)
+    assert match.cosine.mean() < 0.85
+    assert untrained.r2 < found.r2 - 0.2
+
+
+def test_the_data_decide_about_signs(small: Array) -> None:
+    centred = small - small.mean(axis=0)
+    cases = [
+        (small, None, True),
+        (small, False, False),
+        (centred, None, False),
+        (centred, True, True),
+    ]
+    for X, wish, expected in cases:
+        method = TopK(n_modes=10, k=3, epochs=30, non_negative=wish).fit(X)
+        assert bool((method.dictionary >= 0).all()) is expected
+
+
+def test_length_of_training_follows_the_number_of_samples() -> None:
+    method = TopK(expansion=3)
+    assert method.recipe(4500, 128).epochs == 39  # 18 steps each
+    assert method.recipe(100, 128).epochs == 300
+    assert method.recipe(50_000, 128).epochs == 10
+    assert TopK(expansion=3, epochs=7).recipe(4500, 128).epochs == 7
+    assert method.recipe(4500, 64).learning_rate == pytest.approx(8e-3)
+    assert method.recipe(4500, 64 * 16).learning_rate == pytest.approx(2e-3)
+    assert TopK(expansion=3, learning_rate=0.1).recipe(9, 9).learning_rate == 0.1
+    assert isinstance(method.recipe(9, 9).schedule, Cosine)
+
+
+def test_the_reference_by_its_defaults() -> None:
+    method = ThresholdSAE()
+    assert method.modes_for(64) == 192
+    assert 0.8 <= method.threshold <= 0.95
+    assert (method.penalty, method.dropout, method.non_negative) == (5e-5, 0.05, False)
+    recipe = method.recipe(50_000, 128)
+    assert (recipe.epochs, recipe.batch_size, recipe.learning_rate) == (300, 128, 5e-5)
+    assert recipe.schedule == Plateau(factor=0.5, patience=10)
+    network = method.network(n_features=128, n_modes=192, n_units=64, non_negative=False)
+    assert isinstance(network, ThresholdNetwork)
+    assert isinstance(network.encoder.first, nn.Linear)
+    assert network.encoder.first.weight.shape == (64, 128)
+    assert network.encoder.second.weight.shape == (64, 64)
+    assert network.encoder.last.weight.shape == (192, 64)
+    assert network.encoder.last.bias is None
+    assert network.dictionary.shape == (192, 128)
+
+
+def test_the_reference_learns(planted: Any) -> None:
+    method = ThresholdSAE(n_modes=48, learning_rate=2e-3, epochs=30).fit(planted.X, seed=0)
+    assert method.history[-1].r2 > method.history[0].r2 + 0.5
+    assert method.r2 > 0.6
+    rates = [epoch.loss for epoch in method.history]
+    assert rates[-1] < rates[0] / 2
+
+
+def test_a_threshold_that_nothing_reaches(small: Array) -> None:
+    with pytest.raises(CodeclensError, match=r"reaches the threshold 0\.999 .* after 1 epochs"):
+        ThresholdSAE(n_modes=10, threshold=0.999, epochs=1).fit(small)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"threshold": 1.0}, r"threshold=1\.0"),
+        ({"dropout": 1.0}, r"dropout=1\.0"),
+        ({"hidden": 0}, "hidden=0"),
+        ({"penalty": -1.0}, r"penalty=-1\.0"),
+        ({"plateau_factor": 1.5}, r"plateau_factor=1\.5"),
+        ({"n_modes": 3, "expansion": 3}, "given 3 and 3"),
+    ],
+)
+def test_configurations_that_cannot_be(wrong: dict[str, Any], said: str) -> None:
+    with pytest.raises(CodeclensError, match=said):
+        ThresholdSAE(**wrong)
+
+
+def test_patience_and_clip_reach_the_trainer(small: Array) -> None:
+    still = TopK(n_modes=10, k=3, epochs=200, patience=3, learning_rate=1e-12).fit(small)
+    assert len(still.history) < 50  # nothing gets better
+    for method in (TopK(expansion=3, patience=3, clip=0.5), ThresholdSAE(patience=3, clip=0.5)):
+        recipe = method.recipe(100, 8)
+        assert (recipe.patience, recipe.clip) == (3, 0.5)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_training_runs_where_the_data_are(small: Array) -> None:
+    for method in (
+        TopK(n_modes=10, k=3, epochs=20),
+        ThresholdSAE(n_modes=10, threshold=0.5, epochs=5),
+    ):
+        method.fit(torch.from_numpy(small).cuda())
+        assert method.fitted.network.dictionary.is_cuda
+        assert method.encode(small).shape == (120, len(method.dictionary))

@@ -1,0 +1,202 @@
+"""Modes as people use them: by number, by class, by unit."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from codeclens.decomposition import Mode, Modes, TopK
+from codeclens.errors import CodeclensError
+
+Make = Callable[..., Modes]
+
+
+@pytest.fixture(scope="module")
+def modes(make_modes: Make) -> Modes:
+    return make_modes()
+
+
+def mode(positive: list[float], negative: list[float]) -> Mode:
+    return Mode("conv", 3, np.array(positive, "f8"), np.array(negative, "f8"), np.ones(5))
+
+
+def test_a_sequence_of_modes(modes: Modes) -> None:
+    assert len(modes) == len(list(modes)) == len(modes.dictionary) > 1
+    assert [m.index for m in modes] == list(range(len(modes)))
+    assert modes[-1].index == len(modes) - 1
+    assert modes[np.int64(1)].index == 1
+    assert [m.index for m in modes[:2]] == [0, 1]
+    for number in (len(modes), -len(modes) - 1):
+        with pytest.raises(CodeclensError, match=rf'no mode {number} at "layer3\.5": it has') as e:
+            modes[number]
+        assert isinstance(e.value, IndexError)
+
+
+def test_a_mode_is_its_row(modes: Modes) -> None:
+    for i, one in enumerate(modes):
+        row = modes.dictionary[i]
+        assert np.array_equal(one.positive, row[:4])
+        assert np.array_equal(one.negative, -row[4:])
+        assert np.array_equal(one.weights, row[:4] - row[4:])
+        assert np.array_equal(one.loadings, modes.loadings[:, i])
+        assert one.site == "layer3.5"
+    assert np.array_equal(modes.weights, modes.positive + modes.negative)
+    assert modes.n_units == 4
+
+
+def test_strongest_first(modes: Modes) -> None:
+    shares = [m.share for m in modes]
+    assert shares == sorted(shares, reverse=True)
+    assert sum(shares) == pytest.approx(1)
+    assert [m.firing_rate for m in modes] == (modes.loadings > 0).mean(axis=0).tolist()
+
+
+def test_the_mode_of_a_class(modes: Modes) -> None:
+    cat, espresso = modes.for_class("cat"), modes.for_class(1)
+    assert modes.for_class("espresso").index == espresso.index != cat.index
+    assert set(cat.top_units(count=2)) == {0, 1}
+    assert set(espresso.top_units(count=2)) == {2, 3}
+    correlation = modes.class_correlation()
+    assert correlation.shape == (len(modes), 2)
+    assert correlation[:, 0].argmax() == cat.index
+    assert cat.best_class == ("cat", pytest.approx(correlation[cat.index, 0]))
+    expected = np.corrcoef(cat.loadings, modes.labels == 0)[0, 1]
+    assert correlation[cat.index, 0] == pytest.approx(expected, abs=1e-6)
+
+
+def test_unknown_labels_are_left_out(make_modes: Make, modes: Modes) -> None:
+    labels = np.arange(60) % 2
+    labels[::2][:10] = -1
+    some = make_modes(labels=labels)
+    known = labels >= 0
+    expected = np.corrcoef(some.loadings[known, 0], labels[known] == 1)[0, 1]
+    assert some.class_correlation()[0, 1] == pytest.approx(expected, abs=1e-6)
+    assert not np.allclose(some.class_correlation(), modes.class_correlation())
+
+
+@pytest.mark.parametrize(
+    ("changed", "which", "said"),
+    [
+        ({}, "expresso", 'no class "expresso"; the nearest names are "espresso", "cat"'),
+        ({}, 2, "no class 2: there are 2 classes (0 to 1)"),
+        ({}, -1, "no class -1"),
+        ({"classes": None}, "cat", 'have no names; give the index of "cat"'),
+        (
+            {"classes": ("cat", "espresso", "dog")},
+            "dog",
+            "class 'dog': none or all of the 60 samples",
+        ),
+        ({"labels": None}, "cat", 'The modes of "layer3.5" carry no labels'),
+        ({"labels": np.full(60, -1)}, 0, "carry no labels"),
+        ({"classes": ("cat",)}, 0, "Label 1 is out of range: there are 1 classes"),
+    ],
+)
+def test_classes_that_have_no_mode(
+    make_modes: Make, changed: dict[str, object], which: str | int, said: str
+) -> None:
+    with pytest.raises(CodeclensError, match=re.escape(said)):
+        make_modes(**changed).for_class(which)
+
+
+def test_without_labels_modes_still_describe_themselves(make_modes: Make) -> None:
+    silent = make_modes(labels=None, classes=None)
+    assert silent[0].best_class is None
+    assert "most like" not in repr(silent[0])
+    assert silent.describe()
+    unnamed = make_modes(classes=None)
+    assert unnamed.class_correlation().shape[1] == 2
+    assert unnamed[0].best_class is not None
+    assert unnamed[0].best_class[0].startswith("class ")
+
+
+def test_top_units_by_the_larger_entry() -> None:
+    one = mode([0.5, 0.1, 0.0, 0.9], [-0.5, -0.7, 0.0, -0.8])
+    assert one.top_units(count=4).tolist() == [3, 1, 0, 2]
+    assert one.top_units(2).tolist() == [3, 1]
+    assert one.top_units(0).tolist() == []
+    assert one.top_units(fraction=0.5).tolist() == [3, 1]
+    assert one.top_units(fraction=0.01).tolist() == [3]
+    assert one.top_units(fraction=0).tolist() == []
+    assert len(one.top_units(fraction=1.0)) == 4
+    assert mode([1, 2, 2, 1], [0, 0, 0, 0]).top_units(count=4).tolist() == [1, 2, 0, 3]
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({}, "Give either count or fraction of the units, not neither"),
+        ({"count": 1, "fraction": 0.1}, "not count=1 and fraction=0.1"),
+        ({"count": 5}, 'count=5 is not a whole number from 0 to 4, the units of "conv"'),
+        ({"count": -1}, "count=-1"),
+        ({"fraction": 1.5}, "fraction=1.5 is not between 0 and 1"),
+        ({"fraction": float("nan")}, "fraction=nan"),
+    ],
+)
+def test_units_that_cannot_be_asked_for(asked: dict[str, float], said: str) -> None:
+    with pytest.raises(CodeclensError, match=re.escape(said)):
+        mode([1, 2, 2, 1], [0, 0, 0, 0]).top_units(**asked)  # type: ignore[arg-type]
+
+
+def test_new_data_through_the_same_encoder(modes: Modes) -> None:
+    X = np.random.default_rng(1).random((5, 8)).astype(np.float32)
+    Z = modes.encode(X)
+    assert Z.shape == (5, len(modes))
+    np.testing.assert_allclose(modes.decode(Z), Z @ modes.dictionary, rtol=1e-6)
+    with pytest.raises(CodeclensError, match="4 columns, but this was fitted to 8"):
+        modes.encode(X[:, :4])
+
+
+def test_reprs_for_people(modes: Modes) -> None:
+    text = repr(modes)
+    assert text.startswith(
+        f'Modes of "layer3.5" (concat): {len(modes)} modes of 4 units, 60 samples'
+    )
+    assert "R² " in text
+    assert "TopK(n_modes=4, k=2, epochs=60)" in text
+    one = repr(modes.for_class("espresso"))
+    assert 'most like "espresso" (r 0.8' in one
+    assert "strongest units" in one
+
+
+def test_describe_lists_the_strongest(modes: Modes, make_modes: Make) -> None:
+    lines = modes.describe(count=1).splitlines()
+    assert lines[0] == repr(modes)
+    assert len(lines) == 4
+    assert lines[2].split()[0] == "0"
+    assert lines[3].split() == ["…", "and", str(len(modes) - 1), "more"]
+    assert len(modes.describe(count=99).splitlines()) == 2 + len(modes)
+
+
+def test_parts_that_do_not_belong_together(make_modes: Make, modes: Modes) -> None:
+    for changed, said in (
+        ({"view": "both"}, 'no view "both"'),
+        ({"loadings": modes.loadings[:, :1]}, f"1 columns for {len(modes)} modes"),
+        ({"labels": np.zeros(3, dtype=int)}, "3 labels for the 60 samples"),
+        ({"keys": np.array(["a"])}, "1 keys for the 60 samples"),
+    ):
+        with pytest.raises(CodeclensError, match=re.escape(said)):
+            Modes(
+                **{
+                    "site": "s",
+                    "view": "concat",
+                    "method": modes.method,
+                    "loadings": modes.loadings,
+                    **changed,  # type: ignore[arg-type]
+                }
+            )
+    X = np.random.default_rng(0).random((40, 5)).astype(np.float32)
+    method = TopK(n_modes=4, k=2, epochs=1).fit(X)
+    with pytest.raises(CodeclensError, match="two columns for each unit, but there are 5"):
+        Modes("s", "concat", method, method.encode(X))
+
+
+def test_measured_figures(modes: Modes, make_modes: Make) -> None:
+    assert modes.r2 == modes.method.r2  # type: ignore[attr-defined]
+    assert modes.l0 == modes.quality["l0"]
+    bare = make_modes(quality={})
+    assert np.isnan(bare.r2)
+    assert bare.l0 == pytest.approx((bare.loadings > 0).sum(axis=1).mean())
+    assert "R²" not in repr(bare)
