@@ -20,7 +20,7 @@ from codeclens.cli.outputs import save_arrays, save_pixels, save_table
 from codeclens.cli.progress import progress
 from codeclens.report import Gallery, Image, Section, Table, Text
 from codeclens.report.document import Block
-from codeclens.report.words import Cell, listed
+from codeclens.report.words import Cell, listed, percent
 from codeclens.visualization import PixelMap, common_scale, overlay, pixel_maps
 from codeclens.zoo.efficientnet import TRANSFORM, imagenet_labels
 
@@ -142,14 +142,14 @@ def introduction(looks: Sequence[Look], sites: Sequence[str]) -> str:
 def answers(looks: Sequence[Look]) -> Table:
     """The network's answers."""
     rows: list[list[Cell]] = [
-        [look.name, look.label, look.logit, f"{look.probability:.1%}"] for look in looks
+        [look.name, look.label, look.logit, percent(look.probability, 1)] for look in looks
     ]
     least = min(looks, key=lambda look: look.probability)
     sure = sum(look.probability > 0.5 for look in looks)
     caption = (
         f"What the network sees in the photographs: it gives its answer more than half of the "
         f"probability for {sure} of {len(looks)}, and least for {least.name} "
-        f"({least.label}, {least.probability:.0%})."
+        f"({least.label}, {percent(least.probability)})."
     )
     return Table(["photograph", "answer", "logit", "probability"], rows, caption)
 
@@ -171,7 +171,7 @@ def _section(look: Look, to: Path) -> Section:
     save_arrays(to / "arrays.npz", _arrays(look))
     text = (
         f"The answer is {look.label}, with a logit of {look.logit:.2f} "
-        f"({look.probability:.1%} of the probability). {_told(look)}"
+        f"({percent(look.probability, 1)} of the probability). {_told(look)}"
     )
     caption = (
         f"Channels that moved the logit of {look.label} most in {look.name}, by block from early "

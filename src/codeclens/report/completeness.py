@@ -8,7 +8,7 @@ import numpy as np
 
 from codeclens.extraction import ContributionStore
 from codeclens.report.document import Section, Table, Text
-from codeclens.report.words import Cell, counted
+from codeclens.report.words import Cell, counted, percent
 
 # What "0.1 %" is written for, and what a reader may take for nothing.
 _EXACT = 0.001
@@ -56,7 +56,7 @@ def gap_sentence(found: list[Gap]) -> str:
 
     >>> gap_sentence([Gap("a", True, 0.021, 0.09, 100), Gap("b", True, 0.004, 0.01, 100)])
     'The contributions of a cut must sum to the change of the target; at the median sample they
-    miss it by 2.1 % at `a`, the worst of 2 cuts (95 of 100 samples by less than 9.0 %), and by
+    miss it by 2.1 % at `a`, the worst of 2 cuts (95th percentile: 9.0 %), and by
     0.4 % at `b`, the best.'
     """
     known = [gap for gap in found if gap.known]
@@ -78,11 +78,11 @@ def gap_sentence(found: list[Gap]) -> str:
     among = f", the worst of {len(known)} cuts" if len(known) > 1 else ""
     text = (
         "The contributions of a cut must sum to the change of the target; at the median sample "
-        f"they miss it by {_percent(worst.median)} at `{worst.site}`{among} (95 of 100 samples by "
-        f"less than {_percent(worst.high)})"
+        f"they miss it by {percent(worst.median, 1)} at `{worst.site}`{among} (95th percentile: "
+        f"{percent(worst.high, 1)})"
     )
     if len(known) > 1:
-        text += f", and by {_percent(best.median)} at `{best.site}`, the best"
+        text += f", and by {percent(best.median, 1)} at `{best.site}`, the best"
     return f"{text}."
 
 
@@ -94,8 +94,8 @@ def completeness_section(store: ContributionStore) -> Section:
             gap.site,
             store.units(gap.site),
             "yes" if gap.is_cut else "no",
-            _percent(gap.median) if gap.known else None,
-            _percent(gap.high) if gap.known else None,
+            percent(gap.median, 1) if gap.known else None,
+            percent(gap.high, 1) if gap.known else None,
         ]
         for gap in found
     ]
@@ -111,15 +111,5 @@ def completeness_section(store: ContributionStore) -> Section:
         f"samples.{note}"
     )
     header = ["site", "units", "cut", "gap, median", "gap, 95th percentile"]
-    return Section(
-        "Do the contributions add up?", [Text(gap_sentence(found)), Table(header, rows, caption)]
-    )
-
-
-def _percent(share: float) -> str:
-    """A share in words, small ones told apart from none.
-
-    >>> _percent(0.0213), _percent(0.00001), _percent(0.0)
-    ('2.1 %', 'less than 0.1 %', '0.0 %')
-    """
-    return "less than 0.1 %" if 0 < share < 0.0005 else f"{100 * share:.1f} %"
+    told = gap_sentence(found)
+    return Section("Do the contributions add up?", [Text(told), Table(header, rows, caption)], told)

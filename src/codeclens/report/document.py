@@ -12,7 +12,7 @@ from typing import IO
 
 from codeclens.errors import CodeclensError
 from codeclens.report.images import Image
-from codeclens.report.words import Cell, inline, plain, written
+from codeclens.report.words import Cell, inline, is_number, plain, written
 
 # Nothing but what is in the file itself may be shown: no script, no request of any kind.
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
@@ -117,7 +117,8 @@ class Figure:
 class Gallery:
     """Small images side by side that share one number and one caption, each with a short title.
 
-    `columns` is how many stand in a row where the page is wide enough.
+    `columns` is how many stand in a row where the page is wide enough; on a narrow one, half of
+    them, so that rows stay together.
     """
 
     tiles: Sequence[tuple[Image, str]]
@@ -129,12 +130,13 @@ class Gallery:
         """The gallery's HTML."""
         number = numbers.figure()
         kind = "gallery wide" if self.wide else "gallery"
+        columns = f"--columns:{int(self.columns)};--narrow:{max(2, -(-self.columns // 2))}"
         tiles = "".join(
             f"<div class=tile>{image.html(title)}<p>{inline(title)}</p></div>"
             for image, title in self.tiles
         )
         return (
-            f'<figure class="{kind}" id="figure-{number}" style="--columns:{int(self.columns)}">'
+            f'<figure class="{kind}" id="figure-{number}" style="{columns}">'
             f"<div class=tiles>{tiles}</div>"
             f"<figcaption><b>Figure {number}.</b> {inline(self.caption)}</figcaption></figure>"
         )
@@ -142,7 +144,7 @@ class Gallery:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows under a header; columns of numbers are set flush right.
+    """Rows under a header; columns of numbers are set flush right, the first column left.
 
     Raises CodeclensError where a row has not as many cells as the header.
 
@@ -167,7 +169,7 @@ class Table:
         """The table's HTML, in a box that scrolls sideways on a narrow screen."""
         number = numbers.table()
         wordy = [
-            any(isinstance(row[column], str) for row in self.rows)
+            column == 0 or not all(is_number(written(row[column])) for row in self.rows)
             for column in range(len(self.header))
         ]
         classes = [' class="word"' if word else "" for word in wordy]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from codeclens.analysis import LayerStatistics
 from codeclens.report.document import Block, Figure, Points, Section, Table
 from codeclens.report.images import Image
-from codeclens.report.words import Cell
+from codeclens.report.words import Cell, percent
 from codeclens.visualization import layer_figure
 
 
@@ -16,7 +16,7 @@ def layers_section(statistics: LayerStatistics) -> Section:
         Image.of_figure(layer_figure(statistics)),
         caption=(
             f"{findings[-1]} Left: Hoyer sparsity of single samples. Middle: principal components "
-            f"for {statistics.share:.0%} of the variance of the {statistics.classes} class means. "
+            f"for {percent(statistics.share)} of the variance of {statistics.classes} class means. "
             "Right: correlation over units of positive with negative contributions. Bars are 95 % "
             "bootstrap intervals of medians, shades hold the middle half of the samples."
         ),
@@ -39,9 +39,9 @@ def _table(statistics: LayerStatistics, about: str) -> Table:
             [
                 layer.site,
                 layer.units,
-                *(p.sparsity.median for p in both),
+                *(f"{p.sparsity.median:.2f}" for p in both),
                 *(p.class_components for p in both),
-                layer.sign_correlation.median,
+                f"{layer.sign_correlation.median:.2f}",
             ]
         )
     return Table(header, rows, f"The medians of the figure above in numbers. {about}", wide=True)

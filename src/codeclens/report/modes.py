@@ -12,7 +12,7 @@ from codeclens.extraction import ContributionStore
 from codeclens.report.document import Block, Figure, Section, Table, Text
 from codeclens.report.images import Image
 from codeclens.report.semantics import SOURCES, Following, followings
-from codeclens.report.words import Cell, counted
+from codeclens.report.words import Cell, counted, percent
 from codeclens.visualization.canvas import (
     ACTIVATION,
     CONTRIBUTION,
@@ -48,7 +48,7 @@ def modes_section(store: ContributionStore, modes: Mapping[str, Modes], seed: in
         "samples and judged on the other; shades hold the middle half of the classes."
     )
     figure = Figure(Image.of_figure(following_figure(found)), f"{told} {caption}", alt=told)
-    blocks += [Text(told), figure, _by_class(modes[found[-1].site])]
+    blocks += [figure, _by_class(modes[found[-1].site])]
     return Section("Modes", blocks, finding=told)
 
 
@@ -116,8 +116,8 @@ def _by_site(modes: Mapping[str, Modes]) -> Table:
             int(one.quality.get("modes_dropped", 0)),
             f"{one.r2:.3f}",
             f"{float(one.quality.get('r2_train', np.nan)):.3f}",
-            one.l0,
-            f"{np.sort(one.share)[::-1][:10].sum():.0%}",
+            f"{one.l0:.1f}",
+            percent(float(np.sort(one.share)[::-1][:10].sum())),
         ]
         for site, one in modes.items()
     ]
@@ -141,8 +141,8 @@ def _by_class(modes: Modes) -> Table:
         top = ", ".join(f"{u} ({_signed(mode.weights[u])})" for u in mode.top_units(_few(modes)))
         rows.append(
             [
-                name, mode.index, float(best[number]), f"{mode.share:.1%}",
-                f"{mode.firing_rate:.0%}", top,
+                name, mode.index, f"{best[number]:.2f}", percent(mode.share, 1),
+                percent(mode.firing_rate), top,
             ]
         )  # fmt: skip
     which = (

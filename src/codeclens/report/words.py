@@ -13,15 +13,20 @@ Cell = str | float | int | None
 # Neither can stand in an HTML file: control characters and halves of surrogate pairs (which file
 # names that are no UTF-8 bring along).
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+_NUMBER = re.compile(r"–|(< )?[−+-]?[\d.,]+(e[−+-]?\d+)?(\s%)?(\s\[.*\])?")
+_HYPHEN_FOR_MINUS = re.compile(r"(?<![\w.)-])-(?=\d)")
 
 
 def inline(text: str) -> str:
-    """Text as HTML: escaped, with names between backticks in a typewriter face.
+    """Text as HTML: escaped, names between backticks in a typewriter face, minus signs for hyphens.
 
-    >>> inline("`a<b>` & c")
-    '<code>a&lt;b&gt;</code> &amp; c'
+    >>> inline("`a<b>-1` & -0.5")
+    '<code>a&lt;b&gt;-1</code> &amp; −0.5'
     """
-    return re.sub(r"`([^`\n]+)`", r"<code>\1</code>", plain(text))
+    parts = re.split(r"`([^`\n]+)`", plain(text))
+    parts[::2] = [_HYPHEN_FOR_MINUS.sub("−", part).replace(" %", "\u00a0%") for part in parts[::2]]
+    parts[1::2] = [f"<code>{part}</code>" for part in parts[1::2]]
+    return "".join(parts)
 
 
 def plain(text: str) -> str:
@@ -70,3 +75,24 @@ def listed(items: Sequence[str]) -> str:
     ('a', 'a and b', 'a, b and c')
     """
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
+
+
+def percent(share: float, digits: int = 0) -> str:
+    """A share in percent; what is small is told apart from nothing.
+
+    >>> percent(0.5), percent(0.9941, 1), percent(0.0004, 1), percent(0.0)
+    ('50 %', '99.4 %', '< 0.1 %', '0 %')
+    """
+    least = 10.0 ** (-2 - digits)
+    if 0 < share < least / 2:
+        return f"< {100 * least:.{digits}f} %"
+    return f"{100 * share:.{digits}f} %"
+
+
+def is_number(text: str) -> bool:
+    """Whether a cell's text is a number, with its sign, unit of percent or interval.
+
+    >>> [is_number(text) for text in ("0.5", "−3", "< 0.1 %", "0.4 [0.2, 0.6]", "–", "a 1")]
+    [True, True, True, True, True, False]
+    """
+    return _NUMBER.fullmatch(text) is not None
