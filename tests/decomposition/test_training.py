@@ -11,17 +11,16 @@ import torch
 from torch import Tensor, nn
 
 from codeclens.decomposition.networks import TopKNetwork
+from codeclens.decomposition.tables import TensorTable
+from codeclens.decomposition.trainer import scores, train
 from codeclens.decomposition.training import (
     Cosine,
     Epoch,
     Plateau,
     Recipe,
     Trainable,
-    batches,
-    scores,
     seeded,
     split,
-    train,
 )
 from codeclens.errors import CodeclensError
 
@@ -102,9 +101,9 @@ def test_split_is_a_partition() -> None:
 
 
 def test_every_training_row_comes_once_an_epoch(data: Tensor) -> None:
-    rows = torch.arange(0, 50, 2)
+    rows, table = torch.arange(0, 50, 2), TensorTable(data)
     generator = torch.Generator().manual_seed(0)
-    first, second = (torch.cat(list(batches(data, rows, 7, generator))) for _ in range(2))
+    first, second = (torch.cat(list(table.batches(rows, 7, generator))) for _ in range(2))
     assert not torch.equal(first, second)
     for seen in (first, second):
         assert sorted(seen[:, 0].tolist()) == sorted(data[rows, 0].tolist())

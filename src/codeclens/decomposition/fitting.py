@@ -6,7 +6,7 @@ import logging
 import math
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -15,15 +15,19 @@ from jaxtyping import Float32
 from torch import Tensor
 
 from codeclens.decomposition.estimator import Array, Estimator, Progress, as_data, global_scale
+from codeclens.decomposition.logbook import Logbook
 from codeclens.decomposition.networks import SparseAutoencoder
-from codeclens.decomposition.training import Epoch, Recipe, scores, seeded, split, train
+from codeclens.decomposition.tables import PART, StoredTable, Table, TensorTable
+from codeclens.decomposition.trainer import scores, train
+from codeclens.decomposition.training import Epoch, Precision, Recipe, seeded, split
 from codeclens.errors import CodeclensError
 
 logger = logging.getLogger(__name__)
 
 # Fewer samples can be neither split nor judged.
 _FEWEST_SAMPLES = 10
-_CHUNK = 4096
+# So many rows of a stored table stand for all of them where a network is made ready.
+_FIRST_LOOK = 16_384
 
 
 @dataclass
@@ -47,13 +51,15 @@ class Autoencoder(Estimator):
     Data are divided by the standard deviation of all their entries, `scale`. A tenth of the samples
     is held out of training, drawn by the seed: `r2` and `l0` are measured there. Modes that fire in
     no training sample are dropped (`n_dropped`), the others sorted by the share of the
-    reconstruction that they carry. Training runs on the device of the data.
+    reconstruction that they carry. Training runs on the device of the data; `precision` "bfloat16"
+    computes its losses under torch's autocast.
     """
 
     _: KW_ONLY
     held_out: float = 0.1
     patience: int | None = None
     clip: float | None = None
+    precision: Precision = "float32"
 
     # Whether rows have length one and loadings carry the data's unit, or the other way round.
     _unit_rows: ClassVar[bool]
@@ -63,6 +69,11 @@ class Autoencoder(Estimator):
         self._within("held_out", self.held_out, 0, 1)
         self._count("patience", self.patience)
         self._positive("clip", self.clip)
+        if self.precision not in ("float32", "bfloat16"):
+            raise CodeclensError(
+                f'{type(self).__name__} has precision={self.precision!r}; it is "float32" or '
+                '"bfloat16".'
+            )
 
     @abstractmethod
     def network(
@@ -80,48 +91,60 @@ class Autoencoder(Estimator):
 
     def fit(
         self,
-        X: Array,
+        X: Array | StoredTable,
         *,
         seed: int = 0,
         n_units: int | None = None,
         progress: Progress | None = None,
+        logbook: Logbook | None = None,
     ) -> Self:
         """Learn the modes of `X` `(N, D)` and return the object.
 
-        `n_units` (default D) is what `expansion` multiplies: half of D for the concat view.
-        `progress` is called after every epoch with an Epoch. The same seed and data give the same
-        modes, and torch's global random state is left as it was. Raises CodeclensError for data
-        that are not finite, constant or zero throughout, or too few for so many modes.
+        `n_units` (default D) is what `expansion` multiplies: half of D for the concat view. `X` may
+        be a StoredTable, which is larger than memory. `progress` is called after every epoch with
+        an Epoch; a `logbook` keeps the epochs' figures and a checkpoint, from which the same call
+        goes on. The same seed and data give the same modes, and torch's global random state is
+        left as it was. Raises CodeclensError for data that are not finite, constant or zero
+        throughout, or too few for so many modes, and where a checkpoint is not this training's.
         """
-        data = as_data(X)
-        n_samples, n_features = data.shape
+        found = X if isinstance(X, StoredTable) else as_data(X)
+        n_samples, n_features = found.shape
         n_units = n_features if n_units is None else n_units
         n_modes = self.modes_for(n_units)
         self._check(n_samples, n_modes)
-        scale = global_scale(data)
-        data = (data / scale).float()
-        non_negative = self.is_non_negative(data)
+        table, scale = _divided(found)
+        every = torch.arange(n_samples)
+        non_negative = all(self.is_non_negative(part) for part in table.parts(every))
         with seeded(seed) as generator:
             network = self.network(
                 n_features=n_features, n_modes=n_modes, n_units=n_units, non_negative=non_negative
-            ).to(data.device)
+            ).to(table.device)
         rows, held_out = split(n_samples, self.held_out, generator)
-        network.start_from(data[rows.to(data.device)], generator)
+        network.start_from(_first_look(table, rows, n_modes, generator), generator)
         history = train(
             network,
-            data,
+            table,
             rows=rows,
             held_out=held_out,
-            recipe=self.recipe(len(rows), n_features),
+            recipe=replace(self.recipe(len(rows), n_features), precision=self.precision),
             generator=generator,
             progress=progress,
+            logbook=logbook,
+            run={
+                "method": repr(self.clone()),
+                "seed": seed,
+                "samples": n_samples,
+                "columns": n_features,
+                "modes": n_modes,
+                "deviation": scale,
+            },
         )
-        alive = _order(network, data, rows)
+        alive = _order(network, table, rows)
         if not len(alive):
             raise CodeclensError(self._nothing_fired(n_modes))
         network.keep(alive)
         logger.debug("dropped %d of %d modes, which never fired", n_modes - len(alive), n_modes)
-        r2, l0 = scores(network, data, held_out if len(held_out) else rows)
+        r2, l0 = scores(network, table, held_out if len(held_out) else rows)
         self._remember(
             Fitted(
                 network=network,
@@ -189,7 +212,7 @@ class Autoencoder(Estimator):
         network = self.fitted.network
         data = as_data(X, columns=network.dictionary.shape[1])
         data = (data / self.scale).float().to(network.dictionary.device)
-        codes = torch.cat([network.codes(part) for part in data.split(_CHUNK)])
+        codes = torch.cat([network.codes(part) for part in data.split(PART)])
         return _array(codes * self.scale if self._unit_rows else codes)
 
     def decode(self, Z: Array) -> Float32[np.ndarray, "sample unit"]:
@@ -277,18 +300,36 @@ class Autoencoder(Estimator):
         object.__setattr__(self, "_fitted", fitted)
 
 
+def _divided(data: Tensor | StoredTable) -> tuple[Table, float]:
+    """The data divided by the deviation of all their entries, and that deviation."""
+    if isinstance(data, StoredTable):
+        scale = data.deviation()
+        return data.scaled(scale), scale
+    scale = global_scale(data)
+    return TensorTable((data / scale).float()), scale
+
+
+def _first_look(table: Table, rows: Tensor, n_modes: int, generator: torch.Generator) -> Tensor:
+    """The rows that a network is made ready for: all, or as many as stand for a stored table."""
+    enough = max(_FIRST_LOOK, n_modes)
+    if isinstance(table, StoredTable) and len(rows) > enough:
+        rows = rows[torch.randperm(len(rows), generator=generator)[:enough].sort().values]
+    return table.take(rows)
+
+
 @torch.no_grad()
-def _order(network: SparseAutoencoder, data: Tensor, rows: Tensor) -> Tensor:
+def _order(network: SparseAutoencoder, table: Table, rows: Tensor) -> Tensor:
     """The modes that fire on the training rows, by their share of the reconstruction of all."""
     n_modes = len(network.dictionary)
     mass = torch.zeros(n_modes, dtype=torch.float64)
     fired = torch.zeros(n_modes, dtype=torch.bool)
-    training = torch.zeros(len(data), dtype=torch.bool)
+    training = torch.zeros(len(table), dtype=torch.bool)
     training[rows] = True
-    for start in range(0, len(data), _CHUNK):
-        codes = network.codes(data[start : start + _CHUNK]).cpu()
+    every = torch.arange(len(table))
+    for part, trained in zip(table.parts(every), training.split(PART), strict=True):
+        codes = network.codes(part).cpu()
         mass += codes.sum(dim=0, dtype=torch.float64)
-        fired |= (codes[training[start : start + _CHUNK]] > 0).any(dim=0)
+        fired |= (codes[trained] > 0).any(dim=0)
     mass *= network.dictionary.abs().sum(dim=1, dtype=torch.float64).cpu()
     order = mass.sort(descending=True, stable=True).indices
     return order[fired[order]]

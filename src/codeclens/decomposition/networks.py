@@ -4,74 +4,21 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
+from typing import Literal
 
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from codeclens.decomposition import sparse
+from codeclens.decomposition.encoders import CorrectedEncoder, Encoder, LinearEncoder
 from codeclens.decomposition.training import Trainable
 
+EncoderKind = Literal["linear", "mlp"]
 
-class LinearEncoder(nn.Module):
-    """One linear layer behind a learned centre: `W (x − centre) + bias`.
-
-    >>> LinearEncoder(4, 12)(torch.zeros(2, 4)).shape
-    torch.Size([2, 12])
-    """
-
-    def __init__(self, n_features: int, n_modes: int) -> None:
-        super().__init__()
-        self.centre = nn.Parameter(torch.zeros(n_features))
-        self.weight = nn.Parameter(torch.randn(n_modes, n_features) / math.sqrt(n_features))
-        self.bias = nn.Parameter(torch.zeros(n_modes))
-
-    def forward(self, x: Float[Tensor, "batch unit"]) -> Float[Tensor, "batch mode"]:
-        """The codes before they are made sparse."""
-        return F.linear(x - self.centre, self.weight, self.bias)
-
-    def keep(self, index: Int64[Tensor, " kept"]) -> None:
-        """Keep these modes, in this order."""
-        self.weight = nn.Parameter(self.weight.detach()[index])
-        self.bias = nn.Parameter(self.bias.detach()[index])
-
-
-class MLPEncoder(nn.Module):
-    """The reference's encoder: two hidden layers with dropout, ReLU and layer norm, then logits.
-
-    Linear, Dropout, ReLU, LayerNorm, twice, then Linear without bias (METHOD.md §3).
-
-    >>> MLPEncoder(4, 12, hidden=4, dropout=0.05).eval()(torch.zeros(2, 4)).shape
-    torch.Size([2, 12])
-    """
-
-    def __init__(self, n_features: int, n_modes: int, *, hidden: int, dropout: float) -> None:
-        super().__init__()
-        self.first = nn.Linear(n_features, hidden)
-        self.norm1 = nn.LayerNorm(hidden)
-        self.second = nn.Linear(hidden, hidden)
-        self.norm2 = nn.LayerNorm(hidden)
-        self.last = nn.Linear(hidden, n_modes, bias=False)
-        self.dropout = dropout
-        self.generator: torch.Generator | None = None
-
-    def forward(self, x: Float[Tensor, "batch unit"]) -> Float[Tensor, "batch mode"]:
-        """The logits of the codes."""
-        h = self.norm1(torch.relu(self._drop(self.first(x))))
-        h = self.norm2(torch.relu(self._drop(self.second(h))))
-        logits: Tensor = self.last(h)
-        return logits
-
-    def keep(self, index: Int64[Tensor, " kept"]) -> None:
-        """Keep these modes, in this order."""
-        self.last.weight = nn.Parameter(self.last.weight.detach()[index])
-
-    def _drop(self, h: Tensor) -> Tensor:
-        # Not nn.Dropout, which would draw from torch's global random state.
-        if not self.training or self.dropout == 0:
-            return h
-        kept = torch.rand(h.shape, generator=self.generator, device=h.device) >= self.dropout
-        return h * kept / (1 - self.dropout)
+# So many samples tell how large codes are, and stand ready to replace dead modes.
+_POOL = 2048
 
 
 class SparseAutoencoder(Trainable):
@@ -82,12 +29,7 @@ class SparseAutoencoder(Trainable):
     """
 
     def __init__(
-        self,
-        encoder: LinearEncoder | MLPEncoder,
-        *,
-        n_features: int,
-        n_modes: int,
-        non_negative: bool,
+        self, encoder: Encoder, *, n_features: int, n_modes: int, non_negative: bool
     ) -> None:
         super().__init__()
         self.encoder = encoder
@@ -107,7 +49,7 @@ class SparseAutoencoder(Trainable):
     def reconstruct(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """The reconstruction of a batch, and its codes."""
         codes = self.codes(x)
-        return codes @ self.dictionary, codes
+        return sparse.decode(codes, self.dictionary), codes
 
     def keep(self, index: Int64[Tensor, " kept"]) -> None:
         """Keep these modes, in this order, and forget the others."""
@@ -125,67 +67,55 @@ class SparseAutoencoder(Trainable):
             self.dictionary.clamp_(min=0)
 
 
-class ThresholdNetwork(SparseAutoencoder):
-    """The reference's network: sigmoid codes, those below a threshold set to zero.
+class UnitRowNetwork(SparseAutoencoder):
+    """What networks with rows of length one share: their start, their loss, and no dead modes.
 
-    The mask is not differentiated: a code that is kept passes its gradient on, one that is not
-    passes none (METHOD.md §3).
+    A subclass says how the encoder's numbers become codes while training (`select`) and afterwards
+    (`settle`), what that costs beside the squared error (`cost`), and what it must know of the data
+    before it starts (`calibrate`).
+
+    Modes that have been silent for as many samples as there are to train on are dead. An auxiliary
+    loss lets the best of them learn what the living modes leave over (Gao et al. 2024, arXiv
+    2406.04093, A.2), weighted by `aux_weight`. Every `resample` passes over the data they begin
+    anew from what badly reconstructed samples leave over (after Bricken et al. 2023, "Towards
+    Monosemanticity").
     """
+
+    silent: Tensor
+    seen: Tensor
+    pool: Tensor
 
     def __init__(
         self,
         *,
         n_features: int,
         n_modes: int,
+        n_units: int,
         non_negative: bool,
-        threshold: float,
-        hidden: int,
-        dropout: float,
-        penalty: float,
+        encoder: EncoderKind = "linear",
+        hidden: int | None = None,
+        aux_weight: float = 0.0,
+        resample: int | None = None,
+        count: int = 16,
     ) -> None:
-        encoder = MLPEncoder(n_features, n_modes, hidden=hidden, dropout=dropout)
-        super().__init__(encoder, n_features=n_features, n_modes=n_modes, non_negative=non_negative)
-        self.encoder: MLPEncoder = encoder
-        self.threshold = threshold
-        self.penalty = penalty
-
-    def start_from(self, data: Float[Tensor, "sample unit"], generator: torch.Generator) -> None:
-        """Let dropout draw from a generator of its own."""
-        seed = int(torch.randint(2**62, (), generator=generator))
-        self.encoder.generator = torch.Generator(data.device).manual_seed(seed)
-
-    def codes(self, x: Float[Tensor, "batch unit"]) -> Float[Tensor, "batch mode"]:
-        """Codes in (0, 1), zero below the threshold."""
-        codes = torch.sigmoid(self.encoder(x))
-        return codes * (codes >= self.threshold)
-
-    def loss(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean squared error and the penalty on the dictionary's mean entry."""
-        reconstruction, codes = self.reconstruct(x)
-        error = (x - reconstruction).square().mean()
-        return error + self.penalty * self.dictionary.abs().mean(), codes
-
-
-class TopKNetwork(SparseAutoencoder):
-    """The k largest codes of a rectified linear encoder, and a dictionary of unit rows.
-
-    Modes that have been silent for as many samples as there are to train on are dead; they get a
-    gradient from an auxiliary loss, by which the best of them learn to explain what the living
-    modes leave over (Gao et al. 2024, arXiv 2406.04093, A.2).
-    """
-
-    silent: Tensor
-
-    def __init__(
-        self, *, n_features: int, n_modes: int, non_negative: bool, k: int, aux_weight: float
-    ) -> None:
-        encoder = LinearEncoder(n_features, n_modes)
-        super().__init__(encoder, n_features=n_features, n_modes=n_modes, non_negative=non_negative)
-        self.encoder: LinearEncoder = encoder
-        self.k = k
+        made = (
+            LinearEncoder(n_features, n_modes)
+            if encoder == "linear"
+            else CorrectedEncoder(n_features, n_modes, hidden=hidden or n_units)
+        )
+        super().__init__(made, n_features=n_features, n_modes=n_modes, non_negative=non_negative)
+        self.encoder: LinearEncoder = made
         self.aux_weight = aux_weight
+        self.resample = resample
+        self.count = count
         self.dead_after = math.inf
-        self.register_buffer("silent", torch.zeros(n_modes), persistent=False)
+        self.generator = torch.Generator()
+        for name, value in (
+            ("silent", torch.zeros(n_modes)),
+            ("seen", torch.zeros((), dtype=torch.float64)),
+            ("pool", torch.zeros(0, n_features)),
+        ):
+            self.register_buffer(name, value, persistent=False)
 
     @torch.no_grad()
     def start_from(self, data: Float[Tensor, "sample unit"], generator: torch.Generator) -> None:
@@ -207,28 +137,55 @@ class TopKNetwork(SparseAutoencoder):
         self.dictionary.copy_(rows)
         self.encoder.weight.copy_(rows)
         self.encoder.centre.copy_(data.mean(dim=0))
-        x = data[torch.randperm(len(data), generator=generator)[:2048].to(data.device)]
+        x = data[torch.randperm(len(data), generator=generator)[:_POOL].to(data.device)]
+        self.calibrate(x)
         reconstruction, _ = self.reconstruct(x)
         power = reconstruction.square().sum()
         factor = (x * reconstruction).sum() / power if power > 0 else torch.ones(())
         self.encoder.weight.mul_(factor.clamp(min=1e-3).to(rows))
+        self.calibrate(x)
         self.dead_after = len(data)
+        if self.resample is not None:
+            self.pool = x
+            self.generator.manual_seed(int(torch.randint(2**62, (), generator=generator)))
+
+    def calibrate(self, x: Float[Tensor, "batch unit"]) -> None:
+        """Learn from the first samples how large codes are."""
+
+    @abstractmethod
+    def select(self, pre: Float[Tensor, "batch mode"]) -> Float[Tensor, "batch mode"]:
+        """The codes of a batch to train on, from what the encoder says."""
+
+    def settle(self, pre: Float[Tensor, "batch mode"]) -> Float[Tensor, "batch mode"]:
+        """The codes of each sample by itself, from what the encoder says."""
+        return self.select(pre)
+
+    def cost(self, x: Tensor, pre: Tensor, codes: Tensor) -> Tensor | float:
+        """What the codes cost beside the error that they leave."""
+        return 0.0
 
     def codes(self, x: Float[Tensor, "batch unit"]) -> Float[Tensor, "batch mode"]:
-        """The k largest rectified codes of every sample, the others zero."""
-        return self._largest(torch.relu(self.encoder(x)), self.k)
+        """The sparse codes of a batch."""
+        return self.settle(self.encoder(x))
+
+    def misfit(self, x: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
+        """The mean squared error that codes leave, and the error itself."""
+        error = x - sparse.decode(codes, self.dictionary)
+        return error.square().mean(), error
 
     def loss(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean squared error and, where modes are dead, the auxiliary loss."""
-        rectified = torch.relu(self.encoder(x))
-        codes = self._largest(rectified, self.k)
-        error = x - codes @ self.dictionary
-        loss = error.square().mean()
-        self.silent = torch.where((codes > 0).any(dim=0), 0.0, self.silent + len(x))
+        """The squared error, the codes' cost and, where modes are dead, the auxiliary loss."""
+        pre = self.encoder(x)
+        codes = self.select(pre)
+        loss, error = self.misfit(x, codes)
+        loss = loss + self.cost(x, pre, codes)
+        here = len(x) * self.processes
+        self.silent = torch.where((codes > 0).any(dim=0), 0.0, self.silent + here)
+        self.seen += here
         dead = self.silent >= self.dead_after
-        count = min(int(dead.sum()), max(self.k, x.shape[1] // 2))
+        count = min(int(dead.sum()), max(self.count, x.shape[1] // 2))
         if self.aux_weight > 0 and count > 0:
-            revived = self._largest(rectified * dead, count) @ self.dictionary
+            revived = largest(torch.relu(pre) * dead, count) @ self.dictionary
             loss = loss + self.aux_weight * (error.detach() - revived).square().mean()
         return loss, codes
 
@@ -248,13 +205,52 @@ class TopKNetwork(SparseAutoencoder):
         self.dictionary.copy_(
             torch.where(length > 1e-8, self.dictionary / length.clamp(min=1e-8), even)
         )
+        if self.resample is not None and self.seen >= self.resample * self.dead_after:
+            self.seen.zero_()
+            self.renew((self.silent >= self.dead_after).nonzero().flatten())
+
+    @torch.no_grad()
+    def renew(self, dead: Int64[Tensor, " dead"]) -> Int64[Tensor, " new"]:
+        """Let dead modes begin anew from what badly reconstructed samples leave over."""
+        reconstruction, _ = self.reconstruct(self.pool)
+        left = self.pool - reconstruction
+        if self.non_negative:
+            left = left.clamp(min=0)
+        chance = left.square().sum(dim=1).double().cpu()
+        dead = dead[: int((chance > 0).sum())]
+        if not len(dead):
+            return dead
+        alive = (self.silent < self.dead_after).to(self.pool.device)
+        size = self.encoder.weight[alive].norm(dim=1).mean() if bool(alive.any()) else 1.0
+        chosen = torch.multinomial(chance, len(dead), generator=self.generator)
+        rows = F.normalize(left[chosen.to(left.device)])
+        self.dictionary[dead] = rows
+        self.encoder.point(dead, rows * size)
+        self.silent[dead] = 0
+        return dead
 
     def keep(self, index: Int64[Tensor, " kept"]) -> None:
         """Keep these modes, in this order, and forget the others."""
         super().keep(index)
         self.silent = self.silent[index.to(self.silent.device)]
 
-    @staticmethod
-    def _largest(codes: Tensor, count: int) -> Tensor:
-        values, where = codes.topk(min(count, codes.shape[1]), dim=1, sorted=False)
-        return torch.zeros_like(codes).scatter(1, where, values)
+
+def largest(codes: Float[Tensor, "batch mode"], count: int) -> Float[Tensor, "batch mode"]:
+    """The `count` largest codes of every sample, the others zero.
+
+    >>> largest(torch.tensor([[3.0, 1.0, 2.0]]), 2)
+    tensor([[3., 0., 2.]])
+    """
+    values, where = codes.topk(min(count, codes.shape[1]), dim=1, sorted=False)
+    return torch.zeros_like(codes).scatter(1, where, values)
+
+
+def level_of(codes: Float[Tensor, "batch mode"], count: float) -> Tensor:
+    """The level that on average `count` codes of a sample lie above, at least a tiny positive one.
+
+    >>> float(level_of(torch.tensor([[4.0, 1.0], [3.0, 2.0]]), 1))
+    3.0
+    """
+    flat = codes.flatten()
+    number = min(max(1, round(count * len(codes))), len(flat))
+    return flat.topk(number, sorted=False).values.min().clamp(min=1e-6)

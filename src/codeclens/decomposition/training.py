@@ -1,21 +1,21 @@
-"""One trainer for all autoencoders: repeatable by seed, and honest about held-out data."""
+"""What a training is made of: a recipe, its schedules, what an epoch came to, and seeds."""
 
 from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Int64
 from torch import Tensor, nn
-from torch.optim import Adam, Optimizer
+from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, ReduceLROnPlateau
 
-from codeclens.errors import CodeclensError
+Precision = Literal["float32", "bfloat16"]
 
 
 class Epoch(NamedTuple):
@@ -80,7 +80,8 @@ class Recipe:
     """How to train: length, batches, learning rate and when to stop.
 
     `patience` stops after so many epochs without a better held-out R² and goes back to the best
-    epoch; `clip` limits the norm of the gradient.
+    epoch; `clip` limits the norm of the gradient. `precision` "bfloat16" computes the loss under
+    torch's autocast; parameters, gradients and scores stay float32.
     """
 
     epochs: int
@@ -89,10 +90,18 @@ class Recipe:
     schedule: Cosine | Plateau = Cosine()
     patience: int | None = None
     clip: float | None = None
+    precision: Precision = "float32"
 
 
 class Trainable(nn.Module, ABC):
-    """A network as the trainer needs it: it knows its own loss and its own constraints."""
+    """A network as the trainer needs it: it knows its own loss and its own constraints.
+
+    What changes while it trains are parameters and buffers, persistent or not, and generators that
+    are attributes of its modules: these are what a checkpoint holds. `processes` says over how many
+    of them each batch is spread; buffers are brought to the smallest among them after each step.
+    """
+
+    processes: int = 1
 
     @abstractmethod
     def loss(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -144,104 +153,3 @@ def split(
     order = torch.randperm(count, generator=generator)
     size = max(2, round(count * held_out)) if held_out > 0 else 0
     return order[size:].sort().values, order[:size].sort().values
-
-
-def batches(
-    data: Tensor, rows: Tensor, size: int, generator: torch.Generator
-) -> Iterator[Float[Tensor, "batch unit"]]:
-    """The rows of a tensor in a new random order, `size` at a time."""
-    order = rows[torch.randperm(len(rows), generator=generator)].to(data.device)
-    for chosen in order.split(size):
-        yield data[chosen]
-
-
-def train(
-    network: Trainable,
-    data: Float[Tensor, "sample unit"],
-    *,
-    rows: Int64[Tensor, " train"],
-    held_out: Int64[Tensor, " held_out"],
-    recipe: Recipe,
-    generator: torch.Generator,
-    progress: Callable[[Epoch], object] | None = None,
-) -> list[Epoch]:
-    """Train the network in place on the given rows and return what every epoch came to.
-
-    `data` is `(N, D)`, already scaled, on the network's device. Batches are drawn by `generator`,
-    whose state is all that the run depends on beside the network and the data. `progress` is called
-    with each Epoch. Raises CodeclensError where the loss is no longer a finite number.
-    """
-    optimizer = Adam(network.parameters(), lr=recipe.learning_rate, fused=True)
-    per_epoch = math.ceil(len(rows) / recipe.batch_size)
-    scheduler = recipe.schedule.start(optimizer, recipe.epochs * per_epoch)
-    history: list[Epoch] = []
-    best, best_epoch = _copy(network), -1
-    for number in range(1, recipe.epochs + 1):
-        network.train()
-        total, fired = 0.0, torch.zeros(0)
-        for batch in batches(data, rows, recipe.batch_size, generator):
-            loss, codes = _step(network, batch, optimizer, recipe.clip)
-            if not isinstance(scheduler, ReduceLROnPlateau):
-                scheduler.step()
-            total += loss * len(batch)
-            now = (codes > 0).any(dim=0)
-            fired = now if not len(fired) else fired | now
-        loss = total / len(rows)
-        if not math.isfinite(loss):
-            raise CodeclensError(
-                f"The loss became {loss} in epoch {number} of {recipe.epochs}; "
-                f"lower the learning rate (now {recipe.learning_rate:g})."
-            )
-        if isinstance(scheduler, ReduceLROnPlateau):
-            scheduler.step(loss)
-        fit, present = scores(network, data, held_out if len(held_out) else rows)
-        dead = int((~fired.bool()).sum())
-        history.append(Epoch(number, recipe.epochs, loss, fit, present, dead))
-        if progress is not None:
-            progress(history[-1])
-        if recipe.patience is not None:
-            if best_epoch < 0 or fit > history[best_epoch].r2:
-                best, best_epoch = _copy(network), number - 1
-            elif number - 1 - best_epoch >= recipe.patience:
-                break
-    if recipe.patience is not None:
-        network.load_state_dict(best)
-    network.eval()
-    return history
-
-
-@torch.no_grad()
-def scores(
-    network: Trainable, data: Float[Tensor, "sample unit"], rows: Int64[Tensor, " rows"]
-) -> tuple[float, float]:
-    """R² about the mean and mean number of modes a sample, of the given rows, without dropout."""
-    network.eval()
-    chosen = rows.to(data.device)
-    mean = data[chosen].mean(dim=0)
-    error = spread = present = 0.0
-    for part in chosen.split(4096):
-        x = data[part]
-        reconstruction, codes = network.reconstruct(x)
-        error += float((x - reconstruction).square().sum(dtype=torch.float64))
-        spread += float((x - mean).square().sum(dtype=torch.float64))
-        present += float((codes > 0).sum())
-    return (1 - error / spread if spread > 0 else math.nan), present / max(len(rows), 1)
-
-
-def _step(
-    network: Trainable, batch: Tensor, optimizer: Optimizer, clip: float | None
-) -> tuple[float, Tensor]:
-    loss, codes = network.loss(batch)
-    optimizer.zero_grad()
-    loss.backward()
-    network.before_step()
-    if clip is not None:
-        nn.utils.clip_grad_norm_(network.parameters(), clip)
-    optimizer.step()
-    network.after_step()
-    return float(loss.detach()), codes.detach()
-
-
-def _copy(network: nn.Module) -> dict[str, Tensor]:
-    """The network's state, copied for good: a state dict alone would go on changing."""
-    return {name: value.clone() for name, value in network.state_dict().items()}

@@ -1,0 +1,119 @@
+"""Logbooks: what a training writes down while it runs, to be followed and to be resumed."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass
+from pathlib import Path
+from typing import Any
+
+from codeclens.decomposition.checkpoint import State, read_checkpoint, write_checkpoint
+from codeclens.decomposition.training import Epoch
+from codeclens.errors import CodeclensError
+
+
+@dataclass(frozen=True)
+class Logbook:
+    """What a training leaves in a folder: `name.safetensors`, its checkpoint, and `name.jsonl`.
+
+    The checkpoint is replaced after every `every` epochs and at the end; a training that is started
+    again with the same data, method and seed goes on behind it, and ends as if it had never
+    stopped, to the bit. The JSONL file has one line for each epoch: epoch, epochs, loss, held-out
+    r2, l0, dead modes and the learning rate. `tensorboard=True` writes the same numbers for
+    TensorBoard into the folder `name`, which needs the package tensorboard.
+
+    Raises CodeclensError where the checkpoint is damaged or belongs to another training.
+
+    >>> import tempfile, numpy as np
+    >>> from codeclens.decomposition import TopK
+    >>> X = np.random.default_rng(0).gamma(0.3, size=(100, 6)).astype(np.float32)
+    >>> logbook = Logbook(tempfile.mkdtemp(), "conv1")
+    >>> _ = TopK(n_modes=8, k=3, epochs=2).fit(X, logbook=logbook)
+    >>> logbook.metrics.read_text().count("r2"), logbook.checkpoint.name
+    (2, 'conv1.safetensors')
+    """
+
+    folder: str | os.PathLike[str]
+    name: str = "training"
+    _: KW_ONLY
+    every: int = 1
+    tensorboard: bool = False
+
+    def __post_init__(self) -> None:
+        if self.every < 1:
+            raise CodeclensError(f"Logbook has every={self.every}; it must be 1 epoch or more.")
+
+    @property
+    def checkpoint(self) -> Path:
+        """The file with the training's state."""
+        return Path(self.folder) / f"{self.name}.safetensors"
+
+    @property
+    def metrics(self) -> Path:
+        """The file with one line for each epoch."""
+        return Path(self.folder) / f"{self.name}.jsonl"
+
+    def read(self, run: Mapping[str, Any]) -> State | None:
+        """The state that this very run left behind, or None."""
+        return read_checkpoint(self.checkpoint, run)
+
+    def write(self, state: State, run: Mapping[str, Any]) -> None:
+        """Replace the state."""
+        write_checkpoint(self.checkpoint, state, run)
+
+    def open(self, history: Sequence[Epoch], rates: Sequence[float]) -> Pages:
+        """Begin to write, behind the epochs that are done; later lines of a killed run go."""
+        return Pages(self, history, rates)
+
+
+class Pages:
+    """An open logbook."""
+
+    def __init__(self, logbook: Logbook, history: Sequence[Epoch], rates: Sequence[float]) -> None:
+        self._file = logbook.metrics
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        lines = [line(epoch, rate) for epoch, rate in zip(history, rates, strict=True)]
+        self._file.write_text("".join(lines), encoding="utf-8")
+        self._board = _board(logbook, len(history)) if logbook.tensorboard else None
+
+    def add(self, epoch: Epoch, rate: float) -> None:
+        """Write one epoch down."""
+        with self._file.open("a", encoding="utf-8") as file:
+            file.write(line(epoch, rate))
+        if self._board is not None:
+            for name in ("loss", "r2", "l0", "dead"):
+                self._board.add_scalar(name, getattr(epoch, name), epoch.epoch)
+            self._board.add_scalar("learning_rate", rate, epoch.epoch)
+
+    def close(self) -> None:
+        """Finish."""
+        if self._board is not None:
+            self._board.close()
+
+
+def line(epoch: Epoch, rate: float) -> str:
+    """One epoch as a line of JSON; what is not finite is null.
+
+    >>> line(Epoch(epoch=1, epochs=2, loss=0.5, r2=float("nan"), l0=16.0, dead=3), 0.001)[:58]
+    '{"epoch": 1, "epochs": 2, "loss": 0.5, "r2": null, "l0": 1'
+    """
+    facts = {
+        name: value if math.isfinite(value) else None
+        for name, value in [*epoch._asdict().items(), ("learning_rate", rate)]
+    }
+    return json.dumps(facts) + "\n"
+
+
+def _board(logbook: Logbook, done: int) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise CodeclensError(
+            "Logbook(tensorboard=True) needs the package tensorboard: pip install tensorboard, or "
+            f'read "{logbook.metrics.name}", which holds the same numbers.'
+        ) from error
+    # A later run hides what a killed one had written of the epochs from there on.
+    return SummaryWriter(os.fspath(Path(logbook.folder) / logbook.name), purge_step=done + 1)

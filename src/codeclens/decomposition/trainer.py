@@ -1,0 +1,265 @@
+"""One trainer for all autoencoders: repeatable by seed, resumable, honest about held-out data."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+from torch.optim import Adam
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+
+from codeclens.decomposition.checkpoint import State
+from codeclens.decomposition.logbook import Logbook
+from codeclens.decomposition.tables import Table, TensorTable
+from codeclens.decomposition.team import Team
+from codeclens.decomposition.training import Epoch, Recipe, Trainable
+from codeclens.errors import CodeclensError
+
+
+def train(
+    network: Trainable,
+    data: Float[Tensor, "sample unit"] | Table,
+    *,
+    rows: Int64[Tensor, " train"],
+    held_out: Int64[Tensor, " held_out"],
+    recipe: Recipe,
+    generator: torch.Generator,
+    progress: Callable[[Epoch], object] | None = None,
+    logbook: Logbook | None = None,
+    run: Mapping[str, Any] | None = None,
+) -> list[Epoch]:
+    """Train the network in place on the given rows and return what every epoch came to.
+
+    `data` is `(N, D)`, already scaled, a tensor on the network's device or a Table. Batches are
+    drawn by `generator`, whose state is all that the training depends on beside the network and the
+    data. `progress` is called with each Epoch. A `logbook` is written after the epochs, and where
+    it holds this very `run` (plain values that say which one), training goes on behind it. Under
+    torchrun every process takes its share of each batch. Raises CodeclensError where the loss is no
+    longer a finite number, and as Logbook does.
+    """
+    table = TensorTable(data) if isinstance(data, Tensor) else data
+    training = Training(network, table, rows, held_out, recipe, generator)
+    if logbook is None:
+        for epoch in training:
+            if progress is not None:
+                progress(epoch)
+    else:
+        _written(training, logbook, dict(run or {}), progress)
+    training.finish()
+    return training.history
+
+
+def _written(
+    training: Training,
+    logbook: Logbook,
+    run: dict[str, Any],
+    progress: Callable[[Epoch], object] | None,
+) -> None:
+    """Train, and write it down."""
+    state = logbook.read(run)
+    if state is not None:
+        training.restore(state)
+    leads = training.team.leads
+    pages = logbook.open(training.history, training.rates) if leads else None
+    for epoch in training:
+        if pages is not None:
+            pages.add(epoch, training.rates[-1])
+            if training.done or epoch.epoch % logbook.every == 0:
+                logbook.write(training.state(), run)
+        if progress is not None:
+            progress(epoch)
+    if pages is not None:
+        pages.close()
+    training.team.wait()
+
+
+class Training:
+    """A training under way; going through it trains one epoch after another."""
+
+    def __init__(
+        self,
+        network: Trainable,
+        table: Table,
+        rows: Tensor,
+        held_out: Tensor,
+        recipe: Recipe,
+        generator: torch.Generator,
+    ) -> None:
+        self.network = network
+        self.table = table
+        self.rows = rows
+        self.judged = held_out if len(held_out) else rows
+        self.recipe = recipe
+        self.generator = generator
+        self.team = Team.gathered(table.device)
+        network.processes = self.team.size
+        self.optimizer = Adam(network.parameters(), lr=recipe.learning_rate, fused=True)
+        steps = recipe.epochs * math.ceil(len(rows) / recipe.batch_size)
+        self.scheduler = recipe.schedule.start(self.optimizer, steps)
+        self.history: list[Epoch] = []
+        self.rates: list[float] = []
+        self.best: dict[str, Tensor] = {}
+        self.best_epoch = 0
+
+    def __iter__(self) -> Iterator[Epoch]:
+        while not self.done:
+            yield self.epoch()
+
+    @property
+    def done(self) -> bool:
+        """Whether all epochs were trained, or none was better for as long as patience lasts."""
+        number, patience = len(self.history), self.recipe.patience
+        waited = patience is not None and 0 < self.best_epoch <= number - patience
+        return waited or number >= self.recipe.epochs
+
+    def epoch(self) -> Epoch:
+        """Go once through the training data."""
+        recipe, number = self.recipe, len(self.history) + 1
+        self.network.train()
+        self.rates.append(float(self.optimizer.param_groups[0]["lr"]))
+        total, fired = torch.zeros((), dtype=torch.float64), torch.zeros(0)
+        for batch in self.table.batches(self.rows, recipe.batch_size, self.generator):
+            loss, codes = self._step(batch)
+            if not isinstance(self.scheduler, ReduceLROnPlateau):
+                self.scheduler.step()
+            total += loss * len(batch)
+            now = (codes > 0).any(dim=0)
+            fired = now if not len(fired) else fired | now
+        loss = float(self.team.total(total)) / len(self.rows)
+        if not math.isfinite(loss):
+            raise CodeclensError(
+                f"The loss became {loss} in epoch {number} of {recipe.epochs}; "
+                f"lower the learning rate (now {recipe.learning_rate:g})."
+            )
+        if isinstance(self.scheduler, ReduceLROnPlateau):
+            self.scheduler.step(loss)
+        dead = int((self.team.total(fired.float()) == 0).sum())
+        fit, present = scores(self.network, self.table, self.judged)
+        self.history.append(Epoch(number, recipe.epochs, loss, fit, present, dead))
+        if recipe.patience is not None and (
+            not self.best_epoch or fit > self.history[self.best_epoch - 1].r2
+        ):
+            self.best, self.best_epoch = _copy(self.network), number
+        return self.history[-1]
+
+    def finish(self) -> None:
+        """Go back to the best epoch where patience asks for it, and stop training."""
+        if self.best:
+            self.network.load_state_dict(self.best)
+        self.network.eval()
+
+    def state(self) -> State:
+        """All that the epochs to come depend on."""
+        tensors = {f"network.{name}": value for name, value in _changing(self.network).items()}
+        tensors |= {f"best.{name}": value for name, value in self.best.items()}
+        for number, parameter in enumerate(self.network.parameters()):
+            for name, value in self.optimizer.state[parameter].items():
+                tensors[f"optimizer.{number}.{name}"] = value
+        for number, generator in enumerate(self._generators()):
+            tensors[f"generator.{number}"] = generator.get_state()
+        history = [[None if math.isnan(v) else v for v in epoch] for epoch in self.history]
+        facts = {
+            "history": history,
+            "rates": self.rates,
+            "best_epoch": self.best_epoch,
+            "learning_rate": self.optimizer.param_groups[0]["lr"],
+            "scheduler": {
+                name: value
+                for name, value in self.scheduler.state_dict().items()
+                if isinstance(value, int | float | str | list)
+            },
+        }
+        # Copies: the next epoch changes the network, and tensors may share their memory.
+        return State({name: value.detach().clone() for name, value in tensors.items()}, facts)
+
+    @torch.no_grad()
+    def restore(self, state: State) -> None:
+        """Take back what `state` gave."""
+        tensors, facts = state
+        for name, value in _changing(self.network).items():
+            value.copy_(tensors[f"network.{name}"])
+        self.best = {
+            name.removeprefix("best."): value
+            for name, value in tensors.items()
+            if name.startswith("best.")
+        }
+        for number, parameter in enumerate(self.network.parameters()):
+            prefix = f"optimizer.{number}."
+            self.optimizer.state[parameter] = {
+                name.removeprefix(prefix): value.to(parameter.device)
+                for name, value in tensors.items()
+                if name.startswith(prefix)
+            }
+        for number, generator in enumerate(self._generators()):
+            generator.set_state(tensors[f"generator.{number}"])
+        self.history = [
+            Epoch(*(math.nan if value is None else value for value in epoch))
+            for epoch in facts["history"]
+        ]
+        self.rates = list(facts["rates"])
+        self.best_epoch = facts["best_epoch"]
+        self.scheduler.load_state_dict(facts["scheduler"])
+        for group in self.optimizer.param_groups:
+            group["lr"] = facts["learning_rate"]
+
+    def _step(self, batch: Tensor) -> tuple[float, Tensor]:
+        """One step; the loss of this process's share of the batch, by its weight, and its codes."""
+        network, part = self.network, self.team.share(batch)
+        if self.recipe.precision == "float32":
+            loss, codes = network.loss(part)
+        else:
+            with torch.autocast(batch.device.type, dtype=torch.bfloat16):
+                loss, codes = network.loss(part)
+        if self.team.size > 1:
+            loss = loss * self.team.weight(part, batch)
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.team.add_gradients(network)
+        network.before_step()
+        if self.recipe.clip is not None:
+            nn.utils.clip_grad_norm_(network.parameters(), self.recipe.clip)
+        self.optimizer.step()
+        network.after_step()
+        if self.team.size > 1:
+            for buffer in network.buffers():
+                buffer.copy_(self.team.least(buffer))
+        return float(loss.detach()), codes.detach()
+
+    def _generators(self) -> list[torch.Generator]:
+        """All that is drawn from: the trainer's own generator, and those of the modules."""
+        own = [value for module in self.network.modules() for value in vars(module).values()]
+        return [self.generator, *(value for value in own if isinstance(value, torch.Generator))]
+
+
+@torch.no_grad()
+def scores(
+    network: Trainable, data: Float[Tensor, "sample unit"] | Table, rows: Int64[Tensor, " rows"]
+) -> tuple[float, float]:
+    """R² about the mean and mean number of modes a sample, of the given rows, without dropout."""
+    network.eval()
+    table = TensorTable(data) if isinstance(data, Tensor) else data
+    total = torch.zeros(table.shape[1], dtype=torch.float64, device=table.device)
+    for x in table.parts(rows):
+        total += x.sum(dim=0, dtype=torch.float64)
+    mean = (total / max(len(rows), 1)).float()
+    error = spread = present = 0.0
+    for x in table.parts(rows):
+        reconstruction, codes = network.reconstruct(x)
+        error += float((x - reconstruction).square().sum(dtype=torch.float64))
+        spread += float((x - mean).square().sum(dtype=torch.float64))
+        present += float((codes > 0).sum())
+    return (1 - error / spread if spread > 0 else math.nan), present / max(len(rows), 1)
+
+
+def _changing(network: nn.Module) -> dict[str, Tensor]:
+    """Parameters and all buffers by name, those too that a state dict leaves out."""
+    return dict(network.named_parameters()) | dict(network.named_buffers())
+
+
+def _copy(network: nn.Module) -> dict[str, Tensor]:
+    """The network's state, copied for good: a state dict alone would go on changing."""
+    return {name: value.clone() for name, value in network.state_dict().items()}
