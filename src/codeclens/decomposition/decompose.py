@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import difflib
 import logging
+import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from importlib.metadata import version
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any, Protocol, overload
+from urllib.parse import quote
 
 import numpy as np
+import torch
 
 from codeclens.decomposition import quality
 from codeclens.decomposition.estimator import Estimator
+from codeclens.decomposition.fits import Task, fits, named
+from codeclens.decomposition.logbook import Logbook
 from codeclens.decomposition.modes import Modes
+from codeclens.decomposition.tables import PART, StoredTable
 from codeclens.decomposition.training import Epoch
 from codeclens.decomposition.views import View, check_view
 from codeclens.errors import CodeclensError
+from codeclens.extraction import ContributionStore
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +52,7 @@ class Store(Protocol):
         ...
 
 
+@overload
 def decompose(
     store: Store,
     method: Estimator,
@@ -53,18 +61,53 @@ def decompose(
     view: View = "concat",
     seed: int = 0,
     progress: Callable[[str, Epoch], object] | None = None,
-) -> dict[str, Modes]:
-    """Find the modes of every site of a store.
+    workers: int = 1,
+    logs: str | os.PathLike[str] | None = None,
+    in_memory: bool | None = None,
+) -> dict[str, Modes]: ...
+@overload
+def decompose(
+    store: Store,
+    method: Estimator,
+    *,
+    sites: str | Sequence[str] | None = None,
+    view: View = "concat",
+    seed: Sequence[int],
+    progress: Callable[[str, Epoch], object] | None = None,
+    workers: int = 1,
+    logs: str | os.PathLike[str] | None = None,
+    in_memory: bool | None = None,
+) -> dict[str, dict[int, Modes]]: ...
+def decompose(
+    store: Store,
+    method: Estimator,
+    *,
+    sites: str | Sequence[str] | None = None,
+    view: View = "concat",
+    seed: int | Sequence[int] = 0,
+    progress: Callable[[str, Epoch], object] | None = None,
+    workers: int = 1,
+    logs: str | os.PathLike[str] | None = None,
+    in_memory: bool | None = None,
+) -> dict[str, Modes] | dict[str, dict[int, Modes]]:
+    """Find the modes of every site of a store, once or for several seeds.
 
-    `method` says how, for example `TopK(expansion=3)`, and stays unfitted itself: each site gets a
-    clone, trained from the same `seed`. `expansion` multiplies the units of a site, U, also for the
-    concat view `(N, 2U)`. `sites` are names or globs (default: all); `view` is "concat" (positive
-    contributions beside the magnitudes of negative ones), "sum", "positive", "negative" or
-    "activation". `progress(site, epoch)` is called after each epoch.
+    `method` says how, for example `TopK(expansion=3)`, and stays unfitted itself: each site and
+    seed gets a clone. `expansion` multiplies the units of a site, U, also for the concat view
+    `(N, 2U)`. `sites` are names or globs (default: all); `view` is "concat" (positive contributions
+    beside the magnitudes of negative ones), "sum", "positive", "negative" or "activation".
+    `progress(site, epoch)` is called after each epoch.
 
-    Returns Modes by site, in the store's order (arXiv 2603.06557; METHOD.md §3). Raises
-    CodeclensError, naming the site, for an unknown site or view and for data that cannot be
-    decomposed: not finite, constant or zero throughout, or too few samples for so many modes.
+    `workers` fits so many at a time, each in a process of its own on one thread, with the results
+    that one after another gives on one thread. They are started afresh, so a script must keep its
+    own calls under `if __name__ == "__main__":`. `logs` is a folder for the checkpoint and the
+    figures of each training (see Logbook): the same call goes on where it was interrupted.
+    `in_memory=False` trains from blocks of the store; None does so for sites that would not fit.
+
+    Returns Modes by site, in the store's order; for a list of seeds, a dict from seed to Modes for
+    each site (arXiv 2603.06557; METHOD.md §3). Raises CodeclensError, naming the site, for an
+    unknown site or view and for data that cannot be decomposed: not finite, constant or zero
+    throughout, or too few samples for so many modes.
 
     >>> import tempfile, torch
     >>> from codeclens.decomposition import TopK
@@ -75,35 +118,91 @@ def decompose(
     >>> modes = decompose(store, TopK(n_modes=8, k=2, epochs=5))
     >>> modes["1"].n_units, modes["1"].loadings.shape[0]
     (6, 40)
+    >>> sorted(decompose(store, TopK(n_modes=8, k=2, epochs=5), seed=[0, 1])["1"])
+    [0, 1]
     """
     check_view(view)
+    if workers < 1:
+        raise CodeclensError(f"workers={workers} can fit nothing; pass 1 or more.")
+    seeds = [seed] if isinstance(seed, int) else list(dict.fromkeys(seed))
     chosen = _chosen(store, sites)
     for site in chosen:  # before the first is fitted, which may take long
-        with _named(site):
+        with named(site):
             method.modes_for(store.units(site))
-    modes = {}
-    for site in chosen:
-        with _named(site):
-            modes[site] = _decompose(store, method, site, view, seed, progress)
-    return modes
+    tasks = [
+        Task(site, number, method, store.units(site), _logbook(logs, site, number))
+        for site in chosen
+        for number in seeds
+    ]
+    found: dict[str, dict[int, Modes]] = {site: {} for site in chosen}
+    data = _Data(store, view, in_memory)
+    for task, fitted in fits(tasks, data, workers, progress):
+        modes = _modes(store, task, view, data(task.site), fitted)
+        found[task.site][task.seed] = modes
+        logger.info("%s: %d modes, R² %.3f", task.site, len(modes), modes.r2)
+    if isinstance(seed, int):
+        return {site: found[site][seed] for site in chosen}
+    return {site: {number: found[site][number] for number in seeds} for site in chosen}
 
 
-def _decompose(
+class _Data:
+    """The data of each site, read when they are asked for; the last site's are kept."""
+
+    def __init__(self, store: Store, view: View, in_memory: bool | None) -> None:
+        self.store = store
+        self.view = view
+        self.in_memory = in_memory
+        self._last: tuple[str, np.ndarray[Any, Any] | StoredTable] | None = None
+
+    def __call__(self, site: str) -> np.ndarray[Any, Any] | StoredTable:
+        if self._last is None or self._last[0] != site:
+            self._last = None  # before the next is read: two may be too many
+            self._last = site, self._read(site)
+        return self._last[1]
+
+    def _read(self, site: str) -> np.ndarray[Any, Any] | StoredTable:
+        store = self.store
+        if isinstance(store, ContributionStore) and self.in_memory is not True:
+            table = StoredTable(store.reader(site, self.view), store.sample)
+            # The data themselves, divided, and in two parts.
+            wanted = 4 * 4 * table.shape[0] * table.shape[1]
+            if self.in_memory is False or wanted > _free_memory():
+                return table
+        elif self.in_memory is False:
+            raise CodeclensError(
+                f"in_memory=False needs a ContributionStore, not a {type(store).__name__}."
+            )
+        return np.asarray(store.view(site, self.view))
+
+
+def _free_memory() -> float:
+    """Bytes of memory that are free, or infinity where the system does not say."""
+    try:
+        return float(os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    except (ValueError, OSError, AttributeError):
+        return float("inf")
+
+
+def _logbook(logs: str | os.PathLike[str] | None, site: str, seed: int) -> Logbook | None:
+    return None if logs is None else Logbook(Path(logs), f"{quote(site, safe='')}.seed{seed}")
+
+
+def _modes(
     store: Store,
-    method: Estimator,
-    site: str,
+    task: Task,
     view: View,
-    seed: int,
-    progress: Callable[[str, Epoch], object] | None,
+    X: np.ndarray[Any, Any] | StoredTable,
+    fitted: Estimator,
 ) -> Modes:
-    X = np.asarray(store.view(site, view))
-    told = None if progress is None else lambda epoch: progress(site, epoch)
-    fitted = method.clone().fit(X, seed=seed, n_units=store.units(site), progress=told)
-    loadings = fitted.encode(X)
-    measured = _quality(X, loadings, fitted)
-    logger.info("%s: %d modes, R² %.3f", site, loadings.shape[1], measured["r2"])
+    if isinstance(X, StoredTable):
+        parts = X.parts(torch.arange(len(X)))
+        loadings = np.concatenate([fitted.encode(part) for part in parts])
+        measured = _quality_of_stored(X, loadings, fitted)
+    else:
+        loadings = fitted.encode(X)
+        measured = _quality(X, loadings, fitted)
     return Modes(
-        site=site,
+        site=task.site,
         view=view,
         method=fitted,
         loadings=loadings,
@@ -113,7 +212,7 @@ def _decompose(
         quality=measured,
         provenance={
             "codeclens": version("codeclens"),
-            "seed": seed,
+            "seed": task.seed,
             "contributions": store.metadata,
         },
     )
@@ -138,6 +237,56 @@ def _quality(X: np.ndarray[Any, Any], Z: np.ndarray[Any, Any], fitted: Estimator
     }
 
 
+def _quality_of_stored(
+    table: StoredTable, Z: np.ndarray[Any, Any], fitted: Estimator
+) -> dict[str, Any]:
+    """What `_quality` gives, part by part."""
+    held_out = np.zeros(len(table), dtype=bool)
+    held_out[fitted.held_out_rows] = True
+    judged = held_out if held_out.any() else ~held_out
+    columns = table.shape[1]
+    groups = {"judged": judged, "trained": ~held_out}
+    mean = {name: np.zeros(columns) for name in groups}
+    error, spread = ({name: np.zeros(columns) for name in groups} for _ in range(2))
+    low, high = ({name: np.full(columns, s * np.inf) for name in groups} for s in (1, -1))
+    for rows, X in _parts(table):
+        for name, group in groups.items():
+            part = X[group[rows]]
+            mean[name] += part.sum(axis=0, dtype=np.float64) / max(group.sum(), 1)
+            low[name] = np.minimum(low[name], part.min(axis=0, initial=np.inf))
+            high[name] = np.maximum(high[name], part.max(axis=0, initial=-np.inf))
+    for rows, X in _parts(table):
+        difference = X - fitted.decode(Z[rows]).astype(np.float64)
+        for name, group in groups.items():
+            error[name] += np.square(difference[group[rows]]).sum(axis=0)
+            spread[name] += np.square(X[group[rows]] - mean[name]).sum(axis=0)
+    constant = {name: low[name] == high[name] for name in groups}
+    everywhere = np.minimum(*low.values()) == np.maximum(*high.values())
+    for name in groups:  # the mean of equal values is off by a rounding
+        spread[name][constant[name]] = 0.0
+    with np.errstate(divide="ignore", invalid="ignore"):
+        per_unit = np.where(constant["judged"], np.nan, 1 - error["judged"] / spread["judged"])
+        whole = {name: float(1 - error[name].sum() / spread[name].sum()) for name in groups}
+    return {
+        "r2": whole["judged"],
+        "r2_train": whole["trained"],
+        "l0": quality.l0(Z[judged]),
+        "samples_train": int((~held_out).sum()),
+        "samples_held_out": int(held_out.sum()),
+        "modes_dropped": fitted.n_dropped,
+        "units_constant": int(everywhere.sum()),
+        "r2_per_unit": per_unit,
+        "mode_sparsity": quality.mode_sparsity(fitted.dictionary),
+    }
+
+
+def _parts(table: StoredTable) -> Iterator[tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]]:
+    """Row numbers and rows, in order."""
+    every = torch.arange(len(table))
+    for rows in every.split(PART):
+        yield rows.numpy(), table.take(rows).numpy()
+
+
 def _chosen(store: Store, sites: str | Sequence[str] | None) -> list[str]:
     """The sites that names or globs mean, in the store's order."""
     if sites is None:
@@ -155,12 +304,3 @@ def _chosen(store: Store, sites: str | Sequence[str] | None) -> list[str]:
             )
         found.update(matches)
     return [site for site in store.sites if site in found]
-
-
-@contextmanager
-def _named(site: str) -> Iterator[None]:
-    """Say at which site an error arose."""
-    try:
-        yield
-    except CodeclensError as error:
-        raise CodeclensError(f'Site "{site}": {error}') from error

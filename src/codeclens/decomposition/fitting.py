@@ -131,7 +131,8 @@ class Autoencoder(Estimator):
             progress=progress,
             logbook=logbook,
             run={
-                "method": repr(self.clone()),
+                "method": type(self).__name__,
+                **self.config(),
                 "seed": seed,
                 "samples": n_samples,
                 "columns": n_features,

@@ -179,10 +179,11 @@ class UnitRowNetwork(SparseAutoencoder):
         codes = self.select(pre)
         loss, error = self.misfit(x, codes)
         loss = loss + self.cost(x, pre, codes)
+        # By what was known before this batch, which every process that shares it knows alike.
+        dead = self.silent >= self.dead_after
         here = len(x) * self.processes
         self.silent = torch.where((codes > 0).any(dim=0), 0.0, self.silent + here)
         self.seen += here
-        dead = self.silent >= self.dead_after
         count = min(int(dead.sum()), max(self.count, x.shape[1] // 2))
         if self.aux_weight > 0 and count > 0:
             revived = largest(torch.relu(pre) * dead, count) @ self.dictionary

@@ -16,8 +16,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 # Measured on one thread (benchmarks/training.py): looking for the entries costs about as much as
-# _SEARCH products for each place of the codes, and a product by entry as much as _GATHER dense ones.
-_SEARCH = 60
+# _SEARCH products for each place of the codes, and a product by entry as much as _GATHER others.
+_SEARCH = 96
 _GATHER = 12
 
 
@@ -104,7 +104,8 @@ class _Decode(torch.autograd.Function):
     def forward(ctx: Any, codes: Tensor, dictionary: Tensor) -> Tensor:
         ctx.entries = _Entries(codes)
         ctx.save_for_backward(dictionary)
-        return ctx.entries.times(dictionary)
+        entries: _Entries = ctx.entries
+        return entries.times(dictionary)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None]:

@@ -31,7 +31,7 @@ class Team:
 
     @staticmethod
     def gathered(device: torch.device) -> Team:
-        """The team that this process belongs to; raises CodeclensError where it needs accelerate."""
+        """The team of this process; raises CodeclensError where it needs accelerate."""
         if int(os.environ.get("WORLD_SIZE", "1")) == 1:
             return Team(None)
         return _launched(device.type == "cpu")

@@ -96,7 +96,6 @@ class Training:
         self.recipe = recipe
         self.generator = generator
         self.team = Team.gathered(table.device)
-        network.processes = self.team.size
         self.optimizer = Adam(network.parameters(), lr=recipe.learning_rate, fused=True)
         steps = recipe.epochs * math.ceil(len(rows) / recipe.batch_size)
         self.scheduler = recipe.schedule.start(self.optimizer, steps)
@@ -197,8 +196,8 @@ class Training:
         for number, generator in enumerate(self._generators()):
             generator.set_state(tensors[f"generator.{number}"])
         self.history = [
-            Epoch(*(math.nan if value is None else value for value in epoch))
-            for epoch in facts["history"]
+            Epoch(number, of, loss, math.nan if r2 is None else r2, l0, dead)
+            for number, of, loss, r2, l0, dead in facts["history"]
         ]
         self.rates = list(facts["rates"])
         self.best_epoch = facts["best_epoch"]
@@ -209,6 +208,7 @@ class Training:
     def _step(self, batch: Tensor) -> tuple[float, Tensor]:
         """One step; the loss of this process's share of the batch, by its weight, and its codes."""
         network, part = self.network, self.team.share(batch)
+        network.processes = len(batch) / len(part)
         if self.recipe.precision == "float32":
             loss, codes = network.loss(part)
         else:

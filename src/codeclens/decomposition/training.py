@@ -97,11 +97,12 @@ class Trainable(nn.Module, ABC):
     """A network as the trainer needs it: it knows its own loss and its own constraints.
 
     What changes while it trains are parameters and buffers, persistent or not, and generators that
-    are attributes of its modules: these are what a checkpoint holds. `processes` says over how many
-    of them each batch is spread; buffers are brought to the smallest among them after each step.
+    are attributes of its modules: these are what a checkpoint holds. Where several processes share
+    a batch, `processes` says how many times as large it is as the part that `loss` sees, and
+    buffers are brought to the smallest of all processes after each step.
     """
 
-    processes: int = 1
+    processes: float = 1
 
     @abstractmethod
     def loss(self, x: Tensor) -> tuple[Tensor, Tensor]:

@@ -156,7 +156,7 @@ class ContributionStore:
         `(N, 2U)`, all ≥ 0. Raises CodeclensError for an unknown site or view, and for a store
         that was damaged.
         """
-        reader = self._reader(site, view)
+        reader = self.reader(site, view)
         chosen = self.sample if rows is None else np.atleast_1d(self.sample[rows])
         return reader.gather(chosen)
 
@@ -169,7 +169,7 @@ class ContributionStore:
         thousand rows at a time; `seed` fixes the order (take another for every epoch). The last
         batch may be smaller. Raises CodeclensError as `view` does.
         """
-        reader = self._reader(site, view)
+        reader = self.reader(site, view)
         if batch < 1:
             raise CodeclensError(f"batch={batch} holds no samples; pass a positive number.")
         return reader.shuffled(self.sample, batch, np.random.default_rng(seed))
@@ -238,7 +238,8 @@ class ContributionStore:
             raise CodeclensError(f'The store has no site "{site}"; the nearest are {offered}.')
         return self._entries[site]
 
-    def _reader(self, site: str, view: View) -> SiteReader:
+    def reader(self, site: str, view: View = "concat") -> SiteReader:
+        """What reads one site in one view piece by piece; its rows are numbered as `sample` is."""
         if view not in get_args(View):
             known = ", ".join(f'"{name}"' for name in get_args(View))
             raise CodeclensError(f"The store has no view {view!r}; there are {known}.")
