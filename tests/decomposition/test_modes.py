@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from codeclens.decomposition import Mode, Modes, TopK
 from codeclens.errors import CodeclensError
@@ -155,7 +157,7 @@ def test_reprs_for_people(modes: Modes) -> None:
         f'Modes of "layer3.5" (concat): {len(modes)} modes of 4 units, 60 samples'
     )
     assert "R² " in text
-    assert "TopK(n_modes=4, k=2, epochs=60)" in text
+    assert repr(modes.method) in text
     one = repr(modes.for_class("espresso"))
     assert 'most like "espresso" (r 0.8' in one
     assert "strongest units" in one
@@ -200,3 +202,45 @@ def test_measured_figures(modes: Modes, make_modes: Make) -> None:
     assert np.isnan(bare.r2)
     assert bare.l0 == pytest.approx((bare.loadings > 0).sum(axis=1).mean())
     assert "R²" not in repr(bare)
+
+
+def test_projecting_new_contributions(make_modes: Make) -> None:
+    modes = make_modes()
+    rng = np.random.default_rng(1)
+    positive, negative = rng.random((7, 4)), -rng.random((7, 4))
+    expected = modes.encode(np.concatenate([positive, -negative], axis=1))
+    assert np.array_equal(modes.project(positive, negative), expected)
+    tensors = (torch.from_numpy(positive), torch.from_numpy(negative))
+    assert np.array_equal(modes.project(*tensors), expected)
+    method = TopK(n_modes=4, k=2, epochs=2).fit(rng.random((60, 4)))
+    whole = make_modes(view="sum", method=method, loadings=method.encode(rng.random((60, 4))))
+    assert np.array_equal(whole.project(positive, negative), whole.encode(positive + negative))
+    one = make_modes(view="activation", method=method, loadings=whole.loadings)
+    assert np.array_equal(one.project(positive), one.encode(positive))
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ((np.ones((2, 4)),), 'view "concat", which takes both signs, not 1'),
+        ((np.ones((2, 5)), np.ones((2, 5))), r"`positive` has shape \(2, 5\); .* has 4 units"),
+        ((np.ones((2, 4)), np.ones((3, 4))), r"`negative` has shape \(3, 4\); .* be \(2, 4\)"),
+        ((np.ones(4), np.ones(4)), r"`positive` has shape \(4,\)"),
+        ((np.full((2, 4), np.nan), np.zeros((2, 4))), "NaN or infinite"),
+    ],
+)
+def test_what_cannot_be_projected(modes: Modes, given: Any, said: str) -> None:
+    with pytest.raises(CodeclensError, match=said):
+        modes.project(*given)
+
+
+def test_another_order(modes: Modes) -> None:
+    by_rate = modes.sorted("firing_rate")
+    rates = [mode.firing_rate for mode in by_rate]
+    assert rates == sorted(rates, reverse=True)
+    assert sorted(mode.index for mode in by_rate) == list(range(len(modes)))
+    rising = modes.sorted(lambda mode: float(mode.loadings.max()), descending=False)
+    peaks = [mode.loadings.max() for mode in rising]
+    assert peaks == sorted(peaks)
+    with pytest.raises(CodeclensError, match='sorted by "size"; write "share"'):
+        modes.sorted("size")

@@ -5,91 +5,25 @@ from __future__ import annotations
 import difflib
 import operator
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
-from jaxtyping import Float, Float32, Int, Int64
+from jaxtyping import Float, Float32, Int
+from torch import Tensor
 
-from codeclens.decomposition import files, quality
+from codeclens.decomposition import files, hub, quality
 from codeclens.decomposition.estimator import Array, Estimator
+from codeclens.decomposition.mode import Mode
 from codeclens.decomposition.views import View, check_view, signed_parts, units_of
 from codeclens.errors import CodeclensError
 
 
 class UnknownModeError(CodeclensError, IndexError):
     """There is no mode of that number."""
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Mode:
-    """One mode: which units excite and suppress the target together, and in which samples.
-
-    `positive` `(U,)` ≥ 0 and `negative` `(U,)` ≤ 0 are what one unit of loading contributes through
-    each hidden unit, `weights` `(U,)` is their sum; `loadings` `(N,)` ≥ 0 says how strongly the
-    mode is present in each sample. `share` is its share of the reconstructed contributions,
-    `firing_rate` the share of samples with a loading above zero, and `best_class` the class whose
-    indicator correlates best with the loadings, with that correlation (None without labels).
-
-    >>> mode = Mode("conv", 0, np.array([0.9, 0.0, 0.1]), np.array([0.0, -0.5, 0.0]), np.ones(4))
-    >>> mode.weights, mode.top_units(count=2)
-    (array([ 0.9, -0.5,  0.1]), array([0, 1]))
-    """
-
-    site: str
-    index: int
-    positive: Float[np.ndarray, " unit"]
-    negative: Float[np.ndarray, " unit"]
-    loadings: Float[np.ndarray, " sample"]
-    share: float = float("nan")
-    firing_rate: float = float("nan")
-    best_class: tuple[str, float] | None = None
-
-    @property
-    def weights(self) -> Float[np.ndarray, " unit"]:
-        """The net contribution of each unit, `positive + negative`, `(U,)`."""
-        return np.asarray(self.positive + self.negative)
-
-    def top_units(
-        self, count: int | None = None, *, fraction: float | None = None
-    ) -> Int64[np.ndarray, " top"]:
-        """The units with the strongest entries, strongest first: so many, or a fraction of all.
-
-        The strength of a unit is its larger entry, `max(positive, |negative|)`; equal ones come in
-        the order of the units. A fraction above zero gives at least one. Raises CodeclensError
-        unless exactly one of `count` (0 to U) and `fraction` (0 to 1) is given.
-        """
-        units = len(self.positive)
-        if (count is None) == (fraction is None):
-            given = "neither" if count is None else f"count={count} and fraction={fraction}"
-            raise CodeclensError(f"Give either count or fraction of the units, not {given}.")
-        if fraction is not None:
-            if not 0 <= fraction <= 1:
-                raise CodeclensError(f"fraction={fraction} is not between 0 and 1.")
-            count = max(1, round(fraction * units)) if fraction > 0 else 0
-        if not isinstance(count, int | np.integer) or not 0 <= count <= units:
-            raise CodeclensError(
-                f'count={count} is not a whole number from 0 to {units}, the units of "{self.site}"'
-                "; for a share of them write fraction=."
-            )
-        strength = np.maximum(self.positive, -self.negative)
-        return np.argsort(-strength, kind="stable")[:count].astype(np.int64)
-
-    def __repr__(self) -> str:
-        top = ", ".join(
-            f"{unit} ({self.weights[unit]:+.2g})"
-            for unit in self.top_units(count=min(3, len(self.positive)))
-        )
-        best = ""
-        if self.best_class is not None:
-            best = f', most like "{self.best_class[0]}" (r {self.best_class[1]:.2f})'
-        return (
-            f'Mode {self.index} of "{self.site}": {self.share:.1%} of the contributions, '
-            f"in {self.firing_rate:.0%} of the samples{best}; strongest units {top}"
-        )
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -187,6 +121,33 @@ class Modes(Sequence[Mode]):
         """
         return self.method.encode(X)
 
+    def project(
+        self, positive: Array, negative: Array | None = None
+    ) -> Float32[np.ndarray, "sample mode"]:
+        """The loadings `(N, K)` of new contributions: `(N, U)` each, signs as they are.
+
+        `positive` ≥ 0 and `negative` ≤ 0 are those of `contributions(…)[site]`. A view of one sign
+        takes its own, the view "activation" the activations, as the first argument. Raises
+        CodeclensError where the units are not those of this site, or a sign is missing.
+        """
+        given = [positive] if negative is None else [positive, negative]
+        wanted = 2 if self.view in ("concat", "sum") else 1
+        if len(given) != wanted:
+            raise CodeclensError(
+                f'The modes of "{self.site}" are of the view "{self.view}", which takes '
+                f"{'both signs' if wanted == 2 else 'one array'}, not {len(given)}."
+            )
+        arrays = [np.asarray(x.detach().cpu()) if isinstance(x, Tensor) else x for x in given]
+        for name, array in zip(("positive", "negative"), arrays, strict=False):
+            if array.ndim != 2 or array.shape[1] != self.n_units or len(array) != len(arrays[0]):
+                raise CodeclensError(
+                    f'`{name}` has shape {array.shape}; "{self.site}" has {self.n_units} units, so '
+                    f"it must be ({len(arrays[0])}, {self.n_units})."
+                )
+        if self.view == "concat":
+            return self.encode(np.concatenate([arrays[0], 0 - arrays[1]], axis=1))
+        return self.encode(sum(arrays[1:], arrays[0]))
+
     def decode(self, Z: Array) -> Float32[np.ndarray, "sample column"]:
         """What loadings `(N, K)` make together, in the columns of the view."""
         return self.method.decode(Z)
@@ -212,6 +173,20 @@ class Modes(Sequence[Mode]):
                 f"of the {len(self.loadings)} samples are of that class."
             )
         return self[int(np.nanargmax(correlation))]
+
+    def sorted(
+        self, key: str | Callable[[Mode], float] = "share", *, descending: bool = True
+    ) -> list[Mode]:
+        """The modes in another order: by `share`, `firing_rate`, or any function of a Mode.
+
+        Raises CodeclensError for a word that is neither.
+        """
+        if isinstance(key, str) and key not in ("share", "firing_rate"):
+            raise CodeclensError(
+                f'Modes cannot be sorted by "{key}"; write "share", "firing_rate" or a function.'
+            )
+        by = operator.attrgetter(key) if isinstance(key, str) else key
+        return sorted(self, key=by, reverse=descending)
 
     def describe(self, count: int = 10) -> str:
         """A table of the strongest modes, for people to read."""
@@ -242,6 +217,15 @@ class Modes(Sequence[Mode]):
     def load(cls, path: str | os.PathLike[str]) -> Modes:
         """Read what `save` wrote; raises CodeclensError where the files are missing or damaged."""
         return cls(**files.read(path))
+
+    def push_to_hub(self, repo_id: str, **options: Any) -> str:
+        """Upload these modes with a card that describes them; see `push_to_hub`."""
+        return hub.push_to_hub({self.site: self}, repo_id, **options)
+
+    @classmethod
+    def from_hub(cls, repo_id: str, site: str | None = None, **options: Any) -> Modes:
+        """The modes of one site of a repository, or of its only one; see `from_hub`."""
+        return hub.one_of(hub.from_hub(repo_id, **options), repo_id, site)
 
     def __len__(self) -> int:
         return len(self.dictionary)
