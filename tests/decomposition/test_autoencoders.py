@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from codeclens.decomposition import ThresholdSAE, TopK, quality
-from codeclens.decomposition.networks import ThresholdNetwork
+from codeclens.decomposition.autoencoders.threshold import ThresholdNetwork
 from codeclens.decomposition.training import Cosine, Plateau
 from codeclens.errors import CodeclensError
 

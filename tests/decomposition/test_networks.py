@@ -8,12 +8,19 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from codeclens.decomposition.networks import MLPEncoder, ThresholdNetwork, TopKNetwork
+from codeclens.decomposition.autoencoders.threshold import ThresholdNetwork
+from codeclens.decomposition.autoencoders.topk import TopKNetwork
+from codeclens.decomposition.encoders import MLPEncoder
 
 
 def topk(k: int = 3, *, non_negative: bool = False, modes: int = 10) -> TopKNetwork:
     return TopKNetwork(
-        n_features=6, n_modes=modes, non_negative=non_negative, k=k, aux_weight=1 / 32
+        n_features=6,
+        n_modes=modes,
+        n_units=6,
+        non_negative=non_negative,
+        count=k,
+        aux_weight=1 / 32,
     )
 
 
@@ -57,8 +64,10 @@ def test_dead_modes_learn_what_the_others_leave(x: Tensor) -> None:
     with torch.no_grad():  # mode 0 always wins, mode 1 is positive but never the largest
         network.encoder.weight.zero_()
         network.encoder.bias.copy_(torch.tensor([2.0, 1.0] + [-1.0] * 8))
-    alive, codes = network.loss(x)
+    network.loss(x)
     assert network.silent.tolist() == [0] + [20] * 9
+    alive, codes = network.loss(x)
+    assert network.silent.tolist() == [0] + [40] * 9
     network.dead_after = math.inf
     network.silent.zero_()
     plain, _ = network.loss(x)

@@ -1,25 +1,49 @@
 """Modes: the recurring patterns of contributions, found, judged, kept."""
 
-from codeclens.decomposition.autoencoders import ThresholdSAE, TopK
+from codeclens.decomposition.autoencoders import (
+    BatchTopK,
+    Gated,
+    JumpReLU,
+    Matryoshka,
+    ReLUSAE,
+    ThresholdSAE,
+    TopK,
+)
 from codeclens.decomposition.decompose import Store, decompose
 from codeclens.decomposition.estimator import Estimator
+from codeclens.decomposition.export import export_overcomplete, export_saelens
 from codeclens.decomposition.files import load_modes, save_modes
 from codeclens.decomposition.fitting import Autoencoder
-from codeclens.decomposition.modes import Mode, Modes
+from codeclens.decomposition.hub import from_hub, push_to_hub
+from codeclens.decomposition.logbook import Logbook
+from codeclens.decomposition.mode import Mode
+from codeclens.decomposition.modes import Modes
+from codeclens.decomposition.tables import StoredTable
 from codeclens.decomposition.training import Epoch
 from codeclens.decomposition.views import View
 
 __all__ = [
     "Autoencoder",
+    "BatchTopK",
     "Epoch",
     "Estimator",
+    "Gated",
+    "JumpReLU",
+    "Logbook",
+    "Matryoshka",
     "Mode",
     "Modes",
+    "ReLUSAE",
     "Store",
+    "StoredTable",
     "ThresholdSAE",
     "TopK",
     "View",
     "decompose",
+    "export_overcomplete",
+    "export_saelens",
+    "from_hub",
     "load_modes",
+    "push_to_hub",
     "save_modes",
 ]

@@ -37,7 +37,8 @@ class Estimator(ABC):
 
     def __repr__(self) -> str:
         shown = []
-        for field in fields(self):
+        # What may be given by position comes first.
+        for field in sorted(fields(self), key=lambda field: field.kw_only):
             value = getattr(self, field.name)
             if value is not None and (value != field.default or field.name in self._shown):
                 text = f"{value:g}" if isinstance(value, float) else repr(value)

@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from safetensors import torch as safetensors
 from torch import Tensor
 
-from codeclens.decomposition.autoencoders import METHODS
+from codeclens.decomposition.methods import METHODS
 from codeclens.errors import CodeclensError
 
 if TYPE_CHECKING:
