@@ -118,6 +118,12 @@ class DecomposeSettings(Settings):
     """Passes over the samples. [default: the method's own]"""
     seed: int = 0
     """Seeds the initial dictionary and the order of samples."""
+    seeds: str | None = Field(default=None, pattern=r"^\d+(,\d+)*$")
+    """Several seeds, separated by commas, instead of --seed; a folder seed-N for each."""
+    workers: int = Field(default=1, ge=1)
+    """Sites and seeds that are fitted at a time, each in a process of its own."""
+    logs: Path | None = None
+    """A folder for figures and checkpoints of every training, which are resumed from there."""
     to: Path | None = None
     """The folder to write modes to, two files a site."""
 
@@ -250,6 +256,8 @@ def complaint(error: ValidationError, settings: type[Settings], source: str) -> 
     first = problems[0]
     name = ".".join(str(part) for part in first["loc"]) or settings.command
     wanted = first["msg"].removeprefix("Input ").removeprefix("Value error, ")
+    if name == "seeds":
+        wanted = "should be whole numbers separated by commas, for example 0,1,2"
     if name == "target":
         wanted = "should be predicted, label or output:INDEX, for example output:3"
     others = sorted({str(p["loc"][0]) for p in problems[1:] if p["loc"]} - {name})

@@ -17,21 +17,26 @@ def run_decompose(settings: DecomposeSettings) -> None:
     assert settings.to is not None
     store = cl.ContributionStore(settings.store)
     method = method_of(settings)
-    sites = len(store.sites)
+    seeds = [int(s) for s in settings.seeds.split(",")] if settings.seeds else [settings.seed]
     with progress("modes", None, "epochs") as advance:
-        modes = cl.decompose(
+        by_site = cl.decompose(
             store,
             method,
             sites=settings.sites,
             view=settings.view,
-            seed=settings.seed,
-            progress=epochs(advance, sites),
+            seed=seeds,
+            progress=epochs(advance, len(store.sites) * len(seeds)),
+            workers=settings.workers,
+            logs=settings.logs,
         )
-    save_modes(modes, settings.to)
+    for seed in seeds:
+        modes = {site: by_seed[seed] for site, by_seed in by_site.items()}
+        save_modes(modes, settings.to / f"seed-{seed}" if settings.seeds else settings.to)
+        for found in modes.values():
+            print(repr(found))
     write_section(settings.to, settings)
-    for found in modes.values():
-        print(repr(found))
-    print(f"{len(modes)} sites written to {settings.to}")
+    told = f", for {len(seeds)} seeds each," if settings.seeds else ""
+    print(f"{len(by_site)} sites{told} written to {settings.to}")
 
 
 def method_of(settings: DecomposeSettings) -> Estimator:
@@ -46,12 +51,25 @@ def method_of(settings: DecomposeSettings) -> Estimator:
     return cl.TopK(k=settings.k, **options)
 
 
-def epochs(advance: Advance, sites: int) -> Callable[[str, Epoch], None]:
-    """Tell a bar of the epochs of all sites, from what is known of the first."""
-    seen: dict[str, int] = {}
+def epochs(advance: Advance, fits: int) -> Callable[[str, Epoch], None]:
+    """Tell a bar of the epochs of all fits, from what is known of the first, with their figures."""
+    done = 0
 
     def tell(site: str, epoch: Epoch) -> None:
-        seen[site] = epoch.epoch
-        advance(sum(seen.values()), epoch.epochs * sites)
+        nonlocal done
+        done += 1
+        advance(done, epoch.epochs * fits, note(site, epoch))
 
     return tell
+
+
+def note(site: str, epoch: Epoch) -> str:
+    """The figures of an epoch in few words.
+
+    >>> note("conv1", Epoch(epoch=3, epochs=30, loss=0.512, r2=0.4567, l0=15.9, dead=3))
+    'conv1 3/30: loss 0.512, R² 0.457, L0 15.9, 3 dead'
+    """
+    return (
+        f"{site} {epoch.epoch}/{epoch.epochs}: loss {epoch.loss:.3g}, R² {epoch.r2:.3f}, "
+        f"L0 {epoch.l0:.1f}, {epoch.dead} dead"
+    )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
 from rich.console import Console
 from rich.progress import (
@@ -18,8 +19,12 @@ from rich.progress import (
 )
 from rich.text import Text
 
-# How much is done, and out of how much where that became known only on the way.
-Advance = Callable[[int, int], None]
+
+class Advance(Protocol):
+    """How much is done, out of how much where that became known only on the way, and a word."""
+
+    def __call__(self, done: int, of: int, note: str = "") -> None: ...
+
 
 _SECONDS_BETWEEN_LINES = 10.0
 _SECONDS_BEFORE_FIRST_LINE = 5.0
@@ -60,10 +65,15 @@ def _bar(title: str, total: int | None, unit: str, console: Console) -> Iterator
         MofNCompleteColumn(),
         Rate(unit),
         TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+        TextColumn("{task.fields[note]}", markup=False),
     )
     with Progress(*columns, console=console, speed_estimate_period=10) as bar:
-        task = bar.add_task(title, total=total)
-        yield lambda done, of: bar.update(task, completed=done, total=of)
+        task = bar.add_task(title, total=total, note="")
+
+        def advance(done: int, of: int, note: str = "") -> None:
+            bar.update(task, completed=done, total=of, note=note)
+
+        yield advance
 
 
 @contextmanager
@@ -72,13 +82,14 @@ def _lines(title: str, total: int | None, unit: str, console: Console) -> Iterat
     state = {"done": 0, "total": total or 0}
     spoken = start + _SECONDS_BEFORE_FIRST_LINE - _SECONDS_BETWEEN_LINES
 
-    def advance(done: int, of: int) -> None:
+    def advance(done: int, of: int, note: str = "") -> None:
         nonlocal spoken
         state.update(done=done, total=of)
         now = time.monotonic()
         if done < of and now - spoken >= _SECONDS_BETWEEN_LINES:
             spoken = now
-            console.print(line(title, done, of, now - start, unit), soft_wrap=True, markup=False)
+            text = line(title, done, of, now - start, unit) + (f"; {note}" if note else "")
+            console.print(text, soft_wrap=True, markup=False)
 
     yield advance
     took = time.monotonic() - start
