@@ -4,7 +4,8 @@ Contributions are made up: 512 units, sparse sums of planted motifs with a littl
 modes. The peer is the published training as a plain loop: a DataLoader over a TensorDataset,
 torch's Adam as it comes, the loss read after every batch.
 
-    python -m benchmarks.training                 # samples a second, sparse against dense codes
+    python -m benchmarks.training                 # samples a second of the published recipe
+    python -m benchmarks.training products        # by entries of the codes, and networks stacked
     python -m benchmarks.training recipe          # the published recipe in full against TopK
     python -m benchmarks.training recipe --samples 50000 --epochs 30
 """
@@ -14,6 +15,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +23,9 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from benchmarks.timing import paired
 from codeclens import ThresholdSAE, TopK
-from codeclens.decomposition.training import seeded, split, train
+from codeclens.decomposition import sparse
+from codeclens.decomposition.trainer import train
+from codeclens.decomposition.training import seeded, split
 
 UNITS, MODES, MOTIFS, PRESENT = 512, 1536, 400, 10
 SPEED_WANTED, SHARE_ALLOWED = 1.3, 0.1
@@ -114,6 +118,78 @@ def throughput(samples: int, epochs: int, pairs: int) -> None:
     print(f"  ours {ours_rate:.0f} samples a CPU second; wanted {SPEED_WANTED}", flush=True)
 
 
+def products(pairs: int) -> None:
+    """TopK by the entries of its codes against all products, and which of them is chosen."""
+    for units, modes, k in ((64, 192, 8), (256, 768, 16), (512, 1536, 16), (512, 3072, 32)):
+        samples = max(1024, modes)
+        X = contributions(samples)[:, :units].contiguous()
+        method = TopK(n_modes=modes, k=k, epochs=1)
+
+        def fit(by_entries: bool, X: Tensor = X, method: TopK = method) -> None:
+            chosen = sparse.pays
+            sparse.pays = lambda codes, columns: by_entries
+            try:
+                with seeded(0) as generator:
+                    network = method.network(
+                        n_features=X.shape[1],
+                        n_modes=method.n_modes or 0,
+                        n_units=X.shape[1],
+                        non_negative=True,
+                    )
+                rows = torch.arange(len(X))
+                network.start_from(X, generator)
+                recipe = method.recipe(len(X), X.shape[1])
+                train(network, X, rows=rows, held_out=rows[:64], recipe=recipe, generator=generator)
+            finally:
+                sparse.pays = chosen
+
+        result = paired(partial(fit, False), partial(fit, True), pairs=pairs)
+        codes = torch.zeros(method.batch_size, modes)
+        codes[:, :k] = 1
+        choice = "entries" if sparse.pays(codes, units) else "all products"
+        print(f"TopK, {units} units, {modes} modes, k {k}: all / entries = {result}; {choice}")
+
+
+class Steps:
+    """Steps of a bare TopK on data `(…, B, D)`: one network, or several stacked in one product."""
+
+    def __init__(self, x: Tensor, modes: int, k: int) -> None:
+        self.x, self.k = x, k
+        shape = (*x.shape[:-2], modes, x.shape[-1])
+        self.encoder = torch.rand(shape).div(shape[-1] ** 0.5).requires_grad_()
+        self.dictionary = torch.rand(shape).div(shape[-1] ** 0.5).requires_grad_()
+        self.optimizer = torch.optim.Adam([self.encoder, self.dictionary], lr=1e-3, fused=True)
+
+    def run(self, count: int) -> None:
+        for _ in range(count):
+            pre = torch.relu(self.x @ self.encoder.mT)
+            values, where = pre.topk(self.k, dim=-1, sorted=False)
+            codes = torch.zeros_like(pre).scatter(-1, where, values)
+            loss = (self.x - codes @ self.dictionary).square().mean(dim=(-1, -2)).sum()
+            self.optimizer.zero_grad()
+            loss.backward()
+            self.optimizer.step()
+            with torch.no_grad():
+                self.dictionary /= self.dictionary.norm(dim=-1, keepdim=True)
+
+
+def stacked(pairs: int) -> None:
+    """Five networks of one shape, one after another against stacked in one product."""
+    for units in (16, 64, 256):
+        x = torch.rand(5, 256, 2 * units)
+        k = min(16, units)
+        alone = [Steps(part, 3 * units, k) for part in x]
+        together = Steps(x, 3 * units, k)
+        count = max(3, 640 // units)
+
+        def one_by_one(alone: list[Steps] = alone, count: int = count) -> None:
+            for steps in alone:
+                steps.run(count)
+
+        result = paired(one_by_one, partial(together.run, count), pairs=pairs)
+        print(f"five networks of {units} units: one by one / stacked = {result}", flush=True)
+
+
 def recipe(samples: int, epochs: int) -> None:
     """The published recipe in full, then TopK with its defaults, on the same split."""
     X = contributions(samples)
@@ -126,7 +202,10 @@ def recipe(samples: int, epochs: int) -> None:
         spent += time.process_time() - start
         if epoch % max(1, epochs // 15) == 0 or epoch == epochs:
             best, l0 = peer.network.scores(X[held_out])
-            print(f"published, epoch {epoch:4d}: {spent:7.1f} CPU s, R² {best:.4f}, L0 {l0:.1f}")
+            print(
+                f"published, epoch {epoch:4d}: {spent:7.1f} CPU s, R² {best:.4f}, L0 {l0:.1f}",
+                flush=True,
+            )
     print(f"TopK must reach R² {best:.4f} in {SHARE_ALLOWED * spent:.1f} CPU s")
     start = time.process_time()
     found = TopK(n_modes=MODES, k=16).fit(X, seed=0)
@@ -137,7 +216,7 @@ def recipe(samples: int, epochs: int) -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure what the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", nargs="?", default="speed", choices=["speed", "recipe"])
+    parser.add_argument("what", nargs="?", default="speed", choices=["speed", "products", "recipe"])
     parser.add_argument("--samples", type=int, default=8192)
     parser.add_argument("--epochs", type=int, default=300)
     parser.add_argument("--pairs", type=int, default=5)
@@ -146,7 +225,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if given.what == "recipe":
         recipe(given.samples, given.epochs)
         return
-    throughput(8192, 2, given.pairs)
+    if given.what == "products":
+        products(given.pairs)
+        stacked(given.pairs)
+        return
+    throughput(8192, 1, given.pairs)
     throughput(50_000, 1, 3)
 
 

@@ -15,8 +15,9 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-# Measured on one thread (benchmarks/training.py): looking for the entries costs about as much as
-# _SEARCH products for each place of the codes, and a product by entry as much as _GATHER others.
+# Fitted to a grid of shapes on one thread: looking for the entries costs about as much as _SEARCH
+# products for each place of the codes, and a product by entry as much as _GATHER others. What is
+# chosen is held against both ways by `python -m benchmarks.training products`.
 _SEARCH = 96
 _GATHER = 12
 
