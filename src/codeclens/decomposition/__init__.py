@@ -9,6 +9,8 @@ from codeclens.decomposition.autoencoders import (
     ThresholdSAE,
     TopK,
 )
+from codeclens.decomposition.classical import ICA, NMF, PCA, KMeans, SemiNMF
+from codeclens.decomposition.comparison import Comparison, compare, rivals
 from codeclens.decomposition.decompose import Store, decompose
 from codeclens.decomposition.estimator import Estimator
 from codeclens.decomposition.export import export_overcomplete, export_saelens
@@ -23,27 +25,35 @@ from codeclens.decomposition.training import Epoch
 from codeclens.decomposition.views import View
 
 __all__ = [
+    "ICA",
+    "NMF",
+    "PCA",
     "Autoencoder",
     "BatchTopK",
+    "Comparison",
     "Epoch",
     "Estimator",
     "Gated",
     "JumpReLU",
+    "KMeans",
     "Logbook",
     "Matryoshka",
     "Mode",
     "Modes",
     "ReLUSAE",
+    "SemiNMF",
     "Store",
     "StoredTable",
     "ThresholdSAE",
     "TopK",
     "View",
+    "compare",
     "decompose",
     "export_overcomplete",
     "export_saelens",
     "from_hub",
     "load_modes",
     "push_to_hub",
+    "rivals",
     "save_modes",
 ]

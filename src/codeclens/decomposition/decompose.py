@@ -125,7 +125,7 @@ def decompose(
     if workers < 1:
         raise CodeclensError(f"workers={workers} can fit nothing; pass 1 or more.")
     seeds = [seed] if isinstance(seed, int) else list(dict.fromkeys(seed))
-    chosen = _chosen(store, sites)
+    chosen = chosen_sites(store, sites)
     for site in chosen:  # before the first is fitted, which may take long
         with named(site):
             method.modes_for(store.units(site))
@@ -287,7 +287,7 @@ def _parts(table: StoredTable) -> Iterator[tuple[np.ndarray[Any, Any], np.ndarra
         yield rows.numpy(), table.take(rows).numpy()
 
 
-def _chosen(store: Store, sites: str | Sequence[str] | None) -> list[str]:
+def chosen_sites(store: Store, sites: str | Sequence[str] | None) -> list[str]:
     """The sites that names or globs mean, in the store's order."""
     if sites is None:
         return list(store.sites)

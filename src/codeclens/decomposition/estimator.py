@@ -38,7 +38,7 @@ class Estimator(ABC):
     def __repr__(self) -> str:
         shown = []
         # What may be given by position comes first.
-        for field in sorted(fields(self), key=lambda field: field.kw_only):
+        for field in sorted(fields(self), key=lambda field: bool(field.kw_only)):
             value = getattr(self, field.name)
             if value is not None and (value != field.default or field.name in self._shown):
                 text = f"{value:g}" if isinstance(value, float) else repr(value)
@@ -116,6 +116,13 @@ class Estimator(ABC):
             return self.n_modes
         assert self.expansion is not None
         return max(1, round(self.expansion * n_units))
+
+    def _check_loadings(self, Z: Array, n_modes: int) -> None:
+        if Z.ndim != 2 or Z.shape[1] != n_modes:
+            raise CodeclensError(
+                f"The loadings have shape {tuple(Z.shape)}; there are {n_modes} modes, "
+                f"so it must be (samples, {n_modes})."
+            )
 
     def _count(self, name: str, value: int | None) -> None:
         if value is not None and (not isinstance(value, int) or value < 1):

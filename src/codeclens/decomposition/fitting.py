@@ -222,11 +222,7 @@ class Autoencoder(Estimator):
         Raises CodeclensError where there is not one loading for each mode.
         """
         dictionary = self.dictionary
-        if Z.ndim != 2 or Z.shape[1] != len(dictionary):
-            raise CodeclensError(
-                f"The loadings have shape {tuple(Z.shape)}; there are {len(dictionary)} modes, "
-                f"so it must be (samples, {len(dictionary)})."
-            )
+        self._check_loadings(Z, len(dictionary))
         loadings = _array(as_data(Z, names="samples and modes").float())
         return np.asarray(loadings @ dictionary)
 

@@ -11,9 +11,11 @@ from codeclens.decomposition.autoencoders import (
     ThresholdSAE,
     TopK,
 )
+from codeclens.decomposition.classical import ICA, NMF, PCA, KMeans, SemiNMF
 from codeclens.decomposition.estimator import Estimator
 
 AUTOENCODERS: tuple[type[Estimator], ...] = (
     *(TopK, BatchTopK, Matryoshka, JumpReLU, Gated, ReLUSAE, ThresholdSAE),
 )
-METHODS: dict[str, type[Estimator]] = {kind.__name__: kind for kind in AUTOENCODERS}
+CLASSICAL: tuple[type[Estimator], ...] = (PCA, ICA, NMF, SemiNMF, KMeans)
+METHODS: dict[str, type[Estimator]] = {kind.__name__: kind for kind in (*AUTOENCODERS, *CLASSICAL)}

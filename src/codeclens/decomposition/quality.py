@@ -97,6 +97,74 @@ def dead_modes(Z: Num[np.ndarray, "sample mode"]) -> Bool[np.ndarray, " mode"]:
     return np.asarray(np.count_nonzero(Z, axis=0) == 0)
 
 
+def dense_modes(Z: Num[np.ndarray, "sample mode"], above: float = 0.5) -> Bool[np.ndarray, " mode"]:
+    """Which modes are present in more than a share of the samples, `(K,)`.
+
+    >>> dense_modes(np.array([[0.0, 2.0, 0.0], [1.0, 3.0, 0.0]]))
+    array([False,  True, False])
+    """
+    return np.asarray(firing_rate(Z) > above)
+
+
+def redundancy(D: Num[np.ndarray, "mode unit"]) -> Float[np.ndarray, " mode"]:
+    """How nearly each mode repeats another: its largest cosine with any, `(K,)`.
+
+    1 where two modes are the same, 0 where nothing else points its way; NaN for a single mode.
+
+    >>> redundancy(np.array([[1.0, 0.0], [2.0, 0.0], [0.0, 1.0]]))
+    array([1., 1., 0.])
+    """
+    if len(D) < 2:
+        return np.full(len(D), np.nan)
+    rows = _unit_rows(D)
+    found = np.empty(len(D))
+    for part in _blocks(np.arange(len(D)), len(D)):
+        cosines = rows[part] @ rows.T
+        cosines[np.arange(len(part)), part] = -1.0
+        found[part] = cosines.max(axis=1)
+    return np.clip(found, -1.0, 1.0)
+
+
+class Fidelity(NamedTuple):
+    """How much of the target's change is left when contributions are replaced by reconstructions.
+
+    `r2` is about the mean over samples; `error` `(N,)` is each sample's distance from its true
+    change, as a share of it, NaN where nothing changed; `median_error` is the median over samples.
+
+    >>> Fidelity(r2=0.9, error=np.array([0.1, 0.3, np.nan])).median_error
+    0.2
+    """
+
+    r2: float
+    error: np.ndarray[Any, Any]
+
+    @property
+    def median_error(self) -> float:
+        """The median over samples of the relative error."""
+        found = self.error[~np.isnan(self.error)]
+        return float(np.median(found)) if len(found) else float("nan")
+
+
+def fidelity(change: Num[np.ndarray, " sample"], total: Num[np.ndarray, " sample"]) -> Fidelity:
+    """How well totals of reconstructed contributions give the change of the target.
+
+    `change` `(N,)` is T(x) − T(x0), to which the contributions of a cut sum (METHOD.md §2); `total`
+    `(N,)` is what the reconstructed ones sum to. Raises CodeclensError where lengths differ.
+
+    >>> fidelity(np.array([1.0, 2.0, 3.0]), np.array([1.0, 2.0, 2.5])).error.round(3)
+    array([0.   , 0.   , 0.167])
+    """
+    if change.shape != total.shape:
+        raise CodeclensError(
+            f"There are {len(change)} changes of the target and {len(total)} totals; "
+            "both must be of the same samples."
+        )
+    size = np.abs(change.astype(np.float64))
+    distance = np.abs(change.astype(np.float64) - total)
+    error = np.where(size > 0, distance / np.where(size > 0, size, 1.0), np.nan)
+    return Fidelity(r2(change[:, None], total[:, None]), error)
+
+
 def mode_sparsity(D: Num[np.ndarray, "mode unit"]) -> Float[np.ndarray, " mode"]:
     """Hoyer sparsity of every mode over its entries: 0 where all weigh the same, 1 for one alone.
 

@@ -52,3 +52,25 @@ def signed_parts(
         np.maximum(gain, 0) + np.maximum(loss, 0),
         np.minimum(gain, 0) + np.minimum(loss, 0),
     )
+
+
+def net_total(
+    values: Float[np.ndarray, "sample column"], view: View
+) -> Float[np.ndarray, " sample"]:
+    """What the contributions of each sample sum to, excitation and suppression together, `(N,)`.
+
+    Only the views concat and sum hold both; raises CodeclensError for the others.
+
+    >>> net_total(np.array([[3.0, 1.0, 0.0, 2.0]]), "concat")
+    array([2.])
+    """
+    if view not in ("concat", "sum"):
+        raise CodeclensError(
+            f'The view "{view}" holds only a part of the contributions, so they sum to nothing '
+            'known; take "concat" or "sum".'
+        )
+    if view == "sum":
+        return np.asarray(values.sum(axis=1, dtype=np.float64))
+    units = units_of(values.shape[1], view)
+    gain = values[:, :units].sum(axis=1, dtype=np.float64)
+    return np.asarray(gain - values[:, units:].sum(axis=1, dtype=np.float64))

@@ -17,7 +17,7 @@ _MEMORY = 0.98
 
 
 class BatchTopKNetwork(UnitRowNetwork):
-    """The `count` largest codes a sample, chosen over the batch; afterwards those above a threshold.
+    """The `count` largest codes a sample, chosen over the batch; later those above a threshold.
 
     The threshold is a running mean of the smallest code that was chosen.
     """

@@ -57,6 +57,7 @@ class Matryoshka(CountedAutoencoder):
     reconstruct the data alone, and the loss is the mean over all. So the first modes stay general
     where a single large dictionary would split them. `mode_level` `(K,)` says of every mode in
     which part it came in, 0 for the innermost; modes are ordered as everywhere, by their share.
+    Dead modes are resampled every `resample` epochs.
 
     After Bussmann, Nabeshima, Karvonen and Nanda 2025, arXiv 2503.17547. Raises CodeclensError
     where k exceeds the number of modes, and as `Autoencoder.fit` does.
@@ -68,6 +69,7 @@ class Matryoshka(CountedAutoencoder):
     """
 
     _: KW_ONLY
+    resample: int | None = 5
     levels: int = 4
 
     _shown: ClassVar[tuple[str, ...]] = ("k", "levels")

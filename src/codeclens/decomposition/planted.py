@@ -1,0 +1,209 @@
+"""Planted truth: networks and inputs whose contribution motifs are known, to measure recovery."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from codeclens.decomposition import quality
+from codeclens.decomposition.views import View, check_view
+from codeclens.errors import CodeclensError
+
+Matrix = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """How well modes tell a planted truth.
+
+    `cosine` `(M,)` is the cosine of each motif with the mode that was matched to it, 0 where none
+    was left, and `auc` `(M,)` the chance that the mode is stronger in a sample that has the motif
+    than in one that has not (0.5 where no mode was matched).
+    """
+
+    cosine: Float[np.ndarray, " motif"]
+    auc: Float[np.ndarray, " motif"]
+
+
+class PlantedNetwork(nn.Module):
+    """Rectified units, a rotation of them, and one output that is linear in what the rotation gives.
+
+    `hidden` is the site: the rotated units. What follows is linear, so the contributions of a unit
+    are its value times its weight, by any method from a zero baseline.
+    """
+
+    def __init__(self, into: Tensor, turn: Tensor, out: Tensor) -> None:
+        super().__init__()
+        units, inputs = into.shape
+        self.hidden = nn.Sequential(
+            nn.Linear(inputs, units, bias=False), nn.ReLU(), nn.Linear(units, units, bias=False)
+        )
+        self.out = nn.Linear(units, 1, bias=False)
+        with torch.no_grad():
+            for layer, weight in ((self.hidden[0], into), (self.hidden[2], turn)):
+                assert isinstance(layer, nn.Linear)
+                layer.weight.copy_(weight)
+            self.out.weight.copy_((turn @ out)[None])
+
+    def forward(self, x: Float[Tensor, "batch input"]) -> Float[Tensor, "batch 1"]:
+        """The one output."""
+        found: Tensor = self.out(self.hidden(x))
+        return found
+
+
+@dataclass(frozen=True)
+class Planted:
+    """A network, inputs, and the truth about the contributions of its hidden units.
+
+    `inputs` `(N, I)` are for `network`, whose site is "hidden". `present` `(N, M)` says how
+    strongly each of M pathways is driven, `net` `(M, U)` what it contributes through every unit
+    when driven by one, and `active` `(M, U)` how active it makes them.
+    """
+
+    network: PlantedNetwork
+    inputs: Float[Tensor, "sample input"]
+    present: Float[np.ndarray, "sample motif"]
+    net: Float[np.ndarray, "motif unit"]
+    active: Float[np.ndarray, "motif unit"]
+
+    def motifs(self, view: View) -> Float[np.ndarray, "motif column"]:
+        """The motifs as they stand in a view, `(M, U)` or `(M, 2U)`."""
+        check_view(view)
+        positive, negative = np.maximum(self.net, 0), np.minimum(self.net, 0)
+        if view == "concat":
+            return np.concatenate([positive, -negative], axis=1)
+        parts = {"sum": self.net, "positive": positive, "negative": negative}
+        return parts.get(view, self.active)
+
+    def data(self, view: View) -> Float[np.ndarray, "sample column"]:
+        """The contributions of the units, or their activations, in a view, `(N, U)` or `(N, 2U)`."""
+        check_view(view)
+        with torch.no_grad():
+            values = self.network.hidden(self.inputs)
+            contributed = values * self.network.out.weight
+        if view == "activation":
+            return np.asarray(values.numpy())
+        positive, negative = contributed.clamp(min=0), contributed.clamp(max=0)
+        made = {
+            "concat": torch.cat([positive, -negative], dim=1),
+            "sum": contributed,
+            "positive": positive,
+            "negative": negative,
+        }
+        return np.asarray(made[view].numpy())
+
+    def recovery(
+        self,
+        dictionary: Float[np.ndarray, "mode column"],
+        loadings: Float[np.ndarray, "sample mode"],
+        view: View = "concat",
+    ) -> Recovery:
+        """How well the modes of a view tell the pathways.
+
+        Modes are matched to motifs one to one, so that the sum of cosines is largest; a mode and
+        its loadings may be turned round together. `loadings` are those of all samples. Raises
+        CodeclensError for a dictionary of other columns.
+        """
+        truth = self.motifs(view)
+        # Where loadings have either sign, so has a mode.
+        turned = np.concatenate([dictionary, -dictionary])
+        signed = bool((loadings < 0).any())
+        match = quality.stability(truth, turned if signed else dictionary)
+        cosine = np.nan_to_num(match.cosine)
+        modes = len(dictionary)
+        auc = np.full(len(truth), 0.5)
+        for motif, partner in enumerate(match.partner):
+            if partner >= 0:
+                strength = loadings[:, partner % modes] * (1 if partner < modes else -1)
+                auc[motif] = area_under_curve(strength, self.present[:, motif] > 0)
+        return Recovery(cosine, auc)
+
+
+def plant(
+    samples: int,
+    *,
+    pathways: int = 16,
+    units: int = 32,
+    units_each: int = 6,
+    present: float = 3,
+    idle: int = 8,
+    noise: float = 0.0,
+    mixing: float = 0.0,
+    seed: int = 0,
+) -> Planted:
+    """Make a network of planted sparse pathways, and inputs that drive a few of them at a time.
+
+    Each of `pathways` drives `units_each` of the `units`, so units belong to several pathways, some
+    towards the output and some against it. On average `present` pathways are driven in a sample, by
+    gamma-distributed strengths. `idle` further units are as active, each driven half of the time by
+    an input of its own, but nearly nothing follows from them. `noise` is the deviation of what is
+    added to every input, relative to the mean strength. `mixing` rotates the hidden units: 0 leaves
+    each to itself, 1 mixes all by a random orthogonal matrix.
+
+    Without noise and mixing, contributions are exactly `present @ motifs`, beside the idle ones. Raises
+    CodeclensError for sizes that cannot be.
+
+    >>> planted = plant(100, pathways=4, units=8, units_each=2, idle=1)
+    >>> planted.inputs.shape, planted.motifs("concat").shape, planted.data("sum").shape
+    (torch.Size([100, 5]), (4, 18), (100, 9))
+    """
+    if not 1 <= units_each <= units or min(samples, pathways) < 1 or not 0 < present <= pathways:
+        raise CodeclensError(
+            f"{pathways} pathways through units_each={units_each} of {units} units, "
+            f"present={present:g} in {samples} samples, cannot be planted; units_each must not "
+            "exceed units, nor present the pathways."
+        )
+    rng = np.random.default_rng(seed)
+    into = np.zeros((units + idle, pathways + idle))
+    for pathway in range(pathways):
+        chosen = rng.choice(units, units_each, replace=False)
+        into[chosen, pathway] = rng.lognormal(0, 0.5, units_each)
+    into[range(units, units + idle), range(pathways, pathways + idle)] = 2.0
+    out = rng.lognormal(0, 0.5, units + idle) * rng.choice([-1.0, 1.0], units + idle)
+    out[units:] *= 0.01
+    strength = rng.gamma(2.0, 0.5, (samples, pathways + idle))
+    chance = np.r_[np.full(pathways, present / pathways), np.full(idle, 0.5)]
+    strength *= rng.random(strength.shape) < chance
+    turn = _rotation(units + idle, mixing, rng)
+    active = (turn @ into).T[:pathways]
+    return Planted(
+        network=PlantedNetwork(_tensor(into), _tensor(turn), _tensor(out)),
+        inputs=_tensor(strength + noise * rng.normal(size=strength.shape)),
+        present=strength[:, :pathways],
+        net=active * (turn @ out),
+        active=active,
+    )
+
+
+def area_under_curve(strength: Matrix, present: Matrix) -> float:
+    """The chance that a sample that has something is stronger than one that has not.
+
+    Ties count half; 0.5 where all samples have it or none (Mann–Whitney).
+
+    >>> area_under_curve(np.array([3.0, 2.0, 1.0, 1.0]), np.array([True, True, False, True]))
+    0.833...
+    """
+    from scipy.stats import rankdata
+
+    have = int(present.sum())
+    have_not = len(present) - have
+    if not have or not have_not:
+        return 0.5
+    rank = float(rankdata(strength)[present].sum())
+    return (rank - have * (have + 1) / 2) / (have * have_not)
+
+
+def _rotation(size: int, share: float, rng: np.random.Generator) -> Matrix:
+    """An orthogonal matrix, some share of the way from none to a random one."""
+    noise = rng.normal(size=(size, size))
+    turn, upper = np.linalg.qr((1 - share) * np.eye(size) + share * noise / np.sqrt(size))
+    return np.asarray(turn * np.sign(np.diagonal(upper)))
+
+
+def _tensor(values: Matrix) -> Tensor:
+    return torch.from_numpy(values.astype(np.float32))
