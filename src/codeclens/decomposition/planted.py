@@ -31,7 +31,7 @@ class Recovery:
 
 
 class PlantedNetwork(nn.Module):
-    """Rectified units, a rotation of them, and one output that is linear in what the rotation gives.
+    """Rectified units, a rotation of them, and one output that is linear in what it gives.
 
     `hidden` is the site: the rotated units. What follows is linear, so the contributions of a unit
     are its value times its weight, by any method from a zero baseline.
@@ -81,7 +81,7 @@ class Planted:
         return parts.get(view, self.active)
 
     def data(self, view: View) -> Float[np.ndarray, "sample column"]:
-        """The contributions of the units, or their activations, in a view, `(N, U)` or `(N, 2U)`."""
+        """The contributions of the units, or their activations, as a view of them."""
         check_view(view)
         with torch.no_grad():
             values = self.network.hidden(self.inputs)
@@ -145,8 +145,8 @@ def plant(
     added to every input, relative to the mean strength. `mixing` rotates the hidden units: 0 leaves
     each to itself, 1 mixes all by a random orthogonal matrix.
 
-    Without noise and mixing, contributions are exactly `present @ motifs`, beside the idle ones. Raises
-    CodeclensError for sizes that cannot be.
+    Without noise and mixing, contributions are exactly `present @ motifs`, beside the idle ones.
+    Raises CodeclensError for sizes that cannot be.
 
     >>> planted = plant(100, pathways=4, units=8, units_each=2, idle=1)
     >>> planted.inputs.shape, planted.motifs("concat").shape, planted.data("sum").shape
