@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -215,3 +216,27 @@ def ablation_effect(
             effects.append(before - target(model(x)))
             handle.remove()
     return torch.stack(effects, dim=1)
+
+
+def semi_nmf_step(X: np.ndarray, Z: np.ndarray, D: np.ndarray) -> np.ndarray:
+    """One multiplicative step of semi-non-negative factorisation, entry by entry.
+
+    In the words of Ding, Li and Jordan 2010 X is `Xᵀ`, F is `Dᵀ` and G is `Z`.
+    """
+
+    def sizes(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return (np.abs(matrix) + matrix) / 2, (np.abs(matrix) - matrix) / 2
+
+    up, down = sizes(X @ D.T)
+    own_up, own_down = sizes(D @ D.T)
+    made = Z.copy()
+    for sample in range(len(Z)):
+        for mode in range(Z.shape[1]):
+            pulled = up[sample, mode] + sum(
+                Z[sample, j] * own_down[j, mode] for j in range(Z.shape[1])
+            )
+            pushed = down[sample, mode] + sum(
+                Z[sample, j] * own_up[j, mode] for j in range(Z.shape[1])
+            )
+            made[sample, mode] = Z[sample, mode] * (pulled / pushed) ** 0.5
+    return made

@@ -16,6 +16,7 @@ from codeclens.decomposition.classical.classical import (
 
 # Components with less than this share of the largest variance are rounding.
 _NOTHING = 1e-10
+_BATCH = 4096
 
 
 @dataclass(frozen=True, repr=False)
@@ -89,7 +90,7 @@ def principal(X: Matrix, n_modes: int) -> tuple[Matrix, Matrix, Matrix]:
     from sklearn import decomposition
 
     if len(X) > LARGE:
-        size = max(4096, 2 * n_modes)  # no batch may have fewer rows than there are components
+        size = max(_BATCH, 2 * n_modes)  # no batch may have fewer rows than there are components
         pca = decomposition.IncrementalPCA(n_components=n_modes)
         for rows in np.array_split(np.arange(len(X)), max(1, len(X) // size)):
             pca.partial_fit(X[rows])
