@@ -113,8 +113,14 @@ def measured(X: np.ndarray, method: Estimator, view: View, change: np.ndarray) -
 
 
 def fit(folder: Path, names: Sequence[str], sites: Sequence[str], given: Any) -> None:
-    """Fit every method to every network that was extracted; the table grows line by line."""
+    """Fit every method to every network that was extracted; the table grows line by line.
+
+    Lines of methods that are not asked for stay as they are.
+    """
     rows: list[dict[str, Any]] = []
+    if given.methods and (folder / "frontier.csv").exists():
+        with (folder / "frontier.csv").open(newline="") as file:
+            rows = [row for row in csv.DictReader(file) if row["method"] not in given.methods]
     for name in names:
         store = cl.ContributionStore(folder / f"{name}.zarr")
         change = store.target - store.baseline_target
@@ -124,6 +130,8 @@ def fit(folder: Path, names: Sequence[str], sites: Sequence[str], given: Any) ->
             for view in ("concat", "activation"):
                 X = store.view(site, view)
                 for method in methods(EXPANSION * store.units(site), given.k, given.published):
+                    if given.methods and type(method).__name__ not in given.methods:
+                        continue
                     if (isinstance(method, NMF) and (X < 0).any()) or (
                         isinstance(method, PCA | ICA) and method.n_modes > X.shape[1]
                     ):
@@ -178,6 +186,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--sites", default="", help="of those extracted; all without it")
     parser.add_argument("--k", type=lambda text: [int(k) for k in text.split(",")],
                         default=[4, 8, 16])  # fmt: skip
+    parser.add_argument("--methods", default="", help="only these, separated by commas")
     parser.add_argument("--published", action="store_true", help="ThresholdSAE too, which is slow")
     parser.add_argument("--to", type=Path, default=Path("frontier.svg"))
     given = parser.parse_args(arguments)

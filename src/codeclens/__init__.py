@@ -30,7 +30,23 @@ if TYPE_CHECKING:
         find_sites,
     )
     from codeclens.control import ablate, control_curve, preserve
-    from codeclens.decomposition import Modes, ThresholdSAE, TopK, decompose
+    from codeclens.decomposition import (
+        ICA,
+        NMF,
+        PCA,
+        BatchTopK,
+        Gated,
+        JumpReLU,
+        KMeans,
+        Matryoshka,
+        Modes,
+        ReLUSAE,
+        SemiNMF,
+        ThresholdSAE,
+        TopK,
+        compare,
+        decompose,
+    )
     from codeclens.extraction import ContributionStore, ImageFolder, extract
     from codeclens.report import report
     from codeclens.visualization import pixel_map
@@ -38,7 +54,11 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "ICA",
+    "NMF",
+    "PCA",
     "ActivationGradient",
+    "BatchTopK",
     "Blur",
     "CodeclensError",
     "CompletenessWarning",
@@ -46,12 +66,18 @@ __all__ = [
     "Contrast",
     "ContributionStore",
     "Entropy",
+    "Gated",
     "ImageFolder",
+    "JumpReLU",
+    "KMeans",
     "Label",
+    "Matryoshka",
     "Modes",
     "Output",
     "Predicted",
+    "ReLUSAE",
     "Samples",
+    "SemiNMF",
     "Site",
     "Sum",
     "Surprisal",
@@ -61,6 +87,7 @@ __all__ = [
     "TopKSum",
     "__version__",
     "ablate",
+    "compare",
     "contributions",
     "control_curve",
     "decompose",
@@ -82,7 +109,10 @@ _ROOMS = {
         *("TopKSum", "contributions", "find_sites"),
     ),
     "control": ("ablate", "control_curve", "preserve"),
-    "decomposition": ("Modes", "ThresholdSAE", "TopK", "decompose"),
+    "decomposition": (
+        *("BatchTopK", "Gated", "ICA", "JumpReLU", "KMeans", "Matryoshka", "Modes", "NMF", "PCA"),
+        *("ReLUSAE", "SemiNMF", "ThresholdSAE", "TopK", "compare", "decompose"),
+    ),
     "extraction": ("ContributionStore", "ImageFolder", "extract"),
     "report": ("report",),
     "visualization": ("pixel_map",),

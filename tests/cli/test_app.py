@@ -88,7 +88,7 @@ def test_bench_info_tells_what_a_measurement_depends_on(told: Told) -> None:
         (["extract", "--model", "m"], "codeclens extract needs images: pass --images FOLDER"),
         (["decompose", "--to", "m"], "needs a store of contributions: codeclens decompose STORE"),
         (["decompose", "s", "t"], 'Nothing is known to do with "t"'),
-        (["decompose", "s", "--method", "pca"], "method (='pca') should be 'topk' or"),
+        (["decompose", "s", "--method", "tsne"], "method (='tsne') should be 'topk', "),
         (["report", "s"], "needs a place for its result: pass --to FILE.html"),
         (["analyze", "s", "--config", "none.yaml"], "There is no configuration file none.yaml"),
     ],

@@ -132,3 +132,33 @@ def test_indicator_correlation_refuses_labels_out_of_range() -> None:
         quality.indicator_correlation(np.zeros((2, 1)), np.array([0, 5]), 3)
     with pytest.raises(CodeclensError, match="3 labels for 2 samples"):
         quality.indicator_correlation(np.zeros((2, 1)), np.array([0, 1, 1]), 3)
+
+
+def test_dense_modes_are_in_more_than_half() -> None:
+    Z = np.array([[1, 1, 0], [1, 0, 0], [1, 1, 0], [0, 0, 1.0]])
+    assert quality.dense_modes(Z).tolist() == [True, False, False]
+    assert quality.dense_modes(Z, above=0.2).tolist() == [True, True, True]
+
+
+def test_redundancy_is_the_largest_cosine_with_another(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    D = rng.normal(size=(9, 5))
+    unit = D / np.linalg.norm(D, axis=1, keepdims=True)
+    slow = [max(float(unit[i] @ unit[j]) for j in range(9) if j != i) for i in range(9)]
+    np.testing.assert_allclose(quality.redundancy(D), slow)
+    monkeypatch.setattr(quality, "_BLOCK", 20)
+    np.testing.assert_allclose(quality.redundancy(D), slow)
+    assert np.isnan(quality.redundancy(D[:1])).all()
+
+
+def test_fidelity_is_about_the_mean_and_in_shares_of_the_change() -> None:
+    change = np.array([2.0, -4.0, 0.0, 1.0], dtype=np.float32)
+    found = quality.fidelity(change, np.array([1.0, -5.0, 0.5, 1.0]))
+    np.testing.assert_allclose(found.error, [0.5, 0.25, np.nan, 0])
+    assert found.median_error == 0.25
+    spread = np.square(change - change.mean()).sum()
+    assert found.r2 == pytest.approx(1 - 2.25 / spread)
+    assert np.isnan(quality.fidelity(np.zeros(2), np.zeros(2)).median_error)
+    with pytest.raises(CodeclensError, match="4 changes of the target and 3 totals"):
+        quality.fidelity(change, np.zeros(3))

@@ -8,7 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from codeclens.decomposition.views import VIEWS, View, check_view, signed_parts, units_of
+from codeclens.decomposition.views import (
+    VIEWS,
+    View,
+    check_view,
+    net_total,
+    signed_parts,
+    units_of,
+)
 from codeclens.errors import CodeclensError
 
 dictionaries = arrays(np.float64, (3, 8), elements=st.floats(-5, 5))
@@ -46,3 +53,11 @@ def test_units_behind_columns() -> None:
 def test_an_unknown_view_is_refused() -> None:
     with pytest.raises(CodeclensError, match='no view "both"; choose one of "concat", "sum"'):
         check_view("both")
+
+
+def test_totals_count_suppression_as_negative() -> None:
+    positive, negative = np.array([[3.0, 1.0]]), np.array([[0.0, -2.0]])
+    concat = np.concatenate([positive, -negative], axis=1)
+    assert net_total(concat, "concat").tolist() == net_total(positive + negative, "sum").tolist()
+    with pytest.raises(CodeclensError, match='"activation" holds only a part'):
+        net_total(positive, "activation")

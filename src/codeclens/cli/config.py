@@ -13,6 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from codeclens.errors import CodeclensError
 
 View = Literal["concat", "sum", "positive", "negative", "activation"]
+MethodName = Literal[
+    "topk", "batch-topk", "matryoshka", "jump-relu", "gated", "relu-sae", "threshold-sae",
+    "pca", "ica", "nmf", "semi-nmf", "kmeans",
+]  # fmt: skip
 
 
 class Settings(BaseModel):
@@ -102,14 +106,16 @@ class DecomposeSettings(Settings):
 
     store: Annotated[Path | None, Parameter(show=False)] = None
     """A store that codeclens extract wrote."""
-    method: Literal["topk", "threshold-sae"] = "topk"
-    """TopK autoencoder, or the published one with codes cut at a threshold."""
+    method: MethodName = "topk"
+    """An autoencoder (threshold-sae is the published one), or a classical decomposition."""
+    compare: bool = False
+    """Judge all methods at --k and --expansion instead, over seeds 0,1,2 or --seeds; a table."""
     n_modes: int | None = Field(default=None, ge=1)
     """Number of modes of every site, instead of --expansion."""
     expansion: float | None = Field(default=None, gt=0)
     """Modes for each unit of a site. [default: 3]"""
     k: int = Field(default=16, ge=1)
-    """Modes that may be present in one sample (topk)."""
+    """Modes that may be present in one sample; the number of modes of a classical method."""
     view: View = "concat"
     """Which numbers are decomposed: concat keeps positive and negative contributions apart."""
     sites: list[str] | None = None

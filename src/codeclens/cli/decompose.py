@@ -3,12 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import codeclens as cl
 from codeclens.cli.config import DecomposeSettings, write_section
+from codeclens.cli.outputs import save_sentences, save_table
 from codeclens.cli.progress import Advance, progress
-from codeclens.decomposition import Epoch, Estimator, save_modes
+from codeclens.decomposition import (
+    ICA,
+    NMF,
+    PCA,
+    BatchTopK,
+    Epoch,
+    Estimator,
+    Gated,
+    JumpReLU,
+    KMeans,
+    Matryoshka,
+    ReLUSAE,
+    SemiNMF,
+    ThresholdSAE,
+    TopK,
+    save_modes,
+)
+from codeclens.errors import CodeclensError
+
+KINDS: dict[str, type[Estimator]] = {
+    "topk": TopK,
+    "batch-topk": BatchTopK,
+    "matryoshka": Matryoshka,
+    "jump-relu": JumpReLU,
+    "gated": Gated,
+    "relu-sae": ReLUSAE,
+    "threshold-sae": ThresholdSAE,
+    "pca": PCA,
+    "ica": ICA,
+    "nmf": NMF,
+    "semi-nmf": SemiNMF,
+    "kmeans": KMeans,
+}
 
 
 def run_decompose(settings: DecomposeSettings) -> None:
@@ -16,6 +51,9 @@ def run_decompose(settings: DecomposeSettings) -> None:
     assert settings.store is not None
     assert settings.to is not None
     store = cl.ContributionStore(settings.store)
+    if settings.compare:
+        run_comparison(settings, store, settings.to)
+        return
     method = method_of(settings)
     seeds = [int(s) for s in settings.seeds.split(",")] if settings.seeds else [settings.seed]
     with progress("modes", None, "epochs") as advance:
@@ -39,16 +77,50 @@ def run_decompose(settings: DecomposeSettings) -> None:
     print(f"{len(by_site)} sites{told} written to {settings.to}")
 
 
+def run_comparison(settings: DecomposeSettings, store: cl.ContributionStore, to: Path) -> None:
+    """Compare methods as the settings say, and write a table and what it says in words."""
+    if settings.n_modes is not None or settings.epochs is not None:
+        raise CodeclensError(
+            "--compare sets the number of modes by --expansion and --k, and trains every method "
+            "for its own epochs; leave --n-modes and --epochs out."
+        )
+    seeds = [int(s) for s in settings.seeds.split(",")] if settings.seeds else [0, 1, 2]
+    with progress("methods", None, "methods") as advance:
+        found = cl.compare(
+            store,
+            sites=settings.sites,
+            view=settings.view,
+            seeds=seeds,
+            expansion=settings.expansion or 3,
+            k=settings.k,
+            progress=advance,
+        )
+    save_table(to / "comparison.csv", found.table())
+    save_sentences(to / "comparison.txt", found.verdicts())
+    write_section(to, settings)
+    print(found)
+    print("\n".join(found.verdicts()))
+    print(f"Means over {len(seeds)} seeds; written to {to / 'comparison.csv'}")
+
+
 def method_of(settings: DecomposeSettings) -> Estimator:
     """The method that the settings name; only what was set differs from its own defaults."""
+    kind = KINDS[settings.method]
+    known = {field.name for field in fields(kind)}
     options: dict[str, Any] = {"n_modes": settings.n_modes, "expansion": settings.expansion}
     if settings.n_modes is None and settings.expansion is None:
-        options["expansion"] = 3
+        # A classical method has as many modes as an autoencoder shows in one sample.
+        options |= {"expansion": 3} if "epochs" in known else {"n_modes": settings.k}
     if settings.epochs is not None:
+        if "epochs" not in known:
+            raise CodeclensError(
+                f"--epochs {settings.epochs} means nothing to {settings.method}, which is not "
+                "trained in epochs; leave it out."
+            )
         options["epochs"] = settings.epochs
-    if settings.method == "threshold-sae":
-        return cl.ThresholdSAE(**options)
-    return cl.TopK(k=settings.k, **options)
+    if "k" in known:
+        options["k"] = settings.k
+    return kind(**options)
 
 
 def epochs(advance: Advance, fits: int) -> Callable[[str, Epoch], None]:

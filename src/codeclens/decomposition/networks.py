@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -76,13 +77,14 @@ class UnitRowNetwork(SparseAutoencoder):
 
     Modes that have been silent for as many samples as there are to train on are dead. An auxiliary
     loss lets the best of them learn what the living modes leave over (Gao et al. 2024, arXiv
-    2406.04093, A.2), weighted by `aux_weight`. Every `resample` passes over the data they begin
-    anew from what badly reconstructed samples leave over (after Bricken et al. 2023, "Towards
-    Monosemanticity").
+    2406.04093, A.2), weighted by `aux_weight`. Every `resample` passes over the data, in the first
+    half of `passes(N)` of them, they begin anew from what badly reconstructed samples leave over
+    (after Bricken et al. 2023, "Towards Monosemanticity"); later ones could not settle any more.
     """
 
     silent: Tensor
     seen: Tensor
+    due: Tensor
     pool: Tensor
 
     def __init__(
@@ -96,6 +98,7 @@ class UnitRowNetwork(SparseAutoencoder):
         hidden: int | None = None,
         aux_weight: float = 0.0,
         resample: int | None = None,
+        passes: Callable[[int], int] | None = None,
         count: int = 16,
     ) -> None:
         made = (
@@ -107,12 +110,15 @@ class UnitRowNetwork(SparseAutoencoder):
         self.encoder: LinearEncoder = made
         self.aux_weight = aux_weight
         self.resample = resample
+        self.passes = passes
         self.count = count
         self.dead_after = math.inf
+        self.last_renewal = math.inf
         self.generator = torch.Generator()
         for name, value in (
             ("silent", torch.zeros(n_modes)),
             ("seen", torch.zeros((), dtype=torch.float64)),
+            ("due", torch.full((), math.inf, dtype=torch.float64)),
             ("pool", torch.zeros(0, n_features)),
         ):
             self.register_buffer(name, value, persistent=False)
@@ -147,6 +153,9 @@ class UnitRowNetwork(SparseAutoencoder):
         self.dead_after = len(data)
         if self.resample is not None:
             self.pool = x
+            self.due.fill_(self.resample * len(data))
+            if self.passes is not None:
+                self.last_renewal = 0.5 * self.passes(len(data)) * len(data)
             self.generator.manual_seed(int(torch.randint(2**62, (), generator=generator)))
 
     def calibrate(self, x: Float[Tensor, "batch unit"]) -> None:
@@ -206,8 +215,8 @@ class UnitRowNetwork(SparseAutoencoder):
         self.dictionary.copy_(
             torch.where(length > 1e-8, self.dictionary / length.clamp(min=1e-8), even)
         )
-        if self.resample is not None and self.seen >= self.resample * self.dead_after:
-            self.seen.zero_()
+        if self.resample is not None and self.due <= self.seen <= self.last_renewal:
+            self.due += self.resample * self.dead_after
             self.renew((self.silent >= self.dead_after).nonzero().flatten())
 
     @torch.no_grad()

@@ -155,5 +155,6 @@ class JumpReLU(UnitRowAutoencoder):
             penalty=self.penalty,
             k=self.k,
             bandwidth=self.bandwidth,
-            count=self.k or 16,
+            # Half the modes at most: a threshold below all codes would never learn.
+            count=self.k or max(1, min(16, shared["n_modes"] // 2)),
         )

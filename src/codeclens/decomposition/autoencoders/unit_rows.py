@@ -31,7 +31,8 @@ class UnitRowAutoencoder(Autoencoder):
     Training starts from samples as modes and runs Adam with warm-up and cosine decay, for about 700
     steps (`epochs=None`; at least 10, at most 300 epochs) at a rate of 0.064/√D
     (`learning_rate=None`). An auxiliary loss keeps modes alive (`aux_weight`), and every `resample`
-    epochs dead modes begin anew from what badly reconstructed samples leave over (None: never).
+    epochs of the first half dead modes begin anew from what badly reconstructed samples leave over
+    (None: never).
     `patience` stops after so many epochs without a better held-out R², `clip` limits the norm of
     the gradient, `held_out` is the share of samples kept for `r2`.
 
@@ -85,6 +86,7 @@ class UnitRowAutoencoder(Autoencoder):
             hidden=self.hidden,
             aux_weight=self.aux_weight,
             resample=self.resample,
+            passes=lambda samples: self.recipe(samples, n_features).epochs,
         )
 
     def is_non_negative(self, data: Tensor) -> bool:

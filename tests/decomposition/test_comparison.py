@@ -1,0 +1,172 @@
+"""Methods side by side: figures, verdicts in words, and what cannot be compared."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import codeclens as cl
+from codeclens.decomposition import (
+    NMF,
+    PCA,
+    Comparison,
+    KMeans,
+    ReLUSAE,
+    TopK,
+    compare,
+    quality,
+    rivals,
+)
+from codeclens.decomposition.verdicts import Contest
+from codeclens.errors import CodeclensError
+
+METHODS = (TopK(n_modes=6, k=2, epochs=10), PCA(n_modes=2), KMeans(n_modes=6))
+
+
+@pytest.fixture
+def found(store: Any) -> Comparison:
+    return compare(store, METHODS, sites="layer1.*", seeds=[0, 1])
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory: Any) -> cl.ContributionStore:
+    """A store of a network whose hidden layer is a cut."""
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Linear(4, 6), torch.nn.ReLU(), torch.nn.Linear(6, 3))
+    images = torch.randn(120, 4, generator=torch.Generator().manual_seed(0))
+    to: Path = tmp_path_factory.mktemp("compared") / "contributions.zarr"
+    return cl.extract(model, images, sites="1", to=to)
+
+
+def test_one_entry_for_each_site_and_method(found: Comparison) -> None:
+    assert [(one.site, one.method) for one in found.judged] == [
+        (site, method) for site in ("layer1.0", "layer1.1") for method in METHODS
+    ]
+    assert [one.is_classical for one in found.at("layer1.0")] == [False, True, True]
+
+
+def test_figures_are_those_of_the_fits(found: Comparison, store: Any) -> None:
+    X = store.view("layer1.1", "concat")
+    one = found.at("layer1.1")[0]
+    fits = [METHODS[0].clone().fit(X, seed=seed) for seed in (0, 1)]
+    assert one.r2 == pytest.approx([fit.r2 for fit in fits], abs=1e-5)
+    assert one.l0 == pytest.approx([fit.l0 for fit in fits])
+    assert one.modes.tolist() == [len(fit.dictionary) for fit in fits]
+    again = quality.stability(fits[0].dictionary, fits[1].dictionary)
+    assert one.stability_seeds == pytest.approx(again.mean)
+    np.testing.assert_allclose(one.mode_stability, again.cosine)
+    assert 0 < one.stability_halves <= 1
+    assert np.isnan(one.target_r2).all()  # this store knows no target
+    row = found.table()[3]
+    assert (row["site"], row["seeds"]) == ("layer1.1", 2)
+    assert row["r2_low"] <= row["r2"] <= row["r2_high"]
+
+
+def test_what_is_left_of_the_target(real: cl.ContributionStore) -> None:
+    methods = [PCA(n_modes=m) for m in (1, 12)]
+    few, all_of_them = compare(real, methods, seeds=[0], halves=False).judged
+    assert all_of_them.target_r2[0] == pytest.approx(1, abs=1e-4)
+    assert all_of_them.target_error[0] < 1e-3
+    assert few.target_r2[0] < 0.99
+    rows = PCA(n_modes=1).fit(real.view("1"), seed=0)
+    made = rows.decode(rows.encode(real.view("1")))[rows.held_out_rows]
+    change = (real.target - real.baseline_target)[rows.held_out_rows]
+    total = made[:, :6].sum(axis=1) - made[:, 6:].sum(axis=1)
+    expected = np.median(np.abs(total - change) / np.abs(change))
+    assert few.target_error[0] == pytest.approx(expected, rel=1e-4)
+    assert np.isnan(few.stability_halves)
+    assert np.isnan(few.stability_seeds)
+    activation = compare(real, methods[:1], view="activation", seeds=[0], halves=False)
+    assert np.isnan(activation.judged[0].target_r2[0])
+
+
+def test_rivals_are_matched() -> None:
+    kinds = {type(one).__name__: one for one in rivals(1000, 32, 64, expansion=2, k=8)}
+    assert len(kinds) == 11
+    assert kinds["TopK"].n_modes == kinds["KMeans"].n_modes == 64
+    assert kinds["PCA"].n_modes == kinds["NMF"].n_modes == 8
+    few = {type(one).__name__: one for one in rivals(20, 32, 64)}
+    assert few["TopK"].n_modes == 17  # no more than samples to learn from
+    assert rivals(1000, 2, 4)[0].n_modes == 6
+
+
+def test_nmf_is_left_out_where_it_cannot(store: Any) -> None:
+    progress: list[tuple[int, int, str]] = []
+    found = compare(
+        store, sites="layer1.0", view="sum", seeds=[0], halves=False, k=2,
+        progress=lambda *told: progress.append(told),
+    )  # fmt: skip
+    assert not any(isinstance(one.method, NMF) for one in found.judged)
+    assert [told[0] for told in progress] == list(range(1, 11))
+    assert progress[-1][1] == 10
+
+
+def judged(r2: dict[str, list[float]]) -> list[Any]:
+    """Entries that differ in their R² alone."""
+    kinds = {"TopK": TopK(n_modes=9, k=3), "PCA": PCA(n_modes=3), "ReLUSAE": ReLUSAE(n_modes=9)}
+    from codeclens.decomposition.comparison import Judged
+
+    entries = []
+    for name, values in r2.items():
+        figures = {
+            key: np.zeros(len(values))
+            for key in ("modes", "dead", "dense", "redundancy", "target_r2", "seconds")
+        }
+        entries.append(
+            Judged(
+                site="s", method=kinds[name], seeds=tuple(range(len(values))),
+                r2=np.array(values), l0=np.full(len(values), 3.0),
+                target_error=np.zeros(len(values)), stability_seeds=1.0, stability_halves=1.0,
+                mode_stability=np.ones(3), **figures,
+            )
+        )  # fmt: skip
+    return entries
+
+
+def test_verdicts_follow_the_numbers() -> None:
+    better = Contest.of(judged({"TopK": [0.9, 0.91, 0.92], "PCA": [0.8, 0.81, 0.825]}))
+    assert better.margin == pytest.approx(0.0983, abs=1e-3)
+    assert 0.08 < better.low < better.margin < better.high
+    assert not better.as_well
+    assert "so the autoencoder earns its keep." in better.sentence()
+    unsure = Contest.of(judged({"TopK": [0.9, 0.7, 0.92], "PCA": [0.8, 0.81, 0.82]}))
+    assert unsure.as_well
+    assert "so the simple method does as well." in unsure.sentence()
+    small = Contest.of(judged({"TopK": [0.9, 0.9], "PCA": [0.895, 0.895]}))
+    assert small.as_well
+    one = Contest.of(judged({"TopK": [0.9], "PCA": [0.5]}))
+    assert not one.as_well
+    assert "one seed only" in one.sentence()
+    assert "no classical method" in Contest.of(judged({"TopK": [0.9]})).sentence()
+    assert "no autoencoder" in Contest.of(judged({"PCA": [0.9]})).sentence()
+
+
+def test_a_denser_simple_method_is_no_rival() -> None:
+    entries = judged({"TopK": [0.9], "PCA": [0.95]})
+    object.__setattr__(entries[1], "l0", np.array([9.0]))
+    assert Contest.of(entries).simple is None
+
+
+def test_the_table_for_people(found: Comparison) -> None:
+    text = str(found)
+    assert text.splitlines()[0] == "layer1.0"
+    assert "R²" in text.splitlines()[1]
+    assert len(text.splitlines()) == 10
+    assert f"{found.judged[0].r2.mean():.3f}" in text
+    assert "–" in text  # what is not known
+    assert [line.partition(":")[0] for line in found.verdicts()] == ["layer1.0", "layer1.1"]
+
+
+def test_what_cannot_be_compared(store: Any) -> None:
+    with pytest.raises(CodeclensError, match="No seeds were given"):
+        compare(store, seeds=[])
+    with pytest.raises(CodeclensError, match='no site "layer9"'):
+        compare(store, METHODS, sites="layer9")
+    with pytest.raises(CodeclensError, match='no view "both"'):
+        compare(store, METHODS, view="both")  # type: ignore[arg-type]
+    with pytest.raises(CodeclensError, match=r'Site "layer1\.0": 200 modes are more than KMeans'):
+        compare(store, [KMeans(n_modes=200)], sites="layer1.0", seeds=[0])
