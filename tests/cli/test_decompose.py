@@ -1,68 +1,93 @@
-"""`codeclens decompose`: several seeds, logs that are resumed, and what cannot be."""
+"""`codeclens decompose`: every method by name, and the comparison of all."""
 
 from __future__ import annotations
 
-import io
+import csv
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
-import numpy as np
 import pytest
 import torch
-from rich.console import Console
-from torch import nn
 
-from codeclens.cli.decompose import epochs
-from codeclens.cli.progress import progress
-from codeclens.decomposition import Epoch, load_modes
-from codeclens.extraction import extract
+import codeclens as cl
+from codeclens.cli.config import DecomposeSettings, MethodName
+from codeclens.cli.decompose import KINDS, method_of
+from codeclens.decomposition import load_modes
+from codeclens.decomposition.methods import METHODS
 
 Told = Callable[..., tuple[int, str, str]]
-FEW = ("--n-modes", "8", "--k", "2", "--epochs", "3")
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Path:
-    generator = torch.Generator().manual_seed(0)
-    model = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 3))
-    images = torch.randn(60, 4, generator=generator)
-    return extract(model, images, sites=["0", "1"], to=tmp_path / "contributions.zarr").path
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Contributions of 120 samples at six hidden units that everything passes."""
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Linear(4, 6), torch.nn.ReLU(), torch.nn.Linear(6, 3))
+    images = torch.randn(120, 4, generator=torch.Generator().manual_seed(0))
+    to = tmp_path_factory.mktemp("store") / "contributions.zarr"
+    cl.extract(model, (images, torch.arange(120) % 3), sites="1", to=to)
+    return to
 
 
-def test_several_seeds_in_folders_of_their_own(store: Path, tmp_path: Path, told: Told) -> None:
-    to = tmp_path / "modes"
-    code, out, err = told("decompose", store, *FEW, "--seeds", "3,1", "--to", to)
+def test_every_method_has_a_name() -> None:
+    assert set(KINDS) == set(get_args(MethodName))
+    assert set(KINDS.values()) == set(METHODS.values())
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_method_is_what_was_named(name: str) -> None:
+    method = method_of(DecomposeSettings.model_validate({"method": name, "k": 4}))
+    assert isinstance(method, KINDS[name])
+    classical = name in ("pca", "ica", "nmf", "semi-nmf", "kmeans")
+    assert (method.n_modes, method.expansion) == ((4, None) if classical else (None, 3))
+    assert getattr(method, "k", 4) == 4
+
+
+def test_a_classical_method_from_the_command_line(store: Path, told: Told, tmp_path: Path) -> None:
+    code, out, err = told("decompose", store, "--method", "nmf", "--k", 3, "--to", tmp_path / "m")
     assert code == 0, err
-    assert f"2 sites, for 2 seeds each, written to {to}" in out
-    three, one = load_modes(to / "seed-3"), load_modes(to / "seed-1")
-    assert list(three) == list(one) == ["0", "1"]
-    assert three["0"].provenance["seed"] == 3
-    alone = told("decompose", store, *FEW, "--seed", "3", "--to", tmp_path / "alone")
-    assert alone[0] == 0
-    assert np.array_equal(load_modes(tmp_path / "alone")["0"].loadings, three["0"].loadings)
+    assert "NMF(n_modes=3)" in out
+    assert load_modes(tmp_path / "m")["1"].method == cl.NMF(n_modes=3)
 
 
-def test_logs_are_kept_and_resumed(store: Path, tmp_path: Path, told: Told) -> None:
-    logs = tmp_path / "logs"
-    arguments = ("decompose", store, *FEW, "--logs", logs, "--to", tmp_path / "modes")
-    assert told(*arguments)[0] == 0
-    assert (logs / "0.seed0.jsonl").read_text().count("r2") == 3
-    assert told(*arguments)[0] == 0
-    code, _, err = told(*("3" if a == "2" else a for a in arguments))
+def test_comparing_writes_a_table_and_says_what_it_means(
+    store: Path, told: Told, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("codeclens.decomposition.autoencoders.unit_rows._EPOCHS", (1, 3))
+    code, out, err = told(
+        *("decompose", store, "--compare", "--k", 2, "--expansion", 2, "--seeds", "0,1"),
+        *("--to", tmp_path),
+    )
+    assert code == 0, err
+    with (tmp_path / "comparison.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 11
+    pca = next(row for row in rows if row["method"] == "PCA(n_modes=2)")
+    expected = cl.compare(cl.ContributionStore(store), [cl.PCA(n_modes=2)], seeds=[0, 1]).table()
+    for name in ("r2", "l0", "stability_seeds", "stability_halves", "target_r2", "target_error"):
+        assert float(pca[name]) == pytest.approx(expected[0][name])
+        assert f"{float(pca['r2']):.3f}" in out
+    words = (tmp_path / "comparison.txt").read_text(encoding="utf-8").splitlines()
+    assert len(words) == 1
+    assert words[0] in out
+    assert "over 2 seeds" in words[0]
+    assert (tmp_path / "config.yaml").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--method", "pca", "--epochs", "3"], "--epochs 3 means nothing to pca"),
+        (["--compare", "--n-modes", "3"], "--compare sets the number of modes by --expansion"),
+        (["--method", "pca", "--n-modes", "99"], "99 modes are more than PCA can find in 120"),
+        (["--method", "matryoshka", "--k", "99"], r"k (=99) must not exceed"),
+    ],
+)
+def test_what_cannot_be_asked_for(
+    flags: list[str], said: str, store: Path, told: Told, tmp_path: Path
+) -> None:
+    code, _, err = told("decompose", store, *flags, "--to", tmp_path / "m")
     assert code == 2
-    assert 'Site "0": The checkpoint' in err
-    assert "belongs to another run: k is 2 there and 3 here" in err
-
-
-def test_seeds_that_are_no_numbers(store: Path, told: Told) -> None:
-    code, _, err = told("decompose", store, "--seeds", "1;2", "--to", "m")
-    assert code == 2
-    assert "seeds (='1;2') should be whole numbers separated by commas, for example 0,1,2" in err
-
-
-def test_the_bar_tells_the_figures_of_an_epoch() -> None:
-    text = io.StringIO()
-    console = Console(file=text, force_terminal=True, width=200)
-    with progress("modes", None, "epochs", console) as advance:
-        epochs(advance, 1)("conv1", Epoch(3, 30, 0.512, 0.4567, 15.9, 3))
-    assert "conv1 3/30: loss 0.512, R² 0.457, L0 15.9, 3 dead" in text.getvalue()
+    assert said in err
+    assert err.count("\n") == 1

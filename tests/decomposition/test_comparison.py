@@ -94,7 +94,8 @@ def test_rivals_are_matched() -> None:
     assert rivals(1000, 2, 4)[0].n_modes == 6
 
 
-def test_nmf_is_left_out_where_it_cannot(store: Any) -> None:
+def test_nmf_is_left_out_where_it_cannot(store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("codeclens.decomposition.autoencoders.unit_rows._EPOCHS", (1, 3))
     progress: list[tuple[int, int, str]] = []
     found = compare(
         store, sites="layer1.0", view="sum", seeds=[0], halves=False, k=2,

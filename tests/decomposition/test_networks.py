@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from codeclens.decomposition.autoencoders.batch_topk import BatchTopKNetwork
+from codeclens.decomposition.autoencoders.gated import GatedNetwork
+from codeclens.decomposition.autoencoders.jump_relu import JumpReLUNetwork
+from codeclens.decomposition.autoencoders.matryoshka import MatryoshkaNetwork
+from codeclens.decomposition.autoencoders.relu import ReLUNetwork
 from codeclens.decomposition.autoencoders.threshold import ThresholdNetwork
 from codeclens.decomposition.autoencoders.topk import TopKNetwork
-from codeclens.decomposition.encoders import MLPEncoder
+from codeclens.decomposition.encoders import CorrectedEncoder, MLPEncoder
+from codeclens.decomposition.networks import UnitRowNetwork
 
 
 def topk(k: int = 3, *, non_negative: bool = False, modes: int = 10) -> TopKNetwork:
@@ -197,3 +204,171 @@ def test_keeping_modes_keeps_their_codes(network: TopKNetwork, x: Tensor) -> Non
     network.keep(index)
     torch.testing.assert_close(network.codes(x), codes[:, index])
     assert torch.equal(network.dictionary, dictionary[index])
+
+
+def family(kind: type[UnitRowNetwork], **own: Any) -> Any:
+    shared = {"n_features": 6, "n_modes": 10, "n_units": 6, "non_negative": False}
+    return kind(**(shared | own))
+
+
+def test_batch_topk_keeps_the_largest_of_the_batch(x: Tensor) -> None:
+    network = family(BatchTopKNetwork, count=2)
+    pre = network.encoder(x).detach()
+    codes = network.select(pre)
+    level = sorted(pre.flatten().tolist(), reverse=True)[2 * len(x) - 1]
+    assert torch.equal(codes, torch.where(pre >= level, pre.clamp(min=0), 0.0))
+    assert int((codes > 0).sum()) == 2 * len(x)
+    assert len(set((codes > 0).sum(dim=1).tolist())) > 1  # not the same for every sample
+
+
+def test_batch_topk_learns_a_threshold_for_single_samples(x: Tensor) -> None:
+    network = family(BatchTopKNetwork, count=2)
+    for _ in range(400):
+        codes = network.select(network.encoder(x))
+    smallest = codes[codes > 0].min()
+    assert network.threshold.item() == pytest.approx(smallest.item(), rel=1e-2)
+    network.threshold.fill_(smallest.item())
+    alone = torch.cat([network.codes(row[None]) for row in x])
+    torch.testing.assert_close(alone, codes)
+    network.eval().select(torch.full((4, 10), 99.0))
+    assert network.threshold.item() == pytest.approx(smallest.item())  # only training teaches it
+
+
+def test_matryoshka_loss_is_the_mean_over_nested_parts(x: Tensor) -> None:
+    network = family(MatryoshkaNetwork, count=3, levels=3)
+    assert network.ends == [3, 5, 10]
+    assert network.level.tolist() == [0] * 3 + [1] * 2 + [2] * 5
+    codes = network.select(network.encoder(x))
+    slow = [(x - codes[:, :m] @ network.dictionary[:m]).square().mean() for m in (3, 5, 10)]
+    loss, error = network.misfit(x, codes)
+    torch.testing.assert_close(loss, torch.stack(slow).mean())
+    torch.testing.assert_close(error, x - codes @ network.dictionary)
+    network.keep(torch.tensor([9, 0, 4]))
+    assert network.level.tolist() == [2, 0, 1]
+
+
+def test_relu_pays_for_the_sum_of_its_codes(x: Tensor) -> None:
+    network = family(ReLUNetwork, penalty=0.3)
+    loss, codes = network.loss(x)
+    assert torch.equal(codes, torch.relu(network.encoder(x)))
+    price = 0.3 * codes.sum(dim=1).mean() / math.sqrt(6)
+    error = (x - codes @ network.dictionary).square().mean()
+    torch.testing.assert_close(loss, error + price)
+
+
+def test_a_gate_decides_and_its_price_leaves_magnitudes_alone(x: Tensor) -> None:
+    network = family(GatedNetwork, penalty=0.3)
+    with torch.no_grad():
+        network.gate.copy_(torch.linspace(-1, 1, 10))
+        network.gain.copy_(torch.linspace(-0.5, 0.5, 10))
+    pre = network.encoder(x)
+    gate = pre + network.gate
+    magnitude = torch.relu(pre * network.gain.exp())
+    codes = network.select(pre)
+    torch.testing.assert_close(codes, torch.where(gate > 0, magnitude, 0.0))
+    loss, _ = network.loss(x)
+    frozen = torch.relu(gate) @ network.dictionary.detach()
+    expected = (
+        (x - codes @ network.dictionary).square().mean()
+        + 0.3 * torch.relu(gate).sum(dim=1).mean() / math.sqrt(6)
+        + (x - frozen).square().mean()
+    )
+    torch.testing.assert_close(loss, expected)
+    cost = network.cost(x, pre, codes)
+    of_gate, of_gain, of_rows = torch.autograd.grad(
+        cost, [network.gate, network.gain, network.dictionary], allow_unused=True
+    )
+    assert of_gate.abs().sum() > 0
+    assert of_gain is None
+    assert of_rows is None
+
+
+def test_thresholds_learn_through_the_kernel(x: Tensor) -> None:
+    network = family(JumpReLUNetwork, penalty=0.5, k=None, bandwidth=0.5)
+    with torch.no_grad():
+        network.log_threshold.copy_(torch.linspace(-2, 0, 10))
+        network.width.fill_(0.4)
+    pre = network.encoder(x).detach().requires_grad_()
+    theta = network.log_threshold.exp().detach()
+    codes = network.select(pre)
+    assert torch.equal(codes, torch.where(pre > theta, pre, 0.0))
+    upstream = torch.randn(20, 10, generator=torch.Generator().manual_seed(1))
+    of_pre, of_log = torch.autograd.grad((codes * upstream).sum(), [pre, network.log_threshold])
+    torch.testing.assert_close(of_pre, torch.where(pre > theta, upstream, 0.0))
+    slow_codes, slow_count = [], []
+    for mode in range(10):
+        t = theta[mode].item()
+        near = [i for i in range(20) if abs(pre[i, mode].item() - t) < 0.2]
+        # d log θ = θ d log; the kernel is 1 / width inside half a width on either side.
+        slow_codes.append(t * sum(-t / 0.4 * float(upstream[i, mode]) for i in near))
+        slow_count.append(t * 0.5 * -len(near) / 0.4 / 20)
+    torch.testing.assert_close(of_log, torch.tensor(slow_codes), rtol=1e-4, atol=1e-5)
+    cost = network.cost(x, pre, codes)
+    present = (pre > theta).float().sum(dim=1).mean()
+    assert cost.item() == pytest.approx(0.5 * float(present), rel=1e-6)
+    (of_log,) = torch.autograd.grad(cost, network.log_threshold)
+    torch.testing.assert_close(of_log, torch.tensor(slow_count), rtol=1e-4, atol=1e-6)
+    network.k = 2
+    wanted = 0.5 * (float(present) / 2 - 1) ** 2
+    assert network.cost(x, pre, codes).item() == pytest.approx(wanted, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("kind", "own"),
+    [
+        (BatchTopKNetwork, {"count": 3}),
+        (ReLUNetwork, {"penalty": 0.1, "count": 3}),
+        (GatedNetwork, {"penalty": 0.1, "count": 3}),
+        (JumpReLUNetwork, {"penalty": 1.0, "k": 3, "bandwidth": 0.5, "count": 3}),
+    ],
+)
+@pytest.mark.parametrize("encoder", ["linear", "mlp"])
+def test_every_start_is_sparse_and_every_kept_mode_the_same(
+    kind: Any, own: dict[str, Any], encoder: str, generator: torch.Generator
+) -> None:
+    data = torch.rand(300, 6, generator=generator)
+    network = family(kind, encoder=encoder, hidden=4, **own)
+    network.start_from(data, generator)
+    present = float((network.codes(data) > 0).sum(dim=1).float().mean())
+    assert present == pytest.approx(3, abs=0.3)
+    if encoder == "mlp":
+        with torch.no_grad():
+            network.encoder.last.normal_(0, 0.1, generator=generator)
+    index = torch.tensor([7, 0, 3])
+    codes = network.codes(data)
+    network.keep(index)
+    torch.testing.assert_close(network.codes(data), codes[:, index])
+
+
+def test_the_mlp_adds_to_the_linear_encoder_and_starts_at_nothing(x: Tensor) -> None:
+    encoder = CorrectedEncoder(6, 10, hidden=4)
+    linear = (x - encoder.centre) @ encoder.weight.T + encoder.bias
+    torch.testing.assert_close(encoder(x), linear)
+    nn.init.normal_(encoder.last)
+    hidden = torch.relu(encoder.second(torch.relu(encoder.first(x - encoder.centre))))
+    torch.testing.assert_close(encoder(x), linear + hidden @ encoder.last.T)
+
+
+def test_dead_modes_begin_anew_where_samples_are_told_badly(generator: torch.Generator) -> None:
+    data = torch.rand(64, 6, generator=generator) * torch.tensor([1, 1, 1, 0, 0, 0.0])
+    odd = torch.tensor([0, 0, 0, 0, 0, 9.0])
+    data[::8] += odd  # told by no mode, once these are
+    network = family(TopKNetwork, count=2, resample=1, non_negative=True)
+    network.start_from(data, generator)
+    with torch.no_grad():
+        network.dictionary[:, 5] = 0
+        network.after_step()  # rows of length one again
+    before = network.dictionary.detach().clone()
+    network.silent[[4, 8]] = 64.0
+    network.seen.fill_(64)
+    network.after_step()
+    changed = ((network.dictionary - before).abs() > 1e-3).any(dim=1).nonzero().flatten().tolist()
+    assert changed == [4, 8]
+    assert network.dictionary[4, 5] > 0.9
+    assert network.silent[4] == 0
+    assert network.due == 128
+    network.silent[3] = 64.0
+    network.last_renewal = 100.0
+    network.seen.fill_(128)
+    network.after_step()
+    torch.testing.assert_close(network.dictionary[3], before[3])  # too late to settle
