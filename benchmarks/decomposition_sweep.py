@@ -7,6 +7,7 @@ held-out R² over L0 are written there.
     CODECLENS_BENCH=… python -m benchmarks.decomposition_sweep extract --folder cache
     python -m benchmarks.decomposition_sweep fit --folder cache
     python -m benchmarks.decomposition_sweep draw --folder cache --to frontier.svg
+    python -m benchmarks.decomposition_sweep act --folder cache --sites blocks.4 --k 8
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import torch
 import codeclens as cl
 from benchmarks.material import material
 from codeclens import zoo
+from codeclens.control import selectivity_of_modes
 from codeclens.decomposition import (
     ICA,
     NMF,
@@ -149,6 +151,27 @@ def fit(folder: Path, names: Sequence[str], sites: Sequence[str], given: Any) ->
                     writer.writerows(rows)
 
 
+def act(folder: Path, sites: Sequence[str], k: int) -> None:
+    """What modes do on held-out digits: selectivity of ablating and of preserving their units."""
+    store = cl.ContributionStore(folder / "digits-resnet.zarr")
+    ready, held_out = zoo.load("digits-resnet"), zoo.digits_data("held_out")
+    for site in sites:
+        modes = EXPANSION * store.units(site)
+        entrants = [kind(n_modes=modes, k=k) for kind in (TopK, BatchTopK, Matryoshka, JumpReLU)]
+        entrants += [kind(n_modes=modes) for kind in (Gated, ReLUSAE, KMeans)]
+        entrants += [kind(n_modes=n) for kind in (PCA, NMF, SemiNMF) for n in (k, 2 * k)]
+        for view in ("concat", "activation"):
+            for method in entrants:
+                found = cl.decompose(store, method, sites=site, view=view)[site]
+                line = f"{site} {view:<10} {method!r:<40}"
+                for kind in ("ablate", "preserve"):
+                    done = selectivity_of_modes(ready.model, held_out, found, kind=kind)
+                    low, high = done.interval
+                    line += f" {kind} {done.mean:+.2f} [{low:+.2f}, {high:+.2f}]"
+                    line += f" random {np.nanmean(done.random):+.2f}"
+                print(line, flush=True)
+
+
 def draw(folder: Path, to: Path) -> None:
     """One panel for each site and view: held-out R² over modes a sample."""
     from matplotlib.figure import Figure
@@ -180,7 +203,7 @@ def draw(folder: Path, to: Path) -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Extract, measure what was extracted, or draw what was measured."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=["extract", "fit", "draw"])
+    parser.add_argument("what", choices=["extract", "fit", "draw", "act"])
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--networks", default=",".join(PLANS))
     parser.add_argument("--sites", default="", help="of those extracted; all without it")
@@ -194,6 +217,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     names = given.networks.split(",")
     if given.what == "draw":
         draw(given.folder, given.to)
+    elif given.what == "act":
+        act(given.folder, given.sites.split(","), given.k[0])
     elif given.what == "fit":
         fit(given.folder, names, [s for s in given.sites.split(",") if s], given)
     else:

@@ -6,6 +6,7 @@ from codeclens.control.curves import FRACTIONS, control_curve
 from codeclens.control.interventions import Intervention, ablate, preserve
 from codeclens.control.rankings import ByMode, ByScore, Random, Ranking
 from codeclens.control.results import Condition, ControlCurve, Estimate
+from codeclens.control.selectivity import Selectivity, selectivity_of_modes
 from codeclens.control.sweep import predictions_under
 
 __all__ = [
@@ -18,8 +19,10 @@ __all__ = [
     "Intervention",
     "Random",
     "Ranking",
+    "Selectivity",
     "ablate",
     "control_curve",
     "predictions_under",
     "preserve",
+    "selectivity_of_modes",
 ]

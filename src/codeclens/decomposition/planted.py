@@ -78,7 +78,7 @@ class Planted:
         if view == "concat":
             return np.concatenate([positive, -negative], axis=1)
         parts = {"sum": self.net, "positive": positive, "negative": negative}
-        return parts.get(view, self.active)
+        return np.asarray(parts.get(view, self.active))
 
     def data(self, view: View) -> Float[np.ndarray, "sample column"]:
         """The contributions of the units, or their activations, as a view of them."""
