@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from codeclens.decomposition import ThresholdSAE, TopK, quality
+from codeclens.decomposition import BatchTopK, JumpReLU, ThresholdSAE, TopK, quality
 from codeclens.decomposition.autoencoders.threshold import ThresholdNetwork
 from codeclens.decomposition.training import Cosine, Plateau
 from codeclens.errors import CodeclensError
@@ -137,3 +137,19 @@ def test_training_runs_where_the_data_are(small: Array) -> None:
         method.fit(torch.from_numpy(small).cuda())
         assert method.fitted.network.dictionary.is_cuda
         assert method.encode(small).shape == (120, len(method.dictionary))
+
+
+def test_a_price_on_their_number_makes_modes_fewer(small: Array) -> None:
+    # Fewer modes than the sixteen that training would begin with at a larger site.
+    counts = [
+        JumpReLU(n_modes=12, k=None, penalty=p, epochs=150).fit(small).l0 for p in (0, 0.03, 0.3)
+    ]
+    assert counts[0] > counts[1] + 0.5 > counts[2] + 1
+
+
+def test_wanted_numbers_of_modes_are_met(small: Array) -> None:
+    for k in (2, 5, 11):
+        for kind in (JumpReLU, BatchTopK):
+            found = kind(n_modes=12, k=k, epochs=150, held_out=0).fit(small)
+            assert found.l0 <= k + 0.7
+        assert JumpReLU(n_modes=12, k=k, epochs=150, held_out=0).fit(small).l0 >= min(k, 5) - 1

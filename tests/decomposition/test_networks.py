@@ -330,7 +330,8 @@ def test_every_start_is_sparse_and_every_kept_mode_the_same(
     network = family(kind, encoder=encoder, hidden=4, **own)
     network.start_from(data, generator)
     present = float((network.codes(data) > 0).sum(dim=1).float().mean())
-    assert present == pytest.approx(3, abs=0.3)
+    # The priced ones begin with a quarter of ten modes at most.
+    assert present == pytest.approx(2 if kind in (ReLUNetwork, GatedNetwork) else 3, abs=0.3)
     if encoder == "mlp":
         with torch.no_grad():
             network.encoder.last.normal_(0, 0.1, generator=generator)

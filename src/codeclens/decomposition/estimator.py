@@ -78,7 +78,10 @@ class Estimator(ABC):
 
     @abstractmethod
     def decode(self, Z: Array) -> Float32[np.ndarray, "sample unit"]:
-        """What loadings `(N, K)` make together, in the units of the data, `(N, D)`."""
+        """What loadings `(N, K)` make together, in the units of the data, `(N, D)`.
+
+        The mean comes back in where a method takes it off first (PCA, ICA).
+        """
 
     @property
     def held_out_rows(self) -> np.ndarray[Any, Any]:

@@ -158,6 +158,11 @@ class UnitRowNetwork(SparseAutoencoder):
                 self.last_renewal = 0.5 * self.passes(len(data)) * len(data)
             self.generator.manual_seed(int(torch.randint(2**62, (), generator=generator)))
 
+    @property
+    def few(self) -> int:
+        """With how many codes a sample to begin where nobody said: a quarter of them at most."""
+        return max(1, min(self.count, len(self.dictionary) // 4))
+
     def calibrate(self, x: Float[Tensor, "batch unit"]) -> None:
         """Learn from the first samples how large codes are."""
 

@@ -30,7 +30,7 @@ class GatedNetwork(UnitRowNetwork):
     @torch.no_grad()
     def calibrate(self, x: Float[Tensor, "batch unit"]) -> None:
         """Begin with gates that leave `count` modes a sample."""
-        self.gate.copy_(-level_of(torch.relu(self.encoder(x)), self.count).expand_as(self.gate))
+        self.gate.copy_(-level_of(torch.relu(self.encoder(x)), self.few).expand_as(self.gate))
 
     def select(self, pre: Float[Tensor, "batch mode"]) -> Float[Tensor, "batch mode"]:
         """The magnitudes where the gate is open."""

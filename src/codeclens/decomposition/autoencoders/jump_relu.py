@@ -34,9 +34,11 @@ class JumpReLUNetwork(UnitRowNetwork):
     @torch.no_grad()
     def calibrate(self, x: Float[Tensor, "batch unit"]) -> None:
         """Begin with thresholds that leave `count` codes a sample."""
-        level = level_of(torch.relu(self.encoder(x)), self.count)
+        pre = torch.relu(self.encoder(x))
+        level = level_of(pre, self.few if self.k is None else self.k)
         self.log_threshold.copy_(level.log().expand_as(self.log_threshold))
-        self.width.copy_(self.bandwidth * level)
+        # Where nearly all codes shall be present, their level is nearly zero, and tells no width.
+        self.width.copy_(self.bandwidth * level_of(pre, self.few))
 
     def select(self, pre: Float[Tensor, "batch mode"]) -> Float[Tensor, "batch mode"]:
         """The codes above their thresholds."""

@@ -25,7 +25,7 @@ class ReLUNetwork(UnitRowNetwork):
     def calibrate(self, x: Float[Tensor, "batch unit"]) -> None:
         """Begin with a bias that leaves `count` codes a sample above zero."""
         self.encoder.bias.zero_()
-        self.encoder.bias.sub_(level_of(torch.relu(self.encoder(x)), self.count))
+        self.encoder.bias.sub_(level_of(torch.relu(self.encoder(x)), self.few))
 
     def select(self, pre: Float[Tensor, "batch mode"]) -> Float[Tensor, "batch mode"]:
         """The rectified codes."""
