@@ -1,10 +1,11 @@
-"""Faithfulness: how well contributions foretell what taking each channel away really does.
+"""Faithfulness: how well contributions foretell what taking channels away really does.
 
 For every image and site the net contributions of all channels are held against the exact effects
 of ablating one channel after another, set to its activation at the baseline or to zero: Spearman's
-rank correlation over channels. Activations and a random order are the controls. The target is the
-logit of the predicted class. Intervals are 95 % bootstrap intervals over images, the same draws
-for all; differences are paired by image, and nothing is adjusted for many comparisons.
+rank correlation over channels. The same for random halves of the channels, set to baseline at
+once, over halves. Activations and a random order are the controls. The target is the logit of the
+predicted class. Intervals are 95 % bootstrap intervals over images, the same draws for all;
+differences are paired by image, and nothing is adjusted for many comparisons.
 
     python -m benchmarks.faithfulness                              # the digits network
     CODECLENS_BENCH=… python -m benchmarks.faithfulness efficientnet-lite0 --figures docs
@@ -17,7 +18,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -37,12 +38,18 @@ from codeclens.attribution import (
     Contributions,
     Method,
     Probe,
+    Replay,
     find_sites,
 )
 from codeclens.attribution.methods import AtInput, Attributed, Explained, gradients_of
 from codeclens.visualization.canvas import CONTROLS, WIDTH, blank, name_sites, save, styled
 
-To = Literal["baseline", "zero"]
+Trial = Literal["baseline", "zero", "halves"]
+TRIALS: dict[Trial, str] = {
+    "baseline": "each channel to baseline",
+    "zero": "each channel to zero",
+    "halves": "random halves to baseline",
+}
 
 
 @dataclass(frozen=True)
@@ -85,14 +92,15 @@ IMAGES = {"digits-resnet": 40, "cifar-resnet20": 32, "cifar-resnet56": 20, "effi
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)  # of the blocks but the last
 PILOT = 2
 DRAWS = 2000
+HALVES = 32
 
 
 @dataclass(frozen=True)
 class Faithfulness:
-    """Rank correlations `(N, L)` of N images at L sites, by what channels are set to and method."""
+    """Rank correlations `(N, L)` of N images at L sites, by trial and method."""
 
     sites: Sequence[str]
-    found: Mapping[To, Mapping[str, np.ndarray]]
+    found: Mapping[Trial, Mapping[str, np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -134,21 +142,47 @@ def judge(
         attributor.prepare(pilot)
         return attributor(x)
 
-    effects = {to: attributed(AblationEffect(to, batch_size=16)) for to in get_args(To)}
+    zero = attributed(AblationEffect("zero", batch_size=16))
     scores = {name: _table(attributed(method)) for name, method in methods.items()}
-    activations = {key: effects["zero"][key].activation.double().numpy() for key in sites}
+    activations = {key: zero[key].activation.double().numpy() for key in sites}
     random = np.random.default_rng(0)
     scores["activation"] = activations
     scores["magnitude of activation"] = {key: np.abs(a) for key, a in activations.items()}
     scores["random"] = {key: random.permuted(a, axis=1) for key, a in activations.items()}
-    found: dict[To, dict[str, np.ndarray]] = {}
-    for to, exact in effects.items():
-        truth = _table(exact)
-        found[to] = {
-            name: np.stack([spearman(score[key], truth[key]) for key in sites], axis=1)
+    each = {"zero": _table(zero), "baseline": _table(attributed(AblationEffect(batch_size=16)))}
+    groups = {key: halves(model, key, x) for key in sites}
+
+    def compared(trial: Trial, score: np.ndarray, key: str) -> np.ndarray:
+        if trial != "halves":
+            return spearman(score, each[trial][key])
+        chosen, effects = groups[key]
+        return spearman(score @ chosen.T, effects)
+
+    found: dict[Trial, dict[str, np.ndarray]] = {
+        trial: {
+            name: np.stack([compared(trial, score[key], key) for key in sites], axis=1)
             for name, score in scores.items()
         }
+        for trial in TRIALS
+    }
     return Faithfulness(sites, found)
+
+
+@torch.no_grad()
+def halves(model: nn.Module, site: str, x: Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """Random halves of a site's channels `(G, U)`, and their effects on the targets `(N, G)`.
+
+    An effect is what the predicted logit loses when those channels are as at the zero input.
+    """
+    start = Replay(model, site, torch.zeros_like(x)).activation
+    with Replay(model, site, x) as replay:
+        activation, (best, classes) = replay.activation, replay.output.max(dim=1, keepdim=True)
+        units = np.tile(np.arange(activation.shape[1]), (HALVES, 1))
+        chosen = np.random.default_rng(1).permuted(units, axis=1) < units.shape[1] // 2
+        masks = torch.from_numpy(chosen)[:, :, None, None]
+        outputs = [replay(torch.where(mask, start, activation)) for mask in masks]
+    effects = [best - output.gather(1, classes) for output in outputs]
+    return chosen.astype(float), torch.cat(effects, dim=1).double().numpy()
 
 
 def _table(found: Contributions) -> dict[str, np.ndarray]:
@@ -169,43 +203,43 @@ def spearman(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.divide((a * b).sum(axis=1), size, out=np.zeros(len(a)), where=size > 0)
 
 
-def table(judged: Faithfulness, to: To) -> str:
+def table(judged: Faithfulness, trial: Trial) -> str:
     """Medians over images by site, then the mean over sites and how far the default is ahead."""
     head = [*(f"`{site}`" for site in judged.sites), "mean of sites", "default ahead by"]
-    lines = [f"| to {to} | {' | '.join(head)} |", "|---" * (len(head) + 1) + "|"]
-    for name, rho in judged.found[to].items():
+    lines = [f"| {TRIALS[trial]} | {' | '.join(head)} |", "|---" * (len(head) + 1) + "|"]
+    for name, rho in judged.found[trial].items():
         cells = [str(Estimate.of(column)) for column in rho.T]
-        ahead = "" if name == DEFAULT else str(lead(judged, to, name))
+        ahead = "" if name == DEFAULT else str(lead(judged, trial, name))
         lines.append(f"| {name} | {' | '.join([*cells, str(Estimate.of(rho.mean(1))), ahead])} |")
     return "\n".join(lines)
 
 
-def lead(judged: Faithfulness, to: To, name: str) -> Estimate:
+def lead(judged: Faithfulness, trial: Trial, name: str) -> Estimate:
     """The median over images of the default's mean over sites minus that of another."""
-    found = judged.found[to]
+    found = judged.found[trial]
     return Estimate.of(found[DEFAULT].mean(axis=1) - found[name].mean(axis=1))
 
 
-def sentence(judged: Faithfulness, to: To) -> str:
+def sentence(judged: Faithfulness, trial: Trial) -> str:
     """Whom the default is ahead of, whom it is behind, and whom it is not told apart from."""
-    leads = {name: lead(judged, to, name) for name in judged.found[to] if name != DEFAULT}
+    leads = {name: lead(judged, trial, name) for name in judged.found[trial] if name != DEFAULT}
     groups = {
         "is ahead of": [name for name, one in leads.items() if one.low > 0],
         "is behind": [name for name, one in leads.items() if one.high < 0],
         "is not told apart from": [n for n, one in leads.items() if one.low <= 0 <= one.high],
     }
     told = "; ".join(f"{what} {', '.join(names)}" for what, names in groups.items() if names)
-    means = {name: np.median(rho.mean(axis=1)) for name, rho in judged.found[to].items()}
+    means = {name: np.median(rho.mean(axis=1)) for name, rho in judged.found[trial].items()}
     best = max(means, key=lambda name: means[name])
-    return f"Channels set to {to}: the default {told}. Highest: {best}, {means[best]:+.2f}."
+    return f"{TRIALS[trial].capitalize()}: the default {told}. Highest: {best}, {means[best]:+.2f}."
 
 
 def figure(judged: Faithfulness, network: str) -> Any:
-    """Medians with intervals from early to late sites, one panel for each way to ablate."""
+    """Medians with intervals from early to late sites, one panel for each trial."""
     colours = dict(zip(METHODS, ("#1b1b1b", "#c2410c", "#3b7dd8", *CONTROLS[1:]), strict=False))
-    drawn = blank(WIDTH, 2.5)
+    drawn = blank(WIDTH, 3.2)
     panels = drawn.subplots(1, len(judged.found), sharey=True, squeeze=False)[0]
-    for axes, (to, found) in zip(panels, judged.found.items(), strict=True):
+    for axes, (trial, found) in zip(panels, judged.found.items(), strict=True):
         for number, (name, rho) in enumerate(found.items()):
             estimate = Estimate.of(rho)
             place = np.arange(len(judged.sites)) + 0.06 * (number - (len(found) - 1) / 2)
@@ -215,9 +249,10 @@ def figure(judged: Faithfulness, network: str) -> Any:
             line = "-" if name in METHODS else ":"
             axes.errorbar(place, estimate.value, bars, marker=marker, linestyle=line, **style)
         name_sites(axes, list(judged.sites))
-        axes.set_title(f"{network}, channels set to {to}")
+        axes.set_title(TRIALS[trial])
     panels[0].set_ylabel("rank correlation with the effect")
-    drawn.legend(*panels[0].get_legend_handles_labels(), loc="outside right center")
+    drawn.suptitle(network, x=0, ha="left")
+    drawn.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return drawn
 
 
@@ -236,8 +271,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sites = sites_of(one.model, one.sites)
         judged = judge(one.model, one.spread(count, PILOT), sites, one.images(range(PILOT)))
         print(f"\n## {name}, {count} images\n")
-        for to in judged.found:
-            print(f"{table(judged, to)}\n\n{sentence(judged, to)}\n", flush=True)
+        for trial in judged.found:
+            print(f"{table(judged, trial)}\n\n{sentence(judged, trial)}\n", flush=True)
         if given.figures:
             with styled():
                 save(figure(judged, name), given.figures / f"faithfulness-{name}.svg")

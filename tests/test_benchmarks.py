@@ -89,9 +89,10 @@ def test_where_only_linear_layers_follow_contributions_are_the_effects() -> None
     model, x = networks.plain_cnn().double(), networks.noise(5, 3, 12, 12)
     methods = {DEFAULT: Conductance(3), "activation path": ActivationPath(1)}
     judged = faithfulness.judge(model, x, ["4", "1"], x[:1], methods)
-    assert set(judged.found) == {"baseline", "zero"}
+    assert set(judged.found) == {"baseline", "zero", "halves"}
     for name in methods:
         np.testing.assert_allclose(judged.found["baseline"][name][:, 0], 1)
+        np.testing.assert_allclose(judged.found["halves"][name][:, 0], 1)
     assert list(judged.found["zero"]) == [*methods, *CONTROL_NAMES]
     assert all(rho.shape == (5, 2) for rho in judged.found["zero"].values())
     assert np.abs(judged.found["baseline"]["random"]).max() < 1
@@ -118,7 +119,7 @@ def test_the_sentence_says_who_is_ahead() -> None:
     found = {DEFAULT: default, **others}
     judged = Faithfulness(["site"], {"zero": found})
     assert faithfulness.sentence(judged, "zero") == (
-        "Channels set to zero: the default is ahead of worse; is behind better; "
+        "Each channel to zero: the default is ahead of worse; is behind better; "
         "is not told apart from like it. Highest: better, +0.70."
     )
     assert faithfulness.lead(judged, "zero", "better").value == pytest.approx(-0.2)
