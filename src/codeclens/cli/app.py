@@ -169,7 +169,9 @@ def _sentence(error: Exception) -> str:
 
 
 def _say(message: str) -> None:
-    print(f"codeclens: {message}", file=sys.stderr)
+    # Complaints about a command's settings name the command already.
+    prefix = "" if message.startswith("codeclens ") else "codeclens: "
+    print(f"{prefix}{message}", file=sys.stderr)
 
 
 def _show_warning(message: Warning | str, *details: object, **more: object) -> None:
