@@ -48,6 +48,8 @@ PILOT = 4
 GOAL = 5.0
 FINE = ArcLength(PILOT, grid=128, start=0.0005)
 
+EVEN = ArcLength(crowding=1)
+
 Contributions = dict[str, Tensor]
 
 
@@ -74,22 +76,27 @@ SETTINGS = [
     Setting("uniform, secant", "uniform", ((1, "secant", 1),)),
     Setting("cubic, secant", "power", ((1, "secant", 1),)),
     Setting("geometric, secant", "geometric", ((1, "secant", 1),)),
-    Setting("arc, trapezoid", "arc", ((1, "trapezoid", 1),)),
     Setting("arc, secant (default)", "arc", ((1, "secant", 1),)),
+    # Equal arc length, without crowding.
+    Setting("even arc, trapezoid", "even arc", ((1, "trapezoid", 1),)),
+    Setting("even arc, secant", "even arc", ((1, "secant", 1),)),
     # One forward, two backward passes a step.
     Setting(
-        "arc, ⅓ trapezoid + ⅔ secant", "arc", ((1 / 3, "trapezoid", 1), (2 / 3, "secant", 1)),
+        "even arc, ⅓ trapezoid + ⅔ secant", "even arc",
+        ((1 / 3, "trapezoid", 1), (2 / 3, "secant", 1)),
         pairs=1.5,
     ),
     # Secants over pairs of segments take a backward pass of their own; trapezoids do not.
     Setting(
-        "arc, secant extrapolated", "arc", ((4 / 3, "secant", 1), (-1 / 3, "secant", 2)), pairs=1.25
+        "even arc, secant extrapolated", "even arc",
+        ((4 / 3, "secant", 1), (-1 / 3, "secant", 2)), pairs=1.25,
     ),
     Setting(
-        "arc, trapezoid extrapolated", "arc", ((4 / 3, "trapezoid", 1), (-1 / 3, "trapezoid", 2))
+        "even arc, trapezoid extrapolated", "even arc",
+        ((4 / 3, "trapezoid", 1), (-1 / 3, "trapezoid", 2)),
     ),
     Setting(
-        "arc of each image, secant", "arc", ((1, "secant", 1),), own=True,
+        "even arc of each image, secant", "even arc", ((1, "secant", 1),), own=True,
         extra=(ArcLength().grid + 1) / 2,
     ),
 ]  # fmt: skip
@@ -125,7 +132,7 @@ class Judged:
         if not file.exists():
             found, pilot, x = self.given
             groups = [(row, row) for row in x.split(1)] if own else [(pilot, x)]
-            method = Conductance(steps, rule, nodes)
+            method = Conductance(steps, rule, EVEN if nodes == "even arc" else nodes)
             parts = [self._attributed(found, method, stride, *group) for group in groups]
             file.parent.mkdir(parents=True, exist_ok=True)
             save_file({key: torch.cat([p[key] for p in parts]) for key in parts[0]}, file)
@@ -234,7 +241,7 @@ def draw(panels: dict[str, dict[str, list[tuple[float, float]]]], path: str) -> 
     shown = {
         "uniform, trapezoid (published)": (CONTROLS[0], "--", "o"),
         "uniform, secant": (CONTROLS[0], "-", "o"),
-        "arc, trapezoid": (CONTRIBUTION, "--", "s"),
+        "even arc, trapezoid": (CONTRIBUTION, "--", "s"),
         "arc, secant (default)": (CONTRIBUTION, "-", "s"),
     }
     with styled():

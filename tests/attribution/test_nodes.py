@@ -54,7 +54,7 @@ def test_arc_length_of_a_homogeneous_network_is_logarithmic() -> None:
     # ‖a(β) − a(α)‖ / mean = log β/α between fine nodes, and 2 from the baseline to the first.
     model, x = homogeneous(networks.noise(2, 4))
     start, steps = 0.01, 6
-    nodes = placed(ArcLength(grid=400, start=start), steps, model, x, "1")
+    nodes = placed(ArcLength(grid=400, start=start, crowding=1), steps, model, x, "1")
     whole = 2 - math.log(start)
     expected = []
     for step in range(1, steps):
@@ -66,7 +66,7 @@ def test_arc_length_of_a_homogeneous_network_is_logarithmic() -> None:
 def test_equal_lengths_lie_between_the_nodes_of_an_arc() -> None:
     model, x = networks.residual_cnn().double(), networks.noise(2, 3, 12, 12)
     sites = ["layer1.0", "layer2"]
-    nodes = placed(ArcLength(grid=150), 5, model, x, sites)
+    nodes = placed(ArcLength(grid=150, crowding=1), 5, model, x, sites)
     fine = [0.0, *(10 ** (-3 + 3 * j / 150) for j in range(151))]
     lengths = [0.0] * 5
     for before, after in pairwise(fine):
@@ -74,6 +74,22 @@ def test_equal_lengths_lie_between_the_nodes_of_an_arc() -> None:
         for site in sites:
             lengths[segment] += relative_length(model, x, site, before, after)
     assert max(lengths) / min(lengths) < 1.1, lengths
+
+
+def test_crowded_nodes_are_as_dense_as_a_power_of_the_length() -> None:
+    # By calculus: the length per log α is 2 / log 2 on the first doubling and 1 from there on, so
+    # that nodes are (2 / log 2)^p log 2 there and log 1/start on the rest.
+    model, x = homogeneous(networks.noise(2, 4))
+    start, steps, power = 0.01, 6, 2.0
+    nodes = placed(ArcLength(grid=400, start=start, crowding=power), steps, model, x, "1")
+    first = (2 / math.log(2)) ** power * math.log(2)
+    whole = first - math.log(start)
+    expected = []
+    for step in range(1, steps):
+        length = step * whole / steps
+        low = start * length / first
+        expected.append(low if length < first else start * math.exp(length - first))
+    assert nodes[1:-1] == pytest.approx(expected, rel=2e-3)
 
 
 def relative_length(model: nn.Module, x: Tensor, site: str, before: float, after: float) -> float:
