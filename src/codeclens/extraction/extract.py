@@ -31,7 +31,7 @@ from codeclens.extraction.fingerprint import describe, differences, model_finger
 from codeclens.extraction.layout import DTYPES, FORMAT, Layout, read_metadata, shard_rows
 from codeclens.extraction.shards import ShardMaker
 from codeclens.extraction.store import ContributionStore
-from codeclens.extraction.writer import ShardWriter, missing_shards, writing
+from codeclens.extraction.writer import ShardWriter, chosen_shards, missing_shards, writing
 
 Progress = Callable[[int, int], None]
 
@@ -57,6 +57,7 @@ def extract(
     shard_size: int = 1024,
     dtype: Literal["float32", "float16"] = "float32",
     strict: bool = False,
+    shards: Iterable[int] | slice | None = None,
 ) -> ContributionStore:
     """Compute the contributions of every sample at `sites` and keep them in a store at `to`.
 
@@ -67,6 +68,9 @@ def extract(
     extraction resumes and ends with the same bytes as an undisturbed one. `batch_size` changes
     memory and speed, not results. Samples that cannot be read are recorded with their reasons and
     skipped (`store.skipped`), or raise if `strict`. `progress` is called with (done, total).
+    `shards` takes some of the shards alone, by number or as a slice, so that several processes can
+    share a store: `slice(rank, None, processes)` in each of them. The store that comes back holds
+    what all of them have finished by then.
 
     Warns with CompletenessWarning, once, where contributions miss the change of the target by
     much. Raises CodeclensError for a store at `to` that was made with other settings, one that
@@ -101,11 +105,14 @@ def extract(
         check(metadata)
     computed, uncovered = False, set[str]()
     maker = ShardMaker(samples, attributor, batch_size, strict)
-    if metadata is None or missing_shards(path, Layout.from_metadata(metadata)):
-        with writing(path, lambda: _begin(maker, settings), check) as writer:
-            computed, uncovered = _fill(writer, maker, progress)
+    layout = None if metadata is None else Layout.from_metadata(metadata)
+    if layout is None or missing_shards(path, layout, shards):
+        shared = shards is not None
+        with writing(path, lambda: _begin(maker, settings), check, shared) as writer:
+            computed, uncovered = _fill(writer, maker, progress, shards)
     elif progress is not None:
-        progress(len(samples), len(samples))
+        total = _samples_in(layout, chosen_shards(layout, shards))
+        progress(total, total)
     store = ContributionStore(path)
     _account(store, strict)
     if computed:
@@ -128,16 +135,21 @@ def _begin(maker: ShardMaker, settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def _fill(
-    writer: ShardWriter, maker: ShardMaker, progress: Progress | None
+    writer: ShardWriter,
+    maker: ShardMaker,
+    progress: Progress | None,
+    shards: Iterable[int] | slice | None,
 ) -> tuple[bool, set[str]]:
-    """Compute and write the shards that are missing.
+    """Compute and write those of `shards` that are missing.
 
     Gives whether there were any, and the operations for which the method had no rule.
     """
     layout, shape = writer.layout, writer.metadata["sample_shape"]
-    missing = missing_shards(writer.path, layout)
+    wanted = chosen_shards(layout, shards)
+    missing = missing_shards(writer.path, layout, wanted)
     maker.recall(writer.metadata["learned"])
-    done = layout.samples - sum(len(layout.rows(shard)) for shard in missing)
+    total = _samples_in(layout, wanted)
+    done = total - _samples_in(layout, missing)
     made_by = {
         "batch_size": maker.batch_size,
         "device": maker.device,
@@ -150,15 +162,20 @@ def _fill(
         nonlocal done
         done += count
         if progress is not None:
-            progress(done, layout.samples)
+            progress(done, total)
 
     advance(0)
     with closing(read_ahead(maker.samples, indices, _BATCHES_AHEAD * maker.batch_size)) as stream:
         for shard in missing:
-            arrays = maker.make(layout, shape, stream, shard, advance)
-            writer.write(shard, arrays, made_by | {"uncovered": sorted(maker.uncovered)})
+            with writer.claim(shard):
+                arrays = maker.make(layout, shape, stream, shard, advance)
+                writer.write(shard, arrays, made_by | {"uncovered": sorted(maker.uncovered)})
             uncovered |= maker.uncovered
     return bool(missing), uncovered
+
+
+def _samples_in(layout: Layout, shards: Iterable[int]) -> int:
+    return sum(len(layout.rows(shard)) for shard in shards)
 
 
 def _settings(
