@@ -24,11 +24,13 @@ from codeclens.attribution import (
     Target,
     warn_of_gaps,
 )
+from codeclens.attribution.attributor import Reduce
 from codeclens.attribution.targets import Bound
 from codeclens.errors import CodeclensError
 from codeclens.extraction.data import Samples, as_samples, read_ahead
 from codeclens.extraction.fingerprint import describe, differences, model_fingerprint, plain
 from codeclens.extraction.layout import DTYPES, FORMAT, Layout, read_metadata, shard_rows
+from codeclens.extraction.maps import Positions, positions_of
 from codeclens.extraction.shards import ShardMaker
 from codeclens.extraction.store import ContributionStore
 from codeclens.extraction.writer import ShardWriter, chosen_shards, missing_shards, writing
@@ -49,6 +51,8 @@ def extract(
     method: Method | None = None,
     target: Target | Bound | None = None,
     baseline: float | Tensor | Baseline = 0.0,
+    reduce: Reduce = "sum",
+    grid: tuple[int, int] | None = None,
     output: Selector = None,
     batch_size: int = 16,
     classes: Sequence[str] | None = None,
@@ -68,6 +72,8 @@ def extract(
     extraction resumes and ends with the same bytes as an undisturbed one. `batch_size` changes
     memory and speed, not results. Samples that cannot be read are recorded with their reasons and
     skipped (`store.skipped`), or raise if `strict`. `progress` is called with (done, total).
+    Positions are summed, signs apart, unless `grid=(rows, columns)` keeps as many cells of feature
+    maps beside the sums, with the signs apart in each cell, or `reduce=None` keeps every position.
     `shards` takes some of the shards alone, by number or as a slice, so that several processes can
     share a store: `slice(rank, None, processes)` in each of them. The store that comes back holds
     what all of them have finished by then.
@@ -89,13 +95,20 @@ def extract(
     """
     _require_options(batch_size, shard_size, dtype, engine)
     samples = as_samples(data)
+    positions = positions_of(reduce, grid)
     attributor = Attributor(
-        model, sites=sites, method=method, target=target, baseline=baseline, output=output
+        model,
+        sites=sites,
+        method=method,
+        target=target,
+        baseline=baseline,
+        reduce="sum" if positions is None else None,
+        output=output,
     )
     path = Path(to)
     names = samples.classes if classes is None else [str(name) for name in classes]
     rows = shard_rows(len(samples), shard_size)
-    settings = _settings(attributor, samples, names, dtype, rows)
+    settings = _settings(attributor, samples, names, dtype, rows, positions)
 
     def check(metadata: dict[str, Any]) -> None:
         _require_same(path, metadata["settings"], settings)
@@ -104,7 +117,7 @@ def extract(
     if metadata is not None:
         check(metadata)
     computed, uncovered = False, set[str]()
-    maker = ShardMaker(samples, attributor, batch_size, strict)
+    maker = ShardMaker(samples, attributor, batch_size, strict, positions)
     layout = None if metadata is None else Layout.from_metadata(metadata)
     if layout is None or missing_shards(path, layout, shards):
         shared = shards is not None
@@ -184,6 +197,7 @@ def _settings(
     classes: Sequence[str] | None,
     dtype: str,
     rows: int,
+    positions: Positions,
 ) -> dict[str, Any]:
     """Everything that the numbers in a store depend on, in JSON."""
     sites = {
@@ -197,6 +211,7 @@ def _settings(
         "baseline": describe(attributor.baseline),
         "output": describe(attributor.output),
         "sites": sites,
+        "positions": positions,
         "classes": None if classes is None else list(classes),
         "dtype": dtype,
         "shard_size": rows,

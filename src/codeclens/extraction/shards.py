@@ -20,6 +20,7 @@ from codeclens.attribution import (
     Contributions,
     Given,
     Label,
+    SiteContributions,
 )
 from codeclens.errors import CodeclensError
 from codeclens.extraction.data import Sample, Samples
@@ -30,6 +31,7 @@ from codeclens.extraction.layout import (
     SiteEntry,
     group_names,
 )
+from codeclens.extraction.maps import SIGNED, WHOLE, Positions, map_shape, maps_of
 
 _log = logging.getLogger(__name__)
 # One sample would not tell an axis of samples from one of length 1.
@@ -47,10 +49,16 @@ class ShardMaker:
     """
 
     def __init__(
-        self, samples: Samples, attributor: Attributor, batch_size: int, strict: bool
+        self,
+        samples: Samples,
+        attributor: Attributor,
+        batch_size: int,
+        strict: bool,
+        positions: Positions = None,
     ) -> None:
         self.samples = samples
         self.attributor = attributor
+        self.positions = positions
         self.batch_size = batch_size
         self.strict = strict
         self.uncovered: set[str] = set()
@@ -82,7 +90,7 @@ class ShardMaker:
         finally:
             self.attributor.method = prepared
         sites = [
-            SiteEntry(key, group, found[key].positive.shape[1], found[key].is_cut)
+            self._entry(found[key], group)
             for key, group in zip(found, group_names(found), strict=True)
         ]
         return {
@@ -129,6 +137,14 @@ class ShardMaker:
                 self._compare_classes(arrays["prediction"], layout)
             advance(count)
         return arrays
+
+    def _entry(self, found: SiteContributions, group: str) -> SiteEntry:
+        units = found.positive.shape[1]
+        entry = SiteEntry(found.site.key, group, units, found.is_cut)
+        if self.positions is None or found.full is None:
+            return entry
+        kept = map_shape(self.positions, found.site.grid(found.full))
+        return replace(entry, maps=WHOLE if self.positions == "all" else SIGNED, grid=kept)
 
     def _pilot(self, count: int) -> list[Sample]:
         """The first usable sample of each of `count` equal parts of the data."""
@@ -241,12 +257,9 @@ def _where_it_runs(attributor: Attributor) -> dict[str, Any]:
 def blank(layout: Layout, rows: int) -> Arrays:
     """The arrays of a shard, filled with what stands for a skipped sample."""
     arrays: Arrays = {}
-    for name, (dtype, fill) in SAMPLE_ARRAYS.items():
-        arrays[name] = np.full(rows, fill, dtype=object if dtype == "str" else dtype)
-    for site in layout.sites:
-        for part in UNIT_ARRAYS:
-            arrays[f"sites/{site.group}/{part}"] = np.full((rows, site.units), np.nan, layout.dtype)
-        arrays[f"sites/{site.group}/completeness"] = np.full(rows, np.nan, np.float32)
+    for name, (dtype, row) in layout.arrays.items():
+        fill = SAMPLE_ARRAYS[name][1] if name in SAMPLE_ARRAYS else np.nan
+        arrays[name] = np.full((rows, *row), fill, dtype=object if dtype == "str" else dtype)
     return arrays
 
 
@@ -262,10 +275,13 @@ def _file(found: Contributions, arrays: Arrays, places: list[int], layout: Layou
         if values is not None:
             arrays[name][places] = values.cpu().numpy()
     for site in layout.sites:
-        for part in (*UNIT_ARRAYS, "completeness"):
-            values = getattr(found[site.key], part).cpu().numpy()
-            name = f"sites/{site.group}/{part}"
-            arrays[name][places] = _narrowed(values, arrays[name].dtype, f'"{part}" at {site.key}')
+        at_site = found[site.key]
+        parts = {part: getattr(at_site, part) for part in (*UNIT_ARRAYS, "completeness")}
+        if at_site.full is not None:
+            parts |= maps_of(at_site.site, at_site.full, site.maps, site.grid)
+        for part, values in parts.items():
+            name, what = f"sites/{site.group}/{part}", f'"{part}" at {site.key}'
+            arrays[name][places] = _narrowed(values.cpu().numpy(), arrays[name].dtype, what)
 
 
 def _narrowed(

@@ -15,7 +15,8 @@ from jaxtyping import Float32, Int64
 
 from codeclens.errors import CodeclensError
 from codeclens.extraction.layout import RECORDS, Layout, SiteEntry, finished_shards, read_metadata
-from codeclens.extraction.reader import SiteReader, View, damaged
+from codeclens.extraction.memory import free_memory, in_words
+from codeclens.extraction.reader import Sign, SiteReader, View, damaged
 from codeclens.extraction.writer import read_record
 
 if TYPE_CHECKING:
@@ -146,33 +147,73 @@ class ContributionStore:
         """ΣC − (T(x) − T(x0)) of every sample, NaN where the site is no cut."""
         return self._per_sample(f"sites/{self._entry(site).group}/completeness")
 
+    def rows(
+        self, label: int | str | None = None, prediction: int | str | None = None
+    ) -> Int64[np.ndarray, " rows"]:
+        """The rows of the samples with a label, a prediction, or both; classes by number or name.
+
+        Raises CodeclensError for a name that is no class of the store.
+        """
+        chosen = np.ones(len(self), dtype=bool)
+        if label is not None:
+            chosen &= self.label == self._class(label)
+        if prediction is not None:
+            chosen &= self.prediction == self._class(prediction)
+        return np.flatnonzero(chosen).astype(np.int64)
+
     def view(
         self, site: str, view: View = "concat", rows: slice | Sequence[int] | None = None
     ) -> Float32[np.ndarray, "samples columns"]:
-        """Read one site into memory: all samples, or the given rows.
+        """Read one site into memory: all samples, or the given rows, such as `rows(label="cat")`.
 
         `"positive"` ≥ 0 and `"negative"` ≤ 0 are contributions by sign, `"sum"` both together,
         `"activation"` the mean activation, each `(N, U)`; `"concat"` is `[positive, −negative]`,
-        `(N, 2U)`, all ≥ 0. Raises CodeclensError for an unknown site or view, and for a store
-        that was damaged.
+        `(N, 2U)`, all ≥ 0. Raises CodeclensError for an unknown site or view, for more than fits
+        into memory, and for a store that was damaged.
         """
-        reader = self._reader(site, view)
-        chosen = self.sample if rows is None else np.atleast_1d(self.sample[rows])
-        return reader.gather(chosen)
+        return self._gathered(self._reader(site, view), rows)
+
+    def maps(
+        self, site: str, sign: Sign = "sum", rows: slice | Sequence[int] | None = None
+    ) -> Float32[np.ndarray, "samples unit row column"]:
+        """Read contributions at their positions, of all samples or the given rows.
+
+        Each cell of the grid holds the sum of the contributions in it: those by `sign`, or
+        `"sum"`, both together. Raises CodeclensError where the store keeps no positions, and as
+        `view` does.
+        """
+        entry = self._entry(site)
+        if not entry.maps:
+            raise CodeclensError(
+                f'The store keeps no positions at "{site}"; extract with grid=(7, 7), say, or '
+                "reduce=None."
+            )
+        if sign not in get_args(Sign):
+            known = ", ".join(f'"{name}"' for name in get_args(Sign))
+            raise CodeclensError(f"Maps have no sign {sign!r}; there are {known}.")
+        found = self._gathered(SiteReader(self.path, self._layout, entry, sign, maps=True), rows)
+        return found.reshape(len(found), entry.units, *entry.grid)
 
     def batches(
-        self, site: str, view: View = "concat", batch: int = 256, seed: int = 0
+        self,
+        site: str,
+        view: View = "concat",
+        batch: int = 256,
+        seed: int = 0,
+        rows: slice | Sequence[int] | None = None,
     ) -> Iterator[Float32[np.ndarray, "batch columns"]]:
         """Go once through all samples in shuffled batches, without holding them all in memory.
 
         Blocks of consecutive rows are read in random order and shuffled together, several
         thousand rows at a time; `seed` fixes the order (take another for every epoch). The last
-        batch may be smaller. Raises CodeclensError as `view` does.
+        batch may be smaller. `rows` are those to go through, each once, where not all are meant.
+        Raises CodeclensError as `view` does.
         """
         reader = self._reader(site, view)
         if batch < 1:
             raise CodeclensError(f"batch={batch} holds no samples; pass a positive number.")
-        return reader.shuffled(self.sample, batch, np.random.default_rng(seed))
+        chosen = np.unique(self._chosen(rows))
+        return reader.shuffled(chosen, batch, np.random.default_rng(seed))
 
     def dataset(self, site: str | None = None) -> xarray.Dataset:
         """The store, or one site of it, as an xarray Dataset that reads lazily.
@@ -237,6 +278,31 @@ class ContributionStore:
             offered = ", ".join(f'"{name}"' for name in near)
             raise CodeclensError(f'The store has no site "{site}"; the nearest are {offered}.')
         return self._entries[site]
+
+    def _class(self, name: int | str) -> int:
+        if isinstance(name, int | np.integer):
+            return int(name)
+        classes = self.classes or []
+        if name not in classes:
+            near = ", ".join(f'"{c}"' for c in difflib.get_close_matches(name, classes, 3, 0))
+            known = f"the nearest are {near}" if near else "its classes have no names"
+            raise CodeclensError(f'The store has no class "{name}"; {known}.')
+        return classes.index(name)
+
+    def _chosen(self, rows: slice | Sequence[int] | None) -> Int64[np.ndarray, " rows"]:
+        return self.sample if rows is None else np.atleast_1d(self.sample[rows])
+
+    def _gathered(
+        self, reader: SiteReader, rows: slice | Sequence[int] | None
+    ) -> Float32[np.ndarray, "samples columns"]:
+        chosen = self._chosen(rows)
+        needed, free = 4 * len(chosen) * reader.columns, free_memory()
+        if needed > free:
+            raise CodeclensError(
+                f"{len(chosen):,} samples × {reader.columns:,} columns take {in_words(needed)} and "
+                f"{in_words(free)} of memory are free; read some rows, or go through batches()."
+            )
+        return reader.gather(chosen)
 
     def _reader(self, site: str, view: View) -> SiteReader:
         if view not in get_args(View):
