@@ -33,6 +33,7 @@ from codeclens.extraction.layout import DTYPES, FORMAT, Layout, read_metadata, s
 from codeclens.extraction.maps import Positions, positions_of
 from codeclens.extraction.shards import ShardMaker
 from codeclens.extraction.store import ContributionStore
+from codeclens.extraction.verification import damaged_metadata
 from codeclens.extraction.writer import ShardWriter, chosen_shards, missing_shards, writing
 
 Progress = Callable[[int, int], None]
@@ -119,7 +120,7 @@ def extract(
     computed, uncovered = False, set[str]()
     maker = ShardMaker(samples, attributor, batch_size, strict, positions)
     layout = None if metadata is None else Layout.from_metadata(metadata)
-    if layout is None or missing_shards(path, layout, shards):
+    if not metadata or missing_shards(path, layout, shards) or damaged_metadata(path, metadata):
         shared = shards is not None
         with writing(path, lambda: _begin(maker, settings), check, shared) as writer:
             computed, uncovered = _fill(writer, maker, progress, shards)
@@ -160,6 +161,8 @@ def _fill(
     layout, shape = writer.layout, writer.metadata["sample_shape"]
     wanted = chosen_shards(layout, shards)
     missing = missing_shards(writer.path, layout, wanted)
+    if not writer.shared and (writer.path / "zarr.json").exists():
+        writer.restore(damaged_metadata(writer.path, writer.metadata))
     maker.recall(writer.metadata["learned"])
     total = _samples_in(layout, wanted)
     done = total - _samples_in(layout, missing)

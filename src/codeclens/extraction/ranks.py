@@ -57,8 +57,9 @@ class Rank:
         rank = cls(task * of + number, tasks * of, tasks == 1, guarded and tasks == 1)
         if number >= of or task not in range(tasks):
             raise CodeclensError(
-                f"The environment says that this is process {number} of {of}, in task {task} of "
-                f"{tasks} (counted from 0), which cannot be; start it by torchrun or srun."
+                f"The environment says that this is process {number} of {of} in task {task} of "
+                f"{tasks}, counted from 0, which cannot be; number the tasks of an array without "
+                f"gaps, as in --array=0-{tasks - 1}."
             )
         return rank
 

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import difflib
-import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from jaxtyping import Float32, Int64
 
 from codeclens.errors import CodeclensError
-from codeclens.extraction.layout import RECORDS, Layout, SiteEntry, finished_shards, read_metadata
+from codeclens.extraction.layout import Layout, SiteEntry, finished_shards, read_metadata
 from codeclens.extraction.memory import free_memory, in_words
 from codeclens.extraction.reader import Sign, SiteReader, View, damaged
-from codeclens.extraction.writer import read_record
+from codeclens.extraction.verification import damaged_metadata, damaged_shards
 
 if TYPE_CHECKING:
     import xarray
@@ -232,20 +231,16 @@ class ContributionStore:
         found: xarray.Dataset = root.isel(sample=self.sample)
         return found
 
-    def verify(self) -> dict[int, list[str]]:
-        """Check every file against its checksum; gives the damaged files of damaged shards.
+    def verify(self) -> dict[int | Literal["metadata"], list[str]]:
+        """Read every file; gives those that are not what was written, by shard, and metadata.
 
-        Where files are missing or cut short, the same `extract` again mends the store.
+        The same `extract` again mends what is missing or cut short. A shard of which a file kept
+        its length must be made absent first: `codeclens store verify STORE --discard`.
         """
-        found = {}
-        for shard in self._shards:
-            record = read_record(self.path, shard)
-            if record is None:
-                found[shard] = [f"{RECORDS}/c/{shard}"]
-                continue
-            bad = [file for file, entry in record["files"].items() if not self._sound(file, entry)]
-            if bad:
-                found[shard] = bad
+        found: dict[int | Literal["metadata"], list[str]] = {}
+        found.update(damaged_shards(self.path, self._layout))
+        if files := damaged_metadata(self.path, self.metadata):
+            found["metadata"] = files
         return found
 
     def __repr__(self) -> str:
@@ -325,13 +320,6 @@ class ContributionStore:
     def _per_sample(self, name: str) -> np.ndarray[Any, Any]:
         found: np.ndarray[Any, Any] = self._whole_array(name)[self.sample]
         return found
-
-    def _sound(self, file: str, entry: dict[str, Any]) -> bool:
-        try:
-            with (self.path / file).open("rb") as stream:
-                return bool(hashlib.file_digest(stream, "sha256").hexdigest() == entry["sha256"])
-        except FileNotFoundError:
-            return False
 
 
 def _counted(number: int, what: str) -> str:

@@ -79,14 +79,24 @@ class ShardWriter:
             content = self._encoded(RECORDS, file, slice(shard, shard + 1), text)
             self._put(file, content, f"{_PARTS}-{shard}")
 
+    def discard(self, shard: int) -> None:
+        """Make a shard absent."""
+        with _sentences(self.path):
+            (self.path / f"{RECORDS}/c/{shard}").unlink(missing_ok=True)
+
     def create(self) -> None:
         """Write the metadata, unless they are there; the root's come last and make it a store."""
         if (self.path / "zarr.json").exists():
             return
         _remove(self.path, TOP - {RECORDS})
-        for file in sorted(self._files, key=lambda name: name == "zarr.json"):
-            self._put(file, self._files[file].to_bytes(), _PARTS)
-        _remove(self.path, [_PARTS])
+        self.restore(sorted(self._files, key=lambda name: name == "zarr.json"))
+
+    def restore(self, files: Iterable[str]) -> None:
+        """Write these files of the metadata, in this order, over whatever is there."""
+        with _sentences(self.path):
+            for file in files:
+                self._put(file, self._files[file].to_bytes(), _PARTS)
+            _remove(self.path, [_PARTS])
 
     def _encoded(self, name: str, file: str, rows: slice, values: np.ndarray[Any, Any]) -> bytes:
         import zarr
