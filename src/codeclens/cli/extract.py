@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import logging
+import warnings
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import codeclens as cl
 from codeclens import zoo
 from codeclens.cli.config import ExtractSettings, write_section
-from codeclens.cli.progress import progress
+from codeclens.cli.progress import Advance, progress
 from codeclens.errors import CodeclensError
+from codeclens.extraction import Rank, Whole
 from codeclens.report import gap_sentence, gaps
 
 if TYPE_CHECKING:
@@ -20,14 +25,19 @@ _SHOWN_SKIPPED = 3
 
 
 def run_extract(settings: ExtractSettings) -> None:
-    """Extract as the settings say, and tell what came out."""
+    """Extract as the settings say, and tell what came out.
+
+    Where a launcher started several processes, each takes its share, and the first speaks for all.
+    """
     assert settings.model is not None
     assert settings.images is not None
     assert settings.to is not None
     ready = zoo.load(settings.model, weights=settings.weights)
     classes = class_names(settings.classes) if settings.classes else ready.labels
     images = cl.ImageFolder(settings.images, ready.transform, classes=classes, limit=settings.limit)
-    with progress("contributions", len(images), "images") as advance:
+    rank = Rank.from_environment()
+    with _spoken(rank, len(images)) as advance, _said_once(rank):
+        whole = Whole(settings.to, rank, advance)
         store = cl.extract(
             ready.model,
             images,
@@ -37,12 +47,42 @@ def run_extract(settings: ExtractSettings) -> None:
             baseline=settings.baseline,
             output=selector(settings.output) if settings.output else ready.output,
             batch_size=settings.batch_size,
+            shard_size=settings.shard_size,
             to=settings.to,
             strict=settings.strict,
-            progress=advance,
+            progress=whole,
+            shards=rank.shards,
         )
-    write_section(settings.to.absolute().parent, settings)
-    print(told(store))
+        if rank.leads:
+            whole.wait()
+    if rank.leads:
+        write_section(settings.to.absolute().parent, settings)
+        print(told(cl.ContributionStore(store.path)))
+
+
+@contextmanager
+def _spoken(rank: Rank, total: int) -> Iterator[Advance]:
+    """Progress of the whole, by one process alone."""
+    if rank.leads:
+        with progress("contributions", total, "images") as advance:
+            yield advance
+    else:
+        yield lambda done, total: None
+
+
+@contextmanager
+def _said_once(rank: Rank) -> Iterator[None]:
+    """Keep all but the first process from saying what that one says."""
+    log = logging.getLogger("codeclens")
+    level = log.level
+    with warnings.catch_warnings():
+        if not rank.leads:
+            warnings.simplefilter("ignore", cl.CompletenessWarning)
+            log.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            log.setLevel(level)
 
 
 def told(store: cl.ContributionStore) -> str:
