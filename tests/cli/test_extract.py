@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -83,6 +84,24 @@ def test_classes_from_a_file(desk: Path, told: Told) -> None:
     store = ContributionStore(desk / "run" / "store.zarr")
     assert store.classes == ["bright", "grey", "dark"]
     assert np.bincount(store.label).tolist() == [4, 3, 3]
+
+
+def test_archives_and_arrays_are_taken_too(desk: Path, told: Told) -> None:
+    told(*OWN, "--steps", 3)
+    folder = ContributionStore(desk / "run" / "store.zarr")
+    with tarfile.open(desk / "all.tar", "w") as archive:
+        archive.add(desk / "images", arcname=".")
+    pictures = sorted((desk / "images").rglob("*.png"))
+    good = [file for file in pictures if f"{file.parent.name}/{file.name}" in set(folder.key)]
+    np.save(desk / "all.npy", np.stack([np.asarray(Image.open(file)) for file in good]))
+    for name in ("all.tar", "al*.tar", "all.npy"):
+        to = desk / f"{len(name)}" / "store.zarr"
+        code, _, err = told(*own("--images", name, "--to", str(to), "--steps", "3"))
+        assert (code, err) == (0, "")
+        found = ContributionStore(to)
+        assert len(found) == 10
+        both = (np.sort(store.view("4"), axis=0) for store in (found, folder))
+        np.testing.assert_allclose(*both, rtol=1e-4, atol=1e-6)
 
 
 MISTAKES = {

@@ -65,7 +65,7 @@ def test_the_batch_size_changes_nothing_beyond_rounding(
 def test_kinds_of_data_give_the_same_store(
     run: Run, x: Tensor, labels: Tensor, tmp_path: Path
 ) -> None:
-    loader = DataLoader(TensorDataset(x, labels), batch_size=3, shuffle=True)
+    loader = DataLoader(TensorDataset(x, labels), batch_size=3)
     stores = [
         run(data, tmp_path / str(i))
         for i, data in enumerate([(x, labels), (x.numpy(), labels.numpy()), loader])

@@ -59,7 +59,7 @@ class ExtractSettings(Settings):
     weights: str | None = None
     """A weights file (.safetensors, or a state dict in a .pt), or "random" for an untrained one."""
     images: Path | None = None
-    """A folder of images; one folder a class inside it gives labels."""
+    """A folder of images (folders inside are classes), .tar or "*.tar", .npy, .npz or .zarr."""
     sites: list[str] | None = None
     """Modules, globs or presets, separated by commas. [default: the model's own, often @blocks]"""
     method: Literal["conductance", "activation-gradient"] = "conductance"

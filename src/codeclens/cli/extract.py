@@ -1,4 +1,4 @@
-"""`codeclens extract`: a model, a folder of images, a store of contributions."""
+"""`codeclens extract`: a model, images on disk, a store of contributions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from codeclens import zoo
 from codeclens.cli.config import ExtractSettings, write_section
 from codeclens.cli.progress import Advance, progress
 from codeclens.errors import CodeclensError
-from codeclens.extraction import Rank, Whole
+from codeclens.extraction import Rank, Whole, open_samples
 from codeclens.report import gap_sentence, gaps
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def run_extract(settings: ExtractSettings) -> None:
     assert settings.to is not None
     ready = zoo.load(settings.model, weights=settings.weights)
     classes = class_names(settings.classes) if settings.classes else ready.labels
-    images = cl.ImageFolder(settings.images, ready.transform, classes=classes, limit=settings.limit)
+    images = open_samples(settings.images, ready.transform, classes, settings.limit)
     rank = Rank.from_environment()
     with _spoken(rank, len(images)) as advance, _said_once(rank):
         whole = Whole(settings.to, rank, advance)

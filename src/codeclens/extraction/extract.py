@@ -27,7 +27,8 @@ from codeclens.attribution import (
 from codeclens.attribution.attributor import Reduce
 from codeclens.attribution.targets import Bound
 from codeclens.errors import CodeclensError
-from codeclens.extraction.data import Samples, as_samples, read_ahead
+from codeclens.extraction.data import Samples, read_ahead
+from codeclens.extraction.datasets import as_samples
 from codeclens.extraction.fingerprint import describe, differences, model_fingerprint, plain
 from codeclens.extraction.layout import DTYPES, FORMAT, Layout, read_metadata, shard_rows
 from codeclens.extraction.maps import Positions, positions_of
