@@ -104,6 +104,43 @@ def test_archives_and_arrays_are_taken_too(desk: Path, told: Told) -> None:
         np.testing.assert_allclose(*both, rtol=1e-4, atol=1e-6)
 
 
+def test_a_plan_is_told_and_nothing_written(desk: Path, told: Told) -> None:
+    before = sorted(desk.iterdir())
+    code, out, err = told(*OWN, "--steps", 3, "--plan")
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    assert lines[:4] == [
+        "12 samples in 1 shard",
+        "2 sites, 14 units",
+        "  1       6 units",
+        "  4       8 units",
+    ]
+    assert [line for line in lines[4:] if " on disk" in line or " of memory" in line]
+    assert sorted(set(desk.iterdir()) - {desk / "__pycache__"}) == before
+
+
+def test_options_for_speed_and_positions_reach_the_store(desk: Path, told: Told) -> None:
+    told(
+        *OWN,
+        "--steps",
+        3,
+        "--sites",
+        "1",
+        "--grid",
+        2,
+        2,
+        "--autocast",
+        "bfloat16",
+        "--dtype",
+        "float16",
+    )
+    store = ContributionStore(desk / "run" / "store.zarr")
+    assert store.maps("1").shape == (10, 6, 2, 2)
+    settings = store.metadata["settings"]
+    assert settings["computing"] == {"fold_batchnorm": False, "autocast": "bfloat16"}
+    assert settings["dtype"] == "float16"
+
+
 MISTAKES = {
     "an unknown site": (["--sites", "lear"], ["no site", "nearest names are"]),
     "a site that returns no tensor": (

@@ -49,7 +49,7 @@ def test_numbers_are_those_of_contributions(
 def test_the_same_batches_give_the_same_bits(
     run: Run, model: nn.Module, x: Tensor, tmp_path: Path
 ) -> None:
-    store = run(x, tmp_path / "s.zarr")
+    store = run(x, tmp_path / "s.zarr", channels_last=False)
     direct = codeclens.contributions(model, x[16:21], sites="3", method=METHOD)
     np.testing.assert_array_equal(store.view("3", "positive")[16:21], direct["3"].positive)
 

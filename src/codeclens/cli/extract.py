@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import codeclens as cl
 from codeclens import zoo
@@ -35,23 +35,34 @@ def run_extract(settings: ExtractSettings) -> None:
     ready = zoo.load(settings.model, weights=settings.weights)
     classes = class_names(settings.classes) if settings.classes else ready.labels
     images = open_samples(settings.images, ready.transform, classes, settings.limit)
+    options: dict[str, Any] = {
+        "sites": settings.sites or ready.sites,
+        "method": method_of(settings),
+        "target": target_of(settings),
+        "baseline": settings.baseline,
+        "output": selector(settings.output) if settings.output else ready.output,
+        "batch_size": settings.batch_size,
+        "shard_size": settings.shard_size,
+        "grid": settings.grid,
+        "dtype": settings.dtype,
+        "channels_last": settings.channels_last,
+        "fold_batchnorm": settings.fold_batchnorm,
+        "autocast": settings.autocast,
+        "to": settings.to,
+    }
+    if settings.plan:
+        print(cl.plan(ready.model, images, **options))
+        return
     rank = Rank.from_environment()
     with _spoken(rank, len(images)) as advance, _said_once(rank):
         whole = Whole(settings.to, rank, advance)
         store = cl.extract(
             ready.model,
             images,
-            sites=settings.sites or ready.sites,
-            method=method_of(settings),
-            target=target_of(settings),
-            baseline=settings.baseline,
-            output=selector(settings.output) if settings.output else ready.output,
-            batch_size=settings.batch_size,
-            shard_size=settings.shard_size,
-            to=settings.to,
             strict=settings.strict,
             progress=whole,
             shards=rank.shards,
+            **options,
         )
         if rank.leads:
             whole.wait()

@@ -6,6 +6,7 @@ from codeclens.extraction.datasets import DatasetSamples, as_samples
 from codeclens.extraction.extract import extract
 from codeclens.extraction.images import ImageFolder, open_rgb
 from codeclens.extraction.opening import open_samples
+from codeclens.extraction.plan import Plan, plan
 from codeclens.extraction.ranks import Rank, Whole
 from codeclens.extraction.reader import Sign, View
 from codeclens.extraction.store import ContributionStore
@@ -17,6 +18,7 @@ __all__ = [
     "ContributionStore",
     "DatasetSamples",
     "ImageFolder",
+    "Plan",
     "Rank",
     "Sample",
     "Samples",
@@ -28,4 +30,5 @@ __all__ = [
     "extract",
     "open_rgb",
     "open_samples",
+    "plan",
 ]

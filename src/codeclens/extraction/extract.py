@@ -27,6 +27,7 @@ from codeclens.attribution import (
 from codeclens.attribution.attributor import Reduce
 from codeclens.attribution.targets import Bound
 from codeclens.errors import CodeclensError
+from codeclens.extraction.computing import Computing, Half
 from codeclens.extraction.data import Samples, read_ahead
 from codeclens.extraction.datasets import as_samples
 from codeclens.extraction.fingerprint import describe, differences, model_fingerprint, plain
@@ -64,6 +65,9 @@ def extract(
     dtype: Literal["float32", "float16"] = "float32",
     strict: bool = False,
     shards: Iterable[int] | slice | None = None,
+    channels_last: bool | None = None,
+    fold_batchnorm: bool = False,
+    autocast: Half | None = None,
 ) -> ContributionStore:
     """Compute the contributions of every sample at `sites` and keep them in a store at `to`.
 
@@ -78,7 +82,8 @@ def extract(
     maps beside the sums, with the signs apart in each cell, or `reduce=None` keeps every position.
     `shards` takes some of the shards alone, by number or as a slice, so that several processes can
     share a store: `slice(rank, None, processes)` in each of them. The store that comes back holds
-    what all of them have finished by then.
+    what all of them have finished by then. `channels_last`, `fold_batchnorm` and `autocast` are
+    those of `Computing`, for speed.
 
     Warns with CompletenessWarning, once, where contributions miss the change of the target by
     much. Raises CodeclensError for a store at `to` that was made with other settings, one that
@@ -95,9 +100,12 @@ def extract(
     >>> store.view("1", "positive").shape, store.label[:3]
     ((20, 8), array([0, 0, 0]))
     """
-    _require_options(batch_size, shard_size, dtype, engine)
+    require_options(batch_size, shard_size, dtype)
+    if engine != "local":
+        raise CodeclensError(f'engine={engine!r} is not known; use engine="local".')
     samples = as_samples(data)
     positions = positions_of(reduce, grid)
+    computing = Computing(channels_last, fold_batchnorm, autocast)
     attributor = Attributor(
         model,
         sites=sites,
@@ -110,20 +118,20 @@ def extract(
     path = Path(to)
     names = samples.classes if classes is None else [str(name) for name in classes]
     rows = shard_rows(len(samples), shard_size)
-    settings = _settings(attributor, samples, names, dtype, rows, positions)
+    settings = settings_of(attributor, samples, names, dtype, rows, positions, computing)
 
     def check(metadata: dict[str, Any]) -> None:
-        _require_same(path, metadata["settings"], settings)
+        require_same(path, metadata["settings"], settings)
 
     metadata = read_metadata(path)
     if metadata is not None:
         check(metadata)
     computed, uncovered = False, set[str]()
-    maker = ShardMaker(samples, attributor, batch_size, strict, positions)
+    maker = ShardMaker(samples, attributor, batch_size, strict, positions, computing)
     layout = None if metadata is None else Layout.from_metadata(metadata)
     if not metadata or missing_shards(path, layout, shards) or damaged_metadata(path, metadata):
         shared = shards is not None
-        with writing(path, lambda: _begin(maker, settings), check, shared) as writer:
+        with writing(path, lambda: begin(maker, settings), check, shared) as writer:
             computed, uncovered = _fill(writer, maker, progress, shards)
     elif progress is not None:
         total = _samples_in(layout, chosen_shards(layout, shards))
@@ -137,7 +145,7 @@ def extract(
     return store
 
 
-def _begin(maker: ShardMaker, settings: dict[str, Any]) -> dict[str, Any]:
+def begin(maker: ShardMaker, settings: dict[str, Any]) -> dict[str, Any]:
     """The metadata of a new store."""
     return {
         "format": FORMAT,
@@ -195,13 +203,14 @@ def _samples_in(layout: Layout, shards: Iterable[int]) -> int:
     return sum(len(layout.rows(shard)) for shard in shards)
 
 
-def _settings(
+def settings_of(
     attributor: Attributor,
     samples: Samples,
     classes: Sequence[str] | None,
     dtype: str,
     rows: int,
     positions: Positions,
+    computing: Computing,
 ) -> dict[str, Any]:
     """Everything that the numbers in a store depend on, in JSON."""
     sites = {
@@ -216,6 +225,7 @@ def _settings(
         "output": describe(attributor.output),
         "sites": sites,
         "positions": positions,
+        "computing": computing.settings,
         "classes": None if classes is None else list(classes),
         "dtype": dtype,
         "shard_size": rows,
@@ -224,17 +234,17 @@ def _settings(
     return found
 
 
-def _require_options(batch_size: int, shard_size: int, dtype: str, engine: str) -> None:
+def require_options(batch_size: int, shard_size: int, dtype: str) -> None:
+    """Raise CodeclensError for options that make no sense."""
     for name, number in (("batch_size", batch_size), ("shard_size", shard_size)):
         if number < 1:
             raise CodeclensError(f"{name}={number} holds no samples; pass a positive number.")
     if dtype not in DTYPES:
         raise CodeclensError(f"dtype={dtype!r} is not known; use one of {', '.join(DTYPES)}.")
-    if engine != "local":
-        raise CodeclensError(f'engine={engine!r} is not known; use engine="local".')
 
 
-def _require_same(path: Path, stored: dict[str, Any], asked: dict[str, Any]) -> None:
+def require_same(path: Path, stored: dict[str, Any], asked: dict[str, Any]) -> None:
+    """Raise CodeclensError where a store was made with other settings."""
     different = list(differences(stored, asked))
     if not different:
         return

@@ -1,4 +1,4 @@
-"""Memory: how much of it is free, and sizes in words."""
+"""Memory: how much of it is free; sizes and numbers in words."""
 
 from __future__ import annotations
 
@@ -53,6 +53,15 @@ def in_words(size: float) -> str:
             break
         size /= 1000
     return f"{size:.3g} {unit}"
+
+
+def counted(number: int, what: str) -> str:
+    """A number of things.
+
+    >>> counted(1, "site"), counted(2000, "sample")
+    ('1 site', '2,000 samples')
+    """
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def _available() -> int:

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, fields, is_dataclass, replace
+from importlib import import_module
 from itertools import islice
 from typing import Any
 
@@ -23,7 +24,9 @@ from codeclens.attribution import (
     SiteContributions,
 )
 from codeclens.errors import CodeclensError
+from codeclens.extraction.computing import Computing
 from codeclens.extraction.data import Sample, Samples
+from codeclens.extraction.folding import folded
 from codeclens.extraction.layout import (
     SAMPLE_ARRAYS,
     UNIT_ARRAYS,
@@ -55,6 +58,7 @@ class ShardMaker:
         batch_size: int,
         strict: bool,
         positions: Positions = None,
+        computing: Computing | None = None,
     ) -> None:
         self.samples = samples
         self.attributor = attributor
@@ -62,13 +66,25 @@ class ShardMaker:
         self.batch_size = batch_size
         self.strict = strict
         self.uncovered: set[str] = set()
-        self._options = _where_it_runs(attributor)
+        self._computing = computing or Computing()
+        self._device = self._computing.on(attributor.model)
         self._warned = False
+        self._folded = False
 
     @property
     def device(self) -> str:
         """Where the model computes."""
-        return str(self._options.get("device", "cpu"))
+        return str(self._device.device)
+
+    @property
+    def made_by(self) -> dict[str, Any]:
+        """What the record of the last shard says of its making."""
+        return {
+            "batch_size": self.batch_size,
+            "device": self.device,
+            "versions": versions(),
+            "uncovered": sorted(self.uncovered),
+        }
 
     def learn(self) -> dict[str, Any]:
         """What a new store has to know, learnt from a few samples spread over the data.
@@ -80,13 +96,14 @@ class ShardMaker:
         pilot = self._pilot(max(method.pilot, _SURVEYED))
         x = self._stacked(pilot)
         _require_one_baseline(self.attributor.baseline, x)
-        with _named(pilot):
+        with _named(pilot), self._device.precision():
+            self._fold(x)
             prepared = self.attributor.prepare(x)
             self.attributor.survey(x)
         # The cheapest method tells the units as well as any.
         self.attributor.method = ActivationGradient()
         try:
-            found = self._attribute(pilot[:1])
+            found = self._attribute(pilot[:1], x[:1])
         finally:
             self.attributor.method = prepared
         sites = [
@@ -104,7 +121,10 @@ class ShardMaker:
         method: Any = self.attributor.method
         if learned:
             self.attributor.method = replace(method, **learned)
-        self.attributor.survey(self._stacked(self._pilot(_SURVEYED)))
+        x = self._stacked(self._pilot(_SURVEYED))
+        with self._device.precision():
+            self._fold(x)
+            self.attributor.survey(x)
 
     def make(
         self,
@@ -121,22 +141,38 @@ class ShardMaker:
         self.uncovered = set()
         rows = layout.rows(shard)
         arrays = blank(layout, len(rows))
-        for start in range(0, len(rows), self.batch_size):
-            count = min(self.batch_size, len(rows) - start)
-            batch = [self._checked(s, shape, layout) for s in islice(stream, count)]
-            for place, sample in enumerate(batch, start):
+        batches = self._batches(rows, stream, layout, shape)
+        for batch, x in self._device.fed(batches, _images):
+            for sample in batch:
+                place = sample.index - rows.start
                 arrays["sample"][place] = sample.index
                 arrays["key"][place] = sample.key
                 arrays["label"][place] = sample.label
                 arrays["reason"][place] = sample.reason
                 arrays["valid"][place] = sample.image is not None
-            usable = [sample for sample in batch if sample.image is not None]
-            if usable:
+            if x is not None:
+                usable = [sample for sample in batch if sample.image is not None]
                 places = [sample.index - rows.start for sample in usable]
-                _file(self._attribute(usable), arrays, places, layout)
+                _file(self._attribute(usable, x), arrays, places, layout)
                 self._compare_classes(arrays["prediction"], layout)
-            advance(count)
+            advance(len(batch))
         return arrays
+
+    def _batches(
+        self, rows: range, stream: Iterator[Sample], layout: Layout, shape: Sequence[int]
+    ) -> Iterator[list[Sample]]:
+        for start in range(0, len(rows), self.batch_size):
+            count = min(self.batch_size, len(rows) - start)
+            yield [self._checked(sample, shape, layout) for sample in islice(stream, count)]
+
+    def _fold(self, x: Tensor) -> None:
+        """Go on with a private copy of the model, if batch norms are to be folded."""
+        if self._computing.fold_batchnorm and not self._folded:
+            attributor = self.attributor
+            attributor.model = folded(
+                attributor.model, x[:_SURVEYED], attributor.sites, attributor.output
+            )
+            self._folded = True
 
     def _entry(self, found: SiteContributions, group: str) -> SiteEntry:
         units = found.positive.shape[1]
@@ -169,8 +205,7 @@ class ShardMaker:
         return sample.image.shape
 
     def _stacked(self, batch: Sequence[Sample]) -> Tensor:
-        images = [sample.image for sample in batch if sample.image is not None]
-        return torch.stack(images).to(**self._options)
+        return self._device.stacked(_images(batch))
 
     def _checked(self, sample: Sample, shape: Sequence[int], layout: Layout) -> Sample:
         if layout.classes is not None and sample.label >= len(layout.classes):
@@ -192,11 +227,10 @@ class ShardMaker:
                 "run without strict to skip it."
             )
 
-    def _attribute(self, batch: Sequence[Sample]) -> Contributions:
-        x = self._stacked(batch)
+    def _attribute(self, batch: Sequence[Sample], x: Tensor) -> Contributions:
         known = [sample.label for sample in batch]
         labels = torch.tensor(known, device=x.device) if max(known) >= 0 else None
-        with _named(batch):
+        with _named(batch), self._device.precision():
             found = self.attributor(x, labels)
         self.uncovered.update(found.uncovered)
         return found
@@ -216,6 +250,19 @@ class ShardMaker:
         if not self._warned:
             _log.warning(sentence)
             self._warned = True
+
+
+def versions() -> dict[str, str]:
+    """The versions on which numbers depend."""
+    import zarr
+
+    return {
+        # By name: the package imports this room, not this room the package.
+        "codeclens": import_module("codeclens").__version__,
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "zarr": zarr.__version__,
+    }
 
 
 @contextmanager
@@ -245,13 +292,8 @@ def _require_one_baseline(baseline: Baseline, x: Tensor) -> None:
         )
 
 
-def _where_it_runs(attributor: Attributor) -> dict[str, Any]:
-    """Device and type of the model, from its first floating-point parameter or buffer."""
-    model = attributor.model
-    for tensor in (*model.parameters(), *model.buffers()):
-        if tensor.is_floating_point():
-            return {"device": tensor.device, "dtype": tensor.dtype}
-    return {}
+def _images(batch: Sequence[Sample]) -> list[Tensor]:
+    return [sample.image for sample in batch if sample.image is not None]
 
 
 def blank(layout: Layout, rows: int) -> Arrays:
