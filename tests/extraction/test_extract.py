@@ -301,7 +301,7 @@ def test_the_order_of_sites_does_not_matter(run: Run, x: Tensor, tmp_path: Path)
         ({"batch_size": 0}, "batch_size=0 holds no samples"),
         ({"shard_size": 0}, "shard_size=0 holds no samples"),
         ({"dtype": "int8"}, "dtype='int8' is not known; use one of float32, float16"),
-        ({"engine": "ray"}, "engine='ray' is not known"),
+        ({"engine": "spark"}, "engine='spark' is not known"),
         ({"sites": ["layer7"]}, "layer7"),
         ({"baseline": torch.zeros(50, 3, 8, 8)}, r"baseline has shape \(50, 3, 8, 8\).*one"),
         ({"baseline": torch.zeros(4, 4)}, r'baseline has shape \(4, 4\).*The batch was "0"'),

@@ -8,6 +8,7 @@ from codeclens.extraction.images import ImageFolder, open_rgb
 from codeclens.extraction.opening import open_samples
 from codeclens.extraction.plan import Plan, plan
 from codeclens.extraction.ranks import Rank, Whole
+from codeclens.extraction.ray import RayEngine
 from codeclens.extraction.reader import Sign, View
 from codeclens.extraction.store import ContributionStore
 from codeclens.extraction.tars import TarImages
@@ -20,6 +21,7 @@ __all__ = [
     "ImageFolder",
     "Plan",
     "Rank",
+    "RayEngine",
     "Sample",
     "Samples",
     "Sign",

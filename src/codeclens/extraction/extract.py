@@ -7,11 +7,8 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
-from importlib import import_module
-from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -33,7 +30,9 @@ from codeclens.extraction.datasets import as_samples
 from codeclens.extraction.fingerprint import describe, differences, model_fingerprint, plain
 from codeclens.extraction.layout import DTYPES, FORMAT, Layout, read_metadata, shard_rows
 from codeclens.extraction.maps import Positions, positions_of
-from codeclens.extraction.shards import ShardMaker
+from codeclens.extraction.ray import RayEngine
+from codeclens.extraction.shards import ShardMaker, versions
+from codeclens.extraction.storage import ObjectFolder, Place, place
 from codeclens.extraction.store import ContributionStore
 from codeclens.extraction.verification import damaged_metadata
 from codeclens.extraction.writer import ShardWriter, chosen_shards, missing_shards, writing
@@ -50,7 +49,7 @@ def extract(
     data: Any,
     *,
     sites: str | Site | Iterable[str | Site],
-    to: str | os.PathLike[str],
+    to: str | os.PathLike[str] | ObjectFolder,
     method: Method | None = None,
     target: Target | Bound | None = None,
     baseline: float | Tensor | Baseline = 0.0,
@@ -59,7 +58,7 @@ def extract(
     output: Selector = None,
     batch_size: int = 16,
     classes: Sequence[str] | None = None,
-    engine: Literal["local"] = "local",
+    engine: Literal["local", "ray"] | RayEngine = "local",
     progress: Progress | None = None,
     shard_size: int = 1024,
     dtype: Literal["float32", "float16"] = "float32",
@@ -80,10 +79,12 @@ def extract(
     skipped (`store.skipped`), or raise if `strict`. `progress` is called with (done, total).
     Positions are summed, signs apart, unless `grid=(rows, columns)` keeps as many cells of feature
     maps beside the sums, with the signs apart in each cell, or `reduce=None` keeps every position.
-    `shards` takes some of the shards alone, by number or as a slice, so that several processes can
-    share a store: `slice(rank, None, processes)` in each of them. The store that comes back holds
-    what all of them have finished by then. `channels_last`, `fold_batchnorm` and `autocast` are
-    those of `Computing`, for speed.
+    `to` may be an address in object storage, such as `s3://bucket/store.zarr`. `engine="ray"`, or a
+    `RayEngine` with options, computes the shards on a Ray cluster. `shards` takes some of them
+    alone, by number or as a slice, so that several processes can share a store:
+    `slice(rank, None, processes)` in each of them. The store that comes back holds what all of them
+    have finished by then. For speed there are `channels_last`, `fold_batchnorm` and `autocast`, as
+    in `Computing`.
 
     Warns with CompletenessWarning, once, where contributions miss the change of the target by
     much. Raises CodeclensError for a store at `to` that was made with other settings, one that
@@ -91,6 +92,7 @@ def extract(
     and whatever `contributions` raises. (arXiv 2603.06557, contributions by integrated gradients.)
 
     >>> import tempfile
+    >>> from pathlib import Path
     >>> _ = torch.manual_seed(0)
     >>> model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
     >>> store = extract(
@@ -101,8 +103,7 @@ def extract(
     ((20, 8), array([0, 0, 0]))
     """
     require_options(batch_size, shard_size, dtype)
-    if engine != "local":
-        raise CodeclensError(f'engine={engine!r} is not known; use engine="local".')
+    cluster = _cluster(engine)
     samples = as_samples(data)
     positions = positions_of(reduce, grid)
     computing = Computing(channels_last, fold_batchnorm, autocast)
@@ -115,7 +116,7 @@ def extract(
         reduce="sum" if positions is None else None,
         output=output,
     )
-    path = Path(to)
+    path = place(to)
     names = samples.classes if classes is None else [str(name) for name in classes]
     rows = shard_rows(len(samples), shard_size)
     settings = settings_of(attributor, samples, names, dtype, rows, positions, computing)
@@ -129,10 +130,15 @@ def extract(
     computed, uncovered = False, set[str]()
     maker = ShardMaker(samples, attributor, batch_size, strict, positions, computing)
     layout = None if metadata is None else Layout.from_metadata(metadata)
-    if not metadata or missing_shards(path, layout, shards) or damaged_metadata(path, metadata):
-        shared = shards is not None
+    if (
+        metadata is None
+        or layout is None
+        or missing_shards(path, layout, shards)
+        or damaged_metadata(path, metadata)
+    ):
+        shared = shards is not None or cluster is not None
         with writing(path, lambda: begin(maker, settings), check, shared) as writer:
-            computed, uncovered = _fill(writer, maker, progress, shards)
+            computed, uncovered = _fill(writer, maker, progress, shards, cluster)
     elif progress is not None:
         total = _samples_in(layout, chosen_shards(layout, shards))
         progress(total, total)
@@ -149,7 +155,7 @@ def begin(maker: ShardMaker, settings: dict[str, Any]) -> dict[str, Any]:
     """The metadata of a new store."""
     return {
         "format": FORMAT,
-        "versions": _versions(),
+        "versions": versions(),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "settings": settings,
         "samples": len(maker.samples),
@@ -162,6 +168,7 @@ def _fill(
     maker: ShardMaker,
     progress: Progress | None,
     shards: Iterable[int] | slice | None,
+    cluster: RayEngine | None,
 ) -> tuple[bool, set[str]]:
     """Compute and write those of `shards` that are missing.
 
@@ -175,13 +182,6 @@ def _fill(
     maker.recall(writer.metadata["learned"])
     total = _samples_in(layout, wanted)
     done = total - _samples_in(layout, missing)
-    made_by = {
-        "batch_size": maker.batch_size,
-        "device": maker.device,
-        "versions": _versions(),
-    }
-    uncovered: set[str] = set()
-    indices = (index for shard in missing for index in layout.rows(shard))
 
     def advance(count: int) -> None:
         nonlocal done
@@ -190,11 +190,15 @@ def _fill(
             progress(done, total)
 
     advance(0)
+    if cluster is not None:
+        return bool(missing), cluster.make(writer, maker, missing, advance)
+    uncovered: set[str] = set()
+    indices = (index for shard in missing for index in layout.rows(shard))
     with closing(read_ahead(maker.samples, indices, _BATCHES_AHEAD * maker.batch_size)) as stream:
         for shard in missing:
             with writer.claim(shard):
                 arrays = maker.make(layout, shape, stream, shard, advance)
-                writer.write(shard, arrays, made_by | {"uncovered": sorted(maker.uncovered)})
+                writer.write(shard, arrays, maker.made_by)
             uncovered |= maker.uncovered
     return bool(missing), uncovered
 
@@ -234,6 +238,17 @@ def settings_of(
     return found
 
 
+def _cluster(engine: object) -> RayEngine | None:
+    """The engine that computes elsewhere, if one is asked for."""
+    if isinstance(engine, RayEngine):
+        return engine
+    if engine not in ("local", "ray"):
+        raise CodeclensError(
+            f'engine={engine!r} is not known; use "local", "ray" or RayEngine(workers=…).'
+        )
+    return RayEngine() if engine == "ray" else None
+
+
 def require_options(batch_size: int, shard_size: int, dtype: str) -> None:
     """Raise CodeclensError for options that make no sense."""
     for name, number in (("batch_size", batch_size), ("shard_size", shard_size)):
@@ -243,7 +258,7 @@ def require_options(batch_size: int, shard_size: int, dtype: str) -> None:
         raise CodeclensError(f"dtype={dtype!r} is not known; use one of {', '.join(DTYPES)}.")
 
 
-def require_same(path: Path, stored: dict[str, Any], asked: dict[str, Any]) -> None:
+def require_same(path: Place, stored: dict[str, Any], asked: dict[str, Any]) -> None:
     """Raise CodeclensError where a store was made with other settings."""
     different = list(differences(stored, asked))
     if not different:
@@ -273,15 +288,3 @@ def _account(store: ContributionStore, strict: bool) -> None:
     if strict:
         raise CodeclensError(f"{sentence}; mend or remove them and extract to another path.")
     _log.warning("%s", sentence)
-
-
-def _versions() -> dict[str, str]:
-    import zarr
-
-    return {
-        # By name: the package imports this room, not this room the package.
-        "codeclens": import_module("codeclens").__version__,
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-        "zarr": zarr.__version__,
-    }

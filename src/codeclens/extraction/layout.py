@@ -8,12 +8,12 @@ import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from codeclens.errors import CodeclensError
+from codeclens.extraction.storage import Place
 
 FORMAT = 1
 ATTRIBUTE = "codeclens"
@@ -209,7 +209,7 @@ def group_names(keys: Iterable[str]) -> list[str]:
     return names
 
 
-def read_metadata(path: Path) -> dict[str, Any] | None:
+def read_metadata(path: Place) -> dict[str, Any] | None:
     """The metadata of the store at `path`, None where nothing is; raises where something else is.
 
     A folder in which a store was only begun counts as nothing.
@@ -223,7 +223,7 @@ def read_metadata(path: Path) -> dict[str, Any] | None:
             f'"{path}" exists and is no store of contributions; choose another path.'
         ) from None
     except OSError as error:
-        raise CodeclensError(f'"{path}" cannot be read: {error.strerror}.') from None
+        raise CodeclensError(f'"{path}" cannot be read: {error.strerror or error}.') from None
     try:
         metadata = json.loads(text)["attributes"][ATTRIBUTE]
         version = metadata["format"]
@@ -239,14 +239,14 @@ def read_metadata(path: Path) -> dict[str, Any] | None:
     return dict(metadata)
 
 
-def finished_shards(path: Path) -> list[int]:
+def finished_shards(path: Place) -> list[int]:
     """The shards that have a record, in order."""
     folder = path / RECORDS / "c"
     names = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
     return sorted(int(name) for name in names if name.isdecimal())
 
 
-def _only_begun(path: Path) -> bool:
+def _only_begun(path: Place) -> bool:
     names = {entry.name for entry in path.iterdir()}
     return not names or (RECORDS in names and names <= TOP and not finished_shards(path))
 

@@ -7,10 +7,10 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import inf
-from pathlib import Path
 
 from codeclens.errors import CodeclensError
 from codeclens.extraction.layout import Layout, finished_shards, read_metadata
+from codeclens.extraction.storage import Place
 
 Progress = Callable[[int, int], None]
 
@@ -81,7 +81,7 @@ class Whole:
     (done, total) of the whole store.
     """
 
-    def __init__(self, to: Path, rank: Rank, told: Progress) -> None:
+    def __init__(self, to: Place, rank: Rank, told: Progress) -> None:
         self.to = to
         self.rank = rank
         self.told = told

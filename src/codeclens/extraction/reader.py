@@ -6,7 +6,6 @@ import math
 import os
 from collections.abc import Callable, Iterator
 from itertools import pairwise
-from pathlib import Path
 from typing import Any, Literal, cast
 
 import numpy as np
@@ -14,6 +13,7 @@ from jaxtyping import Float32, Int64
 
 from codeclens.errors import CodeclensError
 from codeclens.extraction.layout import Layout, SiteEntry
+from codeclens.extraction.storage import ObjectFolder, Place
 
 View = Literal["concat", "sum", "positive", "negative", "activation"]
 Sign = Literal["sum", "positive", "negative"]
@@ -45,7 +45,7 @@ class SiteReader:
     """
 
     def __init__(
-        self, path: Path, layout: Layout, site: SiteEntry, view: View, maps: bool = False
+        self, path: Place, layout: Layout, site: SiteEntry, view: View, maps: bool = False
     ) -> None:
         self.path = path
         self.layout = layout
@@ -127,6 +127,9 @@ class SiteReader:
         shard, row = divmod(low, self.layout.shard_rows)
         file = self.layout.file(name, shard)
         offset, done = row * self.units * self._dtype.itemsize, 0
+        if isinstance(self.path, ObjectFolder):
+            buffer[:] = self._fetched(self.path, file, offset, len(buffer))
+            return
         try:
             descriptor = os.open(f"{self.path}/{file}", os.O_RDONLY)
         except FileNotFoundError:
@@ -140,8 +143,17 @@ class SiteReader:
         finally:
             os.close(descriptor)
 
+    def _fetched(self, path: ObjectFolder, file: str, offset: int, length: int) -> bytes:
+        try:
+            content = (path / file).read_range(offset, length)
+        except FileNotFoundError:
+            content = b""
+        if len(content) < length:
+            raise CodeclensError(damaged(path, file))
+        return content
 
-def damaged(path: Path, name: str) -> str:
+
+def damaged(path: Place, name: str) -> str:
     """The sentence on a file of a store that is gone or cannot be read."""
     return (
         f'"{name}" in the store "{path}" is missing or cut short; run the same extraction again '

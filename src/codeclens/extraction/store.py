@@ -6,7 +6,6 @@ import difflib
 import os
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
@@ -16,6 +15,7 @@ from codeclens.errors import CodeclensError
 from codeclens.extraction.layout import Layout, SiteEntry, finished_shards, read_metadata
 from codeclens.extraction.memory import free_memory, in_words
 from codeclens.extraction.reader import Sign, SiteReader, View, damaged
+from codeclens.extraction.storage import ObjectFolder, in_memory, place, zarr_store
 from codeclens.extraction.verification import damaged_metadata, damaged_shards
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ class ContributionStore:
     CodeclensError where there is no store at `path`.
 
     >>> import tempfile, torch
+    >>> from pathlib import Path
     >>> from codeclens.extraction import extract
     >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3))
     >>> folder = Path(tempfile.mkdtemp(), "contributions.zarr")
@@ -43,8 +44,8 @@ class ContributionStore:
     (4, ['1'], (4, 16))
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
+    def __init__(self, path: str | os.PathLike[str] | ObjectFolder) -> None:
+        self.path = place(path)
         metadata = read_metadata(self.path)
         if metadata is None:
             raise CodeclensError(f'There is no store of contributions at "{self.path}".')
@@ -54,7 +55,7 @@ class ContributionStore:
         self._shards = finished_shards(self.path)
 
     @classmethod
-    def open(cls, path: str | os.PathLike[str]) -> ContributionStore:
+    def open(cls, path: str | os.PathLike[str] | ObjectFolder) -> ContributionStore:
         """The store at `path`."""
         return cls(path)
 
@@ -222,10 +223,10 @@ class ContributionStore:
         """
         import xarray
 
-        root = xarray.open_zarr(self.path, chunks=None).drop_dims("shard")
+        root = xarray.open_zarr(zarr_store(self.path), chunks=None).drop_dims("shard")
         if site is not None:
             group = f"sites/{self._entry(site).group}"
-            of_site = xarray.open_zarr(self.path, group=group, chunks=None)
+            of_site = xarray.open_zarr(zarr_store(self.path), group=group, chunks=None)
             shared = root[["target", "baseline_target"]]
             root = shared.merge(of_site).assign_attrs(of_site.attrs)
         found: xarray.Dataset = root.isel(sample=self.sample)
@@ -308,12 +309,17 @@ class ContributionStore:
     def _whole_array(self, name: str) -> np.ndarray[Any, Any]:
         import zarr
 
-        for file in (self._layout.file(name, shard) for shard in self._shards):
+        files = [self._layout.file(name, shard) for shard in self._shards]
+        if not isinstance(self.path, ObjectFolder):
             # Zarr would fill in what is missing.
-            if not (self.path / file).exists():
-                raise CodeclensError(damaged(self.path, file))
+            for file in files:
+                if not (self.path / file).exists():
+                    raise CodeclensError(damaged(self.path, file))
         try:
-            return np.asarray(zarr.open_array(self.path, path=name, mode="r")[:])
+            source: Any = self.path
+            if isinstance(self.path, ObjectFolder):
+                source = in_memory(self.path, [f"{name}/zarr.json", *files])
+            return np.asarray(zarr.open_array(source, path=name, mode="r")[:])
         except (OSError, ValueError) as error:
             raise CodeclensError(damaged(self.path, name)) from error
 

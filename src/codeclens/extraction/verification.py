@@ -5,17 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Any
 
 from codeclens.extraction.layout import RECORDS, Layout, finished_shards
+from codeclens.extraction.storage import Place
 from codeclens.extraction.writer import read_record, writing
 
 # What makes an array readable. How another version of zarr writes the rest down is its own affair.
 _TELLING = ("node_type", "shape", "data_type", "dimension_names", "chunk_grid", "codecs")
 
 
-def damaged_shards(path: Path, layout: Layout) -> dict[int, list[str]]:
+def damaged_shards(path: Place, layout: Layout) -> dict[int, list[str]]:
     """The files of each finished shard that differ from their checksums; whole shards are left out.
 
     All files are read.
@@ -32,13 +32,13 @@ def damaged_shards(path: Path, layout: Layout) -> dict[int, list[str]]:
     return found
 
 
-def damaged_metadata(path: Path, metadata: dict[str, Any]) -> list[str]:
+def damaged_metadata(path: Place, metadata: dict[str, Any]) -> list[str]:
     """The files that describe the arrays, and those of names, that are not what they must be."""
     files = Layout.from_metadata(metadata).build(metadata)
     return [name for name in sorted(files) if not _same(path / name, files[name].to_bytes())]
 
 
-def discard(path: Path, shards: Iterable[int]) -> None:
+def discard(path: Place, shards: Iterable[int]) -> None:
     """Make shards absent, so that the same extraction again computes them anew.
 
     Raises CodeclensError if another process is writing to the store.
@@ -48,7 +48,7 @@ def discard(path: Path, shards: Iterable[int]) -> None:
             writer.discard(shard)
 
 
-def _sound(file: Path, entry: dict[str, Any]) -> bool:
+def _sound(file: Place, entry: dict[str, Any]) -> bool:
     try:
         with file.open("rb") as stream:
             return bool(hashlib.file_digest(stream, "sha256").hexdigest() == entry["sha256"])
@@ -56,7 +56,7 @@ def _sound(file: Path, entry: dict[str, Any]) -> bool:
         return False
 
 
-def _same(file: Path, content: bytes) -> bool:
+def _same(file: Place, content: bytes) -> bool:
     try:
         there = file.read_bytes()
     except FileNotFoundError:

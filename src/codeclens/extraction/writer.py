@@ -17,6 +17,7 @@ import numpy as np
 from codeclens.errors import CodeclensError
 from codeclens.extraction.layout import RECORDS, TOP, Layout, finished_shards, read_metadata
 from codeclens.extraction.locks import Lock
+from codeclens.extraction.storage import ObjectFolder, Place
 
 # These lie in the folder of an array, where readers of Zarr list nothing; with a dash and its
 # number, those of one shard.
@@ -35,7 +36,7 @@ class ShardWriter:
     itself.
     """
 
-    def __init__(self, path: Path, metadata: dict[str, Any], shared: bool = False) -> None:
+    def __init__(self, path: Place, metadata: dict[str, Any], shared: bool = False) -> None:
         self.path = path
         self.metadata = metadata
         self.shared = shared
@@ -45,6 +46,10 @@ class ShardWriter:
     @contextmanager
     def claim(self, shard: int) -> Iterator[None]:
         """Keep other processes from writing this shard; raises CodeclensError if one does."""
+        if isinstance(self.path, ObjectFolder):
+            # Nothing there can be locked. Two that write the same shard put the same objects.
+            yield
+            return
         with ExitStack() as stack:
             with _sentences(self.path):
                 if self.shared:
@@ -88,6 +93,11 @@ class ShardWriter:
         """Write the metadata, unless they are there; the root's come last and make it a store."""
         if (self.path / "zarr.json").exists():
             return
+        if isinstance(self.path, ObjectFolder):
+            # First of all, because others can be kept from putting the same object, and no others.
+            (self.path / "zarr.json").create_bytes(self._files["zarr.json"].to_bytes())
+            self.restore(name for name in self._files if name != "zarr.json")
+            return
         _remove(self.path, TOP - {RECORDS})
         self.restore(sorted(self._files, key=lambda name: name == "zarr.json"))
 
@@ -96,7 +106,8 @@ class ShardWriter:
         with _sentences(self.path):
             for file in files:
                 self._put(file, self._files[file].to_bytes(), _PARTS)
-            _remove(self.path, [_PARTS])
+            if isinstance(self.path, Path):
+                _remove(self.path, [_PARTS])
 
     def _encoded(self, name: str, file: str, rows: slice, values: np.ndarray[Any, Any]) -> bytes:
         import zarr
@@ -110,6 +121,9 @@ class ShardWriter:
 
     def _put(self, name: str, content: bytes, parts: str) -> None:
         """Write one file whole or not at all, also if the machine stops."""
+        if isinstance(self.path, ObjectFolder):
+            (self.path / name).write_bytes(content)
+            return
         part = self.path / parts / name.replace("/", "%")
         part.parent.mkdir(exist_ok=True)
         with part.open("wb") as stream:
@@ -123,7 +137,7 @@ class ShardWriter:
 
 @contextmanager
 def writing(
-    path: Path,
+    path: Place,
     make: Callable[[], dict[str, Any]],
     check: Callable[[dict[str, Any]], None],
     shared: bool = False,
@@ -137,6 +151,9 @@ def writing(
     """
     # Before anything is made in the folder: it may be somebody else's.
     read_metadata(path)
+    if isinstance(path, ObjectFolder):
+        yield _begun_objects(path, make, check)
+        return
     with _sentences(path):
         (path / RECORDS).mkdir(parents=True, exist_ok=True)
         lock = Lock(path / _LOCK, f'to "{path}"', shared=shared)
@@ -177,6 +194,24 @@ def _begun(
         return writer
 
 
+def _begun_objects(
+    path: ObjectFolder, make: Callable[[], dict[str, Any]], check: Callable[[dict[str, Any]], None]
+) -> ShardWriter:
+    """A writer to object storage, with metadata that are written and suit."""
+    metadata = read_metadata(path)
+    if metadata is None:
+        writer = ShardWriter(path, make())
+        try:
+            with _sentences(path):
+                writer.create()
+            return writer
+        except FileExistsError:
+            metadata = read_metadata(path)
+    assert metadata is not None
+    check(metadata)
+    return ShardWriter(path, metadata)
+
+
 def _remove(path: Path, names: Iterable[str]) -> None:
     for name in names:
         shutil.rmtree(path / name, ignore_errors=True)
@@ -185,12 +220,13 @@ def _remove(path: Path, names: Iterable[str]) -> None:
 
 
 def missing_shards(
-    path: Path, layout: Layout, shards: Iterable[int] | slice | None = None
+    path: Place, layout: Layout, shards: Iterable[int] | slice | None = None
 ) -> list[int]:
     """Those of all or the given shards that are not there, or of which a file is gone or short."""
     there = set(finished_shards(path))
     wanted = chosen_shards(layout, shards)
-    return [s for s in wanted if s not in there or not _is_whole(path, s)]
+    sizes = path.sizes() if isinstance(path, ObjectFolder) else None
+    return [s for s in wanted if s not in there or not _is_whole(path, s, sizes)]
 
 
 def chosen_shards(layout: Layout, shards: Iterable[int] | slice | None) -> list[int]:
@@ -208,7 +244,7 @@ def chosen_shards(layout: Layout, shards: Iterable[int] | slice | None) -> list[
     return numbers
 
 
-def read_record(path: Path, shard: int) -> dict[str, Any] | None:
+def read_record(path: Place, shard: int) -> dict[str, Any] | None:
     """The record of a shard; None where it is absent or unreadable."""
     try:
         # One text in zarr's vlen-utf8: their number and the length of the first, 4 bytes each.
@@ -219,11 +255,13 @@ def read_record(path: Path, shard: int) -> dict[str, Any] | None:
     return record
 
 
-def _is_whole(path: Path, shard: int) -> bool:
+def _is_whole(path: Place, shard: int, sizes: Mapping[str, int] | None) -> bool:
     """Whether a shard has a record and all of its files in their full length."""
     record = read_record(path, shard)
     if record is None:
         return False
+    if sizes is not None:
+        return all(sizes.get(file) == entry["bytes"] for file, entry in record["files"].items())
     try:
         return all((path / f).stat().st_size == e["bytes"] for f, e in record["files"].items())
     except FileNotFoundError:
@@ -231,10 +269,12 @@ def _is_whole(path: Path, shard: int) -> bool:
 
 
 @contextmanager
-def _sentences(path: Path) -> Iterator[None]:
+def _sentences(path: Place) -> Iterator[None]:
     """Say in one sentence why nothing could be written."""
     try:
         yield
+    except FileExistsError:
+        raise
     except OSError as error:
         why = error.strerror or str(error)
         if error.errno in _FULL:
