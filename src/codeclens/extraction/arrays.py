@@ -55,13 +55,14 @@ class ArrayFile(Samples):
         self.transform = transform
         self.classes = None if classes is None else [str(name) for name in classes]
         arrays = _opened(self.path)
-        self.x = _chosen(arrays, images, _IMAGES, self.path)
-        if self.x is None or self.x.ndim < 2:
+        x = _chosen(arrays, images, _IMAGES, self.path)
+        if x is None or x.ndim < 2:
             known = ", ".join(f'"{name}" {array.shape}' for name, array in arrays.items())
             raise CodeclensError(
                 f'"{self.path}" holds {known or "no arrays"}; pass images="NAME" of an array whose '
                 "first axis counts samples."
             )
+        self.x = x
         found = _chosen(arrays, labels, _LABELS, self.path)
         self.labels = None if found is None else as_labels(found[:], self.x.shape[0])
         self.rows = spread(self.x.shape[0], limit)

@@ -45,8 +45,8 @@ def folded(
     copy = deepcopy(model)
     with frozen(copy):
         for convolution, norm in pairs:
-            both: Any = fuse_conv_bn_eval(copy.get_submodule(convolution), copy.get_submodule(norm))
-            _set(copy, convolution, both)
+            layers: Any = copy.get_submodule(convolution), copy.get_submodule(norm)
+            _set(copy, convolution, fuse_conv_bn_eval(*layers))
             _set(copy, norm, nn.Identity())
         with same_randomness(model), torch.no_grad():
             after = run(copy, x, output)

@@ -133,7 +133,7 @@ def plan(
     metadata = there or begin(maker, settings)
     maker.recall(metadata["learned"])
     layout = Layout.from_metadata(metadata)
-    missing = range(layout.shards)
+    missing = list(range(layout.shards))
     if there is not None and to is not None:
         missing = missing_shards(Path(to), layout)
     left = sum(len(layout.rows(shard)) for shard in missing)

@@ -238,8 +238,9 @@ class ContributionStore:
         The same `extract` again mends what is missing or cut short. A shard of which a file kept
         its length must be made absent first: `codeclens store verify STORE --discard`.
         """
-        found: dict[int | Literal["metadata"], list[str]] = {}
-        found.update(damaged_shards(self.path, self._layout))
+        found: dict[int | Literal["metadata"], list[str]] = dict(
+            damaged_shards(self.path, self._layout).items()
+        )
         if files := damaged_metadata(self.path, self.metadata):
             found["metadata"] = files
         return found
