@@ -78,8 +78,18 @@ class ExtractSettings(Settings):
     """Images in one shard, the share of the work that is there or not, and that ranks divide."""
     limit: int | None = Field(default=None, ge=1)
     """The most images to take. [default: all]"""
-    to: Path | None = None
-    """The store to write; a run that was interrupted is resumed."""
+    to: str | None = None
+    """The store to write, a folder or an address (s3://…); an interrupted run is resumed."""
+    engine: Literal["local", "ray"] = "local"
+    """Where shards are computed: here, or on the Ray cluster at RAY_ADDRESS (else one made here)."""
+    workers: int | None = Field(default=None, ge=1)
+    """Workers on the Ray cluster. [default: as many as there is room for]"""
+    worker_cpus: float = Field(default=1, ge=0)
+    """CPUs of each Ray worker."""
+    worker_gpus: float = Field(default=0, ge=0)
+    """GPUs of each Ray worker; with one, it computes there."""
+    decoders: int = Field(default=0, ge=0)
+    """Batches that Ray decodes ahead for each worker on other CPUs. [0: by the worker's threads]"""
     output: str | None = None
     """The entry of the model's output that holds the classes, where it returns a dict or tuple."""
     classes: Path | None = None

@@ -8,14 +8,14 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import codeclens as cl
 from codeclens import zoo
 from codeclens.cli.config import ExtractSettings, write_section
 from codeclens.cli.progress import Advance, progress
 from codeclens.errors import CodeclensError
-from codeclens.extraction import Rank, Whole, open_samples
+from codeclens.extraction import Rank, RayEngine, Whole, open_samples, place
 from codeclens.report import gap_sentence, gaps
 
 if TYPE_CHECKING:
@@ -55,19 +55,21 @@ def run_extract(settings: ExtractSettings) -> None:
         return
     rank = Rank.from_environment()
     with _spoken(rank, len(images)) as advance, _said_once(rank):
-        whole = Whole(settings.to, rank, advance)
+        whole = Whole(place(settings.to), rank, advance)
         store = cl.extract(
             ready.model,
             images,
             strict=settings.strict,
             progress=whole,
             shards=rank.shards,
+            engine=engine_of(settings),
             **options,
         )
         if rank.leads:
             whole.wait()
     if rank.leads:
-        write_section(settings.to.absolute().parent, settings)
+        if isinstance(store.path, Path):
+            write_section(store.path.absolute().parent, settings)
         print(told(cl.ContributionStore(store.path)))
 
 
@@ -113,6 +115,15 @@ def method_of(settings: ExtractSettings) -> Method:
     if settings.method == "conductance":
         return cl.Conductance(steps=settings.steps)
     return cl.ActivationGradient()
+
+
+def engine_of(settings: ExtractSettings) -> Literal["local"] | RayEngine:
+    """Where the settings have shards computed."""
+    if settings.engine == "local":
+        return "local"
+    return RayEngine(
+        settings.workers, settings.worker_cpus, settings.worker_gpus, settings.decoders
+    )
 
 
 def target_of(settings: ExtractSettings) -> Target:

@@ -10,6 +10,7 @@ from codeclens.extraction.plan import Plan, plan
 from codeclens.extraction.ranks import Rank, Whole
 from codeclens.extraction.ray import RayEngine
 from codeclens.extraction.reader import Sign, View
+from codeclens.extraction.storage import ObjectFolder, place
 from codeclens.extraction.store import ContributionStore
 from codeclens.extraction.tars import TarImages
 
@@ -19,6 +20,7 @@ __all__ = [
     "ContributionStore",
     "DatasetSamples",
     "ImageFolder",
+    "ObjectFolder",
     "Plan",
     "Rank",
     "RayEngine",
@@ -32,5 +34,6 @@ __all__ = [
     "extract",
     "open_rgb",
     "open_samples",
+    "place",
     "plan",
 ]

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from codeclens.attribution import Attributor
 from codeclens.errors import CodeclensError
+from codeclens.extraction.computing import Computing
 from codeclens.extraction.data import Sample, Samples, read_ahead
 from codeclens.extraction.fingerprint import model_fingerprint
 from codeclens.extraction.maps import Positions
@@ -113,16 +114,16 @@ class RayEngine:
         return _Job(
             to=path.absolute() if isinstance(path, Path) else path,
             metadata=writer.metadata,
-            model=_at_home(attributor.model) if self.build is None else None,
+            model=_at_home(maker.model) if self.build is None else None,
             build=self.build,
-            state=_state(attributor.model) if self.build is not None else {},
-            # As it was asked for: workers recall what was learnt from the metadata.
+            state=_state(maker.model) if self.build is not None else {},
             options={name: getattr(attributor, name) for name in names},
             method=attributor.method,
             samples=ray.put(maker.samples),
             batch_size=maker.batch_size,
             strict=maker.strict,
             positions=maker.positions,
+            computing=maker.computing,
             decoders=self.decoders,
             device="cuda" if self.gpus else "cpu",
             threads=max(1, int(self.cpus)),
@@ -145,6 +146,7 @@ class _Job:
     batch_size: int
     strict: bool
     positions: Positions
+    computing: Computing
     decoders: int
     device: str
     threads: int
@@ -181,7 +183,8 @@ class ShardActor:
         self.job = job
         attributor = Attributor(job.restored(), method=job.method, **job.options)
         samples = _samples(job.samples)
-        self.maker = ShardMaker(samples, attributor, job.batch_size, job.strict, job.positions)
+        given = (job.batch_size, job.strict, job.positions, job.computing)
+        self.maker = ShardMaker(samples, attributor, *given)
         self.maker.recall(job.metadata["learned"])
         self.writer = ShardWriter(job.to, job.metadata, shared=True)
 

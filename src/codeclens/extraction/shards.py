@@ -62,12 +62,14 @@ class ShardMaker:
     ) -> None:
         self.samples = samples
         self.attributor = attributor
+        # What was handed over, before anything is folded.
+        self.model = attributor.model
+        self.computing = computing or Computing()
         self.positions = positions
         self.batch_size = batch_size
         self.strict = strict
         self.uncovered: set[str] = set()
-        self._computing = computing or Computing()
-        self._device = self._computing.on(attributor.model)
+        self._device = self.computing.on(attributor.model)
         self._warned = False
         self._folded = False
 
@@ -167,7 +169,7 @@ class ShardMaker:
 
     def _fold(self, x: Tensor) -> None:
         """Go on with a private copy of the model, if batch norms are to be folded."""
-        if self._computing.fold_batchnorm and not self._folded:
+        if self.computing.fold_batchnorm and not self._folded:
             attributor = self.attributor
             attributor.model = folded(
                 attributor.model, x[:_SURVEYED], attributor.sites, attributor.output
