@@ -117,6 +117,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--images", type=int, default=64)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--pairs", type=int, default=3)
+    parser.add_argument("--memory-images", type=int, default=96)
     parser.add_argument("--options", action="store_true", help="compare options instead")
     parser.add_argument("--memory-only", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args(arguments)
@@ -136,8 +137,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     found = paired(sides.end_to_end, sides.alone(channels_last=True), pairs=given.pairs)
     print(f"end to end / contributions alone: {found}; allowed {RATIO_ALLOWED}", flush=True)
-    told = ", ".join(f"{part}: {peak:.0f} MB" for part, peak in memory(96, given.batch).items())
-    print(f"peak of memory by part of the run: {told}")
+    peaks = memory(given.memory_images, given.batch)
+    told = ", ".join(f"{part}: {peak:.0f} MB" for part, peak in peaks.items())
+    print(f"peak of memory by part of a run of {given.memory_images} images: {told}")
 
 
 if __name__ == "__main__":

@@ -94,8 +94,8 @@ def test_archives_and_arrays_are_taken_too(desk: Path, told: Told) -> None:
     pictures = sorted((desk / "images").rglob("*.png"))
     good = [file for file in pictures if f"{file.parent.name}/{file.name}" in set(folder.key)]
     np.save(desk / "all.npy", np.stack([np.asarray(Image.open(file)) for file in good]))
-    for name in ("all.tar", "al*.tar", "all.npy"):
-        to = desk / f"{len(name)}" / "store.zarr"
+    for place, name in enumerate(("all.tar", "al*.tar", "all.npy")):
+        to = desk / str(place) / "store.zarr"
         code, _, err = told(*own("--images", name, "--to", str(to), "--steps", "3"))
         assert (code, err) == (0, "")
         found = ContributionStore(to)
