@@ -11,6 +11,7 @@ import pytest
 import yaml
 from PIL import Image
 
+from codeclens import RayEngine, extraction
 from codeclens.extraction import ContributionStore
 
 Told = Callable[..., tuple[int, str, str]]
@@ -208,3 +209,24 @@ def test_nothing_written_is_lost_by_a_later_mistake(desk: Path, told: Told) -> N
     for arguments in (["--sites", "lear"], ["--steps", "5"], ["--model", "tiny:build_dict"]):
         assert told(*own(*arguments))[0] == 2
     assert np.array_equal(ContributionStore(desk / "run" / "store.zarr").view("4"), before)
+
+
+def test_ray_and_object_storage_are_passed_on(
+    desk: Path, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: dict[str, object] = {}
+    real = extraction.extract
+
+    def here(*arguments: object, engine: object, **options: object) -> ContributionStore:
+        seen["engine"] = engine
+        return real(*arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("codeclens.cli.extract.cl.extract", here)
+    address = "memory://bucket/run/store.zarr"
+    arguments = own("--to", address, "--engine", "ray", "--workers", "3", "--worker-gpus", "0.5")
+    code, out, _ = told(*arguments)
+    assert code == 0
+    assert seen["engine"] == RayEngine(workers=3, gpus=0.5)
+    assert f"ContributionStore '{address}'" in out
+    assert not (desk / "memory:").exists()
+    assert len(ContributionStore(address)) == 10

@@ -81,7 +81,7 @@ class ExtractSettings(Settings):
     to: str | None = None
     """The store to write, a folder or an address (s3://…); an interrupted run is resumed."""
     engine: Literal["local", "ray"] = "local"
-    """Where shards are computed: here, or on the Ray cluster at RAY_ADDRESS (else one made here)."""
+    """Where shards are computed: here, or on the Ray cluster at RAY_ADDRESS, else on one here."""
     workers: int | None = Field(default=None, ge=1)
     """Workers on the Ray cluster. [default: as many as there is room for]"""
     worker_cpus: float = Field(default=1, ge=0)
