@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     )
     from codeclens.control import ablate, control_curve, preserve
     from codeclens.decomposition import Modes, ThresholdSAE, TopK, decompose
-    from codeclens.extraction import ContributionStore, ImageFolder, extract
+    from codeclens.extraction import ContributionStore, ImageFolder, RayEngine, extract, plan
     from codeclens.report import report
     from codeclens.visualization import pixel_map
 
@@ -51,6 +51,7 @@ __all__ = [
     "Modes",
     "Output",
     "Predicted",
+    "RayEngine",
     "Samples",
     "Site",
     "Sum",
@@ -68,6 +69,7 @@ __all__ = [
     "find_sites",
     "layer_statistics",
     "pixel_map",
+    "plan",
     "preserve",
     "report",
 ]
@@ -83,7 +85,7 @@ _ROOMS = {
     ),
     "control": ("ablate", "control_curve", "preserve"),
     "decomposition": ("Modes", "ThresholdSAE", "TopK", "decompose"),
-    "extraction": ("ContributionStore", "ImageFolder", "extract"),
+    "extraction": ("ContributionStore", "ImageFolder", "RayEngine", "extract", "plan"),
     "report": ("report",),
     "visualization": ("pixel_map",),
 }
