@@ -87,6 +87,19 @@ def test_classes_from_a_file(desk: Path, told: Told) -> None:
     assert np.bincount(store.label).tolist() == [4, 3, 3]
 
 
+def test_folders_of_other_names_are_classes_of_their_own(desk: Path, told: Told) -> None:
+    (desk / "images" / "dark").rename(desk / "images" / "holidays")
+    code, out, _ = told(*OWN, "--steps", 2)
+    assert code == 0
+    assert 'own: "holidays" is none of the 3 classes of the model' in out
+    store = ContributionStore(desk / "run" / "store.zarr")
+    assert store.classes == ["bright", "grey", "holidays"]
+    assert np.bincount(store.label).tolist() == [4, 3, 3]
+    code, _, err = told(*own("--to", "labels/store.zarr", "--target", "label"))
+    assert code == 2, "a label that the model does not know cannot be explained"
+    assert '"holidays" is none of the 3 classes' in err
+
+
 def test_archives_and_arrays_are_taken_too(desk: Path, told: Told) -> None:
     told(*OWN, "--steps", 3)
     folder = ContributionStore(desk / "run" / "store.zarr")

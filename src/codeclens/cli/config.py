@@ -74,8 +74,8 @@ class ExtractSettings(Settings):
     """The value of the input from which contributions are counted, after the model's transform."""
     batch_size: int = Field(default=16, ge=1)
     """Images in one pass; it changes memory, not results."""
-    shard_size: int = Field(default=1024, ge=1)
-    """Images in one shard, the share of the work that is there or not, and that ranks divide."""
+    shard_size: int | None = Field(default=None, ge=1)
+    """Images in a shard: the work that is there or not. [default: a sixteenth, 32 to 1,024]"""
     limit: int | None = Field(default=None, ge=1)
     """The most images to take. [default: all]"""
     to: str | None = None

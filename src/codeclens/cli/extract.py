@@ -15,7 +15,7 @@ from codeclens import zoo
 from codeclens.cli.config import ExtractSettings, write_section
 from codeclens.cli.progress import Advance, progress
 from codeclens.errors import CodeclensError
-from codeclens.extraction import Rank, RayEngine, Whole, open_samples, place
+from codeclens.extraction import Rank, RayEngine, Samples, Whole, open_samples, place
 from codeclens.report import gap_sentence, gaps
 
 if TYPE_CHECKING:
@@ -33,8 +33,7 @@ def run_extract(settings: ExtractSettings) -> None:
     assert settings.images is not None
     assert settings.to is not None
     ready = zoo.load(settings.model, weights=settings.weights)
-    classes = class_names(settings.classes) if settings.classes else ready.labels
-    images = open_samples(settings.images, ready.transform, classes, settings.limit)
+    images = _opened(settings, ready)
     options: dict[str, Any] = {
         "sites": settings.sites or ready.sites,
         "method": method_of(settings),
@@ -71,6 +70,27 @@ def run_extract(settings: ExtractSettings) -> None:
         if isinstance(store.path, Path):
             write_section(store.path.absolute().parent, settings)
         print(told(cl.ContributionStore(store.path)))
+
+
+def _opened(settings: ExtractSettings, ready: zoo.Ready) -> Samples:
+    """The images, labelled by the model's classes where their folders are named after these.
+
+    Elsewhere folders are classes of their own, unless the labels themselves are explained.
+    """
+    assert settings.images is not None
+    given = settings.images, ready.transform
+    if settings.classes:
+        return open_samples(*given, class_names(settings.classes), settings.limit)
+    images = open_samples(*given, None, settings.limit)
+    strange = set(images.classes or []) - set(ready.labels or [])
+    if ready.labels is None or (strange and settings.target != "label"):
+        if ready.labels:
+            print(
+                f'Folders are taken for classes of their own: "{min(strange)}" is none of the '
+                f"{len(ready.labels)} classes of the model."
+            )
+        return images
+    return open_samples(*given, ready.labels, settings.limit)
 
 
 @contextmanager

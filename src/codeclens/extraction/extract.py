@@ -60,7 +60,7 @@ def extract(
     classes: Sequence[str] | None = None,
     engine: Literal["local", "ray"] | RayEngine = "local",
     progress: Progress | None = None,
-    shard_size: int = 1024,
+    shard_size: int | None = None,
     dtype: Literal["float32", "float16"] = "float32",
     strict: bool = False,
     shards: Iterable[int] | slice | None = None,
@@ -73,9 +73,9 @@ def extract(
     `data` is anything that `as_samples` takes: a tensor `(N, …)`, a tuple of one and its labels
     `(N,)`, a map-style data set or an `ImageFolder`. `sites`, `method`, `target`, `baseline` and
     `output` are those of `contributions`; `classes` names the labels. Work is cut into shards of
-    `shard_size` samples, each complete or absent: run again with the same settings, an interrupted
-    extraction resumes and ends with the same bytes as an undisturbed one. `batch_size` changes
-    memory and speed, not results. Samples that cannot be read are recorded with their reasons and
+    `shard_size` samples (default: a sixteenth, 32 to 1,024), each complete or absent: run again
+    with the same settings, an interrupted extraction resumes and ends with the same bytes as an
+    undisturbed one. `batch_size` changes memory and speed, not results. Samples that cannot be read are recorded with their reasons and
     skipped (`store.skipped`), or raise if `strict`. `progress` is called with (done, total).
     Positions are summed, signs apart, unless `grid=(rows, columns)` keeps as many cells of feature
     maps beside the sums, with the signs apart in each cell, or `reduce=None` keeps every position.
@@ -249,10 +249,10 @@ def _cluster(engine: object) -> RayEngine | None:
     return RayEngine() if engine == "ray" else None
 
 
-def require_options(batch_size: int, shard_size: int, dtype: str) -> None:
+def require_options(batch_size: int, shard_size: int | None, dtype: str) -> None:
     """Raise CodeclensError for options that make no sense."""
     for name, number in (("batch_size", batch_size), ("shard_size", shard_size)):
-        if number < 1:
+        if number is not None and number < 1:
             raise CodeclensError(f"{name}={number} holds no samples; pass a positive number.")
     if dtype not in DTYPES:
         raise CodeclensError(f"dtype={dtype!r} is not known; use one of {', '.join(DTYPES)}.")

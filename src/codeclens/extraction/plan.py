@@ -91,7 +91,7 @@ def plan(
     output: Selector = None,
     batch_size: int = 16,
     classes: Sequence[str] | None = None,
-    shard_size: int = 1024,
+    shard_size: int | None = None,
     dtype: Literal["float32", "float16"] = "float32",
     channels_last: bool | None = None,
     fold_batchnorm: bool = False,
