@@ -46,7 +46,7 @@ SITES = {
 }
 PILOT = 4
 GOAL = 5.0
-FINE = ArcLength(PILOT, grid=128, start=0.0005)
+FINE = ArcLength(PILOT, grid=128, start=0.0005, crowding=1)
 
 EVEN = ArcLength(crowding=1)
 

@@ -29,8 +29,8 @@ class Conductance:
     - `"trapezoid"`: `Σ ½ (g_s + g_{s+1}) ⊙ (a_{s+1} − a_s)`, as published.
     - `"left"`: `Σ g_s ⊙ (a_{s+1} − a_s)`. `"midpoint"`: g halfway between the nodes.
 
-    `nodes` places the ends of the segments: `"arc"` (default; equal arc length in hidden space,
-    by forward passes of a few samples), `"uniform"` (as published), `"power"`, `"geometric"`, an
+    `nodes` places the ends of the segments: `"arc"` (default; by arc length in hidden space,
+    from forward passes of a few samples), `"uniform"` (as published), `"power"`, `"geometric"`, an
     object of `codeclens.attribution.nodes`, or the nodes themselves. With a `tolerance` the steps
     are doubled, for each sample until the contributions per unit change by less than that share
     (L2 over units, the worst site), up to `max_steps`; that last change is kept as the estimate of

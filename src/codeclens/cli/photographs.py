@@ -100,7 +100,7 @@ def introduction(looks: Sequence[Look], sites: Sequence[str]) -> str:
         f"{len(looks)} photographs were shown to EfficientNet-Lite0, which knows the 1,000 classes "
         f"of ImageNet. Contributions of the channels of {listed([f'`{s}`' for s in sites])} to the "
         "logit of its answer were counted from grey, along "
-        f"{cl.Conductance().steps} steps of equal length in hidden space. Their sums miss the "
+        f"{cl.Conductance().steps} steps placed by arc length in hidden space. Their sums miss the "
         f"change of the logit by {misses.max():.0e} of it at worst (`{sites[worst]}`, "
         f"{looks[int(misses[:, worst].argmax())].name})."
     )
