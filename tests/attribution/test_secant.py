@@ -140,6 +140,11 @@ OPERATIONS: dict[str, Operation] = {
         F.max_pool2d(z.view(-1, 1, 3, 4), 2, 1, ceil_mode=True), (3, 4)
     ).flatten(1),
     "adaptive max pool": lambda z: F.adaptive_max_pool1d(z[:, None], 4)[:, 0].repeat(1, 3),
+    "sum in place after relu": lambda z: z.relu().add_(z),
+    "relu in place after a product": lambda z: F.relu(z * z.tanh() - 0.1, inplace=True) + z,
+    "adaptive average pool": lambda z: (
+        F.adaptive_avg_pool1d(z.tanh()[:, None], 6).flatten(1).repeat(1, 2)
+    ),
     "average pool": lambda z: F.avg_pool1d(z[:, None], 3, 1, 1)[:, 0],
     "amax": lambda z: z + z.amax(dim=-1, keepdim=True),
     "max over an axis": lambda z: z + z.max(dim=1, keepdim=True).values,
