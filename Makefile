@@ -11,12 +11,15 @@ PYTEST ?=
 DEMO ?= codeclens-demo
 BIN := $(VENV)/bin
 
+# What `make cluster` runs: several processes, machines and object storage, as far as one can here.
+CLUSTER := tests/extraction/test_ray.py tests/cli/test_launchers.py
+
 # One thread a process: the tests run side by side, and tiny tensors gain nothing from more.
 ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test slow lint format types docs benchmark clean
+.PHONY: help demo test slow cluster lint format types docs benchmark clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -29,6 +32,9 @@ test: $(VENV)/.installed-test  ## install what the tests need, then run them
 
 slow: $(VENV)/.installed-test  ## the heavy checks that `make test` leaves out
 	$(BIN)/python -m pytest -m slow $(PYTEST)
+
+cluster: $(VENV)/.installed-cluster  ## Ray, object storage and torchrun: their packages (another 100 MB) and tests
+	$(ONE_THREAD) $(BIN)/python -m pytest -q -m slow $(CLUSTER)
 
 lint: $(VENV)/.installed-dev  ## ruff: rules and format, nothing is changed
 	$(BIN)/ruff check .

@@ -52,7 +52,7 @@ class PlaceByPlace:
         positive, negative = torch.zeros_like(self.start), torch.zeros_like(self.start)
         slope = self.gradient[:, list(CHANNELS)]
         chosen = self.activation[:, list(CHANNELS)]
-        for place in torch.linspace(0, PLACES - 1, places).long():
+        for place in torch.linspace(0, slope.numel() - 1, places).long():
             cotangent = torch.zeros_like(slope).view(-1)
             cotangent[place] = slope.reshape(-1)[place]
             (through,) = torch.autograd.grad(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -44,21 +44,27 @@ class Paired:
 
 
 def paired(first: Work, second: Work, *, pairs: int = 5, warm_up: bool = True) -> Paired:
-    """Time A B, then B A, then A B …: who goes first alternates, so that no side profits from it.
+    """Time A B, then B A, then A B …; `warm_up` runs both once before, uncounted."""
+    if warm_up:
+        in_turns([first, second], rounds=1)
+    return Paired(*in_turns([first, second], rounds=pairs))
 
-    Sets torch to one thread for the time being. `warm_up` runs both once before, uncounted.
+
+def in_turns(works: Sequence[Work], rounds: int) -> list[list[float]]:
+    """CPU seconds of each of several ways, round by round: one list for each way.
+
+    Every other round goes backwards, so that no way profits from its place. Sets torch to one
+    thread for the time being.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        if warm_up:
-            first()
-            second()
-        times: dict[Work, list[float]] = {first: [], second: []}
-        for pair in range(pairs):
-            for work in (first, second) if pair % 2 == 0 else (second, first):
-                times[work].append(cpu_seconds(work))
-        return Paired(times[first], times[second])
+        times: list[list[float]] = [[] for _ in works]
+        for number in range(rounds):
+            order = list(zip(works, times, strict=True))
+            for work, taken in order if number % 2 == 0 else reversed(order):
+                taken.append(cpu_seconds(work))
+        return times
     finally:
         torch.set_num_threads(threads)
 

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
         compare,
         decompose,
     )
-    from codeclens.extraction import ContributionStore, ImageFolder, extract
+    from codeclens.extraction import ContributionStore, ImageFolder, RayEngine, extract, plan
     from codeclens.report import report
     from codeclens.visualization import pixel_map
 
@@ -75,6 +75,7 @@ __all__ = [
     "Modes",
     "Output",
     "Predicted",
+    "RayEngine",
     "ReLUSAE",
     "Samples",
     "SemiNMF",
@@ -95,6 +96,7 @@ __all__ = [
     "find_sites",
     "layer_statistics",
     "pixel_map",
+    "plan",
     "preserve",
     "report",
 ]
@@ -113,7 +115,7 @@ _ROOMS = {
         *("BatchTopK", "Gated", "ICA", "JumpReLU", "KMeans", "Matryoshka", "Modes", "NMF", "PCA"),
         *("ReLUSAE", "SemiNMF", "ThresholdSAE", "TopK", "compare", "decompose"),
     ),
-    "extraction": ("ContributionStore", "ImageFolder", "extract"),
+    "extraction": ("ContributionStore", "ImageFolder", "RayEngine", "extract", "plan"),
     "report": ("report",),
     "visualization": ("pixel_map",),
 }

@@ -206,6 +206,15 @@ def test_sentences_say_when_classes_are_too_small_for_an_interval() -> None:
     assert "too few samples of each class for an interval" in sentences[3]
 
 
+def test_few_samples_are_not_compared() -> None:
+    few = Known()
+    few.label = few.label[:5]
+    few.prediction = few.prediction[:5]
+    few.arrays = {s: {k: v[:5] for k, v in a.items()} for s, a in few.arrays.items()}
+    *_, last = layer_statistics(few).sentences()
+    assert last.startswith("5 samples are too few for intervals that can be trusted")
+
+
 def test_the_seed_alone_decides() -> None:
     def run(seed: int) -> list:
         return layer_statistics(Known(depth=3), resamples=20, seed=seed).table()

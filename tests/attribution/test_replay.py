@@ -14,7 +14,7 @@ from torch import Tensor, nn
 import networks
 from codeclens._compat import import_timm, import_torchvision, prepare_torchvision
 from codeclens.attribution import Probe, Selector, Site, find_sites, frozen, select, tapped
-from codeclens.attribution.recording import Leaf, eager, leaves
+from codeclens.attribution.recording import Leaf, leaves
 from codeclens.attribution.replay import Replay, released
 from codeclens.errors import CodeclensError
 
@@ -24,7 +24,7 @@ def whole(
 ) -> Tensor:
     """The output of a run of the whole model with another activation at the site."""
     edit = tapped(model, [site], lambda *_: activation.clone())
-    with frozen(model), eager(model), torch.no_grad(), edit:
+    with frozen(model), torch.no_grad(), edit:
         return select(model(x), output)
 
 

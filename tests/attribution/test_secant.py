@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -140,6 +141,11 @@ OPERATIONS: dict[str, Operation] = {
         F.max_pool2d(z.view(-1, 1, 3, 4), 2, 1, ceil_mode=True), (3, 4)
     ).flatten(1),
     "adaptive max pool": lambda z: F.adaptive_max_pool1d(z[:, None], 4)[:, 0].repeat(1, 3),
+    "sum in place after silu": lambda z: F.silu(z).add_(z),
+    "relu in place after a product": lambda z: F.relu(z * z.tanh() - 0.1, inplace=True) + z,
+    "adaptive average pool": lambda z: (
+        F.adaptive_avg_pool1d(z.tanh()[:, None], 6).flatten(1).repeat(1, 2)
+    ),
     "average pool": lambda z: F.avg_pool1d(z[:, None], 3, 1, 1)[:, 0],
     "amax": lambda z: z + z.amax(dim=-1, keepdim=True),
     "max over an axis": lambda z: z + z.max(dim=1, keepdim=True).values,
@@ -203,6 +209,62 @@ def test_an_uncovered_operation_is_named_once_with_its_gap() -> None:
         found = contributions(model, x, sites="before", method=Conductance(2))
     assert len(seen) == 1
     assert found.uncovered == {"sort"}
+
+
+class Swish(torch.autograd.Function):
+    """What torch shows to no mode."""
+
+    @staticmethod
+    def forward(ctx: Any, z: Tensor) -> Tensor:
+        ctx.save_for_backward(z)
+        return z * z.sigmoid()
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> Tensor:
+        (z,) = ctx.saved_tensors
+        share = z.sigmoid()
+        slope: Tensor = gradients[0] * share * (1 + z * (1 - share))
+        return slope
+
+
+def scripted(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    with warnings.catch_warnings():
+        # Scripting is on its way out of torch; there are models that still use it.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        found: Callable[..., Tensor] = torch.jit.script(function)
+        return found
+
+
+@pytest.mark.parametrize(
+    ("make", "names"),
+    [
+        (lambda: Swish.apply, {"Swish (an autograd.Function)"}),
+        # Torch fuses scripts from some run on.
+        (lambda: scripted(nn.Sequential(nn.ReLU())), {"relu", "a scripted part"}),
+        (lambda: scripted(nn.LayerNorm(12)), {"layer_norm", "a scripted part"}),
+    ],
+)
+def test_what_torch_shows_to_no_mode_is_named_too(
+    make: Callable[[], Operation], names: set[str]
+) -> None:
+    found = attributed(make(), Conductance(2))
+    assert len(found.uncovered & names) == len(found.uncovered) == 1
+    assert worst_gap(found) > 1e-6
+
+
+def test_a_function_of_ones_own_is_shown_and_gets_a_rule() -> None:
+    @torch.overrides.wrap_torch_function(lambda z: (z,))
+    def own_swish(z: Tensor) -> Tensor:
+        result: Tensor = Swish.apply(z)
+        return result
+
+    elementwise("own_swish")
+    try:
+        found = attributed(own_swish, Conductance(2))
+    finally:
+        del RULES["own_swish"]
+    assert not found.uncovered
+    assert worst_gap(found) < 1e-12
 
 
 def test_a_rule_is_added_in_three_lines() -> None:

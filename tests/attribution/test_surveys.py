@@ -140,6 +140,37 @@ def test_an_image_without_batch_axis() -> None:
     assert "\n" not in str(error.value)
 
 
+def test_whatever_a_forward_raises_is_told_in_one_sentence() -> None:
+    class Picky(nn.Linear):
+        def forward(self, x: Tensor) -> Tensor:
+            raise KeyError("mask")
+
+    with pytest.raises(CodeclensError, match=r"does not run .* \(the first.*: KeyError: 'mask'$"):
+        Attributor(nn.Sequential(Picky(2, 2)), sites="0")(torch.ones(3, 2))
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"reduce": "mean"}, r"reduce='mean' is not known; use \"sum\", or None"),
+        (
+            {"method": "conductance"},
+            r"'conductance' is no method; pass for example Conductance\(\)",
+        ),
+        ({"method": Conductance}, r"is no method; pass for example Conductance\(\)"),
+    ],
+)
+def test_options_that_are_none(options: dict[str, object], sentence: str) -> None:
+    with pytest.raises(CodeclensError, match=sentence):
+        Attributor(networks.plain_mlp(), sites="1", **options)  # type: ignore[arg-type]
+
+
+def test_an_input_that_is_no_tensor() -> None:
+    array = networks.noise(2, 6).numpy()
+    with pytest.raises(CodeclensError, match=r"The input is a ndarray; pass a tensor"):
+        Attributor(networks.plain_mlp(), sites="1")(array)  # type: ignore[arg-type]
+
+
 def test_an_input_of_another_type_than_the_model() -> None:
     with pytest.raises(CodeclensError, match=r"does not run on an input .*torch\.float64 on cpu"):
         Attributor(networks.plain_mlp(), sites="1")(networks.noise(2, 6))

@@ -99,7 +99,8 @@ def test_a_mistake_is_one_sentence_and_exit_code_2(
     code, out, err = told(*arguments)
     assert (code, out) == (2, "")
     assert message in err
-    assert err.startswith("codeclens: ")
+    assert err.startswith("codeclens")
+    assert not err.startswith("codeclens: codeclens")
     assert err.count("\n") == 1
 
 

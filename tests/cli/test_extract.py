@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 import yaml
 from PIL import Image
 
+from codeclens import RayEngine, extraction
 from codeclens.extraction import ContributionStore
 
 Told = Callable[..., tuple[int, str, str]]
@@ -85,6 +87,74 @@ def test_classes_from_a_file(desk: Path, told: Told) -> None:
     assert np.bincount(store.label).tolist() == [4, 3, 3]
 
 
+def test_folders_of_other_names_are_classes_of_their_own(desk: Path, told: Told) -> None:
+    (desk / "images" / "dark").rename(desk / "images" / "holidays")
+    code, out, _ = told(*OWN, "--steps", 2)
+    assert code == 0
+    assert 'own: "holidays" is none of the 3 classes of the model' in out
+    store = ContributionStore(desk / "run" / "store.zarr")
+    assert store.classes == ["bright", "grey", "holidays"]
+    assert np.bincount(store.label).tolist() == [4, 3, 3]
+    code, _, err = told(*own("--to", "labels/store.zarr", "--target", "label"))
+    assert code == 2, "a label that the model does not know cannot be explained"
+    assert '"holidays" is none of the 3 classes' in err
+
+
+def test_archives_and_arrays_are_taken_too(desk: Path, told: Told) -> None:
+    told(*OWN, "--steps", 3)
+    folder = ContributionStore(desk / "run" / "store.zarr")
+    with tarfile.open(desk / "all.tar", "w") as archive:
+        archive.add(desk / "images", arcname=".")
+    pictures = sorted((desk / "images").rglob("*.png"))
+    good = [file for file in pictures if f"{file.parent.name}/{file.name}" in set(folder.key)]
+    np.save(desk / "all.npy", np.stack([np.asarray(Image.open(file)) for file in good]))
+    for place, name in enumerate(("all.tar", "al*.tar", "all.npy")):
+        to = desk / str(place) / "store.zarr"
+        code, _, err = told(*own("--images", name, "--to", str(to), "--steps", "3"))
+        assert (code, err) == (0, "")
+        found = ContributionStore(to)
+        assert len(found) == 10
+        both = (np.sort(store.view("4"), axis=0) for store in (found, folder))
+        np.testing.assert_allclose(*both, rtol=1e-4, atol=1e-6)
+
+
+def test_a_plan_is_told_and_nothing_written(desk: Path, told: Told) -> None:
+    before = sorted(desk.iterdir())
+    code, out, err = told(*OWN, "--steps", 3, "--plan")
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    assert lines[:4] == [
+        "12 samples in 1 shard",
+        "2 sites, 14 units",
+        "  1       6 units",
+        "  4       8 units",
+    ]
+    assert [line for line in lines[4:] if " on disk" in line or " of memory" in line]
+    assert sorted(set(desk.iterdir()) - {desk / "__pycache__"}) == before
+
+
+def test_options_for_speed_and_positions_reach_the_store(desk: Path, told: Told) -> None:
+    told(
+        *OWN,
+        "--steps",
+        3,
+        "--sites",
+        "1",
+        "--grid",
+        2,
+        2,
+        "--autocast",
+        "bfloat16",
+        "--dtype",
+        "float16",
+    )
+    store = ContributionStore(desk / "run" / "store.zarr")
+    assert store.maps("1").shape == (10, 6, 2, 2)
+    settings = store.metadata["settings"]
+    assert settings["computing"] == {"fold_batchnorm": False, "autocast": "bfloat16"}
+    assert settings["dtype"] == "float16"
+
+
 MISTAKES = {
     "an unknown site": (["--sites", "lear"], ["no site", "nearest names are"]),
     "a site that returns no tensor": (
@@ -152,3 +222,24 @@ def test_nothing_written_is_lost_by_a_later_mistake(desk: Path, told: Told) -> N
     for arguments in (["--sites", "lear"], ["--steps", "5"], ["--model", "tiny:build_dict"]):
         assert told(*own(*arguments))[0] == 2
     assert np.array_equal(ContributionStore(desk / "run" / "store.zarr").view("4"), before)
+
+
+def test_ray_and_object_storage_are_passed_on(
+    desk: Path, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: dict[str, object] = {}
+    real = extraction.extract
+
+    def here(*arguments: object, engine: object, **options: object) -> ContributionStore:
+        seen["engine"] = engine
+        return real(*arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("codeclens.cli.extract.cl.extract", here)
+    address = "memory://bucket/run/store.zarr"
+    arguments = own("--to", address, "--engine", "ray", "--workers", "3", "--worker-gpus", "0.5")
+    code, out, _ = told(*arguments)
+    assert code == 0
+    assert seen["engine"] == RayEngine(workers=3, gpus=0.5)
+    assert f"ContributionStore '{address}'" in out
+    assert not (desk / "memory:").exists()
+    assert len(ContributionStore(address)) == 10

@@ -76,7 +76,7 @@ def test_a_list_of_tensors_is_a_data_set() -> None:
 
 
 def test_a_loader_is_seen_through(x: Tensor, labels: Tensor) -> None:
-    samples = as_samples(DataLoader(TensorDataset(x, labels), batch_size=7, shuffle=True))
+    samples = as_samples(DataLoader(TensorDataset(x, labels), batch_size=7))
     assert len(samples) == 50
     assert samples.load(3).label == 3
 
@@ -151,7 +151,8 @@ def test_unsuitable_data_are_refused(data: Any, words: str) -> None:
 @pytest.mark.parametrize(
     ("item", "words"),
     [
-        ({"image": ONE}, 'Sample "0" is a dict, not a tensor'),
+        ({"picture": ONE}, 'columns picture and none called "image"; pass DatasetSamples'),
+        ({"image": "a.jpg"}, 'Sample "0" is a str, not a tensor'),
         ("a.jpg", 'Sample "0" is a str'),
         (torch.ones(2, 2, dtype=torch.uint8), "type uint8"),
         ((ONE, "cat"), "label 'cat'"),

@@ -49,7 +49,7 @@ def test_numbers_are_those_of_contributions(
 def test_the_same_batches_give_the_same_bits(
     run: Run, model: nn.Module, x: Tensor, tmp_path: Path
 ) -> None:
-    store = run(x, tmp_path / "s.zarr")
+    store = run(x, tmp_path / "s.zarr", channels_last=False)
     direct = codeclens.contributions(model, x[16:21], sites="3", method=METHOD)
     np.testing.assert_array_equal(store.view("3", "positive")[16:21], direct["3"].positive)
 
@@ -65,7 +65,7 @@ def test_the_batch_size_changes_nothing_beyond_rounding(
 def test_kinds_of_data_give_the_same_store(
     run: Run, x: Tensor, labels: Tensor, tmp_path: Path
 ) -> None:
-    loader = DataLoader(TensorDataset(x, labels), batch_size=3, shuffle=True)
+    loader = DataLoader(TensorDataset(x, labels), batch_size=3)
     stores = [
         run(data, tmp_path / str(i))
         for i, data in enumerate([(x, labels), (x.numpy(), labels.numpy()), loader])
@@ -301,7 +301,7 @@ def test_the_order_of_sites_does_not_matter(run: Run, x: Tensor, tmp_path: Path)
         ({"batch_size": 0}, "batch_size=0 holds no samples"),
         ({"shard_size": 0}, "shard_size=0 holds no samples"),
         ({"dtype": "int8"}, "dtype='int8' is not known; use one of float32, float16"),
-        ({"engine": "ray"}, "engine='ray' is not known"),
+        ({"engine": "spark"}, "engine='spark' is not known"),
         ({"sites": ["layer7"]}, "layer7"),
         ({"baseline": torch.zeros(50, 3, 8, 8)}, r"baseline has shape \(50, 3, 8, 8\).*one"),
         ({"baseline": torch.zeros(4, 4)}, r'baseline has shape \(4, 4\).*The batch was "0"'),

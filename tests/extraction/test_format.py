@@ -37,10 +37,11 @@ class PlainReader:
         dtype = np.dtype(self.metadata["settings"]["dtype"]).newbyteorder("<")
         found = []
         for shard in self.shards:
-            file = self.path / f"sites/{site['group']}/{part}/c/{shard}/0"
+            row = [site["units"], *(site["grid"] if part in site["maps"] else [])]
+            file = f"sites/{site['group']}/{part}/c/{shard}" + "/0" * len(row)
             rows = min(self.rows, self.metadata["samples"] - shard * self.rows)
-            values = np.fromfile(file, dtype, count=rows * site["units"])
-            found.append(values.reshape(rows, site["units"]))
+            values = np.fromfile(self.path / file, dtype, count=rows * int(np.prod(row)))
+            found.append(values.reshape(rows, *row))
         return np.concatenate(found)
 
     def record(self, shard: int) -> dict[str, Any]:
@@ -68,6 +69,7 @@ def test_another_program_reads_the_same(
         dtype=dtype,
         shard_size=shard_size,
         batch_size=50,
+        grid=(3, 2),
     )
     plain = PlainReader(store.path)
     valid = plain.flat("valid", "?")
@@ -81,6 +83,9 @@ def test_another_program_reads_the_same(
             whole = plain.units(site, part)
             assert np.isnan(whole[~valid]).all()
             np.testing.assert_array_equal(whole[valid].astype(np.float32), store.view(site, part))
+        for sign in ("positive", "negative"):
+            whole = plain.units(site, f"{sign}_map")
+            np.testing.assert_array_equal(whole[valid].astype(np.float32), store.maps(site, sign))
 
 
 def test_records_vouch_for_every_file(
@@ -106,9 +111,11 @@ def test_the_page_names_everything_that_is_there(
     run: Callable[..., ContributionStore], x: Tensor, tmp_path: Path
 ) -> None:
     page = PAGE.read_text(encoding="utf-8")
-    store = run(x, tmp_path / "s.zarr")
+    store = run(x, tmp_path / "s.zarr", grid=(2, 2))
+    run(x, tmp_path / "t.zarr", reduce=None)
     record = PlainReader(store.path).record(0)
-    arrays = {p.parent.name for p in store.path.rglob("zarr.json") if (p.parent / "c").is_dir()}
+    arrays = {p.parent.name for p in tmp_path.rglob("zarr.json") if (p.parent / "c").is_dir()}
     names = arrays | set(store.metadata) | set(store.metadata["settings"])
     names |= set(record) | set(record["made_by"])
+    assert "contribution_map" in names
     assert {name for name in names if f"`{name}`" not in page} == set()

@@ -36,7 +36,8 @@ def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
                 values[:] = rng.normal(size=values.shape).clip(min=0)
             arrays["sites/3/negative"] *= -1
             arrays["valid"][:] = [row not in (0, 17, 299) for row in layout.rows(shard)]
-            writer.write(shard, arrays, {})
+            with writer.claim(shard):
+                writer.write(shard, arrays, {})
     return path
 
 

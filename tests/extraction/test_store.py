@@ -116,6 +116,32 @@ def test_an_unfinished_store_holds_its_finished_shards(store: ContributionStore)
     assert "32 of 50 samples (2 skipped), 3 of 4 shards" in repr(part)
 
 
+def test_classes_choose_rows(store: ContributionStore) -> None:
+    cats = store.rows(label="cat")
+    assert cats.tolist() == np.flatnonzero(store.label == 2).tolist()
+    assert len(cats) == 10
+    np.testing.assert_array_equal(store.view("3", rows=cats), store.view("3")[store.label == 2])
+    both = store.rows(label=2, prediction=int(store.prediction[cats[0]]))
+    assert cats[0] in both
+    assert set(both) <= set(cats)
+    batches = np.concatenate(list(store.batches("3", batch=4, rows=cats)))
+    assert batches.shape == (10, 12)
+    np.testing.assert_array_equal(np.sort(batches, 0), np.sort(store.view("3", rows=cats), 0))
+    with pytest.raises(CodeclensError, match='no class "catt"; the nearest are "cat"'):
+        store.rows(label="catt")
+
+
+def test_what_does_not_fit_into_memory_is_refused(
+    store: ContributionStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("codeclens.extraction.store.free_memory", lambda: 2000)
+    words = r"48 samples × 12 columns take 2.3 kB and 2 kB of memory are free; read some rows"
+    with pytest.raises(CodeclensError, match=words):
+        store.view("3")
+    assert store.view("3", rows=slice(40)).shape == (40, 12)
+    assert len(list(store.batches("3", batch=16))) == 3
+
+
 def test_verify_finds_what_was_damaged(store: ContributionStore) -> None:
     assert store.verify() == {}
     changed = store.path / "sites" / "1" / "positive" / "c" / "0" / "0"

@@ -34,11 +34,12 @@ def stop_at(monkeypatch: pytest.MonkeyPatch, file: str, error: BaseException) ->
     """Fail when that file is put, with its content half written."""
     put = ShardWriter._put
 
-    def failing(self: ShardWriter, name: str, content: bytes) -> None:
+    def failing(self: ShardWriter, name: str, content: bytes, parts: str) -> None:
         if name == file:
-            (self.path / "shard_record" / ".parts" / "torn").write_bytes(content[:7])
+            (self.path / parts).mkdir(exist_ok=True)
+            (self.path / parts / "torn").write_bytes(content[:7])
             raise error
-        put(self, name, content)
+        put(self, name, content, parts)
 
     monkeypatch.setattr(ShardWriter, "_put", failing)
 

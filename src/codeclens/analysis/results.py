@@ -159,6 +159,10 @@ class LayerStatistics(Mapping[str, Layer]):
         return row
 
 
+# Below this many samples bootstrap intervals are far too narrow to compare by.
+FEWEST = 20
+
+
 def _sentences(statistics: LayerStatistics) -> list[str]:
     """The trends of sparsity, dimensionality and sign correlation, one sentence for each source."""
     sites = list(statistics)
@@ -187,7 +191,13 @@ def _sentences(statistics: LayerStatistics) -> list[str]:
         lines.append(f"{words}: " + "; ".join(parts) + ".")
     signs = trend_phrase(statistics.trends["sign_correlation"], sites, "{:.2f}")
     lines.append(f"Correlation of positive with negative contributions over units {signs}.")
-    lines.append(_comparison(statistics))
+    if statistics.samples < FEWEST:
+        lines.append(
+            f"{statistics.samples} samples are too few for intervals that can be trusted, and to "
+            "say whether contributions are sparser than activations."
+        )
+    else:
+        lines.append(_comparison(statistics))
     return lines
 
 

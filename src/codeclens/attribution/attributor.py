@@ -52,6 +52,14 @@ class Attributor:
     ) -> None:
         if at_once is not None and at_once < 1:
             raise CodeclensError(f"At least one sample is taken at once, not at_once={at_once}.")
+        if reduce not in ("sum", None):
+            raise CodeclensError(
+                f'reduce={reduce!r} is not known; use "sum", or None to keep positions.'
+            )
+        if isinstance(method, type) or not (method is None or hasattr(method, "attribute")):
+            raise CodeclensError(
+                f"{method!r} is no method; pass for example Conductance() or ActivationGradient()."
+            )
         self.model = model
         self.sites = find_sites(model, sites)
         self.method: Method = Conductance() if method is None else method
@@ -93,6 +101,7 @@ class Attributor:
         self, x: Tensor, targets: Sequence[Target | Bound], labels: Tensor | None = None
     ) -> list[Contributions]:
         """Contributions to each of several targets: one forward a node, one backward a target."""
+        _require_tensor(x)
         if not targets:
             raise CodeclensError("There is no target to explain; pass at least one.")
         # Whatever the caller's mode, gradients are needed here, and none beyond this call.
@@ -179,6 +188,7 @@ class Attributor:
 
 
 def _require_usable(x: Tensor) -> None:
+    _require_tensor(x)
     if not x.is_floating_point():
         raise CodeclensError(
             f"The input is {x.dtype}; contributions need a floating-point input to follow "
@@ -194,6 +204,13 @@ def _require_usable(x: Tensor) -> None:
         raise CodeclensError(
             f"The input holds NaN or infinite values in {len(bad)} of {len(x)} samples "
             f"(first: sample {bad[0]}); clean or drop them."
+        )
+
+
+def _require_tensor(x: object) -> None:
+    if not isinstance(x, Tensor):
+        raise CodeclensError(
+            f"The input is a {type(x).__name__}; pass a tensor (torch.as_tensor takes arrays)."
         )
 
 

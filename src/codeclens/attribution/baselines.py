@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol, runtime_checkable
 
@@ -45,6 +45,25 @@ class Given:
 
     values: Tensor
     draws: ClassVar[int] = 1
+
+    @classmethod
+    def mean(cls, inputs: Tensor | Iterable[Tensor]) -> Given:
+        """The mean of many inputs: of a tensor `(N, …)`, or of batches of them, one at a time.
+
+        Raises CodeclensError where there is no input.
+
+        >>> Given.mean(torch.tensor([[0.0, 4.0], [2.0, 0.0]])).values
+        tensor([1., 2.])
+        """
+        total: Tensor | None = None
+        count, kind = 0, torch.float32
+        for batch in [inputs] if isinstance(inputs, Tensor) else inputs:
+            part = batch.double().sum(dim=0)
+            total = part if total is None else total + part
+            count, kind = count + len(batch), batch.dtype
+        if total is None or not count:
+            raise CodeclensError("Given.mean needs one input or more.")
+        return cls((total / count).to(kind))
 
     def at(self, x: Tensor, draw: int) -> Tensor:
         return self.values

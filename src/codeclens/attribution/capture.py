@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
 
@@ -21,6 +22,8 @@ Selector = int | str | Site | Callable[[Any], Tensor] | None
 def frozen(model: nn.Module) -> Iterator[None]:
     """Evaluation mode and parameters without gradients; both are as before afterwards.
 
+    What was compiled runs as it is written in the meantime: sites lie between its operations.
+
     >>> model = nn.Sequential(nn.Linear(2, 2), nn.Dropout())
     >>> with frozen(model):
     ...     model.training, model[0].weight.requires_grad
@@ -36,12 +39,20 @@ def frozen(model: nn.Module) -> Iterator[None]:
             module.training = False
         for parameter, _ in gradients:
             parameter.requires_grad_(False)
-        yield
+        with _uncompiled():
+            yield
     finally:
         for module, mode in training:
             module.training = mode
         for parameter, needed in gradients:
             parameter.requires_grad_(needed)
+
+
+def _uncompiled() -> AbstractContextManager[Any]:
+    # Nothing can be compiled before the compiler was imported, which takes seconds.
+    stance = getattr(torch.compiler, "set_stance", None)
+    loaded = stance is not None and "torch._dynamo" in sys.modules
+    return stance("force_eager") if stance is not None and loaded else nullcontext()
 
 
 @contextmanager

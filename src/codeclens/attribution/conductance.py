@@ -29,11 +29,12 @@ class Conductance:
     - `"trapezoid"`: `Σ ½ (g_s + g_{s+1}) ⊙ (a_{s+1} − a_s)`, as published.
     - `"left"`: `Σ g_s ⊙ (a_{s+1} − a_s)`. `"midpoint"`: g halfway between the nodes.
 
-    `nodes` places the ends of the segments: `"arc"` (default; equal arc length in hidden space,
-    by forward passes of a few samples), `"uniform"` (as published), `"power"`, `"geometric"`, an
+    `nodes` places the ends of the segments: `"arc"` (default; by arc length in hidden space,
+    from forward passes of a few samples), `"uniform"` (as published), `"power"`, `"geometric"`, an
     object of `codeclens.attribution.nodes`, or the nodes themselves. With a `tolerance` the steps
     are doubled, for each sample until the contributions per unit change by less than that share
-    (L2 over units, the worst site), up to `max_steps`. One node is in memory at a time.
+    (L2 over units, the worst site), up to `max_steps`; that last change is kept as the estimate of
+    the error, which is smaller. One node is in memory at a time.
 
     Raises CodeclensError for an unknown rule or schedule, fewer than one step, nodes that do not
     ascend. (arXiv 2603.06557 with `Conductance(10, "trapezoid", "uniform")`.)
@@ -111,18 +112,18 @@ class Conductance:
             fixed.extend(at_x(here))
             return fixed
 
-        best = integrate(self.rule, alphas[::stride], probe, x, baseline, remembered)
+        coarse = _every(alphas, stride)
+        best = integrate(self.rule, coarse, probe, x, baseline, remembered)
         rows = torch.arange(len(x), device=x.device)
-        steps = torch.full((len(x),), (len(alphas) - 1) // stride, device=x.device)
+        steps = torch.full((len(x),), len(coarse) - 1, device=x.device)
         estimate = torch.full((len(x),), torch.inf, device=x.device)
         while stride > 1 and len(rows):
             stride //= 2
             bounds = [_for_rows(bound, rows, len(x)) for bound in fixed]
-            finer = integrate(
-                self.rule, alphas[::stride], probe, x[rows], baseline[rows], _already(bounds)
-            )
+            fine = _every(alphas, stride)
+            finer = integrate(self.rule, fine, probe, x[rows], baseline[rows], _already(bounds))
             change = _replace(best, finer, rows, probe.sites)
-            estimate[rows], steps[rows] = change.to(estimate), (len(alphas) - 1) // stride
+            estimate[rows], steps[rows] = change.to(estimate), len(fine) - 1
             best.uncovered.update(finer.uncovered)
             rows = rows[change > tolerance]
         return replace(best, steps=steps, estimate=estimate)
@@ -140,6 +141,11 @@ def _replace(best: Attributed, finer: Attributed, rows: Tensor, sites: list[Site
             worst = torch.maximum(worst, (moved / units.norm(dim=1)).nan_to_num_(0.0))
             before[rows] = after
     return worst
+
+
+def _every(alphas: Alphas, stride: int) -> Alphas:
+    """Every so manieth node, and always the last: a path that stops short of x sums to less."""
+    return (*alphas[:-1:stride], alphas[-1])
 
 
 def _are_given(nodes: object) -> bool:

@@ -10,7 +10,7 @@ from torch import Tensor
 from codeclens.attribution.capture import Pass, Probe
 from codeclens.attribution.methods import AtInput, Attributed, Explained, gradients_of, wide
 from codeclens.attribution.nodes import Alphas
-from codeclens.attribution.secant import SecantMode
+from codeclens.attribution.secant import SecantMode, unseen
 from codeclens.attribution.targets import Bound
 
 Rule = Literal["secant", "trapezoid", "left", "midpoint"]
@@ -134,6 +134,8 @@ class _SecantWalk(_LeftWalk):
             if self._mode.intact():
                 break
             self._mode.redo()
+        if first:
+            self.uncovered |= unseen(targets)
         # At the first node there is no segment yet, hence nothing to pass back.
         gradients = [] if first else gradients_of(targets, here.activations)
         self._add_all(here.activations, gradients)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
@@ -181,17 +181,6 @@ def patched(forwards: Iterable[tuple[nn.Module, Callable[..., Any]]]) -> Iterato
                 del vars(module)["forward"]
             else:
                 vars(module)["forward"] = own
-
-
-def eager(model: nn.Module) -> Any:
-    """A context in which the compiled parts of a model run module by module."""
-    compiled = any(
-        hasattr(module, "_orig_mod") or getattr(module, "_compiled_call_impl", None) is not None
-        for module in model.modules()
-    )
-    if compiled and hasattr(torch.compiler, "set_stance"):
-        return torch.compiler.set_stance("force_eager")
-    return nullcontext()
 
 
 def mapped(value: Any, kind: type, change: Callable[[Any], Any]) -> Any:

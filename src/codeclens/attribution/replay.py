@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from codeclens.attribution.capture import Probe, Selector, frozen, run, same_randomness, tapped
-from codeclens.attribution.recording import RUN, Leaf, Reads, Recording, eager, mapped, patched
+from codeclens.attribution.recording import RUN, Leaf, Reads, Recording, mapped, patched
 from codeclens.attribution.sites import Site, find_sites
 from codeclens.errors import CodeclensError
 
@@ -137,7 +137,6 @@ class Replay:
         stubs = [(module, self._stub(module, given)) for module, given in self._entries or ()]
         with (
             frozen(self.model),
-            eager(self.model),
             patched(stubs),
             tapped(self.model, [self._place], self._edit),
         ):
@@ -211,7 +210,6 @@ class Replay:
         shown: list[tuple[int, ...]] = []
         with ExitStack() as contexts:
             contexts.enter_context(frozen(self.model))
-            contexts.enter_context(eager(self.model))
             contexts.enter_context(same_randomness(self.model))
             contexts.enter_context(patched(recording.forwards(self.model)))
             contexts.enter_context(tapped(self.model, [replace(self.site, call=None)], meet))

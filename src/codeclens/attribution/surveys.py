@@ -118,8 +118,11 @@ def _run(model: nn.Module, x: Tensor, output: Selector) -> Tensor:
     """Run the model, with one sentence instead of a traceback where the input does not fit."""
     try:
         return run(model, x, output)
-    except RuntimeError as error:  # what torch raises for shapes, types and devices that differ
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+    except CodeclensError:
+        raise
+    except Exception as error:  # whatever a user's forward raises, and torch for shapes that differ
+        first = next(iter(str(error).strip().splitlines()), "")
+        reason = f"{type(error).__name__}: {first}" if first else type(error).__name__
         raise CodeclensError(
             f"The model does not run on an input of shape {tuple(x.shape)}, {x.dtype} on "
             f"{x.device} (the first axis counts samples; pass x[None] for a single one): {reason}"

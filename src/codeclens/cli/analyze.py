@@ -12,6 +12,7 @@ from codeclens.analysis import LayerStatistics
 from codeclens.cli.config import AnalyzeSettings, write_section
 from codeclens.cli.outputs import save_sentences, save_table
 from codeclens.decomposition import Modes, load_modes
+from codeclens.report import require_modes_of
 from codeclens.visualization import layer_figure, save
 
 
@@ -21,6 +22,7 @@ def run_analyze(settings: AnalyzeSettings) -> None:
     assert settings.to is not None
     modes = load_modes(settings.modes) if settings.modes else {}
     store = cl.ContributionStore(settings.store)
+    require_modes_of(store, modes)
     statistics = cl.layer_statistics(store, seed=settings.seed)
     write_layers(statistics, settings.to)
     write_modes(modes, settings.to)

@@ -123,6 +123,24 @@ def report(
     run_report(settings)
 
 
+stores = App(name="store", help="Look after a store of contributions.")
+app.command(stores)
+
+
+@stores.command
+def verify(
+    path: Annotated[Path, Parameter(help="A store that codeclens extract wrote.")],
+    /,
+    *,
+    discard: Annotated[bool, Parameter(help="Make damaged shards absent.")] = False,
+    debug: Annotated[bool, Parameter(help=TRACEBACK)] = False,
+) -> None:
+    """Check every file of a store against its checksum; exit code 2 if one is damaged."""
+    from codeclens.cli.store import verify_store
+
+    verify_store(path, discard)
+
+
 @app.command
 def bench_info(*, debug: Annotated[bool, Parameter(help=TRACEBACK)] = False) -> None:
     """Print versions, threads and processor, to stand beside any measurement."""
@@ -169,7 +187,9 @@ def _sentence(error: Exception) -> str:
 
 
 def _say(message: str) -> None:
-    print(f"codeclens: {message}", file=sys.stderr)
+    # Complaints about a command's settings name the command already.
+    prefix = "" if message.startswith("codeclens ") else "codeclens: "
+    print(f"{prefix}{message}", file=sys.stderr)
 
 
 def _show_warning(message: Warning | str, *details: object, **more: object) -> None:

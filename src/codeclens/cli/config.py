@@ -63,7 +63,7 @@ class ExtractSettings(Settings):
     weights: str | None = None
     """A weights file (.safetensors, or a state dict in a .pt), or "random" for an untrained one."""
     images: Path | None = None
-    """A folder of images; one folder a class inside it gives labels."""
+    """A folder of images (folders inside are classes), .tar or "*.tar", .npy, .npz or .zarr."""
     sites: list[str] | None = None
     """Modules, globs or presets, separated by commas. [default: the model's own, often @blocks]"""
     method: Literal["conductance", "activation-gradient"] = "conductance"
@@ -78,14 +78,38 @@ class ExtractSettings(Settings):
     """The value of the input from which contributions are counted, after the model's transform."""
     batch_size: int = Field(default=16, ge=1)
     """Images in one pass; it changes memory, not results."""
+    shard_size: int | None = Field(default=None, ge=1)
+    """Images in a shard: the work that is there or not. [default: a sixteenth, 32 to 1,024]"""
     limit: int | None = Field(default=None, ge=1)
     """The most images to take. [default: all]"""
-    to: Path | None = None
-    """The store to write; a run that was interrupted is resumed."""
+    to: str | None = None
+    """The store to write, a folder or an address (s3://…); an interrupted run is resumed."""
+    engine: Literal["local", "ray"] = "local"
+    """Where shards are computed: here, or on the Ray cluster at RAY_ADDRESS, else on one here."""
+    workers: int | None = Field(default=None, ge=1)
+    """Workers on the Ray cluster. [default: as many as there is room for]"""
+    worker_cpus: float = Field(default=1, ge=0)
+    """CPUs of each Ray worker."""
+    worker_gpus: float = Field(default=0, ge=0)
+    """GPUs of each Ray worker; with one, it computes there."""
+    decoders: int = Field(default=0, ge=0)
+    """Batches that Ray decodes ahead for each worker on other CPUs. [0: by the worker's threads]"""
     output: str | None = None
     """The entry of the model's output that holds the classes, where it returns a dict or tuple."""
     classes: Path | None = None
     """A text file with one class name a line, in the order of the outputs."""
+    channels_last: bool | None = None
+    """Lay images out pixel by pixel. [default: where it helps]"""
+    fold_batchnorm: bool = False
+    """Fold batch norms into convolutions, in a copy of the model: faster, up to 0.3 % different."""
+    autocast: Literal["bfloat16", "float16"] | None = None
+    """Compute in half precision; contributions are summed in single."""
+    grid: tuple[int, int] | None = None
+    """Keep positions, summed in this many rows and columns of each feature map."""
+    dtype: Literal["float32", "float16"] = "float32"
+    """The type of the numbers in the store."""
+    plan: bool = False
+    """Only tell what would be done: samples, units, bytes, time and memory."""
     strict: bool = False
     """Stop at the first image that cannot be read, instead of recording and skipping it."""
 

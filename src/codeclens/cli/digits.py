@@ -14,7 +14,7 @@ from codeclens.cli.analyze import write_modes
 from codeclens.cli.decompose import epochs
 from codeclens.cli.outputs import save_table
 from codeclens.cli.progress import progress
-from codeclens.control import ControlCurve
+from codeclens.control import FRACTIONS, TRIALS, ControlCurve
 from codeclens.decomposition import Mode, Modes, save_modes
 from codeclens.report import Figure, Image, Section, Text, control_section
 from codeclens.visualization import as_picture, control_figure, exemplars, mode_figure, save
@@ -23,6 +23,9 @@ from codeclens.zoo import Ready
 # Five steps are within 5 % of the integral for this network (docs/accuracy.md).
 STEPS = 5
 QUICK_SAMPLES = 600
+# A quick look at control: fewer fractions, fewer random sets of units.
+QUICK_FRACTIONS = (0.02, 0.1, 0.25, 0.5, 0.99)
+QUICK_TRIALS = 2
 SHOWN = 8
 
 
@@ -59,7 +62,7 @@ def run_digits(to: Path, quick: bool, seed: int) -> Digits:
     write_modes(modes, to)
     site, digit = most_selective(modes)
     mode = modes[site].for_class(digit)
-    curves = control(ready, modes[site], digit, to, seed)
+    curves = control(ready, modes[site], digit, to, quick, seed)
     about = (
         f"The mode of `{site}` whose loadings follow the digit {digit} best was taken; the images "
         "are held-out digits, which neither the network nor the modes were trained on."
@@ -78,7 +81,9 @@ def most_selective(modes: dict[str, Modes]) -> tuple[str, int]:
     return site, int(correlation.max(axis=0).argmax())
 
 
-def control(ready: Ready, modes: Modes, digit: int, to: Path, seed: int) -> list[ControlCurve]:
+def control(
+    ready: Ready, modes: Modes, digit: int, to: Path, quick: bool, seed: int
+) -> list[ControlCurve]:
     """One ablation and one preservation curve with a random control, on held-out digits."""
     curves = []
     for kind in ("ablate", "preserve"):
@@ -89,6 +94,8 @@ def control(ready: Ready, modes: Modes, digit: int, to: Path, seed: int) -> list
                 modes,
                 class_index=digit,
                 kind=kind,
+                fractions=QUICK_FRACTIONS if quick else FRACTIONS,
+                trials=QUICK_TRIALS if quick else TRIALS,
                 seed=seed,
                 progress=advance,
             )

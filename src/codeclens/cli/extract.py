@@ -1,16 +1,21 @@
-"""`codeclens extract`: a model, a folder of images, a store of contributions."""
+"""`codeclens extract`: a model, images on disk, a store of contributions."""
 
 from __future__ import annotations
 
+import logging
+import warnings
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 import codeclens as cl
 from codeclens import zoo
 from codeclens.cli.config import ExtractSettings, write_section
-from codeclens.cli.progress import progress
+from codeclens.cli.progress import Advance, progress
 from codeclens.errors import CodeclensError
+from codeclens.extraction import Rank, RayEngine, Samples, Whole, open_samples, place
 from codeclens.report import gap_sentence, gaps
 
 if TYPE_CHECKING:
@@ -20,29 +25,97 @@ _SHOWN_SKIPPED = 3
 
 
 def run_extract(settings: ExtractSettings) -> None:
-    """Extract as the settings say, and tell what came out."""
+    """Extract as the settings say, and tell what came out.
+
+    Where a launcher started several processes, each takes its share, and the first speaks for all.
+    """
     assert settings.model is not None
     assert settings.images is not None
     assert settings.to is not None
     ready = zoo.load(settings.model, weights=settings.weights)
-    classes = class_names(settings.classes) if settings.classes else ready.labels
-    images = cl.ImageFolder(settings.images, ready.transform, classes=classes, limit=settings.limit)
-    with progress("contributions", len(images), "images") as advance:
+    images = _opened(settings, ready)
+    options: dict[str, Any] = {
+        "sites": settings.sites or ready.sites,
+        "method": method_of(settings),
+        "target": target_of(settings),
+        "baseline": settings.baseline,
+        "output": selector(settings.output) if settings.output else ready.output,
+        "batch_size": settings.batch_size,
+        "shard_size": settings.shard_size,
+        "grid": settings.grid,
+        "dtype": settings.dtype,
+        "channels_last": settings.channels_last,
+        "fold_batchnorm": settings.fold_batchnorm,
+        "autocast": settings.autocast,
+        "to": settings.to,
+    }
+    if settings.plan:
+        print(cl.plan(ready.model, images, **options))
+        return
+    rank = Rank.from_environment()
+    with _spoken(rank, len(images)) as advance, _said_once(rank):
+        whole = Whole(place(settings.to), rank, advance)
         store = cl.extract(
             ready.model,
             images,
-            sites=settings.sites or ready.sites,
-            method=method_of(settings),
-            target=target_of(settings),
-            baseline=settings.baseline,
-            output=selector(settings.output) if settings.output else ready.output,
-            batch_size=settings.batch_size,
-            to=settings.to,
             strict=settings.strict,
-            progress=advance,
+            progress=whole,
+            shards=rank.shards,
+            engine=engine_of(settings),
+            **options,
         )
-    write_section(settings.to.absolute().parent, settings)
-    print(told(store))
+        if rank.leads:
+            whole.wait()
+    if rank.leads:
+        if isinstance(store.path, Path):
+            write_section(store.path.absolute().parent, settings)
+        print(told(cl.ContributionStore(store.path)))
+
+
+def _opened(settings: ExtractSettings, ready: zoo.Ready) -> Samples:
+    """The images, labelled by the model's classes where their folders are named after these.
+
+    Elsewhere folders are classes of their own, unless the labels themselves are explained.
+    """
+    assert settings.images is not None
+    given = settings.images, ready.transform
+    if settings.classes:
+        return open_samples(*given, class_names(settings.classes), settings.limit)
+    images = open_samples(*given, None, settings.limit)
+    strange = set(images.classes or []) - set(ready.labels or [])
+    if ready.labels is None or (strange and settings.target != "label"):
+        if ready.labels:
+            print(
+                f'Folders are taken for classes of their own: "{min(strange)}" is none of the '
+                f"{len(ready.labels)} classes of the model."
+            )
+        return images
+    return open_samples(*given, ready.labels, settings.limit)
+
+
+@contextmanager
+def _spoken(rank: Rank, total: int) -> Iterator[Advance]:
+    """Progress of the whole, by one process alone."""
+    if rank.leads:
+        with progress("contributions", total, "images") as advance:
+            yield advance
+    else:
+        yield lambda done, total: None
+
+
+@contextmanager
+def _said_once(rank: Rank) -> Iterator[None]:
+    """Keep all but the first process from saying what that one says."""
+    log = logging.getLogger("codeclens")
+    level = log.level
+    with warnings.catch_warnings():
+        if not rank.leads:
+            warnings.simplefilter("ignore", cl.CompletenessWarning)
+            log.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            log.setLevel(level)
 
 
 def told(store: cl.ContributionStore) -> str:
@@ -62,6 +135,15 @@ def method_of(settings: ExtractSettings) -> Method:
     if settings.method == "conductance":
         return cl.Conductance(steps=settings.steps)
     return cl.ActivationGradient()
+
+
+def engine_of(settings: ExtractSettings) -> Literal["local"] | RayEngine:
+    """Where the settings have shards computed."""
+    if settings.engine == "local":
+        return "local"
+    return RayEngine(
+        settings.workers, settings.worker_cpus, settings.worker_gpus, settings.decoders
+    )
 
 
 def target_of(settings: ExtractSettings) -> Target:

@@ -9,32 +9,18 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from PIL import Image as Picture
-from torch import Tensor
 
 import codeclens as cl
 from codeclens import zoo
 from codeclens.attribution import Contributions
-from codeclens.cli.outputs import save_arrays, save_pixels, save_table
+from codeclens.cli.outputs import save_arrays, save_table
 from codeclens.cli.progress import progress
-from codeclens.report import Gallery, Image, Section, Table, Text
+from codeclens.report import Figure, Image, Section, Table, Text
 from codeclens.report.document import Block
 from codeclens.report.words import Cell, listed, percent
-from codeclens.visualization import PixelMap, common_scale, overlay, pixel_maps
+from codeclens.visualization import ChannelMap, channel_figure, channel_maps, save
 from codeclens.zoo.efficientnet import TRANSFORM, imagenet_labels
-
-CHANNELS = 3
-
-
-@dataclass(frozen=True)
-class Channel:
-    """One channel of one block, what it contributed to the answer, and its pixel map."""
-
-    site: str
-    unit: int
-    net: float
-    map: PixelMap
 
 
 @dataclass(frozen=True)
@@ -47,7 +33,7 @@ class Look:
     logit: float
     probability: float
     contributions: Contributions
-    channels: list[Channel]
+    channels: list[ChannelMap]
 
 
 def photographs_section(to: Path) -> Section:
@@ -74,7 +60,6 @@ def look_at_photographs() -> list[Look]:
                 logits = ready.model(x)[0]
             best = int(logits.argmax())
             found = cl.contributions(ready.model, x, sites=sites)
-            channels = [c for site in sites for c in _channels(ready.model, x, site, found)]
             looks.append(
                 Look(
                     name,
@@ -83,7 +68,7 @@ def look_at_photographs() -> list[Look]:
                     float(logits[best]),
                     float(logits.softmax(0)[best]),
                     found,
-                    channels,
+                    channel_maps(ready.model, x, found),
                 )
             )
             advance(len(looks), len(pictures))
@@ -97,24 +82,6 @@ def early_middle_late(sites: Sequence[str]) -> list[str]:
     ['blocks.2', 'blocks.8', 'blocks.15']
     """
     return [sites[len(sites) // 8], sites[len(sites) // 2], sites[-1]]
-
-
-def strongest(net: Float[np.ndarray, " unit"], count: int = CHANNELS) -> list[int]:
-    """The units that contributed most, and those that counted most against, strongest first.
-
-    >>> strongest(np.array([0.1, -2.0, 3.0, 0.0, 0.4]), count=2)
-    [2, 4, 1]
-    """
-    order = np.argsort(-net, kind="stable")
-    most, least = order[:count], order[::-1][:count]
-    return [int(u) for u in most if net[u] > 0] + [int(u) for u in least if net[u] < 0]
-
-
-def _channels(model: torch.nn.Module, x: Tensor, site: str, found: Contributions) -> list[Channel]:
-    net = found[site].net[0].numpy()
-    units = strongest(net)
-    maps = pixel_maps(model, x, site=site, units=[[unit] for unit in units])
-    return [Channel(site, u, float(net[u]), m) for u, m in zip(units, maps, strict=True)]
 
 
 def introduction(looks: Sequence[Look], sites: Sequence[str]) -> str:
@@ -133,7 +100,7 @@ def introduction(looks: Sequence[Look], sites: Sequence[str]) -> str:
         f"{len(looks)} photographs were shown to EfficientNet-Lite0, which knows the 1,000 classes "
         f"of ImageNet. Contributions of the channels of {listed([f'`{s}`' for s in sites])} to the "
         "logit of its answer were counted from grey, along "
-        f"{cl.Conductance().steps} steps of equal length in hidden space. Their sums miss the "
+        f"{cl.Conductance().steps} steps placed by arc length in hidden space. Their sums miss the "
         f"change of the logit by {misses.max():.0e} of it at worst (`{sites[worst]}`, "
         f"{looks[int(misses[:, worst].argmax())].name})."
     )
@@ -156,31 +123,26 @@ def answers(looks: Sequence[Look]) -> Table:
 
 def _section(look: Look, to: Path) -> Section:
     """The section of one photograph; writes its arrays and figures."""
-    seen = Image.of_photograph(look.picture)
-    tiles = [(seen, f"what the network sees: {look.label}")]
-    shown: list[tuple[Image, str]] = []
-    for site in look.contributions:
-        channels = [channel for channel in look.channels if channel.site == site]
-        # One strength of colour for a block, so that its maps can be compared.
-        scale = common_scale([(c.map.positive[0], c.map.negative[0]) for c in channels])
-        for c in channels:
-            pixels = overlay(look.picture, c.map.positive[0], c.map.negative[0], scale=scale).pixels
-            save_pixels(to / f"{site}-channel-{c.unit}.png", pixels)
-            image = Image.of_photograph(Picture.fromarray(pixels))
-            shown.append((image, f"{site}, channel {c.unit}: {_signed(c.net)}"))
     save_arrays(to / "arrays.npz", _arrays(look))
+    figure = channel_figure(look.picture, look.channels, title=look.label)
+    for ending in ("png", "svg"):
+        save(figure, to / f"channels.{ending}")
     text = (
         f"The answer is {look.label}, with a logit of {look.logit:.2f} "
         f"({percent(look.probability, 1)} of the probability). {_told(look)}"
     )
+    differ = sum(c.contribution * c.at_input < 0 for c in look.channels)
     caption = (
-        f"Channels that moved the logit of {look.label} most in {look.name}, by block from early "
-        "to late: first those that contributed, then those that counted against it, with the net "
-        "contribution in logits. Orange marks pixels that feed places where the channel "
-        "contributes, blue those that feed places where it counts against the answer; the scale of "
-        "colour is that of each block."
+        f"Channels of {look.name} that moved the logit of {look.label} most, by block from early "
+        "to late: left those that contributed, right those that counted against it. The first "
+        "number is the contribution, counted along the way from grey to the picture; the second is "
+        "the sum of the map, which is the derivative at the picture itself. Where the network "
+        f"saturates on the way the two differ, here also in sign for {differ} of "
+        f"{len(look.channels)} channels."
     )
-    return Section(look.name, [Text(text), Gallery([*tiles, *shown], caption, columns=6)])
+    return Section(
+        look.name, [Text(text), Figure(Image.of_figure(figure), caption, text, wide=True)]
+    )
 
 
 def _told(look: Look) -> str:
@@ -190,12 +152,14 @@ def _told(look: Look) -> str:
         net = part.net[0].numpy()
         best, worst = int(net.argmax()), int(net.argmin())
         whole = float((look.contributions.target - look.contributions.baseline_target)[0])
-        parts.append(
-            f"in `{site}` channel {best} contributes most ({_signed(net[best])} logits of "
-            f"{_signed(whole)}) and channel {worst} counts most against it ({_signed(net[worst])})"
+        against = (
+            f"channel {worst} counts most against it ({_signed(net[worst])})"
             if net[worst] < 0
-            else f"in `{site}` channel {best} contributes most ({_signed(net[best])} logits of "
-            f"{_signed(whole)}) and no channel counts against it"
+            else "no channel counts against it"
+        )
+        parts.append(
+            f"in `{site}` channel {best} contributes most ({_signed(net[best])} of the "
+            f"{_signed(whole)} logits from grey to the picture) and {against}"
         )
     text = "; ".join(parts)
     return f"{text[0].upper()}{text[1:]}."
@@ -210,11 +174,11 @@ def _rows(look: Look) -> list[dict[str, Any]]:
             "probability": look.probability,
             "site": c.site,
             "channel": c.unit,
-            "net": c.net,
+            "net": c.contribution,
             "positive": float(look.contributions[c.site].positive[0, c.unit]),
             "negative": float(look.contributions[c.site].negative[0, c.unit]),
-            "map_excitation": float(c.map.excitation[0]),
-            "map_suppression": float(c.map.suppression[0]),
+            "map_positive": float(c.positive.sum()),
+            "map_negative": float(c.negative.sum()),
         }
         for c in look.channels
     ]
@@ -228,7 +192,7 @@ def _arrays(look: Look) -> dict[str, np.ndarray[Any, Any]]:
     for c in look.channels:
         for name in ("positive", "negative"):
             # Summed over colours, in half the width: maps are to be looked at.
-            pixels = getattr(c.map, name)[0].sum(0).numpy()
+            pixels = getattr(c, name).sum(0).numpy()
             arrays[f"{c.site}/channel-{c.unit}/{name}"] = pixels.astype(np.float16)
     return arrays
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from codeclens.control.curves import FRACTIONS, control_curve
+from codeclens.control.curves import FRACTIONS, TRIALS, control_curve
 from codeclens.control.interventions import Intervention, ablate, preserve
 from codeclens.control.rankings import ByMode, ByScore, Random, Ranking
 from codeclens.control.results import Condition, ControlCurve, Estimate
@@ -11,6 +11,7 @@ from codeclens.control.sweep import predictions_under
 
 __all__ = [
     "FRACTIONS",
+    "TRIALS",
     "ByMode",
     "ByScore",
     "Condition",

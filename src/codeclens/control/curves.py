@@ -19,6 +19,7 @@ from codeclens.decomposition import Mode, Modes
 from codeclens.errors import CodeclensError
 
 FRACTIONS = (0.01, 0.02, 0.05, 0.10, 0.18, 0.25, 0.5, 0.8, 0.99)
+TRIALS = 5
 
 
 def control_curve(
@@ -31,7 +32,7 @@ def control_curve(
     kind: Kind = "ablate",
     site: str | Site | None = None,
     controls: Iterable[str | Ranking] = ("random",),
-    trials: int = 5,
+    trials: int = TRIALS,
     seed: int = 0,
     batch_size: int = 256,
     output: Selector = None,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import operator
-import os
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Generator, Iterable, Sequence
@@ -15,7 +14,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, IterableDataset, default_collate
 
 from codeclens.errors import CodeclensError
 from codeclens.extraction.fingerprint import array_digest, digest, without_addresses
@@ -120,8 +118,8 @@ class ArraySamples(Samples):
                 "or (samples, features)."
             )
         self.x = x
-        self.labels = None if labels is None else _as_labels(labels, len(x))
-        _require_floating(x, "The data")
+        self.labels = None if labels is None else as_labels(labels, len(x))
+        require_floating(x, "The data")
 
     def __len__(self) -> int:
         return len(self.x)
@@ -143,49 +141,6 @@ class ArraySamples(Samples):
         }
 
 
-class DatasetSamples(Samples):
-    """A map-style data set whose items are an image, or an image and a label.
-
-    It is read by one thread, because data sets need not be safe for several.
-    """
-
-    def __init__(self, dataset: Any) -> None:
-        self.dataset = dataset
-        names = getattr(dataset, "classes", None)
-        if isinstance(names, list | tuple) and all(isinstance(name, str) for name in names):
-            self.classes = list(names)
-
-    def __len__(self) -> int:
-        return len(self.dataset)
-
-    def read(self, index: int) -> tuple[Any, Any]:
-        item = self.dataset[index]
-        if isinstance(item, tuple | list) and len(item) in (1, 2):
-            return item[0], item[1] if len(item) == 2 else -1
-        return item, -1
-
-    def describe(self) -> dict[str, Any]:
-        name = type(self.dataset).__qualname__
-        return {"kind": "data set", "class": name, "samples": len(self), "pixels": self.probe()}
-
-
-def as_samples(data: Any) -> Samples:
-    """See data as numbered samples.
-
-    `data` is a tensor or array `(N, …)`, a tuple of one and its labels `(N,)`, a map-style data
-    set whose items are an image or (image, label), a DataLoader over one (its order and batches
-    are not used), or `Samples` such as an `ImageFolder`. Raises CodeclensError for anything else.
-
-    >>> samples = as_samples((torch.zeros(3, 1, 8, 8), [2, 0, 1]))
-    >>> len(samples), samples.load(0).label, samples.load(0).image.shape
-    (3, 2, torch.Size([1, 8, 8]))
-    """
-    samples = _seen_as_samples(data)
-    if not len(samples):
-        raise CodeclensError("The data hold no samples.")
-    return samples
-
-
 def read_ahead(
     samples: Samples, indices: Iterable[int], ahead: int
 ) -> Generator[Sample, None, None]:
@@ -203,43 +158,17 @@ def read_ahead(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _seen_as_samples(data: Any) -> Samples:
-    if isinstance(data, Samples):
-        return data
-    if isinstance(data, Tensor | np.ndarray):
-        return ArraySamples(data)
-    if isinstance(data, tuple) and len(data) == 2 and isinstance(data[0], Tensor | np.ndarray):
-        return ArraySamples(*data)
-    if isinstance(data, str | os.PathLike):
-        raise CodeclensError(
-            f'Data cannot be the path "{os.fspath(data)!s}" alone; pass '
-            "ImageFolder(path, transform) with the model's transform."
-        )
-    if hasattr(data, "dataset") and not hasattr(data, "__getitem__"):
-        return DatasetSamples(_dataset_of(data))
-    if isinstance(data, IterableDataset) or not (
-        hasattr(data, "__getitem__") and hasattr(data, "__len__")
-    ):
-        raise CodeclensError(
-            f"Data of type {type(data).__name__} cannot be read by index; pass a tensor (N, …), a "
-            "tuple (tensor, labels), a map-style data set or an ImageFolder."
-        )
-    return DatasetSamples(data)
+def spread(count: int, limit: int | None) -> range | list[int]:
+    """`limit` of `count` numbers, spread evenly; all where there is no limit.
 
-
-def _dataset_of(loader: Any) -> Any:
-    dataset = loader.dataset
-    if isinstance(dataset, IterableDataset) or not hasattr(dataset, "__getitem__"):
-        raise CodeclensError(
-            f"The loader reads {type(dataset).__name__}, which has no samples by index; "
-            "pass a map-style data set, so that an interrupted run can resume."
-        )
-    if isinstance(loader, DataLoader) and loader.collate_fn is not default_collate:
-        raise CodeclensError(
-            "The loader has a collate_fn of its own, which may change samples; pass a data set "
-            "whose items are already what the model takes."
-        )
-    return dataset
+    >>> spread(10, 4)
+    [0, 2, 5, 7]
+    """
+    if limit is not None and limit < 1:
+        raise CodeclensError(f"limit={limit} keeps no images; pass a positive number.")
+    if limit is None or limit >= count:
+        return range(count)
+    return [i * count // limit for i in range(limit)]
 
 
 def _as_tensor(image: Any, key: str) -> Tensor:
@@ -251,11 +180,12 @@ def _as_tensor(image: Any, key: str) -> Tensor:
             f'Sample "{key}" is a {type(image).__name__}, not a tensor or (tensor, label); give '
             "the data set a transform that returns what the model takes."
         )
-    _require_floating(image, f'Sample "{key}"')
+    require_floating(image, f'Sample "{key}"')
     return image.detach()
 
 
-def _require_floating(x: Tensor | np.ndarray[Any, Any], what: str) -> None:
+def require_floating(x: Tensor | np.ndarray[Any, Any], what: str) -> None:
+    """Raise CodeclensError, which tells `what` they are, where values have no gradient."""
     floating = (
         x.is_floating_point() if isinstance(x, Tensor) else np.issubdtype(x.dtype, np.floating)
     )
@@ -281,7 +211,8 @@ def _as_label(label: Any, key: str) -> int:
     return number
 
 
-def _as_labels(labels: Tensor | np.ndarray[Any, Any] | Sequence[int], count: int) -> Any:
+def as_labels(labels: Tensor | np.ndarray[Any, Any] | Sequence[int], count: int) -> Any:
+    """Labels `(count,)` of samples, checked."""
     array = labels.detach().cpu().numpy() if isinstance(labels, Tensor) else np.asarray(labels)
     if array.shape != (count,) or not np.issubdtype(array.dtype, np.integer):
         raise CodeclensError(

@@ -7,11 +7,8 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
-from importlib import import_module
-from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -24,14 +21,21 @@ from codeclens.attribution import (
     Target,
     warn_of_gaps,
 )
+from codeclens.attribution.attributor import Reduce
 from codeclens.attribution.targets import Bound
 from codeclens.errors import CodeclensError
-from codeclens.extraction.data import Samples, as_samples, read_ahead
+from codeclens.extraction.computing import Computing, Half
+from codeclens.extraction.data import Samples, read_ahead
+from codeclens.extraction.datasets import as_samples
 from codeclens.extraction.fingerprint import describe, differences, model_fingerprint, plain
 from codeclens.extraction.layout import DTYPES, FORMAT, Layout, read_metadata, shard_rows
-from codeclens.extraction.shards import ShardMaker
+from codeclens.extraction.maps import Positions, positions_of
+from codeclens.extraction.ray import RayEngine
+from codeclens.extraction.shards import ShardMaker, versions
+from codeclens.extraction.storage import ObjectFolder, Place, place
 from codeclens.extraction.store import ContributionStore
-from codeclens.extraction.writer import ShardWriter, missing_shards, writing
+from codeclens.extraction.verification import damaged_metadata
+from codeclens.extraction.writer import ShardWriter, chosen_shards, missing_shards, writing
 
 Progress = Callable[[int, int], None]
 
@@ -45,28 +49,43 @@ def extract(
     data: Any,
     *,
     sites: str | Site | Iterable[str | Site],
-    to: str | os.PathLike[str],
+    to: str | os.PathLike[str] | ObjectFolder,
     method: Method | None = None,
     target: Target | Bound | None = None,
     baseline: float | Tensor | Baseline = 0.0,
+    reduce: Reduce = "sum",
+    grid: tuple[int, int] | None = None,
     output: Selector = None,
     batch_size: int = 16,
     classes: Sequence[str] | None = None,
-    engine: Literal["local"] = "local",
+    engine: Literal["local", "ray"] | RayEngine = "local",
     progress: Progress | None = None,
-    shard_size: int = 1024,
+    shard_size: int | None = None,
     dtype: Literal["float32", "float16"] = "float32",
     strict: bool = False,
+    shards: Iterable[int] | slice | None = None,
+    channels_last: bool | None = None,
+    fold_batchnorm: bool = False,
+    autocast: Half | None = None,
 ) -> ContributionStore:
     """Compute the contributions of every sample at `sites` and keep them in a store at `to`.
 
     `data` is anything that `as_samples` takes: a tensor `(N, …)`, a tuple of one and its labels
     `(N,)`, a map-style data set or an `ImageFolder`. `sites`, `method`, `target`, `baseline` and
     `output` are those of `contributions`; `classes` names the labels. Work is cut into shards of
-    `shard_size` samples, each complete or absent: run again with the same settings, an interrupted
-    extraction resumes and ends with the same bytes as an undisturbed one. `batch_size` changes
-    memory and speed, not results. Samples that cannot be read are recorded with their reasons and
-    skipped (`store.skipped`), or raise if `strict`. `progress` is called with (done, total).
+    `shard_size` samples (default: a sixteenth, 32 to 1,024), each complete or absent: run again
+    with the same settings, an interrupted extraction resumes and ends with the same bytes as an
+    undisturbed one. `batch_size` changes memory and speed, not results. Samples that cannot be read
+    are recorded with their reasons and skipped (`store.skipped`), or raise if `strict`. `progress`
+    is called with (done, total). Positions are summed, signs apart, unless `grid=(rows, columns)`
+    keeps as many cells of feature maps beside the sums, with the signs apart in each cell, or
+    `reduce=None` keeps every position.
+    `to` may be an address in object storage, such as `s3://bucket/store.zarr`. `engine="ray"`, or a
+    `RayEngine` with options, computes the shards on a Ray cluster. `shards` takes some of them
+    alone, by number or as a slice, so that several processes can share a store:
+    `slice(rank, None, processes)` in each of them. The store that comes back holds what all of them
+    have finished by then. For speed there are `channels_last`, `fold_batchnorm` and `autocast`, as
+    in `Computing`.
 
     Warns with CompletenessWarning, once, where contributions miss the change of the target by
     much. Raises CodeclensError for a store at `to` that was made with other settings, one that
@@ -74,6 +93,7 @@ def extract(
     and whatever `contributions` raises. (arXiv 2603.06557, contributions by integrated gradients.)
 
     >>> import tempfile
+    >>> from pathlib import Path
     >>> _ = torch.manual_seed(0)
     >>> model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
     >>> store = extract(
@@ -83,29 +103,46 @@ def extract(
     >>> store.view("1", "positive").shape, store.label[:3]
     ((20, 8), array([0, 0, 0]))
     """
-    _require_options(batch_size, shard_size, dtype, engine)
+    require_options(batch_size, shard_size, dtype)
+    cluster = _cluster(engine)
     samples = as_samples(data)
+    positions = positions_of(reduce, grid)
+    computing = Computing(channels_last, fold_batchnorm, autocast)
     attributor = Attributor(
-        model, sites=sites, method=method, target=target, baseline=baseline, output=output
+        model,
+        sites=sites,
+        method=method,
+        target=target,
+        baseline=baseline,
+        reduce="sum" if positions is None else None,
+        output=output,
     )
-    path = Path(to)
+    path = place(to)
     names = samples.classes if classes is None else [str(name) for name in classes]
     rows = shard_rows(len(samples), shard_size)
-    settings = _settings(attributor, samples, names, dtype, rows)
+    settings = settings_of(attributor, samples, names, dtype, rows, positions, computing)
 
     def check(metadata: dict[str, Any]) -> None:
-        _require_same(path, metadata["settings"], settings)
+        require_same(path, metadata["settings"], settings)
 
     metadata = read_metadata(path)
     if metadata is not None:
         check(metadata)
     computed, uncovered = False, set[str]()
-    maker = ShardMaker(samples, attributor, batch_size, strict)
-    if metadata is None or missing_shards(path, Layout.from_metadata(metadata)):
-        with writing(path, lambda: _begin(maker, settings), check) as writer:
-            computed, uncovered = _fill(writer, maker, progress)
+    maker = ShardMaker(samples, attributor, batch_size, strict, positions, computing)
+    layout = None if metadata is None else Layout.from_metadata(metadata)
+    if (
+        metadata is None
+        or layout is None
+        or missing_shards(path, layout, shards)
+        or damaged_metadata(path, metadata)
+    ):
+        shared = shards is not None or cluster is not None
+        with writing(path, lambda: begin(maker, settings), check, shared) as writer:
+            computed, uncovered = _fill(writer, maker, progress, shards, cluster)
     elif progress is not None:
-        progress(len(samples), len(samples))
+        total = _samples_in(layout, chosen_shards(layout, shards))
+        progress(total, total)
     store = ContributionStore(path)
     _account(store, strict)
     if computed:
@@ -115,11 +152,11 @@ def extract(
     return store
 
 
-def _begin(maker: ShardMaker, settings: dict[str, Any]) -> dict[str, Any]:
+def begin(maker: ShardMaker, settings: dict[str, Any]) -> dict[str, Any]:
     """The metadata of a new store."""
     return {
         "format": FORMAT,
-        "versions": _versions(),
+        "versions": versions(),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "settings": settings,
         "samples": len(maker.samples),
@@ -128,45 +165,57 @@ def _begin(maker: ShardMaker, settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def _fill(
-    writer: ShardWriter, maker: ShardMaker, progress: Progress | None
+    writer: ShardWriter,
+    maker: ShardMaker,
+    progress: Progress | None,
+    shards: Iterable[int] | slice | None,
+    cluster: RayEngine | None,
 ) -> tuple[bool, set[str]]:
-    """Compute and write the shards that are missing.
+    """Compute and write those of `shards` that are missing.
 
     Gives whether there were any, and the operations for which the method had no rule.
     """
     layout, shape = writer.layout, writer.metadata["sample_shape"]
-    missing = missing_shards(writer.path, layout)
+    wanted = chosen_shards(layout, shards)
+    missing = missing_shards(writer.path, layout, wanted)
+    if not writer.shared and (writer.path / "zarr.json").exists():
+        writer.restore(damaged_metadata(writer.path, writer.metadata))
     maker.recall(writer.metadata["learned"])
-    done = layout.samples - sum(len(layout.rows(shard)) for shard in missing)
-    made_by = {
-        "batch_size": maker.batch_size,
-        "device": maker.device,
-        "versions": _versions(),
-    }
-    uncovered: set[str] = set()
-    indices = (index for shard in missing for index in layout.rows(shard))
+    total = _samples_in(layout, wanted)
+    done = total - _samples_in(layout, missing)
 
     def advance(count: int) -> None:
         nonlocal done
         done += count
         if progress is not None:
-            progress(done, layout.samples)
+            progress(done, total)
 
     advance(0)
+    if cluster is not None:
+        return bool(missing), cluster.make(writer, maker, missing, advance)
+    uncovered: set[str] = set()
+    indices = (index for shard in missing for index in layout.rows(shard))
     with closing(read_ahead(maker.samples, indices, _BATCHES_AHEAD * maker.batch_size)) as stream:
         for shard in missing:
-            arrays = maker.make(layout, shape, stream, shard, advance)
-            writer.write(shard, arrays, made_by | {"uncovered": sorted(maker.uncovered)})
+            with writer.claim(shard):
+                arrays = maker.make(layout, shape, stream, shard, advance)
+                writer.write(shard, arrays, maker.made_by)
             uncovered |= maker.uncovered
     return bool(missing), uncovered
 
 
-def _settings(
+def _samples_in(layout: Layout, shards: Iterable[int]) -> int:
+    return sum(len(layout.rows(shard)) for shard in shards)
+
+
+def settings_of(
     attributor: Attributor,
     samples: Samples,
     classes: Sequence[str] | None,
     dtype: str,
     rows: int,
+    positions: Positions,
+    computing: Computing,
 ) -> dict[str, Any]:
     """Everything that the numbers in a store depend on, in JSON."""
     sites = {
@@ -180,6 +229,8 @@ def _settings(
         "baseline": describe(attributor.baseline),
         "output": describe(attributor.output),
         "sites": sites,
+        "positions": positions,
+        "computing": computing.settings,
         "classes": None if classes is None else list(classes),
         "dtype": dtype,
         "shard_size": rows,
@@ -188,17 +239,28 @@ def _settings(
     return found
 
 
-def _require_options(batch_size: int, shard_size: int, dtype: str, engine: str) -> None:
+def _cluster(engine: object) -> RayEngine | None:
+    """The engine that computes elsewhere, if one is asked for."""
+    if isinstance(engine, RayEngine):
+        return engine
+    if engine not in ("local", "ray"):
+        raise CodeclensError(
+            f'engine={engine!r} is not known; use "local", "ray" or RayEngine(workers=…).'
+        )
+    return RayEngine() if engine == "ray" else None
+
+
+def require_options(batch_size: int, shard_size: int | None, dtype: str) -> None:
+    """Raise CodeclensError for options that make no sense."""
     for name, number in (("batch_size", batch_size), ("shard_size", shard_size)):
-        if number < 1:
+        if number is not None and number < 1:
             raise CodeclensError(f"{name}={number} holds no samples; pass a positive number.")
     if dtype not in DTYPES:
         raise CodeclensError(f"dtype={dtype!r} is not known; use one of {', '.join(DTYPES)}.")
-    if engine != "local":
-        raise CodeclensError(f'engine={engine!r} is not known; use engine="local".')
 
 
-def _require_same(path: Path, stored: dict[str, Any], asked: dict[str, Any]) -> None:
+def require_same(path: Place, stored: dict[str, Any], asked: dict[str, Any]) -> None:
+    """Raise CodeclensError where a store was made with other settings."""
     different = list(differences(stored, asked))
     if not different:
         return
@@ -227,15 +289,3 @@ def _account(store: ContributionStore, strict: bool) -> None:
     if strict:
         raise CodeclensError(f"{sentence}; mend or remove them and extract to another path.")
     _log.warning("%s", sentence)
-
-
-def _versions() -> dict[str, str]:
-    import zarr
-
-    return {
-        # By name: the package imports this room, not this room the package.
-        "codeclens": import_module("codeclens").__version__,
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-        "zarr": zarr.__version__,
-    }

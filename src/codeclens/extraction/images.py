@@ -1,13 +1,14 @@
-"""A folder of images on disk."""
+"""Images on disk: what all that hold them share, and a folder of them."""
 
 from __future__ import annotations
 
 import difflib
 import os
 import re
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import torch
@@ -15,16 +16,77 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from codeclens.errors import CodeclensError
-from codeclens.extraction.data import Samples
+from codeclens.extraction.data import Samples, spread
 from codeclens.extraction.fingerprint import describe, digest
 
 EXTENSIONS = frozenset(
     (".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 )
+# Decoding leaves the interpreter free; more threads than this find no disk to read from.
+READERS = min(4, os.cpu_count() or 1)
 _SIXTEEN_BITS = ("I;16", "I;16B", "I;16L", "I;16N")
 
 
-class ImageFolder(Samples):
+class EncodedImages(Samples):
+    """Images in files or parts of files, with their `keys` and `labels`, which threads decode."""
+
+    kind: str
+    keys: list[str]
+    labels: list[int]
+    transform: Callable[[Image.Image], Any] | None
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def key(self, index: int) -> str:
+        return self.keys[index]
+
+    def label(self, index: int) -> int:
+        return self.labels[index]
+
+    @abstractmethod
+    def open(self, index: int) -> str | os.PathLike[str] | IO[bytes]:
+        """What Pillow can open."""
+
+    @abstractmethod
+    def sizes(self) -> list[int]:
+        """The bytes of every image, −1 where that is not known."""
+
+    def read(self, index: int) -> tuple[Any, Any]:
+        image = open_rgb(self.open(index))
+        return (self.transform or to_tensor)(image), self.labels[index]
+
+    def reason(self, error: Exception) -> str:
+        if isinstance(error, UnidentifiedImageError):
+            return "no image that Pillow can read"
+        if isinstance(error, OSError) and error.strerror:
+            return f"{type(error).__name__}: {error.strerror}"
+        return super().reason(error)
+
+    def describe(self) -> dict[str, Any]:
+        files = "\n".join(f"{k}\t{size}" for k, size in zip(self.keys, self.sizes(), strict=True))
+        return {
+            "kind": self.kind,
+            "samples": len(self),
+            "files": digest([files.encode()]),
+            "labels": digest([str(self.labels).encode()]),
+            "transform": describe(self.transform),
+            "pixels": self.probe(),
+        }
+
+    def _number_folders(self, classes: Sequence[str] | None) -> None:
+        """Label keys by the folder that each lies in, if all of them lie in one."""
+        flat = any("/" not in key for key in self.keys)
+        folders = [] if flat else sorted({key.split("/")[0] for key in self.keys})
+        if classes is not None:
+            self.classes = [str(name) for name in classes]
+        else:
+            self.classes = folders or None
+        number = _numbers(folders, self.classes or [])
+        self.labels = [-1 if flat else number[key.split("/")[0]] for key in self.keys]
+
+
+class ImageFolder(EncodedImages):
     """Images in a folder: flat, or one folder for each class; folders inside are searched too.
 
     Where images lie in `path` itself there are no labels. Otherwise the folders in `path` are the
@@ -46,6 +108,8 @@ class ImageFolder(Samples):
     ('cats/tom.png', ['cats'], torch.Size([3, 4, 6]))
     """
 
+    kind = "image folder"
+
     def __init__(
         self,
         path: str | os.PathLike[str],
@@ -57,68 +121,36 @@ class ImageFolder(Samples):
         self.transform = transform
         if not self.path.is_dir():
             raise CodeclensError(f'There is no folder "{self.path}"; pass a folder of images.')
-        if limit is not None and limit < 1:
-            raise CodeclensError(f"limit={limit} keeps no images; pass a positive number.")
-        keys = sorted(_find(self.path), key=_natural)
-        if not keys:
+        self.keys = sorted(_find(self.path), key=natural)
+        if not self.keys:
             known = " ".join(sorted(EXTENSIONS))
             raise CodeclensError(f'The folder "{self.path}" holds no images ({known}).')
-        flat = any("/" not in key for key in keys)
-        folders = [] if flat else sorted({key.split("/")[0] for key in keys})
-        if classes is not None:
-            self.classes = [str(name) for name in classes]
-        else:
-            self.classes = folders or None
-        number = _numbers(folders, self.classes or [])
-        if limit is not None and limit < len(keys):
-            keys = [keys[i * len(keys) // limit] for i in range(limit)]
-        self.keys = keys
-        self.labels = [-1 if flat else number[key.split("/")[0]] for key in keys]
-        # Decoding leaves the interpreter free; more threads than this find no disk to read from.
-        self.threads = min(4, os.cpu_count() or 1)
-
-    def __len__(self) -> int:
-        return len(self.keys)
+        self._number_folders(classes)
+        kept = spread(len(self.keys), limit)
+        self.keys, self.labels = [self.keys[i] for i in kept], [self.labels[i] for i in kept]
+        self.threads = READERS
 
     def __repr__(self) -> str:
         classes = f", {len(self.classes)} classes" if self.classes else ""
         return f"ImageFolder({str(self.path)!r}: {len(self)} images{classes})"
 
-    def key(self, index: int) -> str:
-        return self.keys[index]
+    def open(self, index: int) -> Path:
+        return self.path / self.keys[index]
 
-    def label(self, index: int) -> int:
-        return self.labels[index]
-
-    def read(self, index: int) -> tuple[Any, Any]:
-        image = open_rgb(self.path / self.keys[index])
-        return (self.transform or _to_tensor)(image), self.labels[index]
-
-    def reason(self, error: Exception) -> str:
-        if isinstance(error, UnidentifiedImageError):
-            return "no image that Pillow can read"
-        if isinstance(error, OSError) and error.strerror:
-            return f"{type(error).__name__}: {error.strerror}"
-        return super().reason(error)
-
-    def describe(self) -> dict[str, Any]:
-        sizes = [_size(self.path / key) for key in self.keys]
-        files = "\n".join(f"{key}\t{size}" for key, size in zip(self.keys, sizes, strict=True))
-        return {
-            "kind": "image folder",
-            "samples": len(self),
-            "files": digest([files.encode()]),
-            "labels": digest([str(self.labels).encode()]),
-            "transform": describe(self.transform),
-            "pixels": self.probe(),
-        }
+    def sizes(self) -> list[int]:
+        return [_size(self.path / key) for key in self.keys]
 
 
-def open_rgb(path: str | os.PathLike[str]) -> Image.Image:
+def open_rgb(path: str | os.PathLike[str] | IO[bytes]) -> Image.Image:
     """Open an image upright and in RGB, whatever it was; raises what Pillow raises."""
     with Image.open(path) as opened:
         opened.load()
-        image = ImageOps.exif_transpose(opened)
+        return as_rgb(opened)
+
+
+def as_rgb(picture: Image.Image) -> Image.Image:
+    """A picture upright and in RGB."""
+    image = ImageOps.exif_transpose(picture)
     if image.mode in _SIXTEEN_BITS:
         # Pillow would clip: everything brighter than 1/256 of the range would be white.
         image = Image.fromarray((np.asarray(image) // 257).astype(np.uint8))
@@ -127,7 +159,8 @@ def open_rgb(path: str | os.PathLike[str]) -> Image.Image:
     return image.convert("RGB")
 
 
-def _to_tensor(image: Image.Image) -> Tensor:
+def to_tensor(image: Image.Image) -> Tensor:
+    """Pixels `(3, H, W)` in 0 … 1."""
     pixels = torch.from_numpy(np.array(image, dtype=np.float32) / np.float32(255))
     return pixels.permute(2, 0, 1).contiguous()
 
@@ -147,7 +180,8 @@ def _find(root: Path) -> Iterator[str]:
                 yield Path(folder, name).relative_to(root).as_posix()
 
 
-def _natural(key: str) -> list[tuple[tuple[int, int, str], ...]]:
+def natural(key: str) -> list[tuple[tuple[int, int, str], ...]]:
+    """Sort key that puts `2.jpg` before `10.jpg`."""
     # Folder by folder; in each name, runs of digits compare as numbers and come before letters.
     return [
         tuple(

@@ -8,12 +8,12 @@ import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from codeclens.errors import CodeclensError
+from codeclens.extraction.storage import Place
 
 FORMAT = 1
 ATTRIBUTE = "codeclens"
@@ -43,12 +43,31 @@ _COORDINATES = "key label prediction"
 
 @dataclass(frozen=True)
 class SiteEntry:
-    """What the metadata say of one site; `group` is its folder in the store."""
+    """What the metadata say of one site; `group` is its folder in the store.
+
+    `maps` names the arrays that keep its positions, in a `grid` of rows and columns.
+    """
 
     key: str
     group: str
     units: int
     is_cut: bool
+    maps: tuple[str, ...] = ()
+    grid: tuple[int, int] = (1, 1)
+
+    @classmethod
+    def from_metadata(cls, entry: dict[str, Any]) -> SiteEntry:
+        """A site as the metadata, which are JSON, have it."""
+        given: dict[str, Any] = {
+            name: tuple(v) if isinstance(v, list) else v for name, v in entry.items()
+        }
+        return cls(**given)
+
+    def row(self, array: str) -> tuple[int, ...]:
+        """The shape of one sample in one of its arrays."""
+        if array in UNIT_ARRAYS:
+            return (self.units,)
+        return (self.units, *self.grid) if array in self.maps else ()
 
 
 @dataclass(frozen=True)
@@ -79,7 +98,7 @@ class Layout:
             metadata["samples"],
             settings["dtype"],
             settings["shard_size"],
-            tuple(SiteEntry(**entry) for entry in metadata["sites"]),
+            tuple(SiteEntry.from_metadata(entry) for entry in metadata["sites"]),
             None if settings["classes"] is None else tuple(settings["classes"]),
         )
 
@@ -94,11 +113,16 @@ class Layout:
         return CHUNK_ROWS if self.shard_rows % CHUNK_ROWS == 0 else self.shard_rows
 
     @cached_property
-    def arrays(self) -> tuple[str, ...]:
-        """The paths of all arrays that are cut along the samples."""
-        parts = (*UNIT_ARRAYS, "completeness")
-        of_sites = [f"sites/{site.group}/{part}" for site in self.sites for part in parts]
-        return (*SAMPLE_ARRAYS, *of_sites)
+    def arrays(self) -> dict[str, tuple[str, tuple[int, ...]]]:
+        """All arrays that are cut along the samples: their types, and the shapes of one sample."""
+        found: dict[str, tuple[str, tuple[int, ...]]] = {
+            name: (dtype, ()) for name, (dtype, _) in SAMPLE_ARRAYS.items()
+        }
+        for site in self.sites:
+            for part in (*UNIT_ARRAYS, *site.maps):
+                found[f"sites/{site.group}/{part}"] = (self.dtype, site.row(part))
+            found[f"sites/{site.group}/completeness"] = ("float32", ())
+        return found
 
     def rows(self, shard: int) -> range:
         """The samples of a shard."""
@@ -106,8 +130,7 @@ class Layout:
 
     def file(self, array: str, shard: int) -> str:
         """The file of one shard of one array, relative to the store."""
-        per_unit = array.rsplit("/", 1)[-1] in UNIT_ARRAYS
-        return f"{array}/c/{shard}/0" if per_unit else f"{array}/c/{shard}"
+        return f"{array}/c/{shard}" + "/0" * len(self.arrays[array][1])
 
     def build(self, metadata: dict[str, Any]) -> dict[str, Any]:
         """An empty store of this layout in memory, as zarr's buffers by file name."""
@@ -139,26 +162,39 @@ class Layout:
     def _build_site(self, root: Any, site: SiteEntry) -> None:
         attributes = {"site": site.key, "is_cut": site.is_cut}
         group = root.create_group(f"sites/{site.group}", attributes=attributes)
-        for part in UNIT_ARRAYS:
+        for part in (*UNIT_ARRAYS, *site.maps):
+            row = site.row(part)
             group.create_array(
                 part,
-                shape=(self.samples, site.units),
-                chunks=(self.chunk_rows, site.units),
-                shards=(self.shard_rows, site.units),
+                shape=(self.samples, *row),
+                chunks=(self.chunk_rows, *row),
+                shards=(self.shard_rows, *row),
                 dtype=self.dtype,
                 fill_value=np.nan,
-                **_plainly("sample", "unit"),
+                **_plainly("sample", "unit", *("row", "column")[: len(row) - 1]),
             )
         _flat(group, "completeness", self.samples, self.shard_rows, "float32", np.nan, "sample")
-        _listed(group, "unit", list(range(site.units)), "int32", -1, "unit")
+        axes = {"unit": site.units}
+        if site.maps:
+            axes |= {"row": site.grid[0], "column": site.grid[1]}
+        for name, size in axes.items():
+            _listed(group, name, list(range(size)), "int32", -1, name)
 
 
-def shard_rows(samples: int, shard_size: int) -> int:
+def shard_rows(samples: int, shard_size: int | None) -> int:
     """The rows of a shard: as asked for, but no longer than the data need.
+
+    Where nothing is asked for, a sixteenth of the data, from 32 to 1,024: what an interruption
+    undoes. A power of two, so that small shards are one chunk and large ones hold whole chunks.
 
     >>> shard_rows(100_000, 1024), shard_rows(12, 1024), shard_rows(700, 1024)
     (1024, 12, 768)
+    >>> shard_rows(100_000, None), shard_rows(4_000, None), shard_rows(200, None)
+    (1024, 128, 32)
     """
+    if shard_size is None:
+        sixteenth = max(1, samples // 16)
+        shard_size = min(1024, max(32, 1 << (sixteenth.bit_length() - 1)))
     if samples <= CHUNK_ROWS:
         return min(samples, shard_size)
     return min(-(-samples // CHUNK_ROWS) * CHUNK_ROWS, shard_size)
@@ -181,7 +217,7 @@ def group_names(keys: Iterable[str]) -> list[str]:
     return names
 
 
-def read_metadata(path: Path) -> dict[str, Any] | None:
+def read_metadata(path: Place) -> dict[str, Any] | None:
     """The metadata of the store at `path`, None where nothing is; raises where something else is.
 
     A folder in which a store was only begun counts as nothing.
@@ -195,7 +231,7 @@ def read_metadata(path: Path) -> dict[str, Any] | None:
             f'"{path}" exists and is no store of contributions; choose another path.'
         ) from None
     except OSError as error:
-        raise CodeclensError(f'"{path}" cannot be read: {error.strerror}.') from None
+        raise CodeclensError(f'"{path}" cannot be read: {error.strerror or error}.') from None
     try:
         metadata = json.loads(text)["attributes"][ATTRIBUTE]
         version = metadata["format"]
@@ -211,14 +247,14 @@ def read_metadata(path: Path) -> dict[str, Any] | None:
     return dict(metadata)
 
 
-def finished_shards(path: Path) -> list[int]:
+def finished_shards(path: Place) -> list[int]:
     """The shards that have a record, in order."""
     folder = path / RECORDS / "c"
     names = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
     return sorted(int(name) for name in names if name.isdecimal())
 
 
-def _only_begun(path: Path) -> bool:
+def _only_begun(path: Place) -> bool:
     names = {entry.name for entry in path.iterdir()}
     return not names or (RECORDS in names and names <= TOP and not finished_shards(path))
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 from jaxtyping import Float32, Int64
 
 from codeclens.errors import CodeclensError
 from codeclens.extraction.layout import Layout, SiteEntry
+from codeclens.extraction.storage import ObjectFolder, Place
 
 View = Literal["concat", "sum", "positive", "negative", "activation"]
+Sign = Literal["sum", "positive", "negative"]
 Rows = np.ndarray[Any, Any]
 # A shuffled batch draws from about this many rows that lie in memory.
 SHUFFLED_ROWS = 8192
@@ -26,25 +28,39 @@ _PARTS: dict[View, tuple[str, ...]] = {
     "negative": ("negative",),
     "activation": ("activation",),
 }
+_KEEP: dict[Sign, Callable[[Rows], Rows]] = {
+    "sum": lambda values: values,
+    "positive": lambda values: values.clip(min=0),
+    "negative": lambda values: values.clip(max=0),
+}
 
 
 class SiteReader:
     """Reads one view of one site of the store at `path`; rows are positions in the data.
 
+    With `maps` it reads the site's contributions at their positions, each sample's as one long row.
+
     Chunks are not compressed and lie in ascending order, so that row r of a shard begins at byte
     r × row length. Reading the files straight is several times faster than through Zarr.
     """
 
-    def __init__(self, path: Path, layout: Layout, site: SiteEntry, view: View) -> None:
+    def __init__(
+        self, path: Place, layout: Layout, site: SiteEntry, view: View, maps: bool = False
+    ) -> None:
         self.path = path
         self.layout = layout
         self.view = view
-        self.units = site.units
-        self.columns = site.units * (2 if view == "concat" else 1)
-        self._parts = [f"sites/{site.group}/{part}" for part in _PARTS[view]]
+        names = tuple(f"{part}_map" for part in _PARTS[view]) if maps else _PARTS[view]
+        # Kept whole, positive and negative contributions stand in different places of one map.
+        self._whole = maps and len(site.maps) == 1
+        if self._whole:
+            names = site.maps
+        self._parts = [f"sites/{site.group}/{part}" for part in names]
+        self.units = math.prod(site.row(names[0]))
+        self.columns = self.units * (2 if view == "concat" else 1)
         self._dtype = np.dtype(layout.dtype).newbyteorder("<")
         # A chunk of it stays in the processor's cache on its way.
-        self._scratch = np.empty((layout.chunk_rows, site.units), self._dtype)
+        self._scratch = np.empty((layout.chunk_rows, self.units), self._dtype)
 
     def gather(self, rows: Int64[np.ndarray, " rows"]) -> Float32[np.ndarray, "rows columns"]:
         """Read the given rows, in any order and repeated or not."""
@@ -84,7 +100,9 @@ class SiteReader:
 
     def _read(self, rows: Int64[np.ndarray, " rows"], out: Rows) -> None:
         """Read ascending, different rows of one chunk."""
-        if self.view == "concat":
+        if self._whole:
+            out[:] = _KEEP[cast(Sign, self.view)](self._part(0, rows))
+        elif self.view == "concat":
             out[:, : self.units] = self._part(0, rows)
             # Zero minus, not minus: no −0 among numbers that are all ≥ 0.
             np.subtract(0, self._part(1, rows), out=out[:, self.units :])
@@ -109,6 +127,9 @@ class SiteReader:
         shard, row = divmod(low, self.layout.shard_rows)
         file = self.layout.file(name, shard)
         offset, done = row * self.units * self._dtype.itemsize, 0
+        if isinstance(self.path, ObjectFolder):
+            buffer[:] = self._fetched(self.path, file, offset, len(buffer))
+            return
         try:
             descriptor = os.open(f"{self.path}/{file}", os.O_RDONLY)
         except FileNotFoundError:
@@ -122,8 +143,17 @@ class SiteReader:
         finally:
             os.close(descriptor)
 
+    def _fetched(self, path: ObjectFolder, file: str, offset: int, length: int) -> bytes:
+        try:
+            content = (path / file).read_range(offset, length)
+        except FileNotFoundError:
+            content = b""
+        if len(content) < length:
+            raise CodeclensError(damaged(path, file))
+        return content
 
-def damaged(path: Path, name: str) -> str:
+
+def damaged(path: Place, name: str) -> str:
     """The sentence on a file of a store that is gone or cannot be read."""
     return (
         f'"{name}" in the store "{path}" is missing or cut short; run the same extraction again '

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, fields, is_dataclass, replace
+from importlib import import_module
 from itertools import islice
 from typing import Any
 
@@ -20,9 +21,12 @@ from codeclens.attribution import (
     Contributions,
     Given,
     Label,
+    SiteContributions,
 )
 from codeclens.errors import CodeclensError
+from codeclens.extraction.computing import Computing
 from codeclens.extraction.data import Sample, Samples
+from codeclens.extraction.folding import folded
 from codeclens.extraction.layout import (
     SAMPLE_ARRAYS,
     UNIT_ARRAYS,
@@ -30,6 +34,7 @@ from codeclens.extraction.layout import (
     SiteEntry,
     group_names,
 )
+from codeclens.extraction.maps import SIGNED, WHOLE, Positions, map_shape, maps_of
 
 _log = logging.getLogger(__name__)
 # One sample would not tell an axis of samples from one of length 1.
@@ -47,20 +52,41 @@ class ShardMaker:
     """
 
     def __init__(
-        self, samples: Samples, attributor: Attributor, batch_size: int, strict: bool
+        self,
+        samples: Samples,
+        attributor: Attributor,
+        batch_size: int,
+        strict: bool,
+        positions: Positions = None,
+        computing: Computing | None = None,
     ) -> None:
         self.samples = samples
         self.attributor = attributor
+        # What was handed over, before anything is folded.
+        self.model = attributor.model
+        self.computing = computing or Computing()
+        self.positions = positions
         self.batch_size = batch_size
         self.strict = strict
         self.uncovered: set[str] = set()
-        self._options = _where_it_runs(attributor)
+        self._device = self.computing.on(attributor.model)
         self._warned = False
+        self._folded = False
 
     @property
     def device(self) -> str:
         """Where the model computes."""
-        return str(self._options.get("device", "cpu"))
+        return str(self._device.device)
+
+    @property
+    def made_by(self) -> dict[str, Any]:
+        """What the record of the last shard says of its making."""
+        return {
+            "batch_size": self.batch_size,
+            "device": self.device,
+            "versions": versions(),
+            "uncovered": sorted(self.uncovered),
+        }
 
     def learn(self) -> dict[str, Any]:
         """What a new store has to know, learnt from a few samples spread over the data.
@@ -72,17 +98,18 @@ class ShardMaker:
         pilot = self._pilot(max(method.pilot, _SURVEYED))
         x = self._stacked(pilot)
         _require_one_baseline(self.attributor.baseline, x)
-        with _named(pilot):
+        with _named(pilot), self._device.precision():
+            self._fold(x)
             prepared = self.attributor.prepare(x)
             self.attributor.survey(x)
         # The cheapest method tells the units as well as any.
         self.attributor.method = ActivationGradient()
         try:
-            found = self._attribute(pilot[:1])
+            found = self._attribute(pilot[:1], x[:1])
         finally:
             self.attributor.method = prepared
         sites = [
-            SiteEntry(key, group, found[key].positive.shape[1], found[key].is_cut)
+            self._entry(found[key], group)
             for key, group in zip(found, group_names(found), strict=True)
         ]
         return {
@@ -96,7 +123,10 @@ class ShardMaker:
         method: Any = self.attributor.method
         if learned:
             self.attributor.method = replace(method, **learned)
-        self.attributor.survey(self._stacked(self._pilot(_SURVEYED)))
+        x = self._stacked(self._pilot(_SURVEYED))
+        with self._device.precision():
+            self._fold(x)
+            self.attributor.survey(x)
 
     def make(
         self,
@@ -113,22 +143,46 @@ class ShardMaker:
         self.uncovered = set()
         rows = layout.rows(shard)
         arrays = blank(layout, len(rows))
-        for start in range(0, len(rows), self.batch_size):
-            count = min(self.batch_size, len(rows) - start)
-            batch = [self._checked(s, shape, layout) for s in islice(stream, count)]
-            for place, sample in enumerate(batch, start):
+        batches = self._batches(rows, stream, layout, shape)
+        for batch, x in self._device.fed(batches, _images):
+            for sample in batch:
+                place = sample.index - rows.start
                 arrays["sample"][place] = sample.index
                 arrays["key"][place] = sample.key
                 arrays["label"][place] = sample.label
                 arrays["reason"][place] = sample.reason
                 arrays["valid"][place] = sample.image is not None
-            usable = [sample for sample in batch if sample.image is not None]
-            if usable:
+            if x is not None:
+                usable = [sample for sample in batch if sample.image is not None]
                 places = [sample.index - rows.start for sample in usable]
-                _file(self._attribute(usable), arrays, places, layout)
+                _file(self._attribute(usable, x), arrays, places, layout)
                 self._compare_classes(arrays["prediction"], layout)
-            advance(count)
+            advance(len(batch))
         return arrays
+
+    def _batches(
+        self, rows: range, stream: Iterator[Sample], layout: Layout, shape: Sequence[int]
+    ) -> Iterator[list[Sample]]:
+        for start in range(0, len(rows), self.batch_size):
+            count = min(self.batch_size, len(rows) - start)
+            yield [self._checked(sample, shape, layout) for sample in islice(stream, count)]
+
+    def _fold(self, x: Tensor) -> None:
+        """Go on with a private copy of the model, if batch norms are to be folded."""
+        if self.computing.fold_batchnorm and not self._folded:
+            attributor = self.attributor
+            attributor.model = folded(
+                attributor.model, x[:_SURVEYED], attributor.sites, attributor.output
+            )
+            self._folded = True
+
+    def _entry(self, found: SiteContributions, group: str) -> SiteEntry:
+        units = found.positive.shape[1]
+        entry = SiteEntry(found.site.key, group, units, found.is_cut)
+        if self.positions is None or found.full is None:
+            return entry
+        kept = map_shape(self.positions, found.site.grid(found.full))
+        return replace(entry, maps=WHOLE if self.positions == "all" else SIGNED, grid=kept)
 
     def _pilot(self, count: int) -> list[Sample]:
         """The first usable sample of each of `count` equal parts of the data."""
@@ -153,8 +207,7 @@ class ShardMaker:
         return sample.image.shape
 
     def _stacked(self, batch: Sequence[Sample]) -> Tensor:
-        images = [sample.image for sample in batch if sample.image is not None]
-        return torch.stack(images).to(**self._options)
+        return self._device.stacked(_images(batch))
 
     def _checked(self, sample: Sample, shape: Sequence[int], layout: Layout) -> Sample:
         if layout.classes is not None and sample.label >= len(layout.classes):
@@ -176,11 +229,10 @@ class ShardMaker:
                 "run without strict to skip it."
             )
 
-    def _attribute(self, batch: Sequence[Sample]) -> Contributions:
-        x = self._stacked(batch)
+    def _attribute(self, batch: Sequence[Sample], x: Tensor) -> Contributions:
         known = [sample.label for sample in batch]
         labels = torch.tensor(known, device=x.device) if max(known) >= 0 else None
-        with _named(batch):
+        with _named(batch), self._device.precision():
             found = self.attributor(x, labels)
         self.uncovered.update(found.uncovered)
         return found
@@ -200,6 +252,19 @@ class ShardMaker:
         if not self._warned:
             _log.warning(sentence)
             self._warned = True
+
+
+def versions() -> dict[str, str]:
+    """The versions on which numbers depend."""
+    import zarr
+
+    return {
+        # By name: the package imports this room, not this room the package.
+        "codeclens": import_module("codeclens").__version__,
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "zarr": zarr.__version__,
+    }
 
 
 @contextmanager
@@ -229,24 +294,16 @@ def _require_one_baseline(baseline: Baseline, x: Tensor) -> None:
         )
 
 
-def _where_it_runs(attributor: Attributor) -> dict[str, Any]:
-    """Device and type of the model, from its first floating-point parameter or buffer."""
-    model = attributor.model
-    for tensor in (*model.parameters(), *model.buffers()):
-        if tensor.is_floating_point():
-            return {"device": tensor.device, "dtype": tensor.dtype}
-    return {}
+def _images(batch: Sequence[Sample]) -> list[Tensor]:
+    return [sample.image for sample in batch if sample.image is not None]
 
 
 def blank(layout: Layout, rows: int) -> Arrays:
     """The arrays of a shard, filled with what stands for a skipped sample."""
     arrays: Arrays = {}
-    for name, (dtype, fill) in SAMPLE_ARRAYS.items():
-        arrays[name] = np.full(rows, fill, dtype=object if dtype == "str" else dtype)
-    for site in layout.sites:
-        for part in UNIT_ARRAYS:
-            arrays[f"sites/{site.group}/{part}"] = np.full((rows, site.units), np.nan, layout.dtype)
-        arrays[f"sites/{site.group}/completeness"] = np.full(rows, np.nan, np.float32)
+    for name, (dtype, row) in layout.arrays.items():
+        fill = SAMPLE_ARRAYS[name][1] if name in SAMPLE_ARRAYS else np.nan
+        arrays[name] = np.full((rows, *row), fill, dtype=object if dtype == "str" else dtype)
     return arrays
 
 
@@ -262,10 +319,13 @@ def _file(found: Contributions, arrays: Arrays, places: list[int], layout: Layou
         if values is not None:
             arrays[name][places] = values.cpu().numpy()
     for site in layout.sites:
-        for part in (*UNIT_ARRAYS, "completeness"):
-            values = getattr(found[site.key], part).cpu().numpy()
-            name = f"sites/{site.group}/{part}"
-            arrays[name][places] = _narrowed(values, arrays[name].dtype, f'"{part}" at {site.key}')
+        at_site = found[site.key]
+        parts = {part: getattr(at_site, part) for part in (*UNIT_ARRAYS, "completeness")}
+        if at_site.full is not None:
+            parts |= maps_of(at_site.site, at_site.full, site.maps, site.grid)
+        for part, values in parts.items():
+            name, what = f"sites/{site.group}/{part}", f'"{part}" at {site.key}'
+            arrays[name][places] = _narrowed(values.cpu().numpy(), arrays[name].dtype, what)
 
 
 def _narrowed(

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import difflib
-import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from jaxtyping import Float32, Int64
 
 from codeclens.errors import CodeclensError
-from codeclens.extraction.layout import RECORDS, Layout, SiteEntry, finished_shards, read_metadata
-from codeclens.extraction.reader import SiteReader, View, damaged
-from codeclens.extraction.writer import read_record
+from codeclens.extraction.layout import Layout, SiteEntry, finished_shards, read_metadata
+from codeclens.extraction.memory import free_memory, in_words
+from codeclens.extraction.reader import Sign, SiteReader, View, damaged
+from codeclens.extraction.storage import ObjectFolder, in_memory, place, zarr_store
+from codeclens.extraction.verification import damaged_metadata, damaged_shards
 
 if TYPE_CHECKING:
     import xarray
@@ -34,6 +34,7 @@ class ContributionStore:
     CodeclensError where there is no store at `path`.
 
     >>> import tempfile, torch
+    >>> from pathlib import Path
     >>> from codeclens.extraction import extract
     >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3))
     >>> folder = Path(tempfile.mkdtemp(), "contributions.zarr")
@@ -43,8 +44,8 @@ class ContributionStore:
     (4, ['1'], (4, 16))
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
+    def __init__(self, path: str | os.PathLike[str] | ObjectFolder) -> None:
+        self.path = place(path)
         metadata = read_metadata(self.path)
         if metadata is None:
             raise CodeclensError(f'There is no store of contributions at "{self.path}".')
@@ -54,7 +55,7 @@ class ContributionStore:
         self._shards = finished_shards(self.path)
 
     @classmethod
-    def open(cls, path: str | os.PathLike[str]) -> ContributionStore:
+    def open(cls, path: str | os.PathLike[str] | ObjectFolder) -> ContributionStore:
         """The store at `path`."""
         return cls(path)
 
@@ -146,33 +147,73 @@ class ContributionStore:
         """ΣC − (T(x) − T(x0)) of every sample, NaN where the site is no cut."""
         return self._per_sample(f"sites/{self._entry(site).group}/completeness")
 
+    def rows(
+        self, label: int | str | None = None, prediction: int | str | None = None
+    ) -> Int64[np.ndarray, " rows"]:
+        """The rows of the samples with a label, a prediction, or both; classes by number or name.
+
+        Raises CodeclensError for a name that is no class of the store.
+        """
+        chosen = np.ones(len(self), dtype=bool)
+        if label is not None:
+            chosen &= self.label == self._class(label)
+        if prediction is not None:
+            chosen &= self.prediction == self._class(prediction)
+        return np.flatnonzero(chosen).astype(np.int64)
+
     def view(
         self, site: str, view: View = "concat", rows: slice | Sequence[int] | None = None
     ) -> Float32[np.ndarray, "samples columns"]:
-        """Read one site into memory: all samples, or the given rows.
+        """Read one site into memory: all samples, or the given rows, such as `rows(label="cat")`.
 
         `"positive"` ≥ 0 and `"negative"` ≤ 0 are contributions by sign, `"sum"` both together,
         `"activation"` the mean activation, each `(N, U)`; `"concat"` is `[positive, −negative]`,
-        `(N, 2U)`, all ≥ 0. Raises CodeclensError for an unknown site or view, and for a store
-        that was damaged.
+        `(N, 2U)`, all ≥ 0. Raises CodeclensError for an unknown site or view, for more than fits
+        into memory, and for a store that was damaged.
         """
-        reader = self.reader(site, view)
-        chosen = self.sample if rows is None else np.atleast_1d(self.sample[rows])
-        return reader.gather(chosen)
+        return self._gathered(self.reader(site, view), rows)
+
+    def maps(
+        self, site: str, sign: Sign = "sum", rows: slice | Sequence[int] | None = None
+    ) -> Float32[np.ndarray, "samples unit row column"]:
+        """Read contributions at their positions, of all samples or the given rows.
+
+        Each cell of the grid holds the sum of the contributions in it: those by `sign`, or
+        `"sum"`, both together. Raises CodeclensError where the store keeps no positions, and as
+        `view` does.
+        """
+        entry = self._entry(site)
+        if not entry.maps:
+            raise CodeclensError(
+                f'The store keeps no positions at "{site}"; extract with grid=(7, 7), say, or '
+                "reduce=None."
+            )
+        if sign not in get_args(Sign):
+            known = ", ".join(f'"{name}"' for name in get_args(Sign))
+            raise CodeclensError(f"Maps have no sign {sign!r}; there are {known}.")
+        found = self._gathered(SiteReader(self.path, self._layout, entry, sign, maps=True), rows)
+        return found.reshape(len(found), entry.units, *entry.grid)
 
     def batches(
-        self, site: str, view: View = "concat", batch: int = 256, seed: int = 0
+        self,
+        site: str,
+        view: View = "concat",
+        batch: int = 256,
+        seed: int = 0,
+        rows: slice | Sequence[int] | None = None,
     ) -> Iterator[Float32[np.ndarray, "batch columns"]]:
         """Go once through all samples in shuffled batches, without holding them all in memory.
 
         Blocks of consecutive rows are read in random order and shuffled together, several
         thousand rows at a time; `seed` fixes the order (take another for every epoch). The last
-        batch may be smaller. Raises CodeclensError as `view` does.
+        batch may be smaller. `rows` are those to go through, each once, where not all are meant.
+        Raises CodeclensError as `view` does.
         """
         reader = self.reader(site, view)
         if batch < 1:
             raise CodeclensError(f"batch={batch} holds no samples; pass a positive number.")
-        return reader.shuffled(self.sample, batch, np.random.default_rng(seed))
+        chosen = np.unique(self._chosen(rows))
+        return reader.shuffled(chosen, batch, np.random.default_rng(seed))
 
     def dataset(self, site: str | None = None) -> xarray.Dataset:
         """The store, or one site of it, as an xarray Dataset that reads lazily.
@@ -182,29 +223,26 @@ class ContributionStore:
         """
         import xarray
 
-        root = xarray.open_zarr(self.path, chunks=None).drop_dims("shard")
+        root = xarray.open_zarr(zarr_store(self.path), chunks=None).drop_dims("shard")
         if site is not None:
             group = f"sites/{self._entry(site).group}"
-            of_site = xarray.open_zarr(self.path, group=group, chunks=None)
+            of_site = xarray.open_zarr(zarr_store(self.path), group=group, chunks=None)
             shared = root[["target", "baseline_target"]]
             root = shared.merge(of_site).assign_attrs(of_site.attrs)
         found: xarray.Dataset = root.isel(sample=self.sample)
         return found
 
-    def verify(self) -> dict[int, list[str]]:
-        """Check every file against its checksum; gives the damaged files of damaged shards.
+    def verify(self) -> dict[int | Literal["metadata"], list[str]]:
+        """Read every file; gives those that are not what was written, by shard, and metadata.
 
-        Where files are missing or cut short, the same `extract` again mends the store.
+        The same `extract` again mends what is missing or cut short. A shard of which a file kept
+        its length must be made absent first: `codeclens store verify STORE --discard`.
         """
-        found = {}
-        for shard in self._shards:
-            record = read_record(self.path, shard)
-            if record is None:
-                found[shard] = [f"{RECORDS}/c/{shard}"]
-                continue
-            bad = [file for file, entry in record["files"].items() if not self._sound(file, entry)]
-            if bad:
-                found[shard] = bad
+        found: dict[int | Literal["metadata"], list[str]] = dict(
+            damaged_shards(self.path, self._layout).items()
+        )
+        if files := damaged_metadata(self.path, self.metadata):
+            found["metadata"] = files
         return found
 
     def __repr__(self) -> str:
@@ -238,6 +276,31 @@ class ContributionStore:
             raise CodeclensError(f'The store has no site "{site}"; the nearest are {offered}.')
         return self._entries[site]
 
+    def _class(self, name: int | str) -> int:
+        if isinstance(name, int | np.integer):
+            return int(name)
+        classes = self.classes or []
+        if name not in classes:
+            near = ", ".join(f'"{c}"' for c in difflib.get_close_matches(name, classes, 3, 0))
+            known = f"the nearest are {near}" if near else "its classes have no names"
+            raise CodeclensError(f'The store has no class "{name}"; {known}.')
+        return classes.index(name)
+
+    def _chosen(self, rows: slice | Sequence[int] | None) -> Int64[np.ndarray, " rows"]:
+        return self.sample if rows is None else np.atleast_1d(self.sample[rows])
+
+    def _gathered(
+        self, reader: SiteReader, rows: slice | Sequence[int] | None
+    ) -> Float32[np.ndarray, "samples columns"]:
+        chosen = self._chosen(rows)
+        needed, free = 4 * len(chosen) * reader.columns, free_memory()
+        if needed > free:
+            raise CodeclensError(
+                f"{len(chosen):,} samples × {reader.columns:,} columns take {in_words(needed)} and "
+                f"{in_words(free)} of memory are free; read some rows, or go through batches()."
+            )
+        return reader.gather(chosen)
+
     def reader(self, site: str, view: View = "concat") -> SiteReader:
         """What reads one site in one view piece by piece; its rows are numbered as `sample` is."""
         if view not in get_args(View):
@@ -248,25 +311,23 @@ class ContributionStore:
     def _whole_array(self, name: str) -> np.ndarray[Any, Any]:
         import zarr
 
-        for file in (self._layout.file(name, shard) for shard in self._shards):
+        files = [self._layout.file(name, shard) for shard in self._shards]
+        if not isinstance(self.path, ObjectFolder):
             # Zarr would fill in what is missing.
-            if not (self.path / file).exists():
-                raise CodeclensError(damaged(self.path, file))
+            for file in files:
+                if not (self.path / file).exists():
+                    raise CodeclensError(damaged(self.path, file))
         try:
-            return np.asarray(zarr.open_array(self.path, path=name, mode="r")[:])
+            source: Any = self.path
+            if isinstance(self.path, ObjectFolder):
+                source = in_memory(self.path, [f"{name}/zarr.json", *files])
+            return np.asarray(zarr.open_array(source, path=name, mode="r")[:])
         except (OSError, ValueError) as error:
             raise CodeclensError(damaged(self.path, name)) from error
 
     def _per_sample(self, name: str) -> np.ndarray[Any, Any]:
         found: np.ndarray[Any, Any] = self._whole_array(name)[self.sample]
         return found
-
-    def _sound(self, file: str, entry: dict[str, Any]) -> bool:
-        try:
-            with (self.path / file).open("rb") as stream:
-                return bool(hashlib.file_digest(stream, "sha256").hexdigest() == entry["sha256"])
-        except FileNotFoundError:
-            return False
 
 
 def _counted(number: int, what: str) -> str:

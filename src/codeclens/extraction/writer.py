@@ -1,4 +1,4 @@
-"""Writing a store: shards that are complete or absent, by one process at a time."""
+"""Writing a store: shards that are complete or absent, each by one process at a time."""
 
 from __future__ import annotations
 
@@ -7,69 +7,107 @@ import hashlib
 import json
 import os
 import shutil
-import socket
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
 from codeclens.errors import CodeclensError
 from codeclens.extraction.layout import RECORDS, TOP, Layout, finished_shards, read_metadata
+from codeclens.extraction.locks import Lock
+from codeclens.extraction.storage import ObjectFolder, Place
 
-# Both lie in the folder of an array, where readers of Zarr list nothing.
+# These lie in the folder of an array, where readers of Zarr list nothing; with a dash and its
+# number, those of one shard.
 _LOCK = f"{RECORDS}/.lock"
 _PARTS = f"{RECORDS}/.parts"
+_BEGIN = f"{_LOCK}-begin"
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
 class ShardWriter:
-    """Writes the shards of the store at `path`, which must be locked by this process.
+    """Writes shards of the store at `path`, each of which must be claimed.
 
     A shard's arrays are written first, each file whole, then its record, with the checksums of the
-    files: a shard without a record is absent.
+    files: a shard without a record is absent. A writer that is not `shared` has the whole store to
+    itself.
     """
 
-    def __init__(self, path: Path, metadata: dict[str, Any]) -> None:
+    def __init__(self, path: Place, metadata: dict[str, Any], shared: bool = False) -> None:
         self.path = path
         self.metadata = metadata
+        self.shared = shared
         self.layout = Layout.from_metadata(metadata)
         self._files = self.layout.build(metadata)
-        with _sentences(path):
-            # What a killed process left half written.
-            _remove(path, [_PARTS])
-            (path / _PARTS).mkdir(parents=True)
+
+    @contextmanager
+    def claim(self, shard: int) -> Iterator[None]:
+        """Keep other processes from writing this shard; raises CodeclensError if one does."""
+        if isinstance(self.path, ObjectFolder):
+            # Nothing there can be locked. Two that write the same shard put the same objects.
+            yield
+            return
+        with ExitStack() as stack:
+            with _sentences(self.path):
+                if self.shared:
+                    what = f'shard {shard} of "{self.path}"'
+                    file = self.path / f"{_LOCK}-{shard}"
+                    stack.enter_context(Lock(file, what, kept=False))
+                # What a killed process left half written.
+                _remove(self.path, [f"{_PARTS}-{shard}"])
+            stack.callback(_remove, self.path, [f"{_PARTS}-{shard}"])
+            yield
 
     def write(
         self, shard: int, arrays: Mapping[str, np.ndarray[Any, Any]], made_by: dict[str, Any]
     ) -> None:
-        """Write one shard: the rows of every array of the layout, and who made them."""
+        """Write one claimed shard: the rows of every array of the layout, and who made them."""
         rows = self.layout.rows(shard)
         files = {}
         with _sentences(self.path):
-            if not (self.path / "zarr.json").exists():
-                self._create()
+            # Not before the first shard: a run that was stopped before it left nothing, and may
+            # begin again with other settings.
+            self.create()
             # The old record must not vouch for files that are being replaced.
             (self.path / f"{RECORDS}/c/{shard}").unlink(missing_ok=True)
             for name in self.layout.arrays:
                 file = self.layout.file(name, shard)
                 content = self._encoded(name, file, slice(rows.start, rows.stop), arrays[name])
-                self._put(file, content)
+                self._put(file, content, f"{_PARTS}-{shard}")
                 files[file] = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
             record = json.dumps({"made_by": made_by, "files": files}, sort_keys=True)
             file = f"{RECORDS}/c/{shard}"
             text = np.array([record], dtype=object)
-            self._put(file, self._encoded(RECORDS, file, slice(shard, shard + 1), text))
+            content = self._encoded(RECORDS, file, slice(shard, shard + 1), text)
+            self._put(file, content, f"{_PARTS}-{shard}")
 
-    def _create(self) -> None:
-        # Not before the first shard: a run that was stopped before it left nothing, and may begin
-        # again with other settings. The root's metadata come last and make it a store.
+    def discard(self, shard: int) -> None:
+        """Make a shard absent."""
+        with _sentences(self.path):
+            (self.path / f"{RECORDS}/c/{shard}").unlink(missing_ok=True)
+
+    def create(self) -> None:
+        """Write the metadata, unless they are there; the root's come last and make it a store."""
+        if (self.path / "zarr.json").exists():
+            return
+        if isinstance(self.path, ObjectFolder):
+            # First of all, because others can be kept from putting the same object, and no others.
+            (self.path / "zarr.json").create_bytes(self._files["zarr.json"].to_bytes())
+            self.restore(name for name in self._files if name != "zarr.json")
+            return
         _remove(self.path, TOP - {RECORDS})
-        for file in sorted(self._files, key=lambda name: name == "zarr.json"):
-            self._put(file, self._files[file].to_bytes())
+        self.restore(sorted(self._files, key=lambda name: name == "zarr.json"))
+
+    def restore(self, files: Iterable[str]) -> None:
+        """Write these files of the metadata, in this order, over whatever is there."""
+        with _sentences(self.path):
+            for file in files:
+                self._put(file, self._files[file].to_bytes(), _PARTS)
+            if isinstance(self.path, Path):
+                _remove(self.path, [_PARTS])
 
     def _encoded(self, name: str, file: str, rows: slice, values: np.ndarray[Any, Any]) -> bytes:
         import zarr
@@ -81,9 +119,13 @@ class ShardWriter:
         content: bytes = self._files.pop(file).to_bytes()
         return content
 
-    def _put(self, name: str, content: bytes) -> None:
+    def _put(self, name: str, content: bytes, parts: str) -> None:
         """Write one file whole or not at all, also if the machine stops."""
-        part = self.path / _PARTS / name.replace("/", "%")
+        if isinstance(self.path, ObjectFolder):
+            (self.path / name).write_bytes(content)
+            return
+        part = self.path / parts / name.replace("/", "%")
+        part.parent.mkdir(exist_ok=True)
         with part.open("wb") as stream:
             stream.write(content)
             stream.flush()
@@ -95,44 +137,114 @@ class ShardWriter:
 
 @contextmanager
 def writing(
-    path: Path, make: Callable[[], dict[str, Any]], check: Callable[[dict[str, Any]], None]
+    path: Place,
+    make: Callable[[], dict[str, Any]],
+    check: Callable[[dict[str, Any]], None],
+    shared: bool = False,
 ) -> Iterator[ShardWriter]:
     """Lock the store at `path` and write to it; `make` gives the metadata if there is none yet.
 
-    `check` raises if the metadata of an existing store do not suit. Raises CodeclensError if
-    another process is writing to the store, or it cannot be written.
+    `check` raises if the metadata of an existing store do not suit. Several processes may write to
+    one store at a time if all of them do so `shared`: the first makes the metadata while the others
+    wait for it, and each claims the shards that it writes. Raises CodeclensError if another process
+    is writing to the store, or it cannot be written.
     """
     # Before anything is made in the folder: it may be somebody else's.
     read_metadata(path)
-    with _locked(path):
-        metadata = read_metadata(path)
-        fresh = metadata is None
+    if isinstance(path, ObjectFolder):
+        yield _begun_objects(path, make, check)
+        return
+    with _sentences(path):
+        (path / RECORDS).mkdir(parents=True, exist_ok=True)
+        lock = Lock(path / _LOCK, f'to "{path}"', shared=shared)
+    with lock:
         try:
-            if metadata is None:
-                metadata = make()
-            else:
-                check(metadata)
-            yield ShardWriter(path, metadata)
+            yield _begun(path, make, check, shared)
         finally:
-            _remove(path, [_PARTS])
-            if fresh and read_metadata(path) is None:
+            if read_metadata(path) is None and (not shared or lock.alone()):
                 _remove(path, TOP)
                 with suppress(OSError):
                     path.rmdir()
 
 
+def _begun(
+    path: Path,
+    make: Callable[[], dict[str, Any]],
+    check: Callable[[dict[str, Any]], None],
+    shared: bool,
+) -> ShardWriter:
+    """A writer to a store with metadata that suit; a shared one with metadata that are written."""
+    with ExitStack() as stack:
+        with _sentences(path):
+            if shared:
+                beginning = Lock(path / _BEGIN, f'to "{path}"', wait=True, kept=False)
+                stack.enter_context(beginning)
+            else:
+                # What killed processes left: nobody else is at work.
+                left = [*path.glob(f"{_PARTS}*"), *path.glob(f"{_LOCK}-*")]
+                _remove(path, [item.relative_to(path).as_posix() for item in left])
+        metadata = read_metadata(path)
+        if metadata is not None:
+            check(metadata)
+        writer = ShardWriter(path, make() if metadata is None else metadata, shared)
+        if shared:
+            # All of them must know what the first one learnt from the data.
+            with _sentences(path):
+                writer.create()
+        return writer
+
+
+def _begun_objects(
+    path: ObjectFolder, make: Callable[[], dict[str, Any]], check: Callable[[dict[str, Any]], None]
+) -> ShardWriter:
+    """A writer to object storage, with metadata that are written and suit."""
+    metadata = read_metadata(path)
+    if metadata is None:
+        writer = ShardWriter(path, make())
+        try:
+            with _sentences(path):
+                writer.create()
+            return writer
+        except FileExistsError:
+            metadata = read_metadata(path)
+    assert metadata is not None
+    check(metadata)
+    return ShardWriter(path, metadata)
+
+
 def _remove(path: Path, names: Iterable[str]) -> None:
     for name in names:
         shutil.rmtree(path / name, ignore_errors=True)
+        if (path / name).is_file():
+            (path / name).unlink(missing_ok=True)
 
 
-def missing_shards(path: Path, layout: Layout) -> list[int]:
-    """The shards that are not there, or of which a file is gone or cut short."""
+def missing_shards(
+    path: Place, layout: Layout, shards: Iterable[int] | slice | None = None
+) -> list[int]:
+    """Those of all or the given shards that are not there, or of which a file is gone or short."""
     there = set(finished_shards(path))
-    return [s for s in range(layout.shards) if s not in there or not _is_whole(path, s)]
+    wanted = chosen_shards(layout, shards)
+    sizes = path.sizes() if isinstance(path, ObjectFolder) else None
+    return [s for s in wanted if s not in there or not _is_whole(path, s, sizes)]
 
 
-def read_record(path: Path, shard: int) -> dict[str, Any] | None:
+def chosen_shards(layout: Layout, shards: Iterable[int] | slice | None) -> list[int]:
+    """The numbers of the shards that are meant; raises CodeclensError for one that cannot be."""
+    every = range(layout.shards)
+    if shards is None or isinstance(shards, slice):
+        return list(every[shards or slice(None)])
+    numbers = list(dict.fromkeys(shards))
+    for number in numbers:
+        if number not in every:
+            raise CodeclensError(
+                f"There is no shard {number}: the {layout.samples} samples are cut into "
+                f"{layout.shards}, 0 to {layout.shards - 1}."
+            )
+    return numbers
+
+
+def read_record(path: Place, shard: int) -> dict[str, Any] | None:
     """The record of a shard; None where it is absent or unreadable."""
     try:
         # One text in zarr's vlen-utf8: their number and the length of the first, 4 bytes each.
@@ -143,11 +255,13 @@ def read_record(path: Path, shard: int) -> dict[str, Any] | None:
     return record
 
 
-def _is_whole(path: Path, shard: int) -> bool:
+def _is_whole(path: Place, shard: int, sizes: Mapping[str, int] | None) -> bool:
     """Whether a shard has a record and all of its files in their full length."""
     record = read_record(path, shard)
     if record is None:
         return False
+    if sizes is not None:
+        return all(sizes.get(file) == entry["bytes"] for file, entry in record["files"].items())
     try:
         return all((path / f).stat().st_size == e["bytes"] for f, e in record["files"].items())
     except FileNotFoundError:
@@ -155,61 +269,12 @@ def _is_whole(path: Path, shard: int) -> bool:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Keep other processes from writing; the system frees the lock if this process dies."""
-    with _sentences(path):
-        (path / RECORDS).mkdir(parents=True, exist_ok=True)
-        stream = (path / _LOCK).open("a+b")
-    with stream:
-        with _sentences(path):
-            _lock(stream, path)
-            stream.truncate(0)
-            stream.write(f"process {os.getpid()} on {socket.gethostname()}".encode())
-            stream.flush()
-        try:
-            yield
-        finally:
-            # A store that is handed on need not tell where it was made.
-            stream.truncate(0)
-
-
-def _lock(stream: BinaryIO, path: Path) -> None:
-    try:
-        _lock_file(stream)
-        if os.fstat(stream.fileno()).st_ino != (path / _LOCK).stat().st_ino:
-            raise BlockingIOError(errno.EAGAIN, "the lock was taken away meanwhile")
-    except FileNotFoundError:
-        raise CodeclensError(f'"{path}" was removed meanwhile; run the same again.') from None
-    except OSError as error:
-        if error.errno not in (errno.EAGAIN, errno.EACCES, errno.EDEADLK):
-            raise
-        stream.seek(0)
-        owner = stream.read(200).decode(errors="replace") or "it has not said which"
-        raise CodeclensError(
-            f'Another process is writing to "{path}" ({owner}); '
-            "wait until it is done, or choose another path."
-        ) from None
-
-
-def _lock_file(stream: BinaryIO) -> None:
-    if sys.platform == "win32":
-        import msvcrt
-
-        # Far behind the text, which others must be able to read.
-        stream.seek(1 << 20)
-        msvcrt.locking(stream.fileno(), msvcrt.LK_NBLCK, 1)
-        stream.seek(0)
-    else:
-        import fcntl
-
-        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-
-@contextmanager
-def _sentences(path: Path) -> Iterator[None]:
+def _sentences(path: Place) -> Iterator[None]:
     """Say in one sentence why nothing could be written."""
     try:
         yield
+    except FileExistsError:
+        raise
     except OSError as error:
         why = error.strerror or str(error)
         if error.errno in _FULL:

@@ -86,6 +86,27 @@ def gap_sentence(found: list[Gap]) -> str:
     return f"{text}."
 
 
+def estimate_sentence(estimate: np.ndarray, steps: np.ndarray) -> str:
+    """One sentence on what a method with a tolerance estimates; empty where none was used.
+
+    >>> estimate_sentence(np.array([0.02, 0.01, 0.04, 0.03]), np.array([8, 8, 16, 32]))
+    'The method took 8 to 32 steps a sample (median 12), until contributions changed by no more
+    than 2.5 % at the median sample, and by 3.9 % at the 95th percentile: an estimate of their
+    error, which exact sums alone do not give.'
+    """
+    known = np.isfinite(estimate) & (steps > 0)
+    if not known.any():
+        return ""
+    median, high = np.quantile(estimate[known], [0.5, 0.95])
+    few, middle, many = np.quantile(steps[known], [0, 0.5, 1])
+    return (
+        f"The method took {few:.0f} to {many:.0f} steps a sample (median {middle:.0f}), until "
+        f"contributions changed by no more than {percent(float(median), 1)} at the median sample, "
+        f"and by {percent(float(high), 1)} at the 95th percentile: an estimate of their error, "
+        "which exact sums alone do not give."
+    )
+
+
 def completeness_section(store: ContributionStore) -> Section:
     """The section that shows how far the sums can be trusted."""
     found = gaps(store)
@@ -112,4 +133,8 @@ def completeness_section(store: ContributionStore) -> Section:
     )
     header = ["site", "units", "cut", "gap, median", "gap, 95th percentile"]
     told = gap_sentence(found)
-    return Section("Do the contributions add up?", [Text(told), Table(header, rows, caption)], told)
+    texts = [Text(told)]
+    estimate = estimate_sentence(np.asarray(store.estimate), np.asarray(store.steps))
+    if estimate:
+        texts.append(Text(estimate))
+    return Section("Do the contributions add up?", [*texts, Table(header, rows, caption)], told)

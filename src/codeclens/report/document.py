@@ -304,6 +304,9 @@ def _class(style: str) -> str:
 @contextlib.contextmanager
 def _replaced(path: Path) -> Iterator[IO[bytes]]:
     """A file beside `path` that takes its place once it is complete."""
+    if path.exists() and not path.is_file():
+        # Something else than a file (a device, a folder) must not be replaced by one.
+        raise CodeclensError(f'"{path}" cannot be written: it is no file; choose another path.')
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with beside.open("wb") as file:

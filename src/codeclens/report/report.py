@@ -15,7 +15,7 @@ from codeclens.report.completeness import completeness_section
 from codeclens.report.document import Page, Points, Section, Text
 from codeclens.report.layers import layers_section
 from codeclens.report.modes import modes_section
-from codeclens.report.provenance import provenance_section, samples_words, target_words
+from codeclens.report.provenance import provenance_section, target_words
 from codeclens.report.words import Cell, counted
 
 
@@ -57,12 +57,7 @@ def report(
         raise CodeclensError(
             f'The store "{store.path}" holds no samples; extract some before they are reported.'
         )
-    strange = [site for site in modes or {} if site not in store.sites]
-    if strange:
-        raise CodeclensError(
-            f'The modes are of site "{strange[0]}", which the store "{store.path}" does not have; '
-            f"its sites are {', '.join(store.sites[:6])}."
-        )
+    require_modes_of(store, modes or {})
     statistics = layer_statistics(store, seed=seed) if statistics is None else statistics
     parts = [completeness_section(store), layers_section(statistics)]
     if modes:
@@ -80,12 +75,38 @@ def report(
     return page.save(Path(to))
 
 
+def require_modes_of(store: ContributionStore, modes: Mapping[str, Modes]) -> None:
+    """Raise CodeclensError where modes belong to other sites, or to another network, than a store.
+
+    Modes of the same network found in another store of it may be looked at beside this one.
+    """
+    for site, one in modes.items():
+        if site not in store.sites:
+            raise CodeclensError(
+                f'The modes are of site "{site}", which the store "{store.path}" does not have; '
+                f"its sites are {', '.join(store.sites[:6])}."
+            )
+        if one.n_units != store.units(site):
+            raise CodeclensError(
+                f'The modes of site "{site}" are patterns of {one.n_units} units, but the store '
+                f'"{store.path}" has {store.units(site)} there; decompose this store.'
+            )
+        found_in = one.provenance.get("contributions", {}).get("settings", {}).get("model")
+        if found_in is not None and found_in != store.metadata["settings"]["model"]:
+            raise CodeclensError(
+                f'The modes of site "{site}" were found in another network than the store '
+                f'"{store.path}" ({found_in.get("class")} with other weights or structure); '
+                "decompose this store."
+            )
+
+
 def lead(store: ContributionStore, modes: Mapping[str, Modes]) -> str:
     """What was done, in one sentence or two."""
     units = sum(store.units(site) for site in store.sites)
     settings = store.metadata["settings"]
     text = (
-        f"{samples_words(store)} samples were shown to a {settings['model']['class']}, and what "
+        f"{counted(len(store), 'sample')} {'was' if len(store) == 1 else 'were'} shown to a "
+        f"{settings['model']['class']}, and what "
         f"each of {counted(units, 'hidden unit')} at {counted(len(store.sites), 'site')} "
         f"contributed to {target_words(settings['target'])} was computed."
     )

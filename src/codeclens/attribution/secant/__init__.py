@@ -1,6 +1,7 @@
 """Secant propagation: sums of contributions that are exact at any number of steps."""
 
 from codeclens.attribution.secant import linear, maxima, normalization, products
+from codeclens.attribution.secant.graph import unseen
 from codeclens.attribution.secant.mode import SecantMode, rule, with_gradient
 from codeclens.attribution.secant.nonlinearities import elementwise
 
@@ -12,5 +13,6 @@ __all__ = [
     "normalization",
     "products",
     "rule",
+    "unseen",
     "with_gradient",
 ]

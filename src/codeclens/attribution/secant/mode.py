@@ -140,9 +140,10 @@ class _Backward(torch.autograd.Function):
     """A value whose gradient at its inputs is what a pullback says."""
 
     @staticmethod
-    def forward(ctx: Any, value: Tensor, pullback: Pullback, *inputs: Tensor) -> Tensor:
+    def forward(ctx: Any, given: list[Tensor], pullback: Pullback, *inputs: Tensor) -> Tensor:
         ctx.pullback = pullback
-        return value.view_as(value)
+        # In a list: a tensor that came as such would leave as a view, which no model could change.
+        return given.pop()
 
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> Any:
@@ -151,7 +152,7 @@ class _Backward(torch.autograd.Function):
 
 def with_gradient(value: Tensor, pullback: Pullback, *inputs: Tensor) -> Tensor:
     """Give `value` the gradient `pullback` at `inputs`, whatever its own would be."""
-    result: Tensor = _Backward.apply(value.detach(), pullback, *inputs)
+    result: Tensor = _Backward.apply([value.detach()], pullback, *inputs)
     return result
 
 

@@ -13,6 +13,9 @@ from codeclens.attribution.secant.mode import RULES, SecantMode, rule, unfinishe
 
 Func = Callable[..., Any]
 
+# A change of the value that is no rounding where that of the input is.
+_JUMP = 0.01
+
 
 def elementwise(name: str, function: Func | None = None) -> None:
     """Register an elementwise nonlinearity by the name of its torch function or method.
@@ -33,25 +36,43 @@ def elementwise(name: str, function: Func | None = None) -> None:
         before = mode.remember(z, value)
         if before is None:
             return unfinished(value, z)
-        slope = _slope(call, before, (z.detach(), value))
+        # Bounds or slopes by channel have their places: they go with the whole tensor alone.
+        placed = any(isinstance(a, Tensor) and a.ndim for a in (*args, *kwargs.values()))
+        slope = _slope(call, before, (z.detach(), value), placed)
         return with_gradient(value, lambda g: (g * slope,), z)
 
     RULES[name] = secant
 
 
-def _slope(call: Func, before: tuple[Tensor, ...], now: tuple[Tensor, ...]) -> Tensor:
-    """(φ(z) − φ(z0)) / (z − z0), or φ' between them where the difference is too small to divide.
+def _slope(
+    call: Func, before: tuple[Tensor, ...], now: tuple[Tensor, ...], placed: bool = False
+) -> Tensor:
+    """(φ(z) − φ(z0)) / (z − z0); of small differences no further than φ' at the two ends.
 
-    Below ε^⅓ the derivative in the middle errs less (third order) than the quotient's rounding.
+    Without these bounds rounding would make slopes of any size; φ' alone would miss what a kink
+    between the ends does to the sum.
     """
     (z0, value0), (z, value) = before, now
     change = z - z0
     slope = (value - value0).div_(change)
-    small = change.abs_().lt_(torch.finfo(z.dtype).eps ** (1 / 3)).bool()
-    if small.any():
-        middle = ((z0[small] + z[small]) / 2).requires_grad_()
+    little = torch.finfo(z.dtype).eps ** (1 / 3)
+    small = change.abs_().lt_(little).bool()
+    if not small.any():
+        return slope
+
+    def derivative(at: Tensor) -> Tensor:
+        point = (at if placed else at[small]).detach().requires_grad_()
         with torch.enable_grad():
-            slope[small] = torch.autograd.grad(call(middle).sum(), middle)[0]
+            found: Tensor = torch.autograd.grad(call(point).sum(), point)[0]
+        return found[small] if placed else found
+
+    quotient, ends = slope[small], (derivative(z0), derivative(z))
+    # Torch's own derivatives are not exact to the last place.
+    spare = little * torch.maximum(ends[0].abs(), ends[1].abs())
+    bounded = quotient.clamp(torch.minimum(*ends) - spare, torch.maximum(*ends) + spare)
+    # A jump is as steep as it is; where nothing changes there is no quotient.
+    bounded = torch.where((value - value0)[small].abs() > _JUMP, quotient, bounded)
+    slope[small] = torch.where(quotient.isnan(), (ends[0] + ends[1]) / 2, bounded)
     return slope
 
 

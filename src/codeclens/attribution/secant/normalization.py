@@ -11,7 +11,6 @@ from torch import Tensor
 
 from codeclens.attribution.secant.mode import SecantMode, rule, unfinished, with_gradient
 from codeclens.attribution.secant.nonlinearities import rsqrt_slope
-from codeclens.attribution.secant.products import mean
 
 Func = Callable[..., Any]
 
@@ -111,7 +110,8 @@ def _normalized(
 ) -> Tensor:
     """y = c r with c = x − mean(x) and r = (mean(c²) + ε)^−½.
 
-    Δy = c̄ Δr + r̄ Δc, Δr = ρ Δv with ρ the secant of r, Δv = mean(2 c̄ Δc).
+    Δy = c̃ Δr + r̃ Δc for any two means c̃ = w c0 + (1 − w) c1 and r̃ = (1 − w) r0 + w r1;
+    Δr = ρ Δv with ρ the secant of r, Δv = mean((c0 + c1) Δc).
     """
     values = x.detach()
     c = values - values.mean(dims, keepdim=True) if centred else values
@@ -119,15 +119,26 @@ def _normalized(
     before = mode.remember(c, r)
     if before is None:
         return unfinished(c * r, x)
-    mean_c, mean_r, slope = mean(before[0], c), mean(before[1], r), rsqrt_slope(before[1], r)
+    sum_c, slope, weight = before[0] + c, rsqrt_slope(before[1], r), _weight(before[1], r)
+    mean_c, mean_r = torch.lerp(c, before[0], weight), torch.lerp(before[1], r, weight)
 
     def pullback(g: Tensor) -> tuple[Tensor]:
         at_r = (g * mean_c).sum(dims, keepdim=True)
         count = g.numel() // at_r.numel()
-        at_c = g * mean_r + mean_c * (at_r * slope * (2 / count))
+        at_c = g * mean_r + sum_c * (at_r * slope / count)
         return (at_c - at_c.mean(dims, keepdim=True) if centred else at_c,)
 
     return with_gradient(c * r, pullback, x)
+
+
+def _weight(r0: Tensor, r: Tensor) -> Tensor:
+    """Half, or what keeps (1 − w) r0 + w r within 1½ times the smaller of both.
+
+    Where a sample of the baseline is flat, r0 is ε^−½: with the plain mean the two parts of Δy
+    would cancel at a thousand times their sum, in every layer once more.
+    """
+    capped = (1.5 * torch.minimum(r0, r) - r0) / (r - r0)
+    return torch.where(torch.maximum(r0, r) > 2 * torch.minimum(r0, r), capped, 0.5)
 
 
 def _affine(y: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:

@@ -1,0 +1,231 @@
+"""Plans: what an extraction would take, in samples, units, bytes, time and memory."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from torch import Tensor, nn
+
+from codeclens.attribution import Attributor, Baseline, Method, Selector, Site, Target
+from codeclens.attribution.attributor import Reduce
+from codeclens.attribution.targets import Bound
+from codeclens.extraction.computing import Computing, Half
+from codeclens.extraction.data import Sample, Samples, spread
+from codeclens.extraction.datasets import as_samples
+from codeclens.extraction.extract import begin, require_options, require_same, settings_of
+from codeclens.extraction.layout import Layout, read_metadata, shard_rows
+from codeclens.extraction.maps import positions_of
+from codeclens.extraction.memory import counted, in_words, peak_memory
+from codeclens.extraction.shards import ShardMaker
+from codeclens.extraction.writer import missing_shards
+
+_INDEX_ENTRY, _INDEX_CHECK = 16, 4
+_LENGTH = 4  # bytes of a text's length
+_SHOWN_SITES = 20
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What an extraction would take; printed, it says so in words.
+
+    `seconds` and `memory` are estimated from one batch that was computed, `size` from the layout;
+    `seconds` is for the `missing` samples, which no finished shard holds yet.
+    """
+
+    samples: int
+    """Samples of the data."""
+    missing: int
+    """Samples that are still to be computed."""
+    sites: dict[str, int]
+    """Units of every site."""
+    shards: int
+    """Shards of the whole store."""
+    size: int
+    """Bytes on disk of the whole store."""
+    reading: float
+    """Seconds to read and transform a sample, by one thread."""
+    computing: float
+    """Seconds to compute the contributions of a sample."""
+    seconds: float
+    """Seconds of the whole run on this machine."""
+    memory: int
+    """Bytes of memory at the most."""
+
+    def __str__(self) -> str:
+        left = "" if self.missing == self.samples else f", {self.missing:,} still to be computed"
+        lines = [
+            f"{counted(self.samples, 'sample')} in {counted(self.shards, 'shard')}{left}",
+            f"{counted(len(self.sites), 'site')}, {counted(sum(self.sites.values()), 'unit')}",
+        ]
+        width = max(map(len, self.sites), default=0)
+        shown = list(self.sites.items())[:_SHOWN_SITES]
+        lines += [f"  {key:<{width}}  {units:>6,} units" for key, units in shown]
+        if len(self.sites) > len(shown):
+            lines.append(f"  … and {len(self.sites) - len(shown)} more")
+        lines += [
+            f"{in_words(self.size)} on disk",
+            f"about {duration(self.seconds)} ({_short(self.computing)} a sample to compute, "
+            f"{_short(self.reading)} to read)",
+            f"about {in_words(self.memory)} of memory",
+        ]
+        return "\n".join(lines)
+
+
+def plan(
+    model: nn.Module,
+    data: Any,
+    *,
+    sites: str | Site | Iterable[str | Site],
+    to: str | os.PathLike[str] | None = None,
+    method: Method | None = None,
+    target: Target | Bound | None = None,
+    baseline: float | Tensor | Baseline = 0.0,
+    reduce: Reduce = "sum",
+    grid: tuple[int, int] | None = None,
+    output: Selector = None,
+    batch_size: int = 16,
+    classes: Sequence[str] | None = None,
+    shard_size: int | None = None,
+    dtype: Literal["float32", "float16"] = "float32",
+    channels_last: bool | None = None,
+    fold_batchnorm: bool = False,
+    autocast: Half | None = None,
+) -> Plan:
+    """Tell what `extract` with the same options would take, from one batch; nothing is written.
+
+    The batch is spread evenly over the data, and computed as it would be. Where there is a store
+    at `to` already, its finished shards count as done. Raises CodeclensError as `extract` does.
+
+    >>> import torch
+    >>> model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
+    >>> found = plan(model, torch.randn(2000, 4), sites="1", shard_size=512)
+    >>> print(found)
+    2,000 samples in 4 shards
+    1 site, 8 units
+    ...
+    """
+    require_options(batch_size, shard_size, dtype)
+    samples = as_samples(data)
+    positions = positions_of(reduce, grid)
+    computing = Computing(channels_last, fold_batchnorm, autocast)
+    attributor = Attributor(
+        model,
+        sites=sites,
+        method=method,
+        target=target,
+        baseline=baseline,
+        reduce="sum" if positions is None else None,
+        output=output,
+    )
+    maker = ShardMaker(samples, attributor, batch_size, False, positions, computing)
+    names = samples.classes if classes is None else [str(name) for name in classes]
+    rows = shard_rows(len(samples), shard_size)
+    settings = settings_of(attributor, samples, names, dtype, rows, positions, computing)
+    there = None if to is None else read_metadata(Path(to))
+    if there is not None and to is not None:
+        require_same(Path(to), there["settings"], settings)
+    metadata = there or begin(maker, settings)
+    maker.recall(metadata["learned"])
+    layout = Layout.from_metadata(metadata)
+    missing = list(range(layout.shards))
+    if there is not None and to is not None:
+        missing = missing_shards(Path(to), layout)
+    left = sum(len(layout.rows(shard)) for shard in missing)
+    reading, batch = _read(samples, batch_size)
+    seconds = _computed(maker, layout, metadata["sample_shape"], batch)
+    # A processor has both to do; a GPU computes while others read.
+    here = maker.device == "cpu"
+    each = seconds + reading if here else max(seconds, reading / samples.threads)
+    return Plan(
+        samples=len(samples),
+        missing=left,
+        sites={site.key: site.units for site in layout.sites},
+        shards=layout.shards,
+        size=store_size(layout, metadata, samples),
+        reading=reading,
+        computing=seconds,
+        seconds=left * each,
+        memory=memory_needed(layout),
+    )
+
+
+def duration(seconds: float) -> str:
+    """A time in words.
+
+    >>> duration(0.2), duration(100), duration(8_000), duration(200_000)
+    ('1 second', '1 minute 40 seconds', '2 hours 13 minutes', '2 days 7 hours')
+    """
+    units = (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1))
+    left = max(1, round(seconds))
+    first = next(i for i, (_, size) in enumerate(units) if left >= size)
+    words = []
+    for name, size in units[first : first + 2]:
+        count, left = divmod(left, size)
+        if count:
+            words.append(f"{count} {name}{'' if count == 1 else 's'}")
+    return " ".join(words)
+
+
+def store_size(layout: Layout, metadata: dict[str, object], samples: Samples) -> int:
+    """Bytes of all files of a finished store in which no sample was skipped."""
+    files = layout.build(metadata)
+    size = sum(len(content.to_bytes()) for content in files.values())
+    # Who made a shard takes about as much as the versions in the metadata.
+    made_by = len(json.dumps(metadata.get("versions"))) + 120
+    for shard in range(layout.shards):
+        size += 2 * _LENGTH + made_by
+        for name, (dtype, row) in layout.arrays.items():
+            content = _file_size(layout, dtype, row, shard)
+            entry = {layout.file(name, shard): {"bytes": content, "sha256": "0" * 64}}
+            size += content + len(json.dumps(entry))
+    return size + sum(len(samples.key(i).encode()) for i in range(len(samples)))
+
+
+def memory_needed(layout: Layout) -> int:
+    """Bytes at the most, if all that was computed so far is typical of what is to come.
+
+    A shard's arrays are held until it is written, and the largest twice more as it is encoded.
+    """
+    sizes = [_file_size(layout, dtype, row, 0) for dtype, row in layout.arrays.values()]
+    return peak_memory() + sum(sizes) + 2 * max(sizes)
+
+
+def _read(samples: Samples, batch_size: int) -> tuple[float, list[Sample]]:
+    """Seconds to read a sample, by a batch of them spread over the data, and that batch."""
+    start = time.perf_counter()
+    batch = [samples.load(index) for index in spread(len(samples), batch_size)]
+    return (time.perf_counter() - start) / len(batch), batch
+
+
+def _computed(
+    maker: ShardMaker, layout: Layout, shape: Sequence[int], batch: list[Sample]
+) -> float:
+    """Seconds to compute a sample, by a batch as a shard of its own."""
+    small = replace(layout, samples=len(batch), shard_rows=len(batch))
+    numbered = (replace(sample, index=i) for i, sample in enumerate(batch))
+    start = time.perf_counter()
+    maker.make(small, shape, numbered, 0, lambda count: None)
+    return (time.perf_counter() - start) / len(batch)
+
+
+def _file_size(layout: Layout, dtype: str, row: tuple[int, ...], shard: int) -> int:
+    if not row:
+        width = {"str": _LENGTH, "bool": 1, "int64": 8, "float32": 4}[dtype]
+        return layout.shard_rows * width + (_LENGTH if dtype == "str" else 0)
+    chunks = layout.shard_rows // layout.chunk_rows
+    written = -(-len(layout.rows(shard)) // layout.chunk_rows)
+    values = written * layout.chunk_rows
+    for size in row:
+        values *= size
+    bytes_each = 2 if dtype == "float16" else 4
+    return values * bytes_each + chunks * _INDEX_ENTRY + _INDEX_CHECK
+
+
+def _short(seconds: float) -> str:
+    return f"{seconds:.2f} s" if seconds >= 0.1 else f"{1000 * seconds:.1f} ms"

@@ -1,0 +1,184 @@
+"""Tars and arrays on disk, and what a path is taken for."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import zarr
+from PIL import Image
+
+from codeclens import CodeclensError, ContributionStore, ImageFolder
+from codeclens.extraction import ArrayFile, TarImages, as_samples, open_samples
+
+Run = Callable[..., ContributionStore]
+
+
+def tar(path: Path, files: dict[str, bytes], mode: str = "w") -> Path:
+    with tarfile.open(path, mode) as archive:
+        for name, content in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            archive.addfile(entry, io.BytesIO(content))
+    return path
+
+
+def png(shade: int) -> bytes:
+    stream = io.BytesIO()
+    Image.new("RGB", (8, 8), (shade, 0, 0)).save(stream, "png")
+    return stream.getvalue()
+
+
+@pytest.fixture
+def shards(tmp_path: Path) -> list[Path]:
+    """Return two archives of three samples each, one of them no image, with labels beside them."""
+    paths = []
+    for number in (2, 10):
+        files: dict[str, bytes] = {}
+        for i in range(3):
+            files[f"{number:04}{i}.png"] = (
+                b"none" if (number, i) == (2, 1) else png(20 * i + number)
+            )
+            files[f"{number:04}{i}.cls"] = b" %d\n" % i
+            files[f"{number:04}{i}.json"] = b"{}"
+        paths.append(tar(tmp_path / f"train-{number}.tar", files))
+    return paths
+
+
+def test_archives_are_read_by_place(shards: list[Path]) -> None:
+    images = TarImages(reversed(shards), classes=["a", "b", "c"])
+    assert images.keys[:2] == ["train-2/00020.png", "train-2/00021.png"]
+    assert images.keys[3] == "train-10/00100.png"
+    assert images.labels == [0, 1, 2, 0, 1, 2]
+    assert [round(images.load(i).image[0, 0, 0].item() * 255) for i in (5, 0, 3)] == [50, 2, 10]
+    assert images.load(1).reason == "no image that Pillow can read"
+    assert TarImages(shards[0]).keys[0] == "00020.png"
+    assert TarImages(shards, limit=3).labels == [0, 2, 1]
+
+
+def test_a_tar_of_a_folder_is_that_folder(run: Run, pictures: Path, tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "p.tar", "w") as archive:
+        archive.add(pictures, arcname=".")
+    images = TarImages(tmp_path / "p.tar")
+    folder = ImageFolder(pictures)
+    assert sorted(images.keys) == folder.keys
+    assert images.classes == folder.classes
+    store = run(images, tmp_path / "s.zarr")
+    assert dict(store.skipped) == dict(run(folder, tmp_path / "t.zarr").skipped)
+    assert len(store) == 10
+
+
+def test_archives_that_cannot_be_read_are_told(tmp_path: Path) -> None:
+    files = {"a.png": png(1), "b.png": png(2)}
+    whole = tar(tmp_path / "w.tar", files).read_bytes()
+    (tmp_path / "cut.tar").write_bytes(whole[:1100])
+    mistakes = {
+        tar(tmp_path / "z.tar", files, "w:gz"): "is no tar that can be read .* not compressed",
+        tmp_path / "cut.tar": "is no tar that can be read .*unexpected end",
+        tmp_path / "none.tar": "There is no archive",
+        tar(tmp_path / "e.tar", {"a.txt": b""}): "There are no images in the archives",
+        tar(
+            tmp_path / "l.tar", files | {"a.cls": b"cat"}
+        ): r"\"a.cls\" in .* is b'cat'; a label is",
+    }
+    for path, words in mistakes.items():
+        with pytest.raises(CodeclensError, match=words):
+            TarImages(path)
+
+
+def save(path: Path, x: np.ndarray, y: np.ndarray | None = None, packed: bool = False) -> Path:
+    if path.suffix == ".npy":
+        np.save(path, x)
+    elif path.suffix == ".npz":
+        arrays = {"images": x} | ({} if y is None else {"labels": y})
+        (np.savez_compressed if packed else np.savez)(path, **arrays)
+    else:
+        group = zarr.create_group(path)
+        group.create_array("images", data=x)
+        if y is not None:
+            group.create_array("labels", data=y)
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".npz", ".zarr", "packed.npz"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, ">f4"])
+def test_arrays_on_disk_are_those_in_memory(
+    tmp_path: Path, rng: np.random.Generator, suffix: str, dtype: Any
+) -> None:
+    x, y = rng.normal(size=(7, 3, 4, 4)).astype(dtype), np.arange(7) % 3
+    labelled = None if suffix == ".npy" else y
+    path = save(tmp_path / f"x{suffix}", x, labelled, packed=suffix == "packed.npz")
+    found, direct = open_samples(path), as_samples(x if labelled is None else (x, y))
+    assert len(found) == 7
+    for i in range(7):
+        assert torch.equal(found.load(i).image, direct.load(i).image)
+        assert found.load(i).label == direct.load(i).label
+    assert ArrayFile(path, limit=2).load(1).key == "3"
+    if suffix in (".npy", ".npz"):
+        assert isinstance(found.x, np.memmap), "it is not loaded"
+
+
+def test_arrays_give_the_store_of_the_tensor(run: Run, x: torch.Tensor, tmp_path: Path) -> None:
+    direct = run(x, tmp_path / "s.zarr")
+    stored = run(ArrayFile(save(tmp_path / "x.npz", x.numpy())), tmp_path / "t.zarr")
+    np.testing.assert_array_equal(stored.view("3"), direct.view("3"))
+
+
+@pytest.mark.parametrize("shape", [(5, 8, 6), (5, 8, 6, 3), (5, 3, 8, 6), (5, 8, 6, 1)])
+def test_bytes_are_pictures(tmp_path: Path, rng: np.random.Generator, shape: tuple) -> None:
+    x = rng.integers(0, 255, shape, dtype=np.uint8)
+    sizes: list[tuple[int, int]] = []
+
+    def transform(picture: Image.Image) -> torch.Tensor:
+        sizes.append(picture.size)
+        return torch.from_numpy(np.array(picture, np.float32))[..., 0]
+
+    sample = ArrayFile(save(tmp_path / "x.npy", x), transform).load(3)
+    first = x[3, 0] if shape[1] == 3 else x[3].reshape(8, 6, -1)[..., 0]
+    np.testing.assert_array_equal(sample.image, first)
+    assert sizes == [(6, 8)]
+
+
+def test_arrays_that_cannot_be_read_are_told(tmp_path: Path) -> None:
+    (tmp_path / "bad.npy").write_bytes(b"no array")
+    (tmp_path / "bad.npz").write_bytes(b"no archive")
+    np.savez(tmp_path / "other.npz", pixels=np.zeros((3, 2), np.float32))
+    np.save(tmp_path / "flat.npy", np.zeros(3, np.float32))
+    np.save(tmp_path / "whole.npy", np.zeros((3, 4), np.int64))
+    np.savez(tmp_path / "few.npz", x=np.zeros((3, 2), np.float32), y=np.zeros(2, int))
+    np.save(tmp_path / "objects.npy", np.array([{}], dtype=object))
+    mistakes = {
+        "bad.npy": "cannot be read as arrays",
+        "bad.npz": "cannot be read as arrays",
+        "objects.npy": "cannot be read as arrays",
+        "other.npz": r'holds "pixels" \(3, 2\); pass images="NAME"',
+        "flat.npy": r'holds "x" \(3,\); pass images',
+        "whole.npy": "type int64",
+        "few.npz": r"Labels of shape \(2,\)",
+        "none.npy": "There is no file",
+    }
+    for name, words in mistakes.items():
+        with pytest.raises(CodeclensError, match=words):
+            ArrayFile(tmp_path / name)
+    with pytest.raises(CodeclensError, match='holds no "y" but pixels'):
+        ArrayFile(tmp_path / "other.npz", images="pixels", labels="y")
+    assert len(ArrayFile(tmp_path / "other.npz", images="pixels")) == 3
+
+
+def test_a_path_is_taken_for_what_it_is(shards: list[Path], pictures: Path) -> None:
+    assert isinstance(open_samples(pictures), ImageFolder)
+    assert len(open_samples(shards[0])) == 3
+    assert len(open_samples(shards[0].parent / "train-*.tar")) == 6
+    for path, words in {
+        "x-*.tar": "Nothing on disk matches",
+        "x.csv": "There is no folder",
+        "pictures/cat/0.png": "holds no images that can be read by index; pass a folder",
+    }.items():
+        with pytest.raises(CodeclensError, match=words):
+            open_samples(shards[0].parent / path)
