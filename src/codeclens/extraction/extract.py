@@ -6,14 +6,12 @@ import logging
 import os
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
-from datetime import UTC, datetime
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from codeclens.attribution import (
-    Attributor,
     Baseline,
     Method,
     Selector,
@@ -25,14 +23,12 @@ from codeclens.attribution.attributor import Reduce
 from codeclens.attribution.targets import Bound
 from codeclens.errors import CodeclensError
 from codeclens.extraction.computing import Computing, Half
-from codeclens.extraction.data import Samples, read_ahead
-from codeclens.extraction.datasets import as_samples
-from codeclens.extraction.fingerprint import describe, differences, model_fingerprint, plain
-from codeclens.extraction.layout import DTYPES, FORMAT, Layout, read_metadata, shard_rows
-from codeclens.extraction.maps import Positions, positions_of
+from codeclens.extraction.data import read_ahead
+from codeclens.extraction.job import Job
+from codeclens.extraction.layout import Layout, read_metadata
 from codeclens.extraction.ray import RayEngine
-from codeclens.extraction.shards import ShardMaker, versions
-from codeclens.extraction.storage import ObjectFolder, Place, place
+from codeclens.extraction.shards import ShardMaker
+from codeclens.extraction.storage import ObjectFolder, place
 from codeclens.extraction.store import ContributionStore
 from codeclens.extraction.verification import damaged_metadata
 from codeclens.extraction.writer import ShardWriter, chosen_shards, missing_shards, writing
@@ -41,7 +37,6 @@ Progress = Callable[[int, int], None]
 
 _log = logging.getLogger(__name__)
 _BATCHES_AHEAD = 2
-_LONGEST_VALUE = 80
 
 
 def extract(
@@ -103,33 +98,33 @@ def extract(
     >>> store.view("1", "positive").shape, store.label[:3]
     ((20, 8), array([0, 0, 0]))
     """
-    require_options(batch_size, shard_size, dtype)
     cluster = _cluster(engine)
-    samples = as_samples(data)
-    positions = positions_of(reduce, grid)
-    computing = Computing(channels_last, fold_batchnorm, autocast)
-    attributor = Attributor(
+    job = Job.of(
         model,
+        data,
         sites=sites,
         method=method,
         target=target,
         baseline=baseline,
-        reduce="sum" if positions is None else None,
+        reduce=reduce,
+        grid=grid,
         output=output,
+        batch_size=batch_size,
+        classes=classes,
+        shard_size=shard_size,
+        dtype=dtype,
+        strict=strict,
+        computing=Computing(channels_last, fold_batchnorm, autocast),
     )
     path = place(to)
-    names = samples.classes if classes is None else [str(name) for name in classes]
-    rows = shard_rows(len(samples), shard_size)
-    settings = settings_of(attributor, samples, names, dtype, rows, positions, computing)
 
     def check(metadata: dict[str, Any]) -> None:
-        require_same(path, metadata["settings"], settings)
+        job.require_same(path, metadata)
 
     metadata = read_metadata(path)
     if metadata is not None:
         check(metadata)
     computed, uncovered = False, set[str]()
-    maker = ShardMaker(samples, attributor, batch_size, strict, positions, computing)
     layout = None if metadata is None else Layout.from_metadata(metadata)
     if (
         metadata is None
@@ -138,8 +133,8 @@ def extract(
         or damaged_metadata(path, metadata)
     ):
         shared = shards is not None or cluster is not None
-        with writing(path, lambda: begin(maker, settings), check, shared) as writer:
-            computed, uncovered = _fill(writer, maker, progress, shards, cluster)
+        with writing(path, job.begin, check, shared) as writer:
+            computed, uncovered = _fill(writer, job.maker, progress, shards, cluster)
     elif progress is not None:
         total = _samples_in(layout, chosen_shards(layout, shards))
         progress(total, total)
@@ -150,18 +145,6 @@ def extract(
         change = torch.from_numpy(store.target - store.baseline_target)
         warn_of_gaps(gaps, change, uncovered)
     return store
-
-
-def begin(maker: ShardMaker, settings: dict[str, Any]) -> dict[str, Any]:
-    """The metadata of a new store."""
-    return {
-        "format": FORMAT,
-        "versions": versions(),
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "settings": settings,
-        "samples": len(maker.samples),
-        **plain(maker.learn()),
-    }
 
 
 def _fill(
@@ -208,37 +191,6 @@ def _samples_in(layout: Layout, shards: Iterable[int]) -> int:
     return sum(len(layout.rows(shard)) for shard in shards)
 
 
-def settings_of(
-    attributor: Attributor,
-    samples: Samples,
-    classes: Sequence[str] | None,
-    dtype: str,
-    rows: int,
-    positions: Positions,
-    computing: Computing,
-) -> dict[str, Any]:
-    """Everything that the numbers in a store depend on, in JSON."""
-    sites = {
-        site.key: {"heads": site.heads, "unit_axis": site.unit_axis} for site in attributor.sites
-    }
-    settings = {
-        "model": model_fingerprint(attributor.model),
-        "data": samples.describe(),
-        "method": describe(attributor.method),
-        "target": describe(attributor.target),
-        "baseline": describe(attributor.baseline),
-        "output": describe(attributor.output),
-        "sites": sites,
-        "positions": positions,
-        "computing": computing.settings,
-        "classes": None if classes is None else list(classes),
-        "dtype": dtype,
-        "shard_size": rows,
-    }
-    found: dict[str, Any] = plain(settings)
-    return found
-
-
 def _cluster(engine: object) -> RayEngine | None:
     """The engine that computes elsewhere, if one is asked for."""
     if isinstance(engine, RayEngine):
@@ -248,34 +200,6 @@ def _cluster(engine: object) -> RayEngine | None:
             f'engine={engine!r} is not known; use "local", "ray" or RayEngine(workers=…).'
         )
     return RayEngine() if engine == "ray" else None
-
-
-def require_options(batch_size: int, shard_size: int | None, dtype: str) -> None:
-    """Raise CodeclensError for options that make no sense."""
-    for name, number in (("batch_size", batch_size), ("shard_size", shard_size)):
-        if number is not None and number < 1:
-            raise CodeclensError(f"{name}={number} holds no samples; pass a positive number.")
-    if dtype not in DTYPES:
-        raise CodeclensError(f"dtype={dtype!r} is not known; use one of {', '.join(DTYPES)}.")
-
-
-def require_same(path: Place, stored: dict[str, Any], asked: dict[str, Any]) -> None:
-    """Raise CodeclensError where a store was made with other settings."""
-    different = list(differences(stored, asked))
-    if not different:
-        return
-    name, before, now = different[0]
-    others = ", ".join(other for other, _, _ in different[1:4])
-    also = f" (also different: {others})" if others else ""
-    raise CodeclensError(
-        f'The store "{path}" was made with {name} = {_short(before)}, and now it is '
-        f"{_short(now)}{also}; choose another path, or delete the store to begin again."
-    )
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= _LONGEST_VALUE else text[:_LONGEST_VALUE] + "…"
 
 
 def _account(store: ContributionStore, strict: bool) -> None:

@@ -12,15 +12,13 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from codeclens.attribution import Attributor, Baseline, Method, Selector, Site, Target
+from codeclens.attribution import Baseline, Method, Selector, Site, Target
 from codeclens.attribution.attributor import Reduce
 from codeclens.attribution.targets import Bound
 from codeclens.extraction.computing import Computing, Half
 from codeclens.extraction.data import Sample, Samples, spread
-from codeclens.extraction.datasets import as_samples
-from codeclens.extraction.extract import begin, require_options, require_same, settings_of
-from codeclens.extraction.layout import Layout, read_metadata, shard_rows
-from codeclens.extraction.maps import positions_of
+from codeclens.extraction.job import Job
+from codeclens.extraction.layout import Layout, read_metadata
 from codeclens.extraction.memory import counted, in_words, peak_memory
 from codeclens.extraction.shards import ShardMaker
 from codeclens.extraction.writer import missing_shards
@@ -110,27 +108,28 @@ def plan(
     1 site, 8 units
     ...
     """
-    require_options(batch_size, shard_size, dtype)
-    samples = as_samples(data)
-    positions = positions_of(reduce, grid)
-    computing = Computing(channels_last, fold_batchnorm, autocast)
-    attributor = Attributor(
+    job = Job.of(
         model,
+        data,
         sites=sites,
         method=method,
         target=target,
         baseline=baseline,
-        reduce="sum" if positions is None else None,
+        reduce=reduce,
+        grid=grid,
         output=output,
+        batch_size=batch_size,
+        classes=classes,
+        shard_size=shard_size,
+        dtype=dtype,
+        strict=False,
+        computing=Computing(channels_last, fold_batchnorm, autocast),
     )
-    maker = ShardMaker(samples, attributor, batch_size, False, positions, computing)
-    names = samples.classes if classes is None else [str(name) for name in classes]
-    rows = shard_rows(len(samples), shard_size)
-    settings = settings_of(attributor, samples, names, dtype, rows, positions, computing)
+    maker, samples = job.maker, job.maker.samples
     there = None if to is None else read_metadata(Path(to))
     if there is not None and to is not None:
-        require_same(Path(to), there["settings"], settings)
-    metadata = there or begin(maker, settings)
+        job.require_same(Path(to), there)
+    metadata = there or job.begin()
     maker.recall(metadata["learned"])
     layout = Layout.from_metadata(metadata)
     missing = list(range(layout.shards))
