@@ -178,3 +178,15 @@ def test_sites_too_small_for_k_are_found_before_anything_is_fitted(store: Any) -
     with pytest.raises(CodeclensError, match=r'Site "layer1\.1": k \(=4\)'):
         decompose(Growing(), TopK(expansion=3, k=4), progress=lambda site, _: told.append(site))
     assert told == []
+
+
+def test_sites_with_too_few_samples_are_found_before_anything_is_fitted(store: Any) -> None:
+    class Growing(type(store)):  # type: ignore[misc]
+        def units(self, site: str) -> int:
+            return 6 if site == "layer1.0" else 40
+
+    told: list[str] = []
+    sentence = r'Site "layer1\.1": 90 samples \(81 of them to train on\) are too few for 120 modes'
+    with pytest.raises(CodeclensError, match=sentence):
+        decompose(Growing(), TopK(expansion=3, k=2), progress=lambda site, _: told.append(site))
+    assert told == [], "the first site would have been trained for nothing"

@@ -137,5 +137,5 @@ def test_a_site_that_would_not_fit_is_read_in_blocks(
 ) -> None:
     room = import_module("codeclens.decomposition.decompose")
     streamed = decompose(store, METHOD, in_memory=False)["1"]
-    monkeypatch.setattr(room, "_free_memory", lambda: 1000.0)
+    monkeypatch.setattr(room, "free_memory", lambda: 1000)
     assert np.array_equal(decompose(store, METHOD)["1"].dictionary, streamed.dictionary)

@@ -18,6 +18,7 @@ import torch
 from codeclens.decomposition import quality
 from codeclens.decomposition.estimator import Estimator
 from codeclens.decomposition.fits import Task, fits, named
+from codeclens.decomposition.fitting import Autoencoder
 from codeclens.decomposition.logbook import Logbook
 from codeclens.decomposition.modes import Modes
 from codeclens.decomposition.tables import PART, StoredTable
@@ -25,6 +26,7 @@ from codeclens.decomposition.training import Epoch
 from codeclens.decomposition.views import View, check_view
 from codeclens.errors import CodeclensError
 from codeclens.extraction import ContributionStore
+from codeclens.extraction.memory import free_memory
 
 logger = logging.getLogger(__name__)
 
@@ -128,7 +130,9 @@ def decompose(
     chosen = chosen_sites(store, sites)
     for site in chosen:  # before the first is fitted, which may take long
         with named(site):
-            method.modes_for(store.units(site))
+            wanted = method.modes_for(store.units(site))
+            if isinstance(method, Autoencoder):
+                method.require_enough(len(store.label), wanted)
     tasks = [
         Task(site, number, method, store.units(site), _logbook(logs, site, number))
         for site in chosen
@@ -166,21 +170,13 @@ class _Data:
             table = StoredTable(store.reader(site, self.view), store.sample)
             # The data themselves, divided, and in two parts.
             wanted = 4 * 4 * table.shape[0] * table.shape[1]
-            if self.in_memory is False or wanted > _free_memory():
+            if self.in_memory is False or wanted > free_memory():
                 return table
         elif self.in_memory is False:
             raise CodeclensError(
                 f"in_memory=False needs a ContributionStore, not a {type(store).__name__}."
             )
         return np.asarray(store.view(site, self.view))
-
-
-def _free_memory() -> float:
-    """Bytes of memory that are free, or infinity where the system does not say."""
-    try:
-        return float(os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-    except (ValueError, OSError, AttributeError):
-        return float("inf")
 
 
 def _logbook(logs: str | os.PathLike[str] | None, site: str, seed: int) -> Logbook | None:

@@ -111,7 +111,7 @@ class Autoencoder(Estimator):
         n_samples, n_features = found.shape
         n_units = n_features if n_units is None else n_units
         n_modes = self.modes_for(n_units)
-        self._check(n_samples, n_modes)
+        self.require_enough(n_samples, n_modes)
         table, scale = _divided(found)
         every = torch.arange(n_samples)
         non_negative = all(self.is_non_negative(part) for part in table.parts(every))
@@ -278,7 +278,8 @@ class Autoencoder(Estimator):
         )
         return self
 
-    def _check(self, n_samples: int, n_modes: int) -> None:
+    def require_enough(self, n_samples: int, n_modes: int) -> None:
+        """Raise CodeclensError where samples are too few for so many modes."""
         if n_samples < _FEWEST_SAMPLES:
             raise CodeclensError(
                 f"{n_samples} samples are too few to decompose; give at least {_FEWEST_SAMPLES}."
