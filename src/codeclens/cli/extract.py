@@ -100,7 +100,7 @@ def _spoken(rank: Rank, total: int) -> Iterator[Advance]:
         with progress("contributions", total, "images") as advance:
             yield advance
     else:
-        yield lambda done, total: None
+        yield lambda done, of, note="": None
 
 
 @contextmanager
