@@ -1,7 +1,7 @@
 # Everything a person does with a checkout. `make` lists the targets.
 #
 #   make test PYTHON=python3.12     another interpreter
-#   make test VENV=/tmp/venv        another virtual environment
+#   make test VENV=venv             another virtual environment
 #   make test PYTEST="-k sites -x"  more for pytest
 
 PYTHON ?= python3
