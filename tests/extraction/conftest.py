@@ -15,6 +15,9 @@ from torch import Tensor, nn
 
 from codeclens import Conductance, ContributionStore, extract
 
+# Run by `make cluster` as a program of its own: it imports what `make test` does not install.
+collect_ignore = ["ray_extraction.py"]
+
 # Few steps of the cheapest rule: these tests look at what is kept, not at how good it is.
 METHOD = Conductance(4, "trapezoid", "uniform")
 
