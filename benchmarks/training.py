@@ -100,7 +100,9 @@ def ours(X: Tensor, epochs: int) -> None:
     """The same network, batches and learning rate by our trainer."""
     method = ThresholdSAE(n_modes=MODES, epochs=epochs)
     with seeded(0) as generator:
-        network = method.network(n_features=UNITS, n_modes=MODES, n_units=UNITS, non_negative=False)
+        network = method.network(
+            n_features=UNITS, n_modes=MODES, n_units=UNITS, non_negative=False
+        ).to(X.device)
     rows = torch.arange(len(X))
     network.start_from(X, generator)
     recipe = method.recipe(len(rows), UNITS)

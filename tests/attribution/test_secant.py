@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -277,6 +279,27 @@ def test_a_rule_is_added_in_three_lines() -> None:
         del RULES["special_i0e"]
     assert not found.uncovered
     assert worst_gap(found) < 1e-12
+
+
+def test_the_rules_that_the_docs_add_are_exact() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "completeness.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    given: dict[str, Any] = {}
+    before = dict(RULES)
+    try:
+        for block in blocks:
+            exec(block, given)
+        for operation in (
+            torch.special.i1e,
+            given["swish"],
+            lambda z: z * F.pairwise_distance(z, z.tanh())[:, None],
+        ):
+            found = attributed(operation, Conductance(3))
+            assert not found.uncovered
+            assert worst_gap(found) < 1e-12
+    finally:
+        RULES.clear()
+        RULES.update(before)
 
 
 def test_a_choice_that_changes_along_the_path_is_named() -> None:

@@ -367,3 +367,13 @@ def test_somebody_elses_folder_is_left_alone(run: Run, x: Tensor, tmp_path: Path
 def test_an_empty_folder_will_do(run: Run, x: Tensor, tmp_path: Path) -> None:
     (tmp_path / "s.zarr").mkdir()
     assert len(run(x, tmp_path / "s.zarr")) == 50
+
+
+def test_a_store_keeps_its_shards_when_batches_change(run: Run, x: Tensor, tmp_path: Path) -> None:
+    path = tmp_path / "s.zarr"
+    first = run(x, path, shard_size=None, batch_size=2)
+    rows = first.metadata["settings"]["shard_size"]
+    again = run(x, path, shard_size=None, batch_size=4 * rows)
+    assert again.metadata["settings"]["shard_size"] == rows
+    other = run(x, tmp_path / "o.zarr", shard_size=None, batch_size=40)
+    np.testing.assert_allclose(other.view("3"), first.view("3"), rtol=1e-5, atol=1e-6)

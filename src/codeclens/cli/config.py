@@ -98,6 +98,8 @@ class ExtractSettings(Settings):
     """The entry of the model's output that holds the classes, where it returns a dict or tuple."""
     classes: Path | None = None
     """A text file with one class name a line, in the order of the outputs."""
+    device: str | None = None
+    """Where the model computes: cpu, cuda, cuda:1 … [default: a GPU if there is one]"""
     channels_last: bool | None = None
     """Lay images out pixel by pixel. [default: where it helps]"""
     fold_batchnorm: bool = False
@@ -152,6 +154,8 @@ class DecomposeSettings(Settings):
     """Several seeds, separated by commas, instead of --seed; a folder seed-N for each."""
     workers: int = Field(default=1, ge=1)
     """Sites and seeds that are fitted at a time, each in a process of its own."""
+    device: str | None = None
+    """Where autoencoders train: cpu, cuda, cuda:1 … [default: a GPU if there is one]"""
     logs: Path | None = None
     """A folder for figures and checkpoints of every training, which are resumed from there."""
     to: Path | None = None

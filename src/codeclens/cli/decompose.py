@@ -29,6 +29,7 @@ from codeclens.decomposition import (
     save_modes,
 )
 from codeclens.errors import CodeclensError
+from codeclens.extraction import default_device
 
 KINDS: dict[str, type[Estimator]] = {
     "topk": TopK,
@@ -66,6 +67,7 @@ def run_decompose(settings: DecomposeSettings) -> None:
             progress=epochs(advance, len(store.sites) * len(seeds)),
             workers=settings.workers,
             logs=settings.logs,
+            device=settings.device or default_device(),
         )
     for seed in seeds:
         modes = {site: by_seed[seed] for site, by_seed in by_site.items()}

@@ -15,7 +15,16 @@ from codeclens import zoo
 from codeclens.cli.config import ExtractSettings, write_section
 from codeclens.cli.progress import Advance, progress
 from codeclens.errors import CodeclensError
-from codeclens.extraction import Rank, RayEngine, Samples, Whole, open_samples, place
+from codeclens.extraction import (
+    Rank,
+    RayEngine,
+    Samples,
+    Whole,
+    default_device,
+    open_samples,
+    place,
+    usable_device,
+)
 from codeclens.report import gap_sentence, gaps
 
 if TYPE_CHECKING:
@@ -33,6 +42,13 @@ def run_extract(settings: ExtractSettings) -> None:
     assert settings.images is not None
     assert settings.to is not None
     ready = zoo.load(settings.model, weights=settings.weights)
+    if settings.engine == "local":  # a worker of a cluster has a device of its own
+        ready.model.to(usable_device(settings.device or default_device()))
+    elif settings.device is not None:
+        raise CodeclensError(
+            f"--device {settings.device} means nothing to --engine ray, whose workers compute on "
+            "the GPUs that --worker-gpus gives them; leave it out."
+        )
     images = _opened(settings, ready)
     options: dict[str, Any] = {
         "sites": settings.sites or ready.sites,

@@ -25,7 +25,7 @@ from codeclens.decomposition.tables import PART, StoredTable
 from codeclens.decomposition.training import Epoch
 from codeclens.decomposition.views import View, check_view
 from codeclens.errors import CodeclensError
-from codeclens.extraction import ContributionStore
+from codeclens.extraction import ContributionStore, usable_device
 from codeclens.extraction.memory import free_memory
 
 logger = logging.getLogger(__name__)
@@ -66,6 +66,7 @@ def decompose(
     workers: int = 1,
     logs: str | os.PathLike[str] | None = None,
     in_memory: bool | None = None,
+    device: torch.device | str = "cpu",
 ) -> dict[str, Modes]: ...
 @overload
 def decompose(
@@ -79,6 +80,7 @@ def decompose(
     workers: int = 1,
     logs: str | os.PathLike[str] | None = None,
     in_memory: bool | None = None,
+    device: torch.device | str = "cpu",
 ) -> dict[str, dict[int, Modes]]: ...
 def decompose(
     store: Store,
@@ -91,6 +93,7 @@ def decompose(
     workers: int = 1,
     logs: str | os.PathLike[str] | None = None,
     in_memory: bool | None = None,
+    device: torch.device | str = "cpu",
 ) -> dict[str, Modes] | dict[str, dict[int, Modes]]:
     """Find the modes of every site of a store, once or for several seeds.
 
@@ -105,6 +108,7 @@ def decompose(
     own calls under `if __name__ == "__main__":`. `logs` is a folder for the checkpoint and the
     figures of each training (see Logbook): the same call goes on where it was interrupted.
     `in_memory=False` trains from blocks of the store; None does so for sites that would not fit.
+    Autoencoders train on `device`, for example "cuda".
 
     Returns Modes by site, in the store's order; for a list of seeds, a dict from seed to Modes for
     each site (arXiv 2603.06557; METHOD.md §3). Raises CodeclensError, naming the site, for an
@@ -126,6 +130,7 @@ def decompose(
     check_view(view)
     if workers < 1:
         raise CodeclensError(f"workers={workers} can fit nothing; pass 1 or more.")
+    place = usable_device(device)
     seeds = [seed] if isinstance(seed, int) else list(dict.fromkeys(seed))
     chosen = chosen_sites(store, sites)
     for site in chosen:  # before the first is fitted, which may take long
@@ -134,7 +139,7 @@ def decompose(
             if isinstance(method, Autoencoder):
                 method.require_enough(len(store.label), wanted)
     tasks = [
-        Task(site, number, method, store.units(site), _logbook(logs, site, number))
+        Task(site, number, method, store.units(site), _logbook(logs, site, number), place)
         for site in chosen
         for number in seeds
     ]

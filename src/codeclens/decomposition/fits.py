@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from codeclens.decomposition.estimator import Estimator
+from codeclens.decomposition.estimator import Estimator, as_data
 from codeclens.decomposition.fitting import Autoencoder
 from codeclens.decomposition.logbook import Logbook
 from codeclens.decomposition.tables import StoredTable
@@ -24,26 +24,32 @@ Told = Callable[[str, Epoch], object]
 # What was learned, as `Estimator.restore` takes it, in arrays that go from process to process.
 Learned = tuple[dict[str, Any], dict[str, np.ndarray[Any, Any]]]
 
+CPU = torch.device("cpu")
 _SECONDS_BETWEEN_LOOKS = 0.1
 
 
 @dataclass(frozen=True)
 class Task:
-    """One fit: a site with U units, a seed, and the method that stays unfitted itself."""
+    """One fit: a site with U units, a seed, and the method that stays unfitted itself.
+
+    Autoencoders train on `device`; classical methods are the processor's.
+    """
 
     site: str
     seed: int
     method: Estimator
     n_units: int
     logbook: Logbook | None = None
+    device: torch.device = CPU
 
     def fit(self, X: Data, progress: Callable[[Epoch], object] | None = None) -> Estimator:
         """A clone of the method, fitted; raises CodeclensError that names the site."""
         with named(self.site):
             method = self.method.clone()
             if isinstance(method, Autoencoder):
+                here = as_data(X) if isinstance(X, np.ndarray) else X
                 return method.fit(
-                    X,
+                    here.to(self.device),
                     seed=self.seed,
                     n_units=self.n_units,
                     progress=progress,

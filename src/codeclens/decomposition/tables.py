@@ -88,21 +88,29 @@ class StoredTable(Table):
     """A table that stays on disk: blocks of rows are read and shuffled together.
 
     `samples` are the places of the N rows in the reader, ascending; all numbers are divided by
-    `scale`. `fit` takes one in place of an array.
+    `scale`, and rows come to `device`. `fit` takes one in place of an array.
     """
 
     def __init__(
-        self, reader: Reader, samples: Int64[np.ndarray, " sample"], scale: float = 1.0
+        self,
+        reader: Reader,
+        samples: Int64[np.ndarray, " sample"],
+        scale: float = 1.0,
+        device: torch.device | str = "cpu",
     ) -> None:
         self.reader = reader
         self.samples = samples
         self.scale = scale
         self.shape = (len(samples), reader.columns)
-        self.device = torch.device("cpu")
+        self.device = torch.device(device)
 
     def scaled(self, scale: float) -> StoredTable:
         """The same table with its numbers divided by `scale`."""
-        return StoredTable(self.reader, self.samples, self.scale * scale)
+        return StoredTable(self.reader, self.samples, self.scale * scale, self.device)
+
+    def to(self, device: torch.device) -> StoredTable:
+        """The same table with its rows on another device."""
+        return StoredTable(self.reader, self.samples, self.scale, device)
 
     def take(self, rows: Int64[Tensor, " rows"]) -> Float[Tensor, "rows unit"]:
         """The given rows, in memory."""
@@ -153,5 +161,5 @@ class StoredTable(Table):
             yield int(rows[0]), self.take(rows)
 
     def _tensor(self, found: np.ndarray[Any, Any]) -> Tensor:
-        tensor = torch.from_numpy(found)
+        tensor = torch.from_numpy(found).to(self.device)
         return tensor if self.scale == 1 else (tensor / self.scale).float()

@@ -120,15 +120,16 @@ class Training:
         recipe, number = self.recipe, len(self.history) + 1
         self.network.train()
         self.rates.append(float(self.optimizer.param_groups[0]["lr"]))
-        total, fired = torch.zeros((), dtype=torch.float64), torch.zeros(0)
+        summed = torch.zeros((), dtype=torch.float64, device=self.table.device)
+        fired = torch.zeros(0)
         for batch in self.table.batches(self.rows, recipe.batch_size, self.generator):
-            loss, codes = self._step(batch)
+            step_loss, codes = self._step(batch)
             if not isinstance(self.scheduler, ReduceLROnPlateau):
                 self.scheduler.step()
-            total += loss * len(batch)
+            summed += step_loss.double() * len(batch)  # read once an epoch: a GPU need not wait
             now = (codes > 0).any(dim=0)
             fired = now if not len(fired) else fired | now
-        loss = float(self.team.total(total)) / len(self.rows)
+        loss = float(self.team.total(summed)) / len(self.rows)
         if not math.isfinite(loss):
             raise CodeclensError(
                 f"The loss became {loss} in epoch {number} of {recipe.epochs}; "
@@ -205,7 +206,7 @@ class Training:
         for group in self.optimizer.param_groups:
             group["lr"] = facts["learning_rate"]
 
-    def _step(self, batch: Tensor) -> tuple[float, Tensor]:
+    def _step(self, batch: Tensor) -> tuple[Tensor, Tensor]:
         """One step; the loss of this process's share of the batch, by its weight, and its codes."""
         network, part = self.network, self.team.share(batch)
         network.processes = len(batch) / len(part)
@@ -227,7 +228,7 @@ class Training:
         if self.team.size > 1:
             for buffer in network.buffers():
                 buffer.copy_(self.team.least(buffer))
-        return float(loss.detach()), codes.detach()
+        return loss.detach(), codes.detach()
 
     def _generators(self) -> list[torch.Generator]:
         """All that is drawn from: the trainer's own generator, and those of the modules."""

@@ -3,6 +3,7 @@
 from codeclens.extraction.arrays import ArrayFile
 from codeclens.extraction.data import ArraySamples, Sample, Samples
 from codeclens.extraction.datasets import DatasetSamples, as_samples
+from codeclens.extraction.devices import default_device, usable_device
 from codeclens.extraction.extract import extract
 from codeclens.extraction.images import ImageFolder, open_rgb
 from codeclens.extraction.opening import open_samples
@@ -31,9 +32,11 @@ __all__ = [
     "View",
     "Whole",
     "as_samples",
+    "default_device",
     "extract",
     "open_rgb",
     "open_samples",
     "place",
     "plan",
+    "usable_device",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from copy import deepcopy
@@ -18,6 +18,8 @@ from codeclens.errors import CodeclensError
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+# timm's: a convolution that pads by itself, and a batch norm with an activation of its own behind.
+_TIMM_CONVOLUTION, _TIMM_NORM = "Conv2dSame", "BatchNormAct2d"
 # Of the largest output, for a few samples.
 MOST_CHANGED = 3e-3
 
@@ -47,7 +49,7 @@ def folded(
         for convolution, norm in pairs:
             layers: Any = copy.get_submodule(convolution), copy.get_submodule(norm)
             _set(copy, convolution, fuse_conv_bn_eval(*layers))
-            _set(copy, norm, nn.Identity())
+            _set(copy, norm, _behind(layers[1]))
         with same_randomness(model), torch.no_grad():
             after = run(copy, x, output)
     changed = float((after - before).abs().max() / before.abs().max().clamp(min=1e-12))
@@ -83,10 +85,10 @@ def _pairs(model: nn.Module, sites: Sequence[Site]) -> Iterator[list[tuple[str, 
 
     with ExitStack() as stack:
         for name, module in model.named_modules():
-            if type(module) in _CONVOLUTIONS and not module._forward_pre_hooks:
+            if _is_convolution(module) and not module._forward_pre_hooks:
                 hook = module.register_forward_hook(lambda _m, _i, o, n=name: gives(n, o))
                 stack.callback(hook.remove)
-            elif type(module) in _NORMS and module.running_mean is not None:
+            elif _is_norm(module) and module.running_mean is not None:
                 before = module.register_forward_pre_hook(lambda _m, i, n=name: takes(n, i))
                 stack.callback(before.remove)
         yield found
@@ -97,6 +99,20 @@ def _pairs(model: nn.Module, sites: Sequence[Site]) -> Iterator[list[tuple[str, 
         and (convolution, "output") not in looked_at
         and (norm, "input") not in looked_at
     ]
+
+
+def _is_convolution(module: nn.Module) -> bool:
+    return type(module) in _CONVOLUTIONS or type(module).__name__ == _TIMM_CONVOLUTION
+
+
+def _is_norm(module: nn.Module) -> bool:
+    return type(module) in _NORMS or type(module).__name__ == _TIMM_NORM
+
+
+def _behind(norm: nn.Module) -> nn.Module:
+    """What is left of a norm that is folded: its own activation, if it has one."""
+    own = OrderedDict(norm.named_children())
+    return nn.Sequential(own) if own else nn.Identity()
 
 
 def _set(model: nn.Module, name: str, module: nn.Module) -> None:

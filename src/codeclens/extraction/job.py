@@ -27,10 +27,14 @@ _LONGEST_VALUE = 80
 
 @dataclass(frozen=True)
 class Job:
-    """What `extract` or `plan` was asked for: who makes the shards, and its settings in JSON."""
+    """What `extract` or `plan` was asked for: who makes the shards, and its settings in JSON.
+
+    With `any_shard_size` none was asked for, so that a store goes on with its own.
+    """
 
     maker: ShardMaker
     settings: dict[str, Any]
+    any_shard_size: bool
 
     @staticmethod
     def of(
@@ -65,11 +69,11 @@ class Job:
             output=output,
         )
         names = samples.classes if classes is None else [str(name) for name in classes]
-        rows = shard_rows(len(samples), shard_size)
+        rows = shard_rows(len(samples), shard_size, batch_size)
         # Before the maker, which may compute with a copy of the model.
         settings = _settings(attributor, samples, names, dtype, rows, positions, computing)
         maker = ShardMaker(samples, attributor, batch_size, strict, positions, computing)
-        return Job(maker, settings)
+        return Job(maker, settings, shard_size is None)
 
     def begin(self) -> dict[str, Any]:
         """The metadata of a new store."""
@@ -84,15 +88,19 @@ class Job:
 
     def require_same(self, path: Place, metadata: dict[str, Any]) -> None:
         """Raise CodeclensError where a store was made with other settings."""
-        different = list(differences(metadata["settings"], self.settings))
+        before = metadata["settings"]
+        now = self.settings
+        if self.any_shard_size:
+            now = now | {"shard_size": before["shard_size"]}
+        different = list(differences(before, now))
         if not different:
             return
-        name, before, now = different[0]
+        name, was, is_now = different[0]
         others = ", ".join(other for other, _, _ in different[1:4])
         also = f" (also different: {others})" if others else ""
         raise CodeclensError(
-            f'The store "{path}" was made with {name} = {_short(before)}, and now it is '
-            f"{_short(now)}{also}; choose another path, or delete the store to begin again."
+            f'The store "{path}" was made with {name} = {_short(was)}, and now it is '
+            f"{_short(is_now)}{also}; choose another path, or delete the store to begin again."
         )
 
 

@@ -181,20 +181,24 @@ class Layout:
             _listed(group, name, list(range(size)), "int32", -1, name)
 
 
-def shard_rows(samples: int, shard_size: int | None) -> int:
+def shard_rows(samples: int, shard_size: int | None, batch_size: int = 1) -> int:
     """The rows of a shard: as asked for, but no longer than the data need.
 
     Where nothing is asked for, a sixteenth of the data, from 32 to 1,024: what an interruption
-    undoes. A power of two, so that small shards are one chunk and large ones hold whole chunks.
+    undoes. A power of two, so that small shards are one chunk and large ones hold whole chunks; and
+    no less than a batch, which ends with its shard.
 
     >>> shard_rows(100_000, 1024), shard_rows(12, 1024), shard_rows(700, 1024)
     (1024, 12, 768)
     >>> shard_rows(100_000, None), shard_rows(4_000, None), shard_rows(200, None)
     (1024, 128, 32)
+    >>> shard_rows(400, None, batch_size=64)
+    64
     """
     if shard_size is None:
         sixteenth = max(1, samples // 16)
-        shard_size = min(1024, max(32, 1 << (sixteenth.bit_length() - 1)))
+        least = max(32, 1 << (batch_size - 1).bit_length())
+        shard_size = min(1024, max(least, 1 << (sixteenth.bit_length() - 1)))
     if samples <= CHUNK_ROWS:
         return min(samples, shard_size)
     return min(-(-samples // CHUNK_ROWS) * CHUNK_ROWS, shard_size)
