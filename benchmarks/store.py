@@ -1,9 +1,11 @@
 """Shuffled blocks of a store against a memory map of the same array: what training reads.
 
-Both sides give every row once, in shuffled batches of float32 `[positive, −negative]`. The memory
-map is one plain file of that very array, from which each batch gathers rows at random, in ascending
-order within the batch; the store reads its two files block by block. Files lie in the system's
-cache on both sides.
+All sides give every row once, in shuffled batches of float32 `[positive, −negative]`. The memory
+map is two plain files of the very arrays that the store keeps, from which each batch gathers rows at
+random, in ascending order within the batch, and puts them side by side; the store reads its files
+block by block. For comparison, one file with the rows already joined: what would have to be made
+from the store first. Files lie in the system's cache on all sides, and each is opened once, as a
+training does that goes many times through the data.
 
     python -m benchmarks.store
     python -m benchmarks.store --samples 40960 --units 512 --batches 256 2048
@@ -47,34 +49,62 @@ def made(folder: Path, samples: int, units: int, shard_rows: int = 1024) -> Cont
     return ContributionStore(path)
 
 
-def mapped(folder: Path, store: ContributionStore) -> np.ndarray:
-    """The same array in one file, mapped into memory."""
-    np.save(folder / "x.npy", store.view("site"))
-    return np.load(folder / "x.npy", mmap_mode="r")
+def mapped(folder: Path, store: ContributionStore) -> list[np.ndarray]:
+    """The two arrays of the site, each in one file that is mapped into memory."""
+    found = []
+    for part in ("positive", "negative"):
+        np.save(folder / f"{part}.npy", store.view("site", part))
+        found.append(np.load(folder / f"{part}.npy", mmap_mode="r"))
+    return found
 
 
-def batches_of(x: np.ndarray, batch: int, seed: int) -> Iterator[np.ndarray]:
-    """Every row once, gathered at random."""
+def batches_of(arrays: Sequence[np.ndarray], batch: int, seed: int) -> Iterator[np.ndarray]:
+    """Every row once, gathered at random, as `[positive, −negative]`."""
+    positive, negative = arrays
+    units = positive.shape[1]
+    order = np.random.default_rng(seed).permutation(len(positive))
+    for start in range(0, len(positive), batch):
+        rows = np.sort(order[start : start + batch])
+        found = np.empty((len(rows), 2 * units), dtype=np.float32)
+        found[:, :units] = positive[rows]
+        np.negative(negative[rows], out=found[:, units:])
+        yield found
+
+
+def joined_batches(x: np.ndarray, batch: int, seed: int) -> Iterator[np.ndarray]:
+    """The same from one file that holds rows `[positive, −negative]` already."""
     order = np.random.default_rng(seed).permutation(len(x))
     for start in range(0, len(x), batch):
         yield x[np.sort(order[start : start + batch])]
 
 
-def compare(samples: int, units: int, batch: int, pairs: int) -> Paired:
-    """Seconds of the memory map and of the store, for one pass over all samples."""
+def compare(samples: int, units: int, batch: int, pairs: int) -> tuple[Paired, Paired]:
+    """Seconds of one pass: memory maps of the two arrays, then of their rows joined, each by the store."""
     with tempfile.TemporaryDirectory() as name:
         store = made(Path(name), samples, units)
-        x = mapped(Path(name), store)
+        arrays = mapped(Path(name), store)
+        np.save(Path(name, "joined.npy"), store.view("site"))
+        joined = np.load(Path(name, "joined.npy"), mmap_mode="r")
 
-        def from_map() -> None:
-            for rows in batches_of(x, batch, seed=1):
+        def from_maps() -> None:
+            for rows in batches_of(arrays, batch, seed=1):
                 rows.sum()
+
+        def from_joined() -> None:
+            for rows in joined_batches(joined, batch, seed=1):
+                rows.sum()
+
+        reader = store.reader("site", "concat")
+        every = np.arange(samples)
 
         def from_store() -> None:
-            for rows in store.batches("site", batch=batch, seed=1):
+            for rows in reader.shuffled(every, batch, np.random.default_rng(1)):
                 rows.sum()
 
-        return paired(from_map, from_store, pairs=pairs)
+        return (
+            paired(from_maps, from_store, pairs=pairs),
+            paired(from_joined, from_store, pairs=pairs),
+        )
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -86,9 +116,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     for units in given.units:
         for batch in given.batches:
-            found = compare(given.samples, units, batch, given.pairs)
-            what = f"{given.samples} × {2 * units} values, batch {batch}: memory map / store"
-            print(f"{what}: {found}; needed {SPEED_NEEDED}", flush=True)
+            found, joined = compare(given.samples, units, batch, given.pairs)
+            print(f"{given.samples} × {2 * units} values, batch {batch}")
+            print(f"  memory map / store: {found}; needed {SPEED_NEEDED}")
+            print(f"  map of joined rows / store: {joined}", flush=True)
 
 
 if __name__ == "__main__":

@@ -13,17 +13,23 @@ from codeclens import ContributionStore, extract
 
 def test_the_memory_map_and_the_store_give_the_same_rows(tmp_path: Path) -> None:
     made = store.made(tmp_path, 600, 8, shard_rows=512)
-    x = store.mapped(tmp_path, made)
+    arrays = store.mapped(tmp_path, made)
+    x = made.view("site")
     assert x.shape == (600, 16)
-    both = [store.batches_of(x, 64, 1), made.batches("site", batch=64, seed=1)]
-    rows = [np.concatenate(list(batches)) for batches in both]
-    np.testing.assert_array_equal(np.sort(rows[0], axis=0), np.sort(rows[1], axis=0))
-    assert not np.array_equal(rows[0], x)
+    ways = [
+        store.batches_of(arrays, 64, 1),
+        store.joined_batches(x, 64, 1),
+        made.batches("site", batch=64, seed=1),
+    ]
+    for batches in ways:
+        rows = np.concatenate(list(batches))
+        assert not np.array_equal(rows, x)
+        np.testing.assert_array_equal(np.sort(rows, axis=0), np.sort(x, axis=0))
 
 
 def test_one_pass_of_each_is_timed() -> None:
-    found = store.compare(512, 8, 64, pairs=1)
-    assert found.ratio > 0
+    for found in store.compare(512, 8, 64, pairs=1):
+        assert found.ratio > 0
 
 
 @pytest.mark.slow
