@@ -1,11 +1,11 @@
 """Shuffled blocks of a store against a memory map of the same array: what training reads.
 
 All sides give every row once, in shuffled batches of float32 `[positive, −negative]`. The memory
-map is two plain files of the very arrays that the store keeps, from which each batch gathers rows at
-random, in ascending order within the batch, and puts them side by side; the store reads its files
-block by block. For comparison, one file with the rows already joined: what would have to be made
-from the store first. Files lie in the system's cache on all sides, and each is opened once, as a
-training does that goes many times through the data.
+map is two plain files of the very arrays that the store keeps, from which each batch gathers rows
+at random, in ascending order within the batch, and puts them side by side; the store reads its
+files block by block. For comparison, one file with the rows already joined: what would have to be
+made from the store first. Files lie in the system's cache on all sides, and each is opened once, as
+a training does that goes many times through the data.
 
     python -m benchmarks.store
     python -m benchmarks.store --samples 40960 --units 512 --batches 256 2048
@@ -79,7 +79,7 @@ def joined_batches(x: np.ndarray, batch: int, seed: int) -> Iterator[np.ndarray]
 
 
 def compare(samples: int, units: int, batch: int, pairs: int) -> tuple[Paired, Paired]:
-    """Seconds of one pass: memory maps of the two arrays, then of their rows joined, each by the store."""
+    """Seconds of one pass: maps of the two arrays, then of joined rows, each against the store."""
     with tempfile.TemporaryDirectory() as name:
         store = made(Path(name), samples, units)
         arrays = mapped(Path(name), store)
