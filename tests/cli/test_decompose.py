@@ -51,6 +51,18 @@ def test_a_classical_method_from_the_command_line(store: Path, told: Told, tmp_p
     assert load_modes(tmp_path / "m")["1"].method == cl.NMF(n_modes=3)
 
 
+def test_modes_of_other_settings_are_kept(store: Path, told: Told, tmp_path: Path) -> None:
+    command = ("decompose", store, "--method", "nmf", "--to", tmp_path)
+    assert told(*command, "--k", 3)[0] == 0
+    assert told(*command, "--k", 3, "--workers", 2)[0] == 0
+    code, _, err = told(*command, "--k", 4)
+    assert code == 2
+    assert "holds modes that were made with k = 3, and now it is 4; choose another folder" in err
+    assert len(load_modes(tmp_path)["1"]) == 3
+    assert told(*command, "--k", 4, "--overwrite")[0] == 0
+    assert len(load_modes(tmp_path)["1"]) == 4
+
+
 def test_comparing_writes_a_table_and_says_what_it_means(
     store: Path, told: Told, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -79,7 +79,7 @@ class ExtractSettings(Settings):
     batch_size: int = Field(default=16, ge=1)
     """Images in one pass; it changes memory, not results."""
     shard_size: int | None = Field(default=None, ge=1)
-    """Images in a shard: the work that is there or not. [default: a sixteenth, 32 to 1,024]"""
+    """Images in a shard: the work that is there or not. [default: a sixteenth, 32 to 1,024; at least a batch]"""
     limit: int | None = Field(default=None, ge=1)
     """The most images to take. [default: all]"""
     to: str | None = None
@@ -160,6 +160,8 @@ class DecomposeSettings(Settings):
     """A folder for figures and checkpoints of every training, which are resumed from there."""
     to: Path | None = None
     """The folder to write modes to, two files a site."""
+    overwrite: bool = False
+    """Replace modes in that folder that other settings made."""
 
     @field_validator("sites", mode="before")
     @classmethod

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import codeclens as cl
-from codeclens.cli.config import DecomposeSettings, write_section
+from codeclens.cli.config import DecomposeSettings, read_section, write_section
 from codeclens.cli.outputs import save_sentences, save_table
 from codeclens.cli.progress import Advance, progress
 from codeclens.decomposition import (
@@ -30,6 +30,9 @@ from codeclens.decomposition import (
 )
 from codeclens.errors import CodeclensError
 from codeclens.extraction import default_device
+
+# The settings on which modes depend.
+_MADE_BY = ("store", "method", "n_modes", "expansion", "k", "view", "epochs", "seed", "seeds")
 
 KINDS: dict[str, type[Estimator]] = {
     "topk": TopK,
@@ -56,6 +59,7 @@ def run_decompose(settings: DecomposeSettings) -> None:
         run_comparison(settings, store, settings.to)
         return
     method = method_of(settings)
+    require_own(settings, settings.to)
     seeds = [int(s) for s in settings.seeds.split(",")] if settings.seeds else [settings.seed]
     with progress("modes", None, "epochs") as advance:
         by_site = cl.decompose(
@@ -77,6 +81,25 @@ def run_decompose(settings: DecomposeSettings) -> None:
     write_section(settings.to, settings)
     told = f", for {len(seeds)} seeds each," if settings.seeds else ""
     print(f"{len(by_site)} sites{told} written to {settings.to}")
+
+
+def require_own(settings: DecomposeSettings, to: Path) -> None:
+    """Raise CodeclensError where modes of other settings lie in the folder, to be kept."""
+    file = to / "config.yaml"
+    if settings.overwrite or not file.is_file() or not any(to.rglob("*.safetensors")):
+        return
+    try:
+        before = read_section(file, settings.command)
+    except CodeclensError:
+        return  # another command's alone
+    now = settings.model_dump(mode="json")
+    different = [name for name in _MADE_BY if before.get(name, now[name]) != now[name]]
+    if different:
+        name = different[0]
+        raise CodeclensError(
+            f"{to} holds modes that were made with {name} = {before[name]}, and now it is "
+            f"{now[name]}; choose another folder, or pass --overwrite to replace them."
+        )
 
 
 def run_comparison(settings: DecomposeSettings, store: cl.ContributionStore, to: Path) -> None:

@@ -68,9 +68,9 @@ def extract(
     `data` is anything that `as_samples` takes: a tensor `(N, …)`, a tuple of one and its labels
     `(N,)`, a map-style data set or an `ImageFolder`. `sites`, `method`, `target`, `baseline` and
     `output` are those of `contributions`; `classes` names the labels. Work is cut into shards of
-    `shard_size` samples (default: a sixteenth, 32 to 1,024), each complete or absent: run again
-    with the same settings, an interrupted extraction resumes and ends with the same bytes as an
-    undisturbed one. `batch_size` changes memory and speed, not results. Samples that cannot be read
+    `shard_size` samples (default: a sixteenth, 32 to 1,024, no less than a batch), each complete or
+    absent: run again with the same settings, an interrupted extraction resumes and ends with the
+    same bytes as an undisturbed one. `batch_size` changes memory and speed, not results. Samples that cannot be read
     are recorded with their reasons and skipped (`store.skipped`), or raise if `strict`. `progress`
     is called with (done, total). Positions are summed, signs apart, unless `grid=(rows, columns)`
     keeps as many cells of feature maps beside the sums, with the signs apart in each cell, or
