@@ -29,8 +29,10 @@ from codeclens.extraction.writer import writing
 SPEED_NEEDED = 0.8
 
 
-def made(folder: Path, samples: int, units: int, shard_rows: int = 1024) -> ContributionStore:
-    """A store of one site with random contributions."""
+def made(
+    folder: Path, samples: int, units: int, shard_rows: int = 1024, classes: int = 0
+) -> ContributionStore:
+    """A store of one site with random contributions, labelled in turns if there are classes."""
     site = SiteEntry("site", "site", units, True)
     layout = Layout(samples, "float32", shard_rows, (site,))
     settings = {"dtype": "float32", "shard_size": shard_rows, "classes": None}
@@ -44,6 +46,8 @@ def made(folder: Path, samples: int, units: int, shard_rows: int = 1024) -> Cont
                 values = arrays[f"sites/site/{name}"]
                 values[:] = sign * np.abs(rng.standard_normal(values.shape, np.float32))
             arrays["valid"][:] = True
+            if classes:
+                arrays["label"][:] = np.arange(len(values)) * 7 % classes
             with writer.claim(shard):
                 writer.write(shard, arrays, {})
     return ContributionStore(path)

@@ -231,8 +231,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         products(given.pairs)
         stacked(given.pairs)
         return
-    throughput(8192, 1, given.pairs)
-    throughput(50_000, 1, 3)
+    throughput(8192, 3, given.pairs)
+    throughput(50_000, 1, given.pairs)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from codeclens.analysis import Spread, hoyer, layer_statistics, sign_correlation
+from codeclens.analysis import Spread, hoyer, layer_statistics, layers, sign_correlation
 from codeclens.errors import CodeclensError
 
 SAMPLES, UNITS = 120, 16
@@ -16,6 +16,8 @@ SAMPLES, UNITS = 120, 16
 
 class Known:
     """A store in memory: contributions that get sparser with depth, activations that do not."""
+
+    classes = None
 
     def __init__(self, depth: int = 4, classes: int = 5, units: int = UNITS) -> None:
         random = np.random.default_rng(0)
@@ -28,25 +30,23 @@ class Known:
             own = random.exponential(size=(2, SAMPLES, units))
             positive = np.exp(0.5 * (i + 1) * random.normal(size=(SAMPLES, units)))
             negative = -(positive * (depth - i) + own[1] * (i + 0.3) * positive.mean())
-            self.arrays[site] = {
-                "positive": positive,
-                "negative": negative,
-                "sum": positive + negative,
-                "concat": np.concatenate([positive, -negative], axis=1),
-                "activation": shared,
-            }
+            self.arrays[site] = {"positive": positive, "negative": negative, "activation": shared}
 
     def __len__(self) -> int:
         return len(self.label)
 
     def units(self, site: str) -> int:
-        return self.arrays[site]["sum"].shape[1]
+        return self.arrays[site]["positive"].shape[1]
 
     def is_cut(self, site: str) -> bool:
         return site != "blocks.0"
 
-    def view(self, site: str, view: str) -> np.ndarray:
-        return self.arrays[site][view].astype(np.float32)
+    def view(self, site: str, view: str, rows: slice | None = None) -> np.ndarray:
+        parts = {name: array.astype(np.float32) for name, array in self.arrays[site].items()}
+        positive, negative = parts["positive"], parts["negative"]
+        parts["sum"] = positive + negative
+        parts["concat"] = np.concatenate([positive, -negative], axis=1)
+        return parts[view][rows or slice(None)]
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +96,7 @@ def test_dimensionality_is_that_of_the_class_means() -> None:
     store = Known(depth=3, classes=5)
     # Class means on the corners of a simplex of 5 points: 4 equal dimensions.
     corners = np.eye(5, UNITS)[store.label]
-    store.arrays["blocks.1"]["sum"] = corners
+    store.arrays["blocks.1"] |= {"positive": corners, "negative": 0 * corners}
     layer = layer_statistics(store, resamples=20)["blocks.1"].contribution
     assert layer.class_components == 4
     assert layer.class_participation == pytest.approx(4)
@@ -139,7 +139,8 @@ def test_a_network_without_classes_has_no_class_means() -> None:
 
 def test_samples_without_contributions_are_counted_and_left_out() -> None:
     store = Known(depth=1)
-    store.arrays["blocks.0"]["sum"][:10] = 0
+    store.arrays["blocks.0"]["positive"][:10] = 0
+    store.arrays["blocks.0"]["negative"][:10] = 0
     spread = layer_statistics(store, resamples=10)["blocks.0"].contribution.sparsity
     assert spread.undefined == 10
     assert spread.median == pytest.approx(np.median(hoyer(store.view("blocks.0", "sum")[10:])))
@@ -255,3 +256,43 @@ def test_values_that_are_not_finite_name_the_site() -> None:
 def test_a_share_that_is_none() -> None:
     with pytest.raises(CodeclensError, match=r"share \(=95\)"):
         layer_statistics(Known(depth=1), share=95)
+
+
+@pytest.mark.parametrize("view", ["sum", "concat", "positive", "negative"])
+def test_parts_give_what_the_whole_gives(view: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = layer_statistics(Known(), view=view, resamples=50)
+    monkeypatch.setattr(layers, "_READ", 7 * UNITS)
+    parts = layer_statistics(Known(), view=view, resamples=50)
+    for row, other in zip(parts.table(), whole.table(), strict=True):
+        for name, value in other.items():
+            if isinstance(value, float):
+                np.testing.assert_allclose(row[name], value, rtol=1e-6, err_msg=name)
+            else:
+                assert row[name] == value
+
+
+def test_classes_have_their_own_means(statistics) -> None:
+    rows = statistics.class_table()
+    assert len(rows) == len(statistics) * 5
+    row = next(row for row in rows if row["site"] == "blocks.1" and row["class"] == 3)
+    of_class = Known().label == 3
+    assert row["samples"] == of_class.sum()
+    expected = statistics["blocks.1"].contribution.hoyer[of_class].mean()
+    assert row["contribution_sparsity"] == pytest.approx(expected)
+    assert row["sign_correlation"] == pytest.approx(statistics["blocks.1"].signs[of_class].mean())
+
+
+def test_a_dataset_names_everything(statistics) -> None:
+    data = statistics.dataset()
+    assert data.hoyer.dims == ("site", "source", "sample")
+    layer = statistics["blocks.2"]
+    at = {"site": "blocks.2", "source": "activation"}
+    np.testing.assert_array_equal(data.hoyer.sel(at), layer.activation.hoyer)
+    assert float(data.sparsity_median.sel(at)) == layer.activation.sparsity.median
+    assert int(data.class_components.sel(at)) == layer.activation.class_components
+    assert data.signs.sel(site="blocks.2").values == pytest.approx(layer.signs)
+
+
+def test_lifetime_sparsity_is_that_of_the_turned_table(statistics) -> None:
+    expected = hoyer(Known().view("blocks.2", "sum").T)
+    np.testing.assert_allclose(statistics["blocks.2"].contribution.lifetime, expected, rtol=1e-6)

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from scipy.stats import binom
 
-from codeclens.analysis import statistics
-from codeclens.analysis.statistics import (
+from codeclens.analysis import (
+    Spectrum,
     bootstrap_interval,
     class_means,
     components_for_variance,
@@ -18,8 +18,11 @@ from codeclens.analysis.statistics import (
     hoyer,
     participation_ratio,
     sign_correlation,
-    spectrum_components,
+    statistics,
+    treves_rolls,
 )
+from codeclens.analysis.spectrum import spectrum_components
+from codeclens.analysis.summary import PopulationSummary
 from codeclens.errors import CodeclensError
 
 values = st.floats(-100, 100, width=32).map(lambda v: 0.0 if abs(v) < 1e-3 else v)
@@ -306,3 +309,46 @@ def test_a_large_site_is_done_in_time_and_memory() -> None:
     assert statistics.spectrum_participation(spectrum) == pytest.approx(
         2048 / (1 + 2048 / 5e4), rel=0.01
     )
+
+
+@given(matrices)
+def test_treves_rolls_is_its_formula(X: np.ndarray) -> None:
+    expected = np.full(len(X), np.nan)
+    for row, v in zip(range(len(X)), X, strict=True):
+        if v.any():
+            a = np.mean(np.abs(v)) ** 2 / np.mean(v**2)
+            expected[row] = (1 - a) / (1 - 1 / len(v))
+    np.testing.assert_allclose(treves_rolls(X), expected, atol=1e-9)
+
+
+@given(matrices, st.integers(1, 4))
+def test_a_spectrum_of_parts_is_that_of_the_whole(X: np.ndarray, size: int) -> None:
+    spectrum = Spectrum()
+    for start in range(0, len(X), size):
+        spectrum.add(X[start : start + size])
+    whole = covariance_spectrum(X)
+    found = spectrum.variances()
+    count = min(len(found), len(whole))
+    scale = max(1.0, float(np.abs(X).max()) ** 2)
+    np.testing.assert_allclose(found[:count], whole[:count], atol=1e-10 * scale)
+    np.testing.assert_allclose(found[count:], 0, atol=1e-10 * scale)
+
+
+def test_a_summary_of_parts_is_that_of_the_whole(rng: np.random.Generator) -> None:
+    X = rng.gamma(0.4, size=(90, 7)).astype(np.float32) - 0.1
+    group = rng.integers(-1, 3, size=90)
+    summary = PopulationSummary(groups=4)
+    for part in np.array_split(np.arange(90), 5):
+        summary.add(X[part], group[part])
+    np.testing.assert_array_equal(summary.hoyer, hoyer(X))
+    np.testing.assert_allclose(summary.lifetime, hoyer(X.T), rtol=1e-6)
+    np.testing.assert_allclose(summary.variances(), covariance_spectrum(X), rtol=1e-9)
+    means, classes = class_means(X, group)
+    np.testing.assert_allclose(summary.group_means()[classes], means, rtol=1e-6)
+    assert not summary.group_means()[3].any()
+
+
+def test_a_unit_that_is_always_silent_has_no_lifetime_sparsity() -> None:
+    summary = PopulationSummary(groups=0)
+    summary.add(np.array([[0.0, 1.0], [0.0, 0.0]]), np.array([-1, -1]))
+    np.testing.assert_array_equal(summary.lifetime, [np.nan, 1.0])

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from codeclens.analysis import trend
-from codeclens.analysis.statistics import class_means, components_for_variance
+from codeclens.analysis import class_means, components_for_variance, trend
 from codeclens.analysis.trend import ClassResampler, Trend, rank_correlation, redrawn_medians
 from codeclens.errors import CodeclensError
 
@@ -57,7 +56,7 @@ def test_class_means_are_drawn_again_with_their_standard_error(rng: np.random.Ge
     labels = np.repeat([2, 5], [400, 90])
     X = rng.normal(size=(490, 3)) + labels[:, None]
     resampler = ClassResampler(labels, n=2000, seed=0)
-    groups, _ = class_means(X, resampler._group)
+    groups, _ = class_means(X, resampler.group)
     draws = np.stack([resampler._drawn_means(groups, seed) for seed in range(2000)])
     means, _ = class_means(X, labels)
     np.testing.assert_allclose(draws.mean(axis=0), means, atol=0.03)
@@ -71,7 +70,10 @@ def test_redrawn_dimensions_surround_the_measured_one(rng: np.random.Generator) 
     labels = np.repeat(np.arange(10), 60)
     X = rng.normal(size=(10, 8))[labels] * np.linspace(2, 0.1, 8)
     X += rng.normal(scale=0.3, size=X.shape)
-    draws = ClassResampler(labels, n=60, seed=0).dimensions(X, 0.95)
+    resampler = ClassResampler(labels, n=60, seed=0)
+    groups, _ = class_means(X, resampler.group)
+    np.testing.assert_allclose(resampler.class_means(groups), class_means(X, labels)[0])
+    draws = resampler.dimensions(groups, 0.95)
     assert draws.shape == (60, 2)
     measured = components_for_variance(class_means(X, labels)[0])
     assert draws[:, 0].min() <= measured <= draws[:, 0].max()
@@ -80,7 +82,7 @@ def test_redrawn_dimensions_surround_the_measured_one(rng: np.random.Generator) 
 def test_small_and_large_classes_are_dealt_into_groups() -> None:
     labels = np.repeat([0, 3, 9], [1, 5, 100])
     resampler = ClassResampler(labels, n=1, seed=0)
-    sizes = [np.unique(resampler._group[labels == c], return_counts=True)[1] for c in (0, 3, 9)]
+    sizes = [np.unique(resampler.group[labels == c], return_counts=True)[1] for c in (0, 3, 9)]
     assert [len(size) for size in sizes] == [1, 5, 16]
     assert sizes[2].max() - sizes[2].min() <= 1
     assert resampler.varies
@@ -90,7 +92,7 @@ def test_small_and_large_classes_are_dealt_into_groups() -> None:
 
 def test_many_classes_stay_within_the_most_groups() -> None:
     labels = np.repeat(np.arange(1000), 20)
-    assert len(np.unique(ClassResampler(labels, n=1, seed=0)._group)) <= trend._MOST_GROUPS
+    assert len(np.unique(ClassResampler(labels, n=1, seed=0).group)) <= trend._MOST_GROUPS
 
 
 def test_a_trend_reads_its_direction_off_its_interval(rng: np.random.Generator) -> None:

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from codeclens.decomposition import BatchTopK, JumpReLU, ThresholdSAE, TopK, quality
-from codeclens.decomposition.autoencoders.threshold import ThresholdNetwork
+from codeclens.decomposition.autoencoders.threshold import ThresholdNetwork, mean_magnitude
 from codeclens.decomposition.training import Cosine, Plateau
 from codeclens.errors import CodeclensError
 
@@ -153,3 +153,11 @@ def test_wanted_numbers_of_modes_are_met(small: Array) -> None:
             found = kind(n_modes=12, k=k, epochs=150, held_out=0).fit(small)
             assert found.l0 <= k + 0.7
         assert JumpReLU(n_modes=12, k=k, epochs=150, held_out=0).fit(small).l0 >= min(k, 5) - 1
+
+
+def test_mean_magnitude_has_the_usual_value_and_gradient() -> None:
+    values = torch.tensor([[1.5, -2.0, 0.0], [-1e-8, 3.0, -7.0]], requires_grad=True)
+    (slow,) = torch.autograd.grad(2 * values.abs().mean(), values)
+    found = mean_magnitude(values)
+    torch.testing.assert_close(found, values.abs().mean())
+    torch.testing.assert_close(torch.autograd.grad(2 * found, values)[0], slow)

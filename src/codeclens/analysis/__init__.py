@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from codeclens.analysis.layers import layer_statistics
 from codeclens.analysis.results import Layer, LayerStatistics, Population, Spread
-from codeclens.analysis.statistics import (
-    bootstrap_interval,
-    class_means,
+from codeclens.analysis.sparsity import hoyer, treves_rolls
+from codeclens.analysis.spectrum import (
+    Spectrum,
     components_for_variance,
     covariance_spectrum,
-    hoyer,
     participation_ratio,
-    sign_correlation,
 )
+from codeclens.analysis.statistics import bootstrap_interval, class_means, sign_correlation
 from codeclens.analysis.trend import Trend, rank_correlation
 
 __all__ = [
     "Layer",
     "LayerStatistics",
     "Population",
+    "Spectrum",
     "Spread",
     "Trend",
     "bootstrap_interval",
@@ -30,4 +30,5 @@ __all__ = [
     "participation_ratio",
     "rank_correlation",
     "sign_correlation",
+    "treves_rolls",
 ]

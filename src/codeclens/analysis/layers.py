@@ -13,20 +13,20 @@ from codeclens.analysis.results import (
     Population,
     Spread,
 )
-from codeclens.analysis.statistics import (
-    class_means,
+from codeclens.analysis.spectrum import (
     covariance_spectrum,
-    hoyer,
-    numeric,
-    sign_correlation,
     spectrum_components,
     spectrum_participation,
 )
+from codeclens.analysis.statistics import sign_correlation
+from codeclens.analysis.summary import PopulationSummary
 from codeclens.analysis.trend import ClassResampler, Trend, redrawn_medians
 from codeclens.errors import CodeclensError
 from codeclens.extraction import ContributionStore, View
 
 VIEWS: tuple[View, ...] = ("sum", "concat", "positive", "negative")
+# Values of one array that are read together (32 MiB in float32).
+_READ = 1 << 23
 
 
 def layer_statistics(
@@ -45,8 +45,10 @@ def layer_statistics(
     also grows when the two signs merely fall on different units, which is what the sign
     correlation measures already. A class is the label, or the prediction where it is unknown.
 
-    Depth is the order of the sites in the store. Intervals are 95 % bootstrap intervals over
-    samples, `resamples` draws of them; the intervals of trends draw the same samples at all sites.
+    One pass reads every site in parts, so that it need not fit into memory; the results are those
+    of all samples together. Depth is the order of the sites in the store. Intervals are 95 %
+    bootstrap intervals over samples, `resamples` draws of them; the intervals of trends draw the
+    same samples at all sites.
 
     Raises CodeclensError for an empty store, an unknown view or values that are not finite.
 
@@ -73,14 +75,20 @@ def layer_statistics(
     layers: list[Layer] = []
     dimensions: dict[str, list[Float[np.ndarray, "draw measure"]]] = {s: [] for s in SOURCES}
     for site in store.sites:
+        summaries, signs = _summaries(store, site, view, redraw)
         populations = {}
-        kinds: tuple[View, View] = (view, "activation")
-        for name, kind in zip(SOURCES, kinds, strict=True):
-            X = numeric(store.view(site, kind), f'{kind} of site "{site}"', dimensions=2)
-            populations[name] = _population(X, labels, share, resamples, seed)
+        for name, summary in summaries.items():
+            groups = summary.group_means()
+            of_classes = (
+                covariance_spectrum(means)
+                if len(means := redraw.class_means(groups))
+                else (
+                    np.zeros(1)  # a network whose outputs are no classes
+                )
+            )
+            populations[name] = _population(summary, of_classes, share, resamples, seed)
             if redraw.varies:
-                dimensions[name].append(redraw.dimensions(X, share))
-        signs = sign_correlation(store.view(site, "positive"), store.view(site, "negative"))
+                dimensions[name].append(redraw.dimensions(groups, share))
         layers.append(
             Layer(
                 site,
@@ -93,7 +101,9 @@ def layer_statistics(
             )
         )
     trends = _trends(layers, dimensions, min(resamples, 200), seed)
-    return LayerStatistics(tuple(layers), view, share, len(store), classes, source, trends)
+    return LayerStatistics(
+        tuple(layers), view, share, len(store), classes, source, trends, labels, store.classes
+    )
 
 
 def _classes(store: ContributionStore) -> tuple[Int[np.ndarray, " sample"], str]:
@@ -102,22 +112,55 @@ def _classes(store: ContributionStore) -> tuple[Int[np.ndarray, " sample"], str]
     return np.where(known, store.label, store.prediction).astype(np.int64), source
 
 
+def _summaries(
+    store: ContributionStore, site: str, view: View, redraw: ClassResampler
+) -> tuple[dict[str, PopulationSummary], Float[np.ndarray, " sample"]]:
+    """What one pass over a site leaves, and the sign correlation of every sample.
+
+    Parts of samples are read, so that a site need not fit into memory.
+    """
+    found = {name: PopulationSummary(redraw.groups) for name in SOURCES}
+    signs = []
+    step = max(1, _READ // store.units(site))
+    for start in range(0, len(store), step):
+        rows = slice(start, start + step)
+        positive, negative, activation = (
+            store.view(site, part, rows) for part in ("positive", "negative", "activation")
+        )
+        group = redraw.group[rows]
+        for name, kind, values in (
+            ("contribution", view, _in_view(view, positive, negative)),
+            ("activation", "activation", activation),
+        ):
+            found[name].add(values, group, f'{kind} of site "{site}"')
+        signs.append(sign_correlation(positive, negative))
+    return found, np.concatenate(signs)
+
+
+def _in_view(
+    view: View, positive: Float[np.ndarray, "part unit"], negative: Float[np.ndarray, "part unit"]
+) -> Float[np.ndarray, "part column"]:
+    if view == "positive":
+        return positive
+    if view == "negative":
+        return negative
+    return positive + negative if view == "sum" else np.concatenate([positive, -negative], axis=1)
+
+
 def _population(
-    X: Float[np.ndarray, "sample unit"],
-    labels: Int[np.ndarray, " sample"],
+    summary: PopulationSummary,
+    of_classes: Float[np.ndarray, " component"],
     share: float,
     resamples: int,
     seed: int,
 ) -> Population:
-    sparsity = hoyer(X)
-    of_samples = covariance_spectrum(X)
-    # A network whose outputs are no classes has class means of nothing: no variance.
-    of_classes = np.zeros(1)
-    if (labels >= 0).any():
-        of_classes = covariance_spectrum(class_means(X, labels)[0])
+    sparsity, lifetime = summary.hoyer, summary.lifetime
+    of_samples = summary.variances()
     return Population(
         sparsity,
         Spread.of(sparsity, resamples, seed),
+        lifetime,
+        Spread.of(lifetime, resamples, seed),
         spectrum_components(of_classes, share),
         spectrum_participation(of_classes),
         spectrum_components(of_samples, share),

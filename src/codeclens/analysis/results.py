@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from codeclens.analysis.statistics import bootstrap_interval
 from codeclens.analysis.trend import Trend
+
+if TYPE_CHECKING:
+    import xarray
 
 SOURCES = ("contribution", "activation")
 DIMENSIONS = (
@@ -59,13 +62,16 @@ class Spread:
 class Population:
     """What one site's contributions, or its activations, look like over all samples.
 
-    `hoyer` `(N,)` is the sparsity of every sample and `sparsity` its spread; the rest is the
-    dimensionality of the class means and of all samples: principal components for the share of
-    the variance, and participation ratio.
+    `hoyer` `(N,)` is the sparsity of every sample over units and `sparsity` its spread, `lifetime`
+    `(U,)` that of every unit over samples and `lifetime_sparsity` its spread over units; the rest
+    is the dimensionality of the class means and of all samples: principal components for the share
+    of the variance, and participation ratio.
     """
 
     hoyer: Float[np.ndarray, " sample"]
     sparsity: Spread
+    lifetime: Float[np.ndarray, " unit"]
+    lifetime_sparsity: Spread
     class_components: int
     class_participation: float
     sample_components: int
@@ -95,6 +101,7 @@ class LayerStatistics(Mapping[str, Layer]):
 
     `view` is the view of the contributions, `share` the share of the variance, `classes` the
     number of classes, taken from `class_source`. `trends` tells how each quantity goes with depth.
+    `labels` `(N,)` are the classes of the samples, `class_names` their names where they are known.
     """
 
     layers: tuple[Layer, ...]
@@ -104,6 +111,8 @@ class LayerStatistics(Mapping[str, Layer]):
     classes: int
     class_source: str
     trends: dict[str, Trend]
+    labels: Int[np.ndarray, " sample"]
+    class_names: Sequence[str] | None = None
 
     def __getitem__(self, site: str) -> Layer:
         for layer in self.layers:
@@ -134,6 +143,57 @@ class LayerStatistics(Mapping[str, Layer]):
             writer.writerows(rows)
         return Path(path)
 
+    def class_table(self) -> list[dict[str, Any]]:
+        """One row for each site and class: samples, mean sparsity and sign correlation."""
+        present = np.unique(self.labels[self.labels >= 0])
+        rows = []
+        for layer in self.layers:
+            quantities = {
+                "contribution_sparsity": layer.contribution.hoyer,
+                "activation_sparsity": layer.activation.hoyer,
+                "sign_correlation": layer.signs,
+            }
+            for label in present.tolist():
+                of_class = self.labels == label
+                name = label if self.class_names is None else self.class_names[label]
+                means = {key: _mean(values[of_class]) for key, values in quantities.items()}
+                samples = int(of_class.sum())
+                rows.append({"site": layer.site, "class": name, "samples": samples, **means})
+        return rows
+
+    def dataset(self) -> xarray.Dataset:
+        """Everything with its names: by site and source, and by site, source and sample.
+
+        Dimensions are `site`, `source` ("contribution", "activation") and `sample`; sites and
+        samples keep their order. `to_zarr` and `to_dataframe` are xarray's.
+        """
+        import xarray
+
+        layers = self.layers
+        sources = [[layer.contribution, layer.activation] for layer in layers]
+        table: dict[str, Any] = {
+            name: (("site", "source"), [[getattr(p, name) for p in pair] for pair in sources])
+            for name in DIMENSIONS
+        }
+        for name in ("sparsity", "lifetime_sparsity"):
+            for part in ("median", "low", "high"):
+                values = [[getattr(getattr(p, name), part) for p in pair] for pair in sources]
+                table[f"{name}_{part}"] = ("site", "source"), values
+        for part in ("median", "low", "high"):
+            values = [getattr(layer.sign_correlation, part) for layer in layers]
+            table[f"sign_correlation_{part}"] = "site", values
+        hoyers = np.stack([np.stack([p.hoyer for p in pair]) for pair in sources])
+        table["hoyer"] = ("site", "source", "sample"), hoyers
+        table["signs"] = ("site", "sample"), np.stack([layer.signs for layer in layers])
+        table["units"] = "site", [layer.units for layer in layers]
+        coordinates = {
+            "site": list(self),
+            "source": list(SOURCES),
+            "label": ("sample", self.labels),
+        }
+        about = {"view": self.view, "share": self.share, "class_source": self.class_source}
+        return xarray.Dataset(table, coordinates, about)
+
     def sentences(self) -> list[str]:
         """What changes with depth, in plain sentences that are computed from the numbers."""
         return _sentences(self)
@@ -151,6 +211,10 @@ class LayerStatistics(Mapping[str, Layer]):
         for part in ("median", "low", "high", "q25", "q75", "undefined"):
             for source, population in sources.items():
                 row[f"{source}_sparsity_{part}"] = getattr(population.sparsity, part)
+        for part in ("median", "low", "high"):
+            for source, population in sources.items():
+                value = getattr(population.lifetime_sparsity, part)
+                row[f"{source}_lifetime_sparsity_{part}"] = value
         for part in ("median", "low", "high", "q25", "q75", "undefined"):
             row[f"sign_correlation_{part}"] = getattr(layer.sign_correlation, part)
         for name in DIMENSIONS:
@@ -221,6 +285,11 @@ def trend_phrase(trend: Trend, sites: list[str], number: str) -> str:
     if math.isnan(trend.low):
         return f"goes from {ends}, {rho} (too few samples of each class for an interval)"
     return f"{trend.direction} from {ends}, {rho} [{trend.low:.2f}, {trend.high:.2f}]"
+
+
+def _mean(values: Float[np.ndarray, " sample"]) -> float:
+    defined = values[~np.isnan(values)]
+    return float(defined.mean()) if len(defined) else float("nan")
 
 
 def _number(value: float, number: str) -> str:

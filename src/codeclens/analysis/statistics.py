@@ -22,35 +22,6 @@ _ROUNDING = 1e-12
 _BLOCK = 1 << 22
 
 
-def hoyer(values: Num[np.ndarray, "*sample unit"]) -> Float[np.ndarray, "*sample"]:
-    """Hoyer sparsity of every row: 0 where all units weigh the same, 1 where one unit is alone.
-
-    `values` is `(…, U)`, of any sign and unit; the result is `(…)`, without unit and independent
-    of scale: `(√U − ‖v‖₁/‖v‖₂) / (√U − 1)` (METHOD.md §4, Sparsity). It is NaN where it is
-    undefined: for a row of zeros, which is neither sparse nor dense, and for a single unit.
-
-    Raises CodeclensError where a value is not finite.
-
-    >>> hoyer(np.array([[0.0, 5.0, 0.0, 0.0], [1.0, -1.0, 1.0, 1.0], [0.0, 0.0, 0.0, 0.0]]))
-    array([ 1.,  0., nan])
-    """
-    array = numeric(values, "values", dimensions=None)
-    units = array.shape[-1]
-    rows = array.reshape(-1, units)
-    sparsity = np.full(len(rows), np.nan)
-    if units > 1:
-        root = np.sqrt(units)
-        for block in blocks(len(rows), units):
-            # Divided by the largest entry first: squares of tiny values would underflow.
-            chunk = np.abs(rows[block].astype(np.float64))
-            peak = chunk.max(axis=1, keepdims=True)
-            used = peak[:, 0] > 0
-            chunk = chunk[used] / peak[used]
-            ratio = chunk.sum(axis=1) / np.sqrt(np.square(chunk).sum(axis=1))
-            sparsity[block][used] = np.clip((root - ratio) / (root - 1), 0.0, 1.0)
-    return sparsity.reshape(array.shape[:-1])
-
-
 def sign_correlation(
     positive: Num[np.ndarray, "sample unit"], negative: Num[np.ndarray, "sample unit"]
 ) -> Float[np.ndarray, " sample"]:
@@ -108,103 +79,25 @@ def class_means(
     return means, classes
 
 
-def covariance_spectrum(X: Num[np.ndarray, "sample unit"]) -> Float[np.ndarray, " component"]:
-    """The variances along the principal components of the samples, largest first.
+def sum_by_group(
+    X: Num[np.ndarray, "sample unit"],
+    group: Int[np.ndarray, " sample"],
+    sums: Float[np.ndarray, "group unit"],
+) -> None:
+    """Add every sample `(N, U)` to the row of `sums` `(G, U)` that its group names; −1 to none.
 
-    `X` is `(N, U)`; the result is `(min(N, U),)`, in squared units of `X`, the eigenvalues of the
-    covariance (over N, not N − 1). They come from the smaller of the covariance and the Gram
-    matrix. Deviations of less than 1e-12 of the largest value are rounding: no variance at all.
-
-    Raises CodeclensError where `X` is not a finite matrix with at least one sample.
-
-    >>> covariance_spectrum(np.array([[2.0, 0.0], [-2.0, 0.0], [0.0, 1.0], [0.0, -1.0]]))
-    array([2. , 0.5])
+    >>> sums = np.zeros((2, 1))
+    >>> sum_by_group(np.array([[1.0], [2.0], [9.0]]), np.array([1, 1, -1]), sums)
+    >>> sums.tolist()
+    [[0.0], [3.0]]
     """
-    array = numeric(X, "X", dimensions=2)
-    samples, units = array.shape
-    # Counted from the first sample, the mean of samples that do not vary has no rounding at all.
-    mean = array[0].astype(np.float64)
-    shift = np.zeros(units)
-    peak = 0.0
-    for block in blocks(samples, units):
-        shift += (array[block] - mean).sum(axis=0)
-        peak = max(peak, float(np.abs(array[block]).max()))
-    mean += shift / samples
-    gram = np.zeros((min(samples, units),) * 2)
-    if units <= samples:
-        for block in blocks(samples, units):
-            chunk = array[block] - mean
-            gram += chunk.T @ chunk
-    else:
-        for block in blocks(units, samples):
-            chunk = array[:, block] - mean[block]
-            gram += chunk @ chunk.T
-    if np.trace(gram) <= samples * units * (_ROUNDING * peak) ** 2:
-        return np.zeros(len(gram))
-    spectrum: Float[np.ndarray, " component"] = np.linalg.eigvalsh(gram)[::-1] / samples
-    spectrum[spectrum < 0] = 0.0
-    return spectrum
-
-
-def participation_ratio(X: Num[np.ndarray, "sample unit"]) -> float:
-    """Over how many principal components the variance is spread: `(Σλ)² / Σλ²`.
-
-    `X` is `(N, U)`; the result is without unit, between 1 and min(N − 1, U), and needs no
-    threshold (METHOD.md §4, Dimensionality). It is NaN where the samples do not vary.
-
-    Raises CodeclensError where `X` is not a finite matrix with at least one sample.
-
-    >>> corners = np.array([[1, 1], [1, -1], [-1, 1], [-1, -1]])
-    >>> participation_ratio(corners)
-    2.0
-    """
-    return spectrum_participation(covariance_spectrum(X))
-
-
-def components_for_variance(X: Num[np.ndarray, "sample unit"], share: float = 0.95) -> int:
-    """How many principal components hold this share of the variance.
-
-    `X` is `(N, U)`; the result is between 1 and min(N − 1, U), or 0 where the samples do not vary
-    (METHOD.md §4, Dimensionality: applied to class means, or to all samples).
-
-    Raises CodeclensError where `X` is not a finite matrix or `share` is not in (0, 1].
-
-    >>> X = np.diag([10.0, 10.0, 10.0, 0.1])
-    >>> components_for_variance(X, 0.95), components_for_variance(X, 0.6)
-    (3, 2)
-    """
-    return spectrum_components(covariance_spectrum(X), share)
-
-
-def spectrum_participation(spectrum: Float[np.ndarray, " component"]) -> float:
-    """The participation ratio of variances `(R,)` that are already there; NaN where all are zero.
-
-    >>> spectrum_participation(np.array([1.0, 1.0, 0.0]))
-    2.0
-    """
-    total = float(spectrum.sum())
-    if total == 0.0:
-        return float("nan")
-    return 1.0 / float(np.square(spectrum / total).sum())
-
-
-def spectrum_components(spectrum: Float[np.ndarray, " component"], share: float = 0.95) -> int:
-    """How many of the variances `(R,)`, largest first, hold this share; 0 where all are zero.
-
-    Raises CodeclensError where `share` is not in (0, 1].
-
-    >>> spectrum_components(np.array([9.0, 0.9, 0.1]), 0.95)
-    2
-    """
-    if not 0.0 < share <= 1.0:
-        raise CodeclensError(
-            f"share (={share}) must be above 0 and at most 1; 0.95 is what is usually reported."
-        )
-    total = float(spectrum.sum())
-    if total == 0.0:
-        return 0
-    # The slack lets 19 of 20 equal variances be 95 % in spite of rounding.
-    return int(np.searchsorted(np.cumsum(spectrum / total), share - 1e-12)) + 1
+    used = np.flatnonzero(group >= 0)
+    order = used[np.argsort(group[used], kind="stable")]
+    for block in blocks(len(order), X.shape[1]):
+        rows = order[block]
+        if len(rows):
+            present, first = np.unique(group[rows], return_index=True)
+            sums[present] += np.add.reduceat(X[rows], first, axis=0, dtype=np.float64)
 
 
 def bootstrap_interval(

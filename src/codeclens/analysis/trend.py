@@ -9,14 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int, Num
 
-from codeclens.analysis.statistics import (
-    blocks,
-    class_means,
+from codeclens.analysis.spectrum import (
     covariance_spectrum,
     spectrum_components,
     spectrum_participation,
-    standardized,
 )
+from codeclens.analysis.statistics import blocks, standardized
 from codeclens.errors import CodeclensError
 
 _GROUPS = 16
@@ -120,8 +118,8 @@ class ClassResampler:
 
     The samples of each class are dealt at random into up to 16 groups and the groups are drawn
     again, so that a draw costs as much as there are classes, not samples. `labels` is `(N,)`, −1
-    where unknown: left out. `varies` is False where no class has two samples: then every draw would
-    be the same.
+    where unknown: left out. `group` `(N,)` says which of the `groups` a sample is in, −1 for none.
+    `varies` is False where no class has two samples: then every draw would be the same.
     """
 
     def __init__(self, labels: Int[np.ndarray, " sample"], n: int, seed: int) -> None:
@@ -131,20 +129,32 @@ class ClassResampler:
         wanted = int(np.clip(_MOST_GROUPS // max(len(classes), 1), 2, _GROUPS))
         order = np.argsort(index, kind="stable")
         place = np.arange(len(known)) - np.repeat(np.cumsum(counts) - counts, counts)
-        self._group = np.full(len(labels), -1)
-        self._group[known[order]] = index[order] * wanted + place % wanted
         self._sizes = np.minimum(counts, wanted)
+        self._starts = np.cumsum(self._sizes) - self._sizes
+        self.group = np.full(len(labels), -1)
+        of_class = index[order]
+        self.group[known[order]] = self._starts[of_class] + place % self._sizes[of_class]
+        self.groups = int(self._sizes.sum())
+        self._weights = np.bincount(self.group[known], minlength=self.groups).astype(np.float64)
         self._seeds = random.integers(2**32, size=n)
         self.varies = bool((counts > 1).any())
 
+    def class_means(
+        self, means: Float[np.ndarray, "group unit"]
+    ) -> Float[np.ndarray, "class unit"]:
+        """The means of the classes that occur, from those of their groups."""
+        if not self.groups:
+            return np.zeros((0, means.shape[1]))
+        total = np.add.reduceat(means * self._weights[:, None], self._starts, axis=0)
+        return np.asarray(total / np.add.reduceat(self._weights, self._starts)[:, None])
+
     def dimensions(
-        self, X: Num[np.ndarray, "sample unit"], share: float
+        self, groups: Float[np.ndarray, "group unit"], share: float
     ) -> Float[np.ndarray, "draw measure"]:
         """Components for `share` of the variance and participation ratio of class means, by draw.
 
-        `X` is `(N, U)`; the result is `(n, 2)`.
+        `groups` `(G, U)` are the means of the groups; the result is `(n, 2)`.
         """
-        groups, _ = class_means(X, self._group)
         draws = np.empty((len(self._seeds), 2))
         for row, seed in zip(draws, self._seeds, strict=True):
             spectrum = covariance_spectrum(self._drawn_means(groups, int(seed)))
@@ -156,9 +166,8 @@ class ClassResampler:
     ) -> Float[np.ndarray, "class unit"]:
         from scipy.sparse import csr_array
 
-        starts = np.cumsum(self._sizes) - self._sizes
         size: Int[np.ndarray, " group"] = np.repeat(self._sizes, self._sizes)
-        first = np.repeat(starts, self._sizes)
+        first = np.repeat(self._starts, self._sizes)
         # Seeded by the draw alone, so that all sites see the same draws.
         chosen = first + np.random.default_rng(seed).integers(size)
         owner = np.repeat(np.arange(len(self._sizes)), self._sizes)

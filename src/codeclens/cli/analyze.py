@@ -32,9 +32,11 @@ def run_analyze(settings: AnalyzeSettings) -> None:
 
 
 def write_layers(statistics: LayerStatistics, to: Path) -> None:
-    """Write the statistics of layers: layers.csv, layers.png, layers.svg, sentences.txt."""
+    """Write layers.csv, .zarr, .png and .svg, classes.csv and sentences.txt."""
     to.mkdir(parents=True, exist_ok=True)
     statistics.to_csv(to / "layers.csv")
+    save_table(to / "classes.csv", statistics.class_table())
+    statistics.dataset().to_zarr(to / "layers.zarr", mode="w", consolidated=False)
     save_sentences(to / "sentences.txt", statistics.sentences())
     figure = layer_figure(statistics)
     for ending in ("png", "svg"):

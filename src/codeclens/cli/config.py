@@ -79,7 +79,7 @@ class ExtractSettings(Settings):
     batch_size: int = Field(default=16, ge=1)
     """Images in one pass; it changes memory, not results."""
     shard_size: int | None = Field(default=None, ge=1)
-    """Images in a shard: the work that is there or not. [default: a sixteenth, 32 to 1,024; at least a batch]"""
+    """Images in a shard: the work that is there or not. [default: a sixteenth, 32 to 1,024]"""
     limit: int | None = Field(default=None, ge=1)
     """The most images to take. [default: all]"""
     to: str | None = None

@@ -70,11 +70,11 @@ def extract(
     `output` are those of `contributions`; `classes` names the labels. Work is cut into shards of
     `shard_size` samples (default: a sixteenth, 32 to 1,024, no less than a batch), each complete or
     absent: run again with the same settings, an interrupted extraction resumes and ends with the
-    same bytes as an undisturbed one. `batch_size` changes memory and speed, not results. Samples that cannot be read
-    are recorded with their reasons and skipped (`store.skipped`), or raise if `strict`. `progress`
-    is called with (done, total). Positions are summed, signs apart, unless `grid=(rows, columns)`
-    keeps as many cells of feature maps beside the sums, with the signs apart in each cell, or
-    `reduce=None` keeps every position.
+    same bytes as an undisturbed one. `batch_size` changes memory and speed, not results. Samples
+    that cannot be read are recorded with their reasons and skipped (`store.skipped`), or raise if
+    `strict`. `progress` is called with (done, total). Positions are summed, signs apart, unless
+    `grid=(rows, columns)` keeps as many cells of feature maps beside the sums, with the signs apart
+    in each cell, or `reduce=None` keeps every position.
     `to` may be an address in object storage, such as `s3://bucket/store.zarr`. `engine="ray"`, or a
     `RayEngine` with options, computes the shards on a Ray cluster. `shards` takes some of them
     alone, by number or as a slice, so that several processes can share a store:

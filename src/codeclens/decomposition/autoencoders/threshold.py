@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import KW_ONLY, dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
@@ -54,7 +54,32 @@ class ThresholdNetwork(SparseAutoencoder):
         """Mean squared error and the penalty on the dictionary's mean entry."""
         reconstruction, codes = self.reconstruct(x)
         error = (x - reconstruction).square().mean()
-        return error + self.penalty * self.dictionary.abs().mean(), codes
+        return error + self.penalty * mean_magnitude(self.dictionary), codes
+
+
+class _MeanMagnitude(torch.autograd.Function):
+    """`values.abs().mean()` in half as many passes over the values, there and back."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor) -> Tensor:
+        ctx.save_for_backward(values)
+        norm: Tensor = torch.linalg.vector_norm(values, 1)
+        return norm / values.numel()
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        values: Tensor = ctx.saved_tensors[0]
+        return values.sign().mul_(gradients[0] / values.numel())
+
+
+def mean_magnitude(values: Tensor) -> Tensor:
+    """The mean of all magnitudes, a number.
+
+    >>> mean_magnitude(torch.tensor([[1.0, -3.0]]))
+    tensor(2.)
+    """
+    found: Tensor = _MeanMagnitude.apply(values)
+    return found
 
 
 @dataclass(frozen=True, repr=False)
