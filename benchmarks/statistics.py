@@ -1,8 +1,9 @@
 """All statistics of one large site: seconds on one thread, and memory.
 
-A store of random contributions of 50,000 samples at 2,048 units, in 1,000 classes, is written first.
-Then a fresh process takes its layer statistics: sparsity of samples and units, sign correlation,
-spectra of samples and of class means, for contributions and activations, with their intervals.
+A store of random contributions of 50,000 samples at 2,048 units, in 1,000 classes, is written
+first. Then a fresh process takes its layer statistics: sparsity of samples and units, sign
+correlation, spectra of samples and of class means, for contributions and activations, with their
+intervals.
 
     python -m benchmarks.statistics
     python -m benchmarks.statistics --samples 20000 --units 512
