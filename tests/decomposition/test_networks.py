@@ -231,7 +231,8 @@ def test_batch_topk_learns_a_threshold_for_single_samples(x: Tensor) -> None:
     alone = torch.cat([network.codes(row[None]) for row in x])
     torch.testing.assert_close(alone, codes)
     network.eval().select(torch.full((4, 10), 99.0))
-    assert network.threshold.item() == pytest.approx(smallest.item())  # only training teaches it
+    kept = smallest.item() * (1 - 1e-6)  # only training teaches it
+    assert network.threshold.item() == pytest.approx(kept, rel=1e-6)
 
 
 def test_matryoshka_loss_is_the_mean_over_nested_parts(x: Tensor) -> None:

@@ -23,10 +23,17 @@ def problem(seed: int, batch: int, modes: int, units: int, k: int) -> tuple[Tens
 
 
 def gradients(
-    given: tuple[Tensor, ...], *, by_entries: bool, monkeypatch: pytest.MonkeyPatch
+    given: tuple[Tensor, ...],
+    *,
+    by_entries: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    by_modes: bool = False,
 ) -> list[Tensor]:
     """The reconstruction by the k largest codes, and the gradients of its squared error."""
     monkeypatch.setattr(sparse, "pays", lambda codes, columns: by_entries)
+    if by_modes:
+        everywhere = lambda codes, columns: codes.ne(0).any(dim=0).nonzero().flatten()  # noqa: E731
+        monkeypatch.setattr(sparse, "present", everywhere)
     x, weight, bias, dictionary = (t.clone().requires_grad_() for t in given[:4])
     codes = largest(torch.relu(sparse.encode(x, weight, bias)), int(given[4]))
     made = sparse.decode(codes, dictionary)
@@ -42,9 +49,11 @@ def test_sparse_is_dense(seed: int, batch: int, modes: int, units: int, k: int) 
     with pytest.MonkeyPatch.context() as monkeypatch:
         dense = gradients(given, by_entries=False, monkeypatch=monkeypatch)
         by_entries = gradients(given, by_entries=True, monkeypatch=monkeypatch)
-    assert len(dense) == len(by_entries) == 5
-    for a, b in zip(dense, by_entries, strict=True):
+        by_modes = gradients(given, by_entries=False, by_modes=True, monkeypatch=monkeypatch)
+    assert len(dense) == len(by_entries) == len(by_modes) == 5
+    for a, b, c in zip(dense, by_entries, by_modes, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(a, c, rtol=1e-4, atol=1e-4)
 
 
 def test_dense_is_what_torch_says(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,3 +96,29 @@ def test_both_ways_train_alike(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(sparse, "pays", lambda codes, columns, by=by_entries: by)
         fitted.append(TopK(n_modes=30, k=4, epochs=5).fit(X))
     assert fitted[0].r2 == pytest.approx(fitted[1].r2, abs=1e-3)
+
+
+def test_modes_that_are_absent_from_a_batch_are_left_out() -> None:
+    codes = torch.zeros(64, 300)
+    codes[3, 7], codes[60, 299] = 1.0, -2.0
+    found = sparse.present(codes, 200)
+    assert found is not None
+    assert found.tolist() == [7, 299]
+    assert sparse.present(codes, 20) is None  # rows too short to be worth it
+    assert sparse.present(codes[:8], 200) is None  # too few samples
+    assert sparse.present(torch.ones(64, 300), 200) is None
+
+
+def test_absent_modes_get_no_gradient_and_present_ones_all_of_it() -> None:
+    torch.manual_seed(0)
+    codes = torch.rand(64, 100) * (torch.rand(100) < 0.5)
+    dictionary = torch.randn(100, 128)
+    results = []
+    for way in (sparse.decode, torch.matmul):
+        c, d = codes.clone().requires_grad_(), dictionary.clone().requires_grad_()
+        way(c, d).square().sum().backward()
+        assert c.grad is not None
+        assert d.grad is not None
+        results.append((c.grad * (codes != 0), d.grad))
+    for a, b in zip(*results, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-3)

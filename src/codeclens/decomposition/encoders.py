@@ -104,7 +104,7 @@ class MLPEncoder(Encoder):
         """The logits of the codes."""
         h = self.norm1(torch.relu(self._drop(self.first(x))))
         h = self.norm2(torch.relu(self._drop(self.second(h))))
-        logits: Tensor = self.last(h)
+        logits = sparse.encode(h, self.last.weight)
         return logits
 
     def keep(self, index: Int64[Tensor, " kept"]) -> None:

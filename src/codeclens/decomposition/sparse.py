@@ -1,9 +1,10 @@
 """Sparse codes: products with matrices most of whose entries are zero, by the entries that are not.
 
 A TopK code has k entries in thousands. Then the reconstruction is a weighted sum of k rows of the
-dictionary, and so is every gradient: only the encoder's forward pass needs all products. Whether
-that is faster is decided batch by batch from the number of entries; the results are the same up to
-rounding.
+dictionary, and so is every gradient: only the encoder's forward pass needs all products. Where
+entries are too many for that, many modes may still be absent from the whole batch, and products
+leave their columns out. Which way is fastest is decided batch by batch; the results are the same
+up to rounding.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from torch.nn import functional as F
 # chosen is held against both ways by `python -m benchmarks.training products`.
 _SEARCH = 96
 _GATHER = 12
+# Rows are copied to leave others out: that needs enough samples, and enough to leave out.
+_FEWEST_ROWS, _MOST_PRESENT = 32, 0.8
 
 
 def pays(codes: Tensor, columns: int) -> bool:
@@ -38,6 +41,22 @@ def pays(codes: Tensor, columns: int) -> bool:
     return entries * columns * _GATHER + codes.numel() * _SEARCH < codes.numel() * columns
 
 
+def present(codes: Tensor, columns: int) -> Tensor | None:
+    """The modes that are in any sample of a batch, where products by these alone are faster.
+
+    >>> codes = torch.zeros(128, 1536)
+    >>> codes[:, 5:7] = 1
+    >>> present(codes, 512), present(torch.ones(128, 1536), 512)
+    (tensor([5, 6]), None)
+    """
+    if codes.device.type != "cpu" or torch.is_autocast_enabled("cpu"):
+        return None
+    if len(codes) < _FEWEST_ROWS or columns < _SEARCH:
+        return None
+    found = codes.ne(0).any(dim=0).nonzero().flatten()
+    return found if len(found) < _MOST_PRESENT * codes.shape[1] else None
+
+
 def decode(
     codes: Float[Tensor, "batch mode"], dictionary: Float[Tensor, "mode unit"]
 ) -> Float[Tensor, "batch unit"]:
@@ -51,16 +70,21 @@ def decode(
     >>> decode(codes, torch.ones(1536, 512))[0, :3]
     tensor([2., 2., 2.])
     """
-    if not pays(codes, dictionary.shape[1]):
+    found: Tensor
+    if pays(codes, dictionary.shape[1]):
+        found = _Decode.apply(codes, dictionary)
+        return found
+    modes = present(codes, dictionary.shape[1])
+    if modes is None:
         return codes @ dictionary
-    found: Tensor = _Decode.apply(codes, dictionary)
+    found = _DecodePresent.apply(codes, dictionary, modes)
     return found
 
 
 def encode(
     x: Float[Tensor, "batch unit"],
     weight: Float[Tensor, "mode unit"],
-    bias: Float[Tensor, " mode"],
+    bias: Float[Tensor, " mode"] | None = None,
 ) -> Float[Tensor, "batch mode"]:
     """`x @ weight.T + bias`, whose gradients go by the entries that are not zero where it pays.
 
@@ -128,9 +152,31 @@ class _Decode(torch.autograd.Function):
         return of_codes, of_dictionary
 
 
+class _DecodePresent(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, codes: Tensor, dictionary: Tensor, modes: Tensor) -> Tensor:
+        few, rows = codes[:, modes], dictionary[modes]
+        ctx.save_for_backward(few, rows, modes)
+        ctx.shape = dictionary.shape
+        return few @ rows
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+        (gradient,) = gradients
+        few, rows, modes = ctx.saved_tensors
+        of_codes = of_dictionary = None
+        if ctx.needs_input_grad[0]:
+            of_codes = gradient.new_zeros(len(few), ctx.shape[0])
+            of_codes[:, modes] = gradient @ rows.T
+        if ctx.needs_input_grad[1]:
+            of_dictionary = gradient.new_zeros(ctx.shape)
+            of_dictionary[modes] = few.T @ gradient
+        return of_codes, of_dictionary, None
+
+
 class _Encode(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         ctx.save_for_backward(x, weight)
         return F.linear(x, weight, bias)
 
@@ -141,10 +187,19 @@ class _Encode(torch.autograd.Function):
         (gradient,) = gradients
         x, weight = ctx.saved_tensors
         entries = _Entries(gradient) if pays(gradient, x.shape[1]) else None
+        modes = present(gradient, x.shape[1]) if entries is None else None
         of_x = of_weight = None
-        if ctx.needs_input_grad[0]:
-            of_x = gradient @ weight if entries is None else entries.times(weight)
-        if ctx.needs_input_grad[1]:
-            of_weight = gradient.T @ x if entries is None else entries.transposed_times(x)
+        if entries is not None:
+            of_x = entries.times(weight) if ctx.needs_input_grad[0] else None
+            of_weight = entries.transposed_times(x) if ctx.needs_input_grad[1] else None
+        elif modes is not None:
+            few = gradient[:, modes]
+            of_x = few @ weight[modes] if ctx.needs_input_grad[0] else None
+            if ctx.needs_input_grad[1]:
+                of_weight = torch.zeros_like(weight)
+                of_weight[modes] = few.T @ x
+        else:
+            of_x = gradient @ weight if ctx.needs_input_grad[0] else None
+            of_weight = gradient.T @ x if ctx.needs_input_grad[1] else None
         of_bias = gradient.sum(dim=0) if ctx.needs_input_grad[2] else None
         return of_x, of_weight, of_bias

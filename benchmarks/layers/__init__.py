@@ -1,0 +1,1 @@
+"""The study of layers: do three published claims hold in networks that we can measure?"""
