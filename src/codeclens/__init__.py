@@ -46,6 +46,8 @@ if TYPE_CHECKING:
         TopK,
         compare,
         decompose,
+        load_modes,
+        save_modes,
     )
     from codeclens.extraction import ContributionStore, ImageFolder, RayEngine, extract, plan
     from codeclens.report import report
@@ -95,10 +97,12 @@ __all__ = [
     "extract",
     "find_sites",
     "layer_statistics",
+    "load_modes",
     "pixel_map",
     "plan",
     "preserve",
     "report",
+    "save_modes",
 ]
 
 # Where each name lives. A room is imported when one of its names is first used, so that the command
@@ -113,7 +117,8 @@ _ROOMS = {
     "control": ("ablate", "control_curve", "preserve"),
     "decomposition": (
         *("BatchTopK", "Gated", "ICA", "JumpReLU", "KMeans", "Matryoshka", "Modes", "NMF", "PCA"),
-        *("ReLUSAE", "SemiNMF", "ThresholdSAE", "TopK", "compare", "decompose"),
+        *("ReLUSAE", "SemiNMF", "ThresholdSAE", "TopK", "compare", "decompose", "load_modes"),
+        "save_modes",
     ),
     "extraction": ("ContributionStore", "ImageFolder", "RayEngine", "extract", "plan"),
     "report": ("report",),

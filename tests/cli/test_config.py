@@ -13,6 +13,7 @@ from codeclens.cli.config import (
     ExtractSettings,
     ReportSettings,
     Settings,
+    read_section,
     write_section,
 )
 from codeclens.errors import CodeclensError
@@ -102,3 +103,13 @@ def test_a_file_that_is_not_there_or_no_text_is_named(tmp_path: Path) -> None:
         ExtractSettings.resolve(None, tmp_path / "binary.yaml")
     with pytest.raises(CodeclensError, match="cannot be read"):
         ExtractSettings.resolve(None, tmp_path)
+
+
+def test_a_second_result_in_a_folder_has_a_file_of_its_own(tmp_path: Path) -> None:
+    first = ExtractSettings(model="a", to=str(tmp_path / "a.zarr"))
+    second = ExtractSettings(model="b", to=str(tmp_path / "b.zarr"))
+    assert write_section(tmp_path, first).name == "config.yaml"
+    assert write_section(tmp_path, first).name == "config.yaml"
+    assert write_section(tmp_path, second).name == "b.config.yaml"
+    assert read_section(tmp_path / "config.yaml", "extract")["model"] == "a"
+    assert read_section(tmp_path / "b.config.yaml", "extract")["model"] == "b"

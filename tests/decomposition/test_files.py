@@ -153,5 +153,11 @@ def test_many_sites_keep_their_order_and_names(make_modes: Make, tmp_path: Path)
     assert list(back) == sites
     for site in sites:
         same(many[site], back[site])
-    with pytest.raises(CodeclensError, match="There are no modes at"):
+    with pytest.raises(CodeclensError, match="There are no modes in the folder"):
         load_modes(tmp_path)
+
+
+def test_a_folder_of_several_sites_says_how_it_is_read(make_modes: Make, tmp_path: Path) -> None:
+    folder = save_modes({"a": make_modes(site="a")}, tmp_path / "all")
+    with pytest.raises(CodeclensError, match=r"read them all by load_modes\(folder\)"):
+        Modes.load(folder)

@@ -198,7 +198,7 @@ def test_completeness_is_warned_of_once_naming_the_worst_site(
         ({"baseline": 0.5}, "baseline.value = 0.0, and now it is 0.5"),
         ({"baseline": torch.zeros(3, 8, 8)}, "baseline.class = 'Constant', and now it is 'Given'"),
         ({"output": lambda o: o}, "output = None, and now it is {'function'"),
-        ({"sites": ["1"]}, r"sites\.3 = {'heads': None.*}, and now it is None"),
+        ({"sites": ["1"]}, "was made for the sites '1, 3', and now they are '1'; choose"),
         ({"dtype": "float16"}, "dtype = 'float32', and now it is 'float16'"),
         ({"shard_size": 8}, "shard_size = 16, and now it is 8"),
         ({"classes": list("abcde")}, "classes = None, and now it is"),
@@ -377,3 +377,15 @@ def test_a_store_keeps_its_shards_when_batches_change(run: Run, x: Tensor, tmp_p
     assert again.metadata["settings"]["shard_size"] == rows
     other = run(x, tmp_path / "o.zarr", shard_size=None, batch_size=40)
     np.testing.assert_allclose(other.view("3"), first.view("3"), rtol=1e-5, atol=1e-6)
+
+
+def test_labels_that_index_no_output_are_told(
+    run: Run, x: Tensor, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    labels = torch.zeros(len(x), dtype=torch.long)
+    labels[3] = 99
+    with caplog.at_level(logging.WARNING, "codeclens"):
+        run((x, labels), tmp_path / "s.zarr")
+    told = [record.message for record in caplog.records if "has the label 99" in record.message]
+    assert len(told) == 1
+    assert 'Sample "3" has the label 99, but the model has' in told[0]

@@ -152,7 +152,7 @@ def test_who_comes_second_adopts_the_metadata_of_the_first(
     fsspec.filesystem("memory").rm(address, recursive=True)
     settings = {"sites": ["3"]}
     monkeypatch.setattr(ObjectFolder, "create_bytes", beaten)
-    with pytest.raises(CodeclensError, match=r"was made with sites\.1 = None"):
+    with pytest.raises(CodeclensError, match="was made for the sites '3', and now they are"):
         run(x, address)
 
 

@@ -254,7 +254,9 @@ def _sentences(statistics: LayerStatistics) -> list[str]:
         ]
         lines.append(f"{words}: " + "; ".join(parts) + ".")
     signs = trend_phrase(statistics.trends["sign_correlation"], sites, "{:.2f}")
-    lines.append(f"Correlation of positive with negative contributions over units {signs}.")
+    lines.append(
+        f"Correlation over units of positive contributions with the size of negative ones {signs}."
+    )
     if statistics.samples < FEWEST:
         lines.append(
             f"{statistics.samples} samples are too few for intervals that can be trusted, and to "

@@ -256,14 +256,20 @@ def write_section(folder: Path, settings: Settings) -> Path:
     """Write the resolved configuration into `config.yaml` of a folder, and return its path.
 
     Sections of other commands stay: a chain of commands into one folder leaves one file, which
-    repeats each of them with `--config`.
+    repeats each of them with `--config`. Where the command's own section is that of another result,
+    such as a second store in the folder, the file is called after this one: `b.config.yaml`.
     """
     file = folder / "config.yaml"
     content = _read(file) if file.is_file() else {}
+    here = settings.model_dump(mode="json")
+    there = content.get(settings.command)
+    if isinstance(there, dict) and there.get("to") not in (None, here.get("to")):
+        file = folder / f"{Path(here['to']).name.removesuffix('.zarr')}.config.yaml"
+        content = _read(file) if file.is_file() else {}
     content = {name: content[name] for name in content if name in SETTINGS}
-    content[settings.command] = settings.model_dump(mode="json")
+    content[settings.command] = here
     folder.mkdir(parents=True, exist_ok=True)
-    beside = file.with_name(".config.yaml")
+    beside = file.with_name(f".{file.name}")
     beside.write_text(
         yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8"
     )

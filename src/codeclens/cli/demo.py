@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import yaml
+
 from codeclens.analysis import layer_statistics
 from codeclens.cli.analyze import write_layers
 from codeclens.cli.config import DemoSettings, write_section
-from codeclens.cli.digits import run_digits
+from codeclens.cli.digits import choices, run_digits
 from codeclens.cli.photographs import photographs_section
 from codeclens.report import report
+
+
+def save_choices(to: Path, settings: DemoSettings) -> None:
+    """Write what the demo chose by itself for the digits, beside its configuration."""
+    text = yaml.safe_dump(choices(settings.quick), sort_keys=False, allow_unicode=True)
+    (to / "choices.yaml").write_text(text, encoding="utf-8")
 
 
 def run_demo(settings: DemoSettings) -> None:
@@ -31,5 +41,6 @@ def run_demo(settings: DemoSettings) -> None:
         sections=sections,
         statistics=statistics,
     )
+    save_choices(to, settings)
     print("\n".join(statistics.sentences()))
     print(f"The report is {path.absolute()}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,6 +29,7 @@ QUICK_HELD_OUT = 500
 QUICK_FRACTIONS = (0.02, 0.1, 0.25, 0.5, 0.99)
 QUICK_TRIALS = 2
 SHOWN = 8
+METHOD = cl.TopK(expansion=3, k=8)
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,24 @@ class Digits:
     store: cl.ContributionStore
     modes: dict[str, Modes]
     sections: list[Section]
+
+
+def choices(quick: bool) -> dict[str, Any]:
+    """What is chosen for the digits, as plain values; `zoo`, the method and the store say the rest.
+
+    >>> choices(quick=True)["samples"]
+    600
+    """
+    return {
+        "model": "digits-resnet",
+        "samples": QUICK_SAMPLES if quick else "all training digits",
+        "method": repr(cl.Conductance(steps=STEPS)),
+        "decomposition": repr(METHOD),
+        "held_out": QUICK_HELD_OUT if quick else "all",
+        "fractions": list(QUICK_FRACTIONS if quick else FRACTIONS),
+        "trials": QUICK_TRIALS if quick else TRIALS,
+        "exemplars": SHOWN,
+    }
 
 
 def run_digits(to: Path, quick: bool, seed: int) -> Digits:
@@ -56,9 +76,7 @@ def run_digits(to: Path, quick: bool, seed: int) -> Digits:
             progress=advance,
         )
     with progress("digits: modes", None, "epochs") as advance:
-        modes = cl.decompose(
-            store, cl.TopK(expansion=3, k=8), seed=seed, progress=epochs(advance, len(store.sites))
-        )
+        modes = cl.decompose(store, METHOD, seed=seed, progress=epochs(advance, len(store.sites)))
     save_modes(modes, to / "modes")
     write_modes(modes, to)
     site, digit = most_selective(modes)

@@ -10,6 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import torch
+from torch import nn
+
 import codeclens as cl
 from codeclens import zoo
 from codeclens.cli.config import ExtractSettings, write_section
@@ -84,8 +87,17 @@ def run_extract(settings: ExtractSettings) -> None:
             whole.wait()
     if rank.leads:
         if isinstance(store.path, Path):
-            write_section(store.path.absolute().parent, settings)
+            made = {
+                "sites": store.sites,
+                "shard_size": store.metadata["settings"]["shard_size"],
+                "device": None if settings.engine == "ray" else str(_device_of(ready.model)),
+            }
+            write_section(store.path.absolute().parent, settings.model_copy(update=made))
         print(told(cl.ContributionStore(store.path)))
+
+
+def _device_of(model: nn.Module) -> torch.device:
+    return next((p.device for p in model.parameters()), torch.device("cpu"))
 
 
 def _opened(settings: ExtractSettings, ready: zoo.Ready) -> Samples:

@@ -128,6 +128,10 @@ def decompose(
     [0, 1]
     """
     check_view(view)
+    if not isinstance(method, Estimator):
+        raise CodeclensError(
+            f"method={method!r} is no method of decomposition; pass an object such as TopK(k=16)."
+        )
     if workers < 1:
         raise CodeclensError(f"workers={workers} can fit nothing; pass 1 or more.")
     place = usable_device(device)

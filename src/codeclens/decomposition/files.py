@@ -82,6 +82,11 @@ def write(modes: Modes, path: str | os.PathLike[str]) -> Path:
 
 def read(path: str | os.PathLike[str]) -> dict[str, Any]:
     """The fields of the Modes that were written to `path`."""
+    if (Path(path) / SET_FILE).is_file():
+        raise CodeclensError(
+            f'"{path}" is a folder with the modes of several sites; read them all by '
+            "load_modes(folder)."
+        )
     tensor_file, fact_file = _paths(path)
     facts = _facts(fact_file, FORMAT)
     try:
@@ -119,9 +124,16 @@ def save_modes(modes: Mapping[str, Modes], folder: str | os.PathLike[str]) -> Pa
 
 
 def load_modes(folder: str | os.PathLike[str]) -> dict[str, Modes]:
-    """Read what `save_modes` wrote, sites in their order; raises CodeclensError as `load` does."""
+    """Read what `save_modes` wrote, sites in their order; raises CodeclensError as `load` does.
+
+    >>> import tempfile
+    >>> list(load_modes(save_modes({}, tempfile.mkdtemp())))
+    []
+    """
     from codeclens.decomposition.modes import Modes
 
+    if not (Path(folder) / SET_FILE).is_file():
+        raise CodeclensError(f'There are no modes in the folder "{folder}".')
     facts = _facts(Path(folder) / SET_FILE, SET_FORMAT)
     return {site: Modes.load(Path(folder) / name) for site, name in facts["sites"].items()}
 

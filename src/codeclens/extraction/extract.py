@@ -209,7 +209,8 @@ def _account(store: ContributionStore, strict: bool) -> None:
         return
     key, reason = store.skipped[0]
     total = len(store) + len(store.skipped)
-    sentence = f'{len(store.skipped)} of {total} samples were skipped (first: "{key}", {reason})'
+    were = "was" if len(store.skipped) == 1 else "were"
+    sentence = f'{len(store.skipped)} of {total} samples {were} skipped (first: "{key}", {reason})'
     if strict:
         raise CodeclensError(f"{sentence}; mend or remove them and extract to another path.")
     _log.warning("%s", sentence)

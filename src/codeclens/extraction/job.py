@@ -95,6 +95,13 @@ class Job:
         different = list(differences(before, now))
         if not different:
             return
+        sites = [list(each["sites"]) for each in (before, now)]
+        if sites[0] != sites[1]:
+            raise CodeclensError(
+                f'The store "{path}" was made for the sites {_short(", ".join(sites[0]))}, and now '
+                f"they are {_short(', '.join(sites[1]))}; choose another path, or delete the store "
+                "to begin again."
+            )
         name, was, is_now = different[0]
         others = ", ".join(other for other, _, _ in different[1:4])
         also = f" (also different: {others})" if others else ""

@@ -23,23 +23,18 @@ from codeclens.attribution import (
     Label,
     SiteContributions,
 )
+from codeclens.attribution.capture import frozen, run, same_randomness
 from codeclens.errors import CodeclensError
 from codeclens.extraction.computing import Computing
 from codeclens.extraction.data import Sample, Samples
+from codeclens.extraction.filing import Arrays, blank, file
 from codeclens.extraction.folding import folded
-from codeclens.extraction.layout import (
-    SAMPLE_ARRAYS,
-    UNIT_ARRAYS,
-    Layout,
-    SiteEntry,
-    group_names,
-)
-from codeclens.extraction.maps import SIGNED, WHOLE, Positions, map_shape, maps_of
+from codeclens.extraction.layout import Layout, SiteEntry, group_names
+from codeclens.extraction.maps import SIGNED, WHOLE, Positions, map_shape
 
 _log = logging.getLogger(__name__)
 # One sample would not tell an axis of samples from one of length 1.
 _SURVEYED = 2
-Arrays = dict[str, np.ndarray[Any, Any]]
 
 
 class ShardMaker:
@@ -70,6 +65,7 @@ class ShardMaker:
         self.strict = strict
         self.uncovered: set[str] = set()
         self._device = self.computing.on(attributor.model)
+        self._outputs: int | None = None
         self._warned = False
         self._folded = False
 
@@ -102,6 +98,7 @@ class ShardMaker:
             self._fold(x)
             prepared = self.attributor.prepare(x)
             self.attributor.survey(x)
+            self._count_outputs(x)
         # The cheapest method tells the units as well as any.
         self.attributor.method = ActivationGradient()
         try:
@@ -127,6 +124,7 @@ class ShardMaker:
         with self._device.precision():
             self._fold(x)
             self.attributor.survey(x)
+            self._count_outputs(x)
 
     def make(
         self,
@@ -155,7 +153,7 @@ class ShardMaker:
             if x is not None:
                 usable = [sample for sample in batch if sample.image is not None]
                 places = [sample.index - rows.start for sample in usable]
-                _file(self._attribute(usable, x), arrays, places, layout)
+                file(self._attribute(usable, x), arrays, places, layout)
                 self._compare_classes(arrays["prediction"], layout)
             advance(len(batch))
         return arrays
@@ -175,6 +173,13 @@ class ShardMaker:
                 attributor.model, x[:_SURVEYED], attributor.sites, attributor.output
             )
             self._folded = True
+
+    def _count_outputs(self, x: Tensor) -> None:
+        """How many classes the model's output has room for, if it is one row a sample."""
+        model = self.attributor.model
+        with frozen(model), same_randomness(model), torch.no_grad():
+            output = run(model, x, self.attributor.output)
+        self._outputs = output.shape[1] if output.ndim == 2 else None
 
     def _entry(self, found: SiteContributions, group: str) -> SiteEntry:
         units = found.positive.shape[1]
@@ -215,6 +220,12 @@ class ShardMaker:
                 f'Sample "{sample.key}" has the label {sample.label}, but there are only '
                 f"{len(layout.classes)} classes; name all of them."
             )
+        if layout.classes is None and self._outputs is not None and sample.label >= self._outputs:
+            self._warn(
+                f'Sample "{sample.key}" has the label {sample.label}, but the model has '
+                f"{self._outputs} outputs: the labels do not index them; leave labels out, or mend "
+                "them."
+            )
         if sample.image is not None and list(sample.image.shape) != list(shape):
             reason = f"shape {tuple(sample.image.shape)} where other samples have {tuple(shape)}"
             sample = replace(sample, image=None, reason=reason)
@@ -249,6 +260,9 @@ class ShardMaker:
         )
         if isinstance(self.attributor.target, Label):
             raise CodeclensError(sentence)
+        self._warn(sentence)
+
+    def _warn(self, sentence: str) -> None:
         if not self._warned:
             _log.warning(sentence)
             self._warned = True
@@ -296,46 +310,3 @@ def _require_one_baseline(baseline: Baseline, x: Tensor) -> None:
 
 def _images(batch: Sequence[Sample]) -> list[Tensor]:
     return [sample.image for sample in batch if sample.image is not None]
-
-
-def blank(layout: Layout, rows: int) -> Arrays:
-    """The arrays of a shard, filled with what stands for a skipped sample."""
-    arrays: Arrays = {}
-    for name, (dtype, row) in layout.arrays.items():
-        fill = SAMPLE_ARRAYS[name][1] if name in SAMPLE_ARRAYS else np.nan
-        arrays[name] = np.full((rows, *row), fill, dtype=object if dtype == "str" else dtype)
-    return arrays
-
-
-def _file(found: Contributions, arrays: Arrays, places: list[int], layout: Layout) -> None:
-    """Put the contributions of a batch into the rows `places` of a shard."""
-    if list(found) != [site.key for site in layout.sites]:
-        raise CodeclensError(
-            f"The model's sites are now {', '.join(found)}, and were "
-            f"{', '.join(site.key for site in layout.sites)}; name sites that every input reaches."
-        )
-    for name in ("prediction", "target", "baseline_target", "estimate", "steps"):
-        values = getattr(found, name)
-        if values is not None:
-            arrays[name][places] = values.cpu().numpy()
-    for site in layout.sites:
-        at_site = found[site.key]
-        parts = {part: getattr(at_site, part) for part in (*UNIT_ARRAYS, "completeness")}
-        if at_site.full is not None:
-            parts |= maps_of(at_site.site, at_site.full, site.maps, site.grid)
-        for part, values in parts.items():
-            name, what = f"sites/{site.group}/{part}", f'"{part}" at {site.key}'
-            arrays[name][places] = _narrowed(values.cpu().numpy(), arrays[name].dtype, what)
-
-
-def _narrowed(
-    values: np.ndarray[Any, Any], dtype: np.dtype[Any], what: str
-) -> np.ndarray[Any, Any]:
-    """Values in the type of the store; raises CodeclensError where they do not fit into it."""
-    largest, limit = float(np.abs(values).max(initial=0)), float(np.finfo(dtype).max)
-    if largest > limit:
-        raise CodeclensError(
-            f"Values of {what} reach {largest:.3g}, more than {dtype} holds ({limit:.3g}); "
-            'extract to another path with dtype="float32".'
-        )
-    return values.astype(dtype)

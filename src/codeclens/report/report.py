@@ -53,6 +53,14 @@ def report(
     >>> cl.report(store, modes, to=folder / "report.html").name
     'report.html'
     """
+    if isinstance(store, str | os.PathLike):
+        raise CodeclensError(
+            f'report needs a store, not a path: ContributionStore("{os.fspath(store)}").'
+        )
+    if isinstance(modes, Modes):
+        raise CodeclensError(
+            f'report needs modes by site, as decompose gives them: {{"{modes.site}": modes}}.'
+        )
     if not len(store):
         raise CodeclensError(
             f'The store "{store.path}" holds no samples; extract some before they are reported.'
