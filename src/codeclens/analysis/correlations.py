@@ -129,7 +129,7 @@ def counts_above(
 
 def membership_correlation(
     Z: Num[np.ndarray, "sample mode"],
-    members: Num[np.ndarray, "row superclass"],
+    members: Bool[np.ndarray, "row superclass"],
     labels: Int[np.ndarray, " sample"] | None = None,
 ) -> Float[np.ndarray, "mode superclass"]:
     """Pearson correlation of each mode with each of several overlapping groups, `(K, S)`.
@@ -137,7 +137,7 @@ def membership_correlation(
     A sample may belong to several groups: a dog is an animal, too. `members` is either `(N, S)`,
     which samples belong to which group, or with `labels` `(N,)` (−1 unknown: left out) `(C, S)`,
     which classes do. NaN for groups that are empty or hold every sample, and for modes that do not
-    vary. Raises CodeclensError where lengths differ, or a member is neither 0 nor 1.
+    vary. Raises CodeclensError where lengths differ, or members are not True and False.
 
     >>> Z = np.array([[1.0], [1.0], [0.0]])
     >>> of_classes = np.array([[True, True], [True, True], [False, True]])
@@ -145,7 +145,7 @@ def membership_correlation(
     array([[ 1., nan]])
     """
     table = np.asarray(members)
-    if table.ndim != 2 or not np.isin(table, (0, 1)).all():
+    if table.ndim != 2 or table.dtype != bool:
         raise CodeclensError(
             f"members has shape {table.shape} and type {table.dtype}; it must say with True and "
             "False who belongs to which group, one group a column."
@@ -155,17 +155,17 @@ def membership_correlation(
     if len(table) != len(Z):
         raise CodeclensError(f"members has {len(table)} rows for {len(Z)} samples.")
     # Samples of the same groups are one class of their own.
-    kinds, kind = np.unique(table.astype(bool), axis=0, return_inverse=True)
+    kinds, kind = np.unique(table, axis=0, return_inverse=True)
     return membership_of_sums(class_sums(Z, kind.reshape(-1), len(kinds)), kinds)
 
 
 def membership_of_sums(
-    sums: ClassSums, members: Num[np.ndarray, "class superclass"]
+    sums: ClassSums, members: Bool[np.ndarray, "class superclass"]
 ) -> Float[np.ndarray, "mode superclass"]:
     """`membership_correlation` from sums over classes that are already there.
 
     >>> sums = class_sums(np.array([[1.0], [3.0], [8.0]]), np.array([0, 1, 2]), 3)
-    >>> membership_of_sums(sums, np.array([[1], [1], [0]])).round(2)
+    >>> membership_of_sums(sums, np.array([[True], [True], [False]])).round(2)
     array([[-0.96]])
     """
     groups = members.astype(np.float64)
