@@ -69,6 +69,15 @@ class Hierarchy:
         self._depths  # noqa: B018  finds circles
 
     @classmethod
+    def from_file(cls, path: str | os.PathLike[str]) -> Hierarchy:
+        """From a file of either kind: YAML where it ends in .yaml or .yml, else as `from_wordnet`.
+
+        Raises CodeclensError where the file cannot be read.
+        """
+        is_yaml = Path(path).suffix.lower() in (".yaml", ".yml")
+        return cls.from_yaml(path) if is_yaml else cls.from_wordnet(path)
+
+    @classmethod
     def from_yaml(cls, path: str | os.PathLike[str]) -> Hierarchy:
         """A tree of nested mappings and lists of names: `animal: {dog: [beagle, pug], cat: []}`.
 

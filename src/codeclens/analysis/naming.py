@@ -77,7 +77,7 @@ def mode_name(
         listed = ", ".join(classes[c] for c in named[:_LISTED])
         more = len(named) - _LISTED
         return f"{listed} and {more} more" if more > 0 else listed
-    if evidence.significant or evidence.superclass_significant:
+    if best <= threshold and (evidence.significant or evidence.superclass_significant):
         return f"diffuse: no class above {threshold:g}"
     return "no class beyond chance"
 

@@ -301,13 +301,19 @@ def indicator_correlation(
     array([[ 1. , -1. ],
            [ 0.5, -0.5]])
     """
-    found = class_sums(Z, labels, classes)
-    spread = np.sqrt(
-        np.outer(found.square, found.size * (1 - found.size / max(1, found.size.sum())))
-    )
+    return correlation_of_sums(class_sums(Z, labels, classes))
+
+
+def correlation_of_sums(found: ClassSums) -> Float[np.ndarray, "mode class"]:
+    """`indicator_correlation` from sums over classes that are already there, `(K, classes)`.
+
+    >>> correlation_of_sums(class_sums(np.array([[2.0], [2.0], [0.0]]), np.array([0, 0, 1]), 2))
+    array([[ 1., -1.]])
+    """
+    share = found.size / max(1.0, found.size.sum())
+    spread = np.sqrt(np.outer(found.square, found.size * (1 - share)))
     spread[spread == 0] = np.nan
-    correlation = np.divide(found.sums.T, spread, out=spread)
-    return np.asarray(np.clip(correlation, -1.0, 1.0, out=correlation))
+    return np.asarray(np.clip(found.sums.T / spread, -1.0, 1.0))
 
 
 def _sums(
