@@ -250,7 +250,7 @@ class Hierarchy:
         if len(ready) < len(self.parents):
             circle = next(node for node, count in waits.items() if count)
             raise CodeclensError(
-                f'"{self.names[circle][0]}" lies above or below a circle of superclasses; '
+                f'"{self.names[circle][0]}" lies in or below a circle of superclasses; '
                 "a class cannot be its own superclass."
             )
         return depths

@@ -37,7 +37,8 @@ def semantics_figure(semantics: Any) -> Figure:
     """Draw how closely modes and channels follow classes, and how many do, from input to output.
 
     `semantics` is what `semantics` returns. Left: the median over modes, or channels, of the
-    largest correlation with a class, bars are 95 % bootstrap intervals over modes or channels. Right: how many correlate with a class above the threshold.
+    largest correlation with a class; bars are 95 % bootstrap intervals over modes or channels.
+    Right: how many correlate with a class above the threshold.
     Contributions are dark, activations blue; modes are solid with full circles, channels dashed
     with hollow squares. (METHOD.md §4; the published figure 5.)
 
