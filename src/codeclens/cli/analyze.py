@@ -29,8 +29,11 @@ def run_analyze(settings: AnalyzeSettings) -> None:
     print("\n".join(statistics.sentences()))
     meanings = None
     if len(np.unique(store.label[store.label >= 0])) > 1:
-        chosen = {"permutations": settings.permutations, "seed": settings.seed}
-        meanings = cl.semantics(store, **followed_by(modes), hierarchy=hierarchy, **chosen)
+        contributing, activating = apart(modes)
+        meanings = cl.semantics(
+            store, contributing, hierarchy, activation_modes=activating,
+            permutations=settings.permutations, seed=settings.seed,
+        )  # fmt: skip
         write_semantics(meanings, settings.to)
         print("\n".join(meanings.sentences()))
     else:
@@ -50,11 +53,10 @@ def write_layers(statistics: LayerStatistics, to: Path) -> None:
         save(figure, to / f"layers.{ending}")
 
 
-def followed_by(modes: dict[str, Modes]) -> dict[str, dict[str, Modes]]:
-    """Modes of contributions and modes of activations apart, as `semantics` takes them."""
-    of_activations = {site: m for site, m in modes.items() if m.view == "activation"}
-    others = {site: m for site, m in modes.items() if site not in of_activations}
-    return {"modes": others, "activation_modes": of_activations}
+def apart(modes: dict[str, Modes]) -> tuple[dict[str, Modes], dict[str, Modes]]:
+    """Modes of contributions and modes of activations."""
+    activating = {site: found for site, found in modes.items() if found.view == "activation"}
+    return {site: modes[site] for site in modes if site not in activating}, activating
 
 
 def write_semantics(meanings: Semantics, to: Path) -> None:
