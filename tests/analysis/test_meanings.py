@@ -10,7 +10,14 @@ import numpy as np
 import pytest
 
 from codeclens import Hierarchy, Modes, semantics
-from codeclens.analysis import Semantics, class_profile, specificity
+from codeclens.analysis import (
+    Semantics,
+    class_profile,
+    false_discovery,
+    p_values,
+    permutation_nulls,
+    specificity,
+)
 from codeclens.decomposition import PCA
 from codeclens.decomposition.quality import indicator_correlation
 from codeclens.errors import CodeclensError
@@ -106,6 +113,15 @@ def test_chance_is_told_from_what_was_planted(found: Semantics) -> None:
         assert np.isnan(found[site]["modes"].q[4])
 
 
+def test_superclasses_are_held_against_their_own_chance(found: Semantics, store: Known) -> None:
+    members = TREE.among(CLASSES).members
+    nulls = permutation_nulls(planted(store), store.label, 5, members=members, n=199)
+    one = found["blocks.0"]["modes"]
+    expected = false_discovery(p_values(one.superclass_top, nulls.superclasses))
+    np.testing.assert_allclose(one.superclass_q, expected)
+    assert not np.allclose(one.superclass_q, one.q, equal_nan=True)
+
+
 def test_modes_get_names(found: Semantics) -> None:
     names = found["blocks.0"]["modes"].names
     assert set(names[1].split(", ")) == {"pug", "cup"}
@@ -145,9 +161,9 @@ def test_trends_rise_where_they_were_planted_to(found: Semantics) -> None:
     assert found.trends["contributions_top_correlation"].direction == "rises"
     assert found.trends["contributions_top_correlation"].rho == 1
     assert found.trends["activations_top_correlation"].direction == "shows no clear trend"
-    assert found.trends["contributions_share_above"].values.tolist() == [
-        one.count_above / UNITS for one in found.of("contributions")
-    ]
+    share = found.trends["contributions_share_above"]
+    assert -1 <= share.low <= share.rho <= share.high  # not NaN
+    assert share.values.tolist() == [one.count_above / UNITS for one in found.of("contributions")]
 
 
 def test_sentences_are_computed(found: Semantics) -> None:
