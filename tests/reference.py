@@ -240,3 +240,36 @@ def semi_nmf_step(X: np.ndarray, Z: np.ndarray, D: np.ndarray) -> np.ndarray:
             )
             made[sample, mode] = Z[sample, mode] * (pulled / pushed) ** 0.5
     return made
+
+
+def correlation_with_group(values: np.ndarray, member: np.ndarray) -> float:
+    """Pearson's correlation of one column with an indicator, by its definition; NaN without one."""
+    indicator = member.astype(np.float64)
+    a, b = values - values.mean(), indicator - indicator.mean()
+    length = np.sqrt((a * a).sum() * (b * b).sum())
+    return float((a * b).sum() / length) if length > 0 else float("nan")
+
+
+def best_by_chance(
+    Z: np.ndarray, labels: np.ndarray, groups: Sequence[Sequence[int]], n: int, seed: int
+) -> np.ndarray:
+    """The best correlation of each column with any group of classes, labels dealt out anew."""
+    known = Z[labels >= 0]
+    dealt = np.sort(labels[labels >= 0])
+    random = np.random.default_rng(seed)
+    best = np.zeros((n, Z.shape[1]))
+    for row in range(n):
+        label = np.empty_like(dealt)
+        label[random.permutation(len(dealt))] = dealt
+        for k in range(Z.shape[1]):
+            of_groups = [
+                correlation_with_group(known[:, k], np.isin(label, group)) for group in groups
+            ]
+            best[row, k] = max(0.0, *(r for r in of_groups if not np.isnan(r)))
+    return best
+
+
+def gini(shares: np.ndarray) -> float:
+    """Half the mean absolute difference of all pairs, relative to the mean."""
+    differences = [abs(a - b) for a in shares for b in shares]
+    return float(np.mean(differences) / (2 * np.mean(shares)))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from codeclens.errors import CodeclensError, CompletenessWarning
 
 if TYPE_CHECKING:
-    from codeclens.analysis import layer_statistics
+    from codeclens.analysis import Hierarchy, layer_statistics, semantics
     from codeclens.attribution import (
         ActivationGradient,
         Blur,
@@ -69,6 +69,7 @@ __all__ = [
     "ContributionStore",
     "Entropy",
     "Gated",
+    "Hierarchy",
     "ImageFolder",
     "JumpReLU",
     "KMeans",
@@ -103,12 +104,13 @@ __all__ = [
     "preserve",
     "report",
     "save_modes",
+    "semantics",
 ]
 
 # Where each name lives. A room is imported when one of its names is first used, so that the command
 # line answers at once, and can say how threads shall wait before torch is loaded.
 _ROOMS = {
-    "analysis": ("layer_statistics",),
+    "analysis": ("Hierarchy", "layer_statistics", "semantics"),
     "attribution": (
         *("ActivationGradient", "Blur", "Conductance", "Contrast", "Entropy", "Label"),
         *("Output", "Predicted", "Samples", "Site", "Sum", "Surprisal", "Token"),

@@ -117,8 +117,21 @@ def test_indicator_correlation_equals_numpys(
         [np.corrcoef(Z[known, k], labels[known] == c)[0, 1] for c in range(4)] for k in range(6)
     ]
     np.testing.assert_allclose(quality.indicator_correlation(Z, labels, 4), expected, atol=1e-7)
-    monkeypatch.setattr(quality, "_BLOCK", 50)
+    monkeypatch.setattr(quality, "_CACHED", 50)  # blocks that begin and end within a class
     np.testing.assert_allclose(quality.indicator_correlation(Z, labels, 4), expected, atol=1e-7)
+
+
+def test_class_sums_keep_their_digits_beside_a_large_mean(rng: np.random.Generator) -> None:
+    Z = rng.normal(size=(900, 3)) + np.array([0.0, 1e6, -1e9])
+    labels = rng.integers(-1, 5, size=900)
+    known = labels >= 0
+    found = quality.class_sums(Z, labels, 5)
+    deviations = Z[known] - Z[known].mean(axis=0)
+    slow = [[deviations[labels[known] == c, k].sum() for k in range(3)] for c in range(5)]
+    np.testing.assert_allclose(found.sums, slow, atol=1e-3)
+    np.testing.assert_allclose(found.square, np.square(deviations).sum(axis=0), rtol=1e-6)
+    np.testing.assert_allclose(found.mean, Z[known].mean(axis=0))
+    assert found.size.tolist() == [int((labels == c).sum()) for c in range(5)]
 
 
 def test_indicator_correlation_is_undefined_without_variation() -> None:

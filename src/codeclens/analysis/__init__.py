@@ -2,7 +2,26 @@
 
 from __future__ import annotations
 
+from codeclens.analysis.correlations import (
+    Specificity,
+    best_follower,
+    class_profile,
+    counts_above,
+    coverage,
+    membership_correlation,
+    specificity,
+)
+from codeclens.analysis.findings import Meaning, Semantics
+from codeclens.analysis.hierarchy import Hierarchy, Superclasses
 from codeclens.analysis.layers import layer_statistics
+from codeclens.analysis.meanings import semantics
+from codeclens.analysis.naming import mode_name
+from codeclens.analysis.nulls import (
+    critical_correlation,
+    false_discovery,
+    p_values,
+    permutation_nulls,
+)
 from codeclens.analysis.results import Layer, LayerStatistics, Population, Spread
 from codeclens.analysis.sparsity import hoyer, treves_rolls
 from codeclens.analysis.spectrum import (
@@ -15,20 +34,37 @@ from codeclens.analysis.statistics import bootstrap_interval, class_means, sign_
 from codeclens.analysis.trend import Trend, rank_correlation
 
 __all__ = [
+    "Hierarchy",
     "Layer",
     "LayerStatistics",
+    "Meaning",
     "Population",
+    "Semantics",
+    "Specificity",
     "Spectrum",
     "Spread",
+    "Superclasses",
     "Trend",
+    "best_follower",
     "bootstrap_interval",
     "class_means",
+    "class_profile",
     "components_for_variance",
+    "counts_above",
     "covariance_spectrum",
+    "coverage",
+    "critical_correlation",
+    "false_discovery",
     "hoyer",
     "layer_statistics",
+    "membership_correlation",
+    "mode_name",
+    "p_values",
     "participation_ratio",
+    "permutation_nulls",
     "rank_correlation",
+    "semantics",
     "sign_correlation",
+    "specificity",
     "treves_rolls",
 ]

@@ -182,6 +182,10 @@ class AnalyzeSettings(Settings):
     """A store that codeclens extract wrote."""
     modes: Path | None = None
     """A folder that codeclens decompose wrote; adds a table of modes."""
+    hierarchy: Path | None = None
+    """Superclasses of the classes: a tree in YAML, WordNet's data.noun or a list "child parent"."""
+    permutations: int = Field(default=1000, ge=1)
+    """Permutations of the labels that correlations with classes are held against."""
     to: Path | None = None
     """The folder for tables (CSV), figures (PNG and SVG) and sentences."""
     seed: int = 0

@@ -19,6 +19,8 @@ Matrix = Num[np.ndarray, "sample unit"]
 
 # Values held in float64 at once (32 MiB).
 _BLOCK = 1 << 22
+# Values that a processor keeps close while they are summed (2 MiB).
+_CACHED = 1 << 18
 
 
 class Stability(NamedTuple):
@@ -227,6 +229,64 @@ def stability(D: Num[np.ndarray, "mode unit"], other: Num[np.ndarray, "mode2 uni
     return Stability(cosine, partner)
 
 
+class ClassSums(NamedTuple):
+    """Sums over the samples of every class: all that correlations with classes are made of.
+
+    `size` `(C,)` counts the samples, `mean` `(K,)` is over the samples of known class, `square`
+    `(K,)` the sum of their squared deviations from it (0 where they do not vary) and `sums`
+    `(C, K)` the sum of deviations over each class.
+
+    >>> class_sums(np.array([[1.0], [2.0], [6.0]]), np.array([0, 0, 1]), 2).sums
+    array([[-3.],
+           [ 3.]])
+    """
+
+    size: np.ndarray[Any, Any]
+    mean: np.ndarray[Any, Any]
+    square: np.ndarray[Any, Any]
+    sums: np.ndarray[Any, Any]
+
+
+def class_sums(
+    Z: Num[np.ndarray, "sample mode"], labels: Int[np.ndarray, " sample"], classes: int
+) -> ClassSums:
+    """Sums of the loadings `(N, K)` over every class, in one pass over them.
+
+    `labels` is `(N,)` in `0 … classes − 1`, or −1 for samples of unknown class, which are left out.
+    Raises CodeclensError where lengths differ or a label is too large.
+
+    >>> class_sums(np.array([[1.0], [2.0], [6.0]]), np.array([0, 0, -1]), 2).mean
+    array([1.5])
+    """
+    if len(labels) != len(Z):
+        raise CodeclensError(f"There are {len(labels)} labels for {len(Z)} samples.")
+    if len(labels) and int(labels.max()) >= classes:
+        raise CodeclensError(
+            f"Label {int(labels.max())} is out of range: there are {classes} classes "
+            f"(0 to {classes - 1})."
+        )
+    known = np.flatnonzero(labels >= 0)
+    count = max(len(known), 1)
+    size = np.bincount(labels[known], minlength=classes).astype(np.float64)
+    # Sums about a mean of some samples are put right for the mean of all afterwards.
+    some = Z[known[:: max(1, count // 256)]]
+    shift = some.mean(axis=0, dtype=np.float64) if len(some) else np.zeros(Z.shape[1])
+    sums, square = np.zeros((classes, Z.shape[1])), np.zeros(Z.shape[1])
+    # Class by class, so that a block, which stays in the processor's cache, holds few classes.
+    for rows in _blocks(known[np.argsort(labels[known], kind="stable")], Z.shape[1], _CACHED):
+        block = Z[rows] - shift
+        square += np.einsum("nk,nk->k", block, block)
+        present, first = np.unique(labels[rows], return_index=True)
+        sums[present] += np.add.reduceat(block, first, axis=0)
+    offset = sums.sum(axis=0) / count
+    square -= count * np.square(offset)
+    sums -= np.outer(size, offset)
+    mean = shift + offset
+    # Deviations as small as this are rounding in the mean of equal loadings.
+    varies = square > 1e-20 * count * np.square(mean)
+    return ClassSums(size, mean, np.where(varies, square, 0.0), sums)
+
+
 def indicator_correlation(
     Z: Num[np.ndarray, "sample mode"], labels: Int[np.ndarray, " sample"], classes: int
 ) -> Float[np.ndarray, "mode class"]:
@@ -241,34 +301,19 @@ def indicator_correlation(
     array([[ 1. , -1. ],
            [ 0.5, -0.5]])
     """
-    if len(labels) != len(Z):
-        raise CodeclensError(f"There are {len(labels)} labels for {len(Z)} samples.")
-    if len(labels) and int(labels.max()) >= classes:
-        raise CodeclensError(
-            f"Label {int(labels.max())} is out of range: there are {classes} classes "
-            f"(0 to {classes - 1})."
-        )
-    known = np.flatnonzero(labels >= 0)
-    count = max(len(known), 1)
-    size = np.bincount(labels[known], minlength=classes).astype(np.float64)
-    sums = np.zeros((Z.shape[1], classes))
-    mean = np.zeros(Z.shape[1])
-    for rows in _blocks(known, Z.shape[1]):
-        mean += Z[rows].sum(axis=0, dtype=np.float64)
-    mean /= count
-    square = np.zeros(Z.shape[1])
-    for rows in _blocks(known, Z.shape[1]):
-        centred = Z[rows].astype(np.float64) - mean
-        square += np.square(centred).sum(axis=0)
-        order = np.argsort(labels[rows], kind="stable")
-        present, first = np.unique(labels[rows][order], return_index=True)
-        sums[:, present] += np.add.reduceat(centred[order], first, axis=0).T
-    spread = np.sqrt(np.outer(square, size * (1 - size / count)))
-    # Deviations as small as this are rounding in the mean of equal loadings.
-    varies = square > 1e-20 * count * np.square(mean)
-    defined = (spread > 0) & varies[:, None]
-    correlation = np.where(defined, sums / np.where(defined, spread, 1.0), np.nan)
-    return np.asarray(np.clip(correlation, -1.0, 1.0))
+    return correlation_of_sums(class_sums(Z, labels, classes))
+
+
+def correlation_of_sums(found: ClassSums) -> Float[np.ndarray, "mode class"]:
+    """`indicator_correlation` from sums over classes that are already there, `(K, classes)`.
+
+    >>> correlation_of_sums(class_sums(np.array([[2.0], [2.0], [0.0]]), np.array([0, 0, 1]), 2))
+    array([[ 1., -1.]])
+    """
+    share = found.size / max(1.0, found.size.sum())
+    spread = np.sqrt(np.outer(found.square, found.size * (1 - share)))
+    spread[spread == 0] = np.nan
+    return np.asarray(np.clip(found.sums.T / spread, -1.0, 1.0))
 
 
 def _sums(
@@ -297,7 +342,9 @@ def _unit_rows(D: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     return np.asarray(rows / np.where(norm > 0, norm, 1.0))
 
 
-def _blocks(rows: np.ndarray[Any, Any], columns: int) -> Iterator[np.ndarray[Any, Any]]:
-    step = max(1, _BLOCK // max(columns, 1))
+def _blocks(
+    rows: np.ndarray[Any, Any], columns: int, values: int = _BLOCK
+) -> Iterator[np.ndarray[Any, Any]]:
+    step = max(1, values // max(columns, 1))
     for start in range(0, len(rows), step):
         yield rows[start : start + step]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
+from codeclens.analysis.correlations import best_follower
 from codeclens.decomposition import Modes
-from codeclens.decomposition.quality import indicator_correlation
 from codeclens.extraction import ContributionStore
 
 SOURCES = ("modes", "contributions", "activations")
@@ -54,27 +54,3 @@ def followings(store: ContributionStore, modes: dict[str, Modes], seed: int = 0)
         candidates = {name: v.shape[1] for name, v in values.items()}
         found.append(Following(site, **best, candidates=candidates))
     return found
-
-
-def best_follower(
-    values: Float[np.ndarray, "sample item"],
-    labels: Int[np.ndarray, " sample"],
-    classes: int,
-    half: np.ndarray[tuple[int], np.dtype[np.bool_]],
-) -> Float[np.ndarray, " class"]:
-    """Correlation with every class of the item that correlates best, judged on the other half.
-
-    `values` is `(N, K)`, `labels` `(N,)` (−1 unknown), `half` `(N,)` says in which samples the best
-    is chosen; the result is `(classes,)`, NaN for classes that are missing in either half.
-
-    >>> values = np.array([[1.0, 0.0], [0.0, 1.0], [0.9, 0.0], [0.0, 0.8]])
-    >>> half = np.array([True, True, False, False])
-    >>> best_follower(values, np.array([0, 1, 0, 1]), 3, half)
-    array([ 1.,  1., nan])
-    """
-    choosing, judging = (
-        indicator_correlation(values[rows], labels[rows], classes) for rows in (half, ~half)
-    )
-    best = np.where(np.isnan(choosing), -np.inf, choosing).argmax(axis=0)
-    judged: Float[np.ndarray, " class"] = judging[best, np.arange(classes)]
-    return np.where(np.isnan(choosing).all(axis=0), np.nan, judged)

@@ -6,6 +6,7 @@ from codeclens.visualization.exemplars import Exemplar, Exemplars, exemplars
 from codeclens.visualization.figures import control_figure, layer_figure
 from codeclens.visualization.images import Overlay, as_picture, common_scale, overlay
 from codeclens.visualization.pixels import PixelMap, pixel_map, pixel_maps
+from codeclens.visualization.semantics import semantics_figure
 from codeclens.visualization.sheets import channel_figure, mode_figure
 
 __all__ = [
@@ -26,4 +27,5 @@ __all__ = [
     "pixel_map",
     "pixel_maps",
     "save",
+    "semantics_figure",
 ]

@@ -1,0 +1,201 @@
+"""Correlations of modes and units with classes, and how specific they are: arrays in, arrays out.
+
+Samples are rows, modes or units are columns of `Z`, classes are columns of what comes out.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, Int, Num
+
+from codeclens.analysis.statistics import blocks
+from codeclens.decomposition.quality import ClassSums, class_sums, indicator_correlation
+from codeclens.errors import CodeclensError
+
+
+class Specificity(NamedTuple):
+    """How few classes each profile is about, `(K,)` each, NaN for a profile of zeros.
+
+    `entropy` is 1 where all classes weigh the same and 0 for one alone; `gini` is 0 where all weigh
+    the same and `1 − 1/C` for one alone; `top` is the share of the k largest classes.
+
+    >>> Specificity(np.array([0.0]), np.array([0.5]), np.array([1.0])).gini
+    array([0.5])
+    """
+
+    entropy: Float[np.ndarray, " mode"]
+    gini: Float[np.ndarray, " mode"]
+    top: Float[np.ndarray, " mode"]
+
+
+def class_profile(
+    Z: Num[np.ndarray, "sample mode"], labels: Int[np.ndarray, " sample"], classes: int
+) -> Float[np.ndarray, "mode class"]:
+    """The mean loading of every mode, or value of every unit, in every class, `(K, C)`.
+
+    `Z` is `(N, K)`, `labels` `(N,)` in `0 … classes − 1`, −1 where unknown: left out. The result is
+    in the units of `Z`, NaN for classes without a sample. Raises CodeclensError where lengths
+    differ or a label is too large.
+
+    >>> class_profile(np.array([[1.0, 0.0], [3.0, 0.0], [0.0, 5.0]]), np.array([0, 0, 1]), 2)
+    array([[2., 0.],
+           [0., 5.]])
+    """
+    return profile_of_sums(class_sums(Z, labels, classes))
+
+
+def profile_of_sums(sums: ClassSums) -> Float[np.ndarray, "mode class"]:
+    """The profile `(K, C)` from sums over classes that are already there.
+
+    >>> profile_of_sums(class_sums(np.array([[1.0], [3.0], [8.0]]), np.array([0, 0, 1]), 2))
+    array([[2., 8.]])
+    """
+    size = np.where(sums.size > 0, sums.size, np.nan)
+    return np.asarray(sums.mean[:, None] + sums.sums.T / size)
+
+
+def specificity(profile: Num[np.ndarray, "mode class"], k: int = 5) -> Specificity:
+    """How few classes each row of a profile `(K, C)` is about, by three measures without unit.
+
+    What counts is each class's share of the row's magnitudes, `|m_c| / Σ|m_c|`, over the classes
+    that are not NaN. Normalised entropy, Gini coefficient and the share of the `k` largest, `(K,)`
+    each (METHOD.md §4, Semantics). Raises CodeclensError where `k` is below 1 or the profile is no
+    matrix.
+
+    >>> found = specificity(np.array([[1.0, 1, 1, 1], [0, 2, 0, 0], [0, 0, 0, 0]]), k=2)
+    >>> found.entropy, found.gini, found.top
+    (array([ 1.,  0., nan]), array([0.  , 0.75,  nan]), array([0.5, 1. , nan]))
+    """
+    table = np.asarray(profile)
+    if table.ndim != 2 or k < 1:
+        raise CodeclensError(
+            f"profile has shape {table.shape} and k={k}; pass (modes, classes) and at least 1."
+        )
+    table = np.abs(table[:, ~np.isnan(table).all(axis=0)].astype(np.float64))
+    count = table.shape[1]
+    found = np.full((3, len(table)), np.nan)
+    for rows in blocks(*table.shape):
+        total = table[rows].sum(axis=1, keepdims=True)
+        share = np.sort(table[rows] / np.where(total > 0, total, np.nan), axis=1)
+        logarithm = np.log(np.where(share > 0, share, 1.0))
+        # A sum that is 0 up to its sign is 0.
+        found[0, rows] = 0.0 - (share * logarithm).sum(axis=1) / np.log(max(count, 2))
+        found[1, rows] = share @ (2.0 * np.arange(1, count + 1) - count - 1) / max(count, 1)
+        found[2, rows] = share[:, ::-1][:, :k].sum(axis=1)
+    return Specificity(*np.clip(found, 0.0, 1.0))
+
+
+def top_correlation(
+    correlation: Float[np.ndarray, "mode class"],
+) -> tuple[Float[np.ndarray, " mode"], Int[np.ndarray, " mode"]]:
+    """The largest correlation of every mode and with which class, `(K,)` each; NaN and −1 for none.
+
+    >>> top_correlation(np.array([[0.1, 0.4], [np.nan, np.nan]]))
+    (array([0.4, nan]), array([ 1, -1]))
+    """
+    table = np.asarray(correlation, np.float64)
+    if not table.shape[1]:
+        return np.full(len(table), np.nan), np.full(len(table), -1)
+    filled = np.where(np.isnan(table), -np.inf, table)
+    best = filled.argmax(axis=1)
+    value = filled[np.arange(len(table)), best]
+    known = np.isfinite(value)
+    return np.where(known, value, np.nan), np.where(known, best, -1)
+
+
+def coverage(
+    correlation: Float[np.ndarray, "mode class"], threshold: float = 0.2
+) -> Bool[np.ndarray, " class"]:
+    """Which classes at least one mode correlates with above the threshold, `(C,)`.
+
+    >>> coverage(np.array([[0.1, 0.4, np.nan], [0.3, 0.5, np.nan]]))
+    array([ True,  True, False])
+    """
+    return np.asarray((np.asarray(correlation) > threshold).any(axis=0))
+
+
+def counts_above(
+    correlation: Float[np.ndarray, "mode class"], threshold: float = 0.2
+) -> Int[np.ndarray, " mode"]:
+    """With how many classes every mode correlates above the threshold, `(K,)`.
+
+    >>> counts_above(np.array([[0.1, 0.4, np.nan], [0.3, 0.5, np.nan]]))
+    array([1, 2])
+    """
+    return np.asarray((np.asarray(correlation) > threshold).sum(axis=1))
+
+
+def membership_correlation(
+    Z: Num[np.ndarray, "sample mode"],
+    members: Bool[np.ndarray, "row superclass"],
+    labels: Int[np.ndarray, " sample"] | None = None,
+) -> Float[np.ndarray, "mode superclass"]:
+    """Pearson correlation of each mode with each of several overlapping groups, `(K, S)`.
+
+    A sample may belong to several groups: a dog is an animal, too. `members` is either `(N, S)`,
+    which samples belong to which group, or with `labels` `(N,)` (−1 unknown: left out) `(C, S)`,
+    which classes do. NaN for groups that are empty or hold every sample, and for modes that do not
+    vary. Raises CodeclensError where lengths differ, or members are not True and False.
+
+    >>> Z = np.array([[1.0], [1.0], [0.0]])
+    >>> of_classes = np.array([[True, True], [True, True], [False, True]])
+    >>> membership_correlation(Z, of_classes, np.array([0, 1, 2]))
+    array([[ 1., nan]])
+    """
+    table = np.asarray(members)
+    if table.ndim != 2 or table.dtype != bool:
+        raise CodeclensError(
+            f"members has shape {table.shape} and type {table.dtype}; it must say with True and "
+            "False who belongs to which group, one group a column."
+        )
+    if labels is not None:
+        return membership_of_sums(class_sums(Z, labels, len(table)), table)
+    if len(table) != len(Z):
+        raise CodeclensError(f"members has {len(table)} rows for {len(Z)} samples.")
+    # Samples of the same groups are one class of their own.
+    kinds, kind = np.unique(table, axis=0, return_inverse=True)
+    return membership_of_sums(class_sums(Z, kind.reshape(-1), len(kinds)), kinds)
+
+
+def membership_of_sums(
+    sums: ClassSums, members: Bool[np.ndarray, "class superclass"]
+) -> Float[np.ndarray, "mode superclass"]:
+    """`membership_correlation` from sums over classes that are already there.
+
+    >>> sums = class_sums(np.array([[1.0], [3.0], [8.0]]), np.array([0, 1, 2]), 3)
+    >>> membership_of_sums(sums, np.array([[True], [True], [False]])).round(2)
+    array([[-0.96]])
+    """
+    groups = members.astype(np.float64)
+    size = sums.size @ groups
+    share = np.clip(size / max(1.0, sums.size.sum()), 0.0, 1.0)
+    spread = np.sqrt(np.outer(sums.square, size * (1 - share)))
+    spread[spread == 0] = np.nan
+    return np.asarray(np.clip((sums.sums.T @ groups) / spread, -1.0, 1.0))
+
+
+def best_follower(
+    values: Num[np.ndarray, "sample item"],
+    labels: Int[np.ndarray, " sample"],
+    classes: int,
+    half: Bool[np.ndarray, " sample"],
+) -> Float[np.ndarray, " class"]:
+    """Correlation with every class of the item that correlates best, judged on the other half.
+
+    `values` is `(N, K)`, `labels` `(N,)` (−1 unknown), `half` `(N,)` says in which samples the best
+    is chosen; the result is `(C,)`, NaN for classes that are missing in either half. The best of
+    many looks good by chance where it is chosen.
+
+    >>> values = np.array([[1.0, 0.0], [0.0, 1.0], [0.9, 0.0], [0.0, 0.8]])
+    >>> half = np.array([True, True, False, False])
+    >>> best_follower(values, np.array([0, 1, 0, 1]), 3, half)
+    array([ 1.,  1., nan])
+    """
+    choosing, judging = (
+        indicator_correlation(values[rows], labels[rows], classes) for rows in (half, ~half)
+    )
+    value, best = top_correlation(choosing.T)
+    judged = judging[best, np.arange(classes)]
+    return np.where(np.isnan(value), np.nan, judged)

@@ -1,0 +1,260 @@
+"""Hierarchies: trees of class names with superclasses, from YAML, WordNet's files or nltk."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Int
+
+from codeclens.analysis.taxonomies import nltk_nouns, wordnet_file, yaml_tree
+from codeclens.errors import CodeclensError
+
+# What zoo labels carry to tell equal names apart.
+_NUMBERED = re.compile(r" \(\d+\)$")
+
+
+@dataclass(frozen=True)
+class Superclasses:
+    """The superclasses that tell some of the given classes from others: `names`, S of them.
+
+    `members` `(C, S)` says which classes belong to which; `depth` `(S,)` counts the steps from the
+    root of the whole hierarchy.
+    """
+
+    names: tuple[str, ...]
+    members: Bool[np.ndarray, "class superclass"]
+    depth: Int[np.ndarray, " superclass"]
+
+
+@dataclass(frozen=True, eq=False)
+class Hierarchy:
+    """A tree of class names: which superclasses each belongs to.
+
+    `parents` maps every node to the nodes above it (several, where it stands in several places),
+    `names` a node to what it is called, by more than one name perhaps; without, it is its own.
+    Classes are found by node or by any name; of a class "tabby, tabby cat" each part is a name.
+    Raises CodeclensError where a node lies above itself.
+
+    >>> below = {"beagle": ["dog"], "pug": ["dog"], "dog": ["animal"], "tabby": ["animal"]}
+    >>> tree = Hierarchy(below)
+    >>> tree.superclasses, tree.members("dog"), tree.depth("beagle")
+    (['animal', 'dog'], ['beagle', 'pug'], 2)
+    >>> tree.matrix(["beagle", "tabby, tabby cat"])
+    array([[ True,  True],
+           [ True, False]])
+    """
+
+    parents: Mapping[str, Sequence[str]]
+    names: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        above = {node: tuple(dict.fromkeys(up)) for node, up in self.parents.items()}
+        for up in tuple(above.values()):
+            for node in up:
+                above.setdefault(node, ())
+        for node in self.names:
+            above.setdefault(node, ())
+        if not above:
+            raise CodeclensError("The hierarchy is empty; give at least one superclass and class.")
+        object.__setattr__(self, "parents", above)
+        object.__setattr__(self, "names", {**{node: (node,) for node in above}, **self.names})
+        self._depths  # noqa: B018  finds circles
+
+    @classmethod
+    def from_file(cls, path: str | os.PathLike[str]) -> Hierarchy:
+        """From a file of either kind: YAML where it ends in .yaml or .yml, else as `from_wordnet`.
+
+        Raises CodeclensError where the file cannot be read.
+        """
+        is_yaml = Path(path).suffix.lower() in (".yaml", ".yml")
+        return cls.from_yaml(path) if is_yaml else cls.from_wordnet(path)
+
+    @classmethod
+    def from_yaml(cls, path: str | os.PathLike[str]) -> Hierarchy:
+        """A tree of nested mappings and lists of names: `animal: {dog: [beagle, pug], cat: []}`.
+
+        A name that stands in several places belongs to all of them. Raises CodeclensError where the
+        file cannot be read or holds anything but names.
+        """
+        return cls(*yaml_tree(Path(path)))
+
+    @classmethod
+    def from_wordnet(cls, path: str | os.PathLike[str]) -> Hierarchy:
+        """The nouns of WordNet from its database file `data.noun`, or any list "child parent".
+
+        Nodes of WordNet are numbers such as n02123045, as ImageNet's folders are called. A list has
+        one pair a line, separated by a tab (then names may hold spaces, and several separated by
+        commas) or by a space. Raises CodeclensError where the file cannot be read or is neither.
+        """
+        return cls(*wordnet_file(Path(path)))
+
+    @classmethod
+    def from_nltk(cls) -> Hierarchy:
+        """The nouns of WordNet from nltk's corpus, where both are installed.
+
+        Raises CodeclensError where they are not.
+        """
+        return cls(*nltk_nouns())
+
+    @cached_property
+    def superclasses(self) -> list[str]:
+        """The names of all nodes that others lie below, S of them, sorted by depth and name."""
+        return [self.title(node) for node in self._inner]
+
+    def title(self, node: str) -> str:
+        """The first name of a node, with the node itself where others have that name, too."""
+        first = self.names[node][0]
+        shared = self._first_names[first] > 1 and first != node
+        return f"{first} ({node})" if shared else first
+
+    def depth(self, name: str) -> int:
+        """How many steps a class or superclass lies below its root, by the longest way.
+
+        Raises CodeclensError, with the nearest names, where there is no such name.
+        """
+        return self._depths[self.node(name)]
+
+    def members(self, name: str) -> list[str]:
+        """The names of the classes below a superclass that have nothing below them, sorted.
+
+        Raises CodeclensError, with the nearest names, where there is no such name.
+        """
+        inner, wanted = set(self._inner), self.node(name)
+        return sorted(
+            self.title(node)
+            for node in self.parents
+            if node not in inner and wanted in self._above(node)
+        )
+
+    def matrix(self, classes: Sequence[str]) -> Bool[np.ndarray, "class superclass"]:
+        """Which class belongs to which of the `superclasses`, `(C, S)`.
+
+        Raises CodeclensError, with the nearest names, where a class is not in the hierarchy.
+        """
+        place = {node: column for column, node in enumerate(self._inner)}
+        table = np.zeros((len(classes), len(place)), dtype=bool)
+        for row, node in enumerate(self.nodes(classes)):
+            table[row, [place[up] for up in self._above(node) if up in place]] = True
+        return table
+
+    def among(self, classes: Sequence[str]) -> Superclasses:
+        """The superclasses with at least two of these classes and not all of them.
+
+        Of several with the same classes only the deepest stays, since nothing tells them apart.
+        Raises CodeclensError as `matrix` does.
+
+        >>> tree = Hierarchy({"pug": ["dog"], "beagle": ["dog"], "dog": ["pet"], "car": ["thing"]})
+        >>> tree.among(["pug", "beagle", "car"]).names
+        ('dog',)
+        """
+        table = self.matrix(classes)
+        size = table.sum(axis=0)
+        chosen: dict[bytes, int] = {}
+        for column in np.flatnonzero((size > 1) & (size < len(classes))):
+            chosen[table[:, column].tobytes()] = int(column)  # the last is the deepest
+        columns = sorted(chosen.values())
+        depth = np.array([self._depths[self._inner[column]] for column in columns], dtype=int)
+        names = tuple(self.superclasses[column] for column in columns)
+        return Superclasses(names, table[:, columns], depth)
+
+    def nodes(self, classes: Sequence[str]) -> list[str]:
+        """The node of each class; see `node`. One sentence tells of all that are unknown."""
+        found = [self._candidates(name) for name in classes]
+        unknown = [name for name, nodes in zip(classes, found, strict=True) if not nodes]
+        if unknown:
+            more = f" ({len(unknown)} of {len(classes)} classes)" if len(unknown) > 1 else ""
+            raise CodeclensError(self._unknown(unknown[0]) + f"{more}.")
+        return [nodes[0] for nodes in found]
+
+    def node(self, name: str) -> str:
+        """The node of that number or name: of several the one that most of the names fit.
+
+        Where still several fit it is the first in the file; see `ambiguous`. Raises CodeclensError,
+        with the nearest names, where there is none.
+        """
+        return self.nodes([name])[0]
+
+    def ambiguous(self, classes: Sequence[str]) -> dict[str, list[str]]:
+        """The classes whose names fit several nodes equally well, with these; the first is taken.
+
+        Name such a class by its node (n02012849) to say which is meant.
+        """
+        found = {name: self._candidates(name) for name in classes}
+        return {name: nodes for name, nodes in found.items() if len(nodes) > 1}
+
+    def _candidates(self, name: str) -> list[str]:
+        if name in self.parents:
+            return [name]
+        whole = _plain(_NUMBERED.sub("", name))
+        parts = dict.fromkeys((whole, *(_plain(part) for part in whole.split(","))))
+        votes = Counter(node for part in parts for node in self._by_name.get(part, []))
+        most = max(votes.values(), default=0)
+        return [node for node in votes if votes[node] == most]
+
+    def _unknown(self, name: str) -> str:
+        words = _plain(name).split(",")[0]
+        near = difflib.get_close_matches(words, self._by_name, n=3, cutoff=0.0)
+        offered = ", ".join(f'"{one}"' for one in near)
+        return f'The hierarchy has no class "{name}"; the nearest names are {offered}'
+
+    def _above(self, node: str) -> set[str]:
+        """The node itself and all that lie above it."""
+        found, waiting = {node}, [node]
+        while waiting:
+            new = set(self.parents[waiting.pop()]) - found
+            found |= new
+            waiting += new
+        return found
+
+    @cached_property
+    def _inner(self) -> list[str]:
+        inner = {up for ups in self.parents.values() for up in ups}
+        return sorted(inner, key=lambda node: (self._depths[node], self.names[node][0], node))
+
+    @cached_property
+    def _first_names(self) -> Counter[str]:
+        return Counter(self.names[node][0] for node in self.parents)
+
+    @cached_property
+    def _by_name(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for node in self.parents:
+            for name in dict.fromkeys(map(_plain, (node, *self.names[node]))):
+                found.setdefault(name, []).append(node)
+        return found
+
+    @cached_property
+    def _depths(self) -> dict[str, int]:
+        """By the longest way from a root, children after all of their parents."""
+        below: dict[str, list[str]] = {node: [] for node in self.parents}
+        waits = {node: len(up) for node, up in self.parents.items()}
+        for node, ups in self.parents.items():
+            for up in ups:
+                below[up].append(node)
+        depths = {node: 0 for node, count in waits.items() if not count}
+        ready = list(depths)
+        for node in ready:
+            for child in below[node]:
+                depths[child] = max(depths.get(child, 0), depths[node] + 1)
+                waits[child] -= 1
+                if not waits[child]:
+                    ready.append(child)
+        if len(ready) < len(self.parents):
+            circle = next(node for node, count in waits.items() if count)
+            raise CodeclensError(
+                f'"{self.names[circle][0]}" lies in or below a circle of superclasses; '
+                "a class cannot be its own superclass."
+            )
+        return depths
+
+
+def _plain(name: str) -> str:
+    return " ".join(name.replace("_", " ").lower().split())

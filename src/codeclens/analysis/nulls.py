@@ -1,0 +1,238 @@
+"""Nulls: how large the best correlation with any class is by chance, and which exceed that.
+
+A mode's top class is the best of many, so it is held against the best of as many: the labels are
+permuted and the largest correlation over all classes is taken again.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, Int, Num
+
+from codeclens.decomposition.quality import ClassSums, class_sums
+from codeclens.errors import CodeclensError
+
+# Values of samples × modes in float64 that stay near the processor while labels are permuted.
+_CACHED = 1 << 20
+# Sums over classes that are held at once, and indices of permuted samples.
+_SUMS = 1 << 20
+_INDICES = 1 << 25
+# Below this share of entries that are not zero, only these are summed.
+_SPARSE = 0.05
+
+
+class Nulls(NamedTuple):
+    """The best correlations under permuted labels: of classes, and of superclasses `(n, K)` each.
+
+    In float32, at least 0; `superclasses` has no rows where none were given.
+
+    >>> Nulls(np.zeros((9, 2), np.float32), np.zeros((0, 2), np.float32)).classes.shape
+    (9, 2)
+    """
+
+    classes: Float[np.ndarray, "permutation mode"]
+    superclasses: Float[np.ndarray, "permutation mode"]
+
+
+def permutation_nulls(
+    Z: Num[np.ndarray, "sample mode"],
+    labels: Int[np.ndarray, " sample"],
+    classes: int,
+    *,
+    members: Bool[np.ndarray, "class superclass"] | None = None,
+    n: int = 1000,
+    seed: int = 0,
+) -> Nulls:
+    """The largest correlation over all classes of every mode, with labels permuted `n` times.
+
+    `Z` is `(N, K)`, `labels` `(N,)` in `0 … classes − 1`, −1 unknown: left out. With `members`
+    `(C, S)` the largest over overlapping groups of classes is taken from the same permutations.
+    All modes see the same permutations, which `seed` fixes; correlations below 0 count as 0, modes
+    that do not vary get NaN. One permutation costs a sum over the entries of `Z`, only over those
+    that are not zero where they are few and positive.
+
+    Raises CodeclensError where lengths differ, a label is too large or `n` is below 1.
+
+    >>> Z = np.repeat([[0.0], [1.0]], 20, axis=0)
+    >>> labels = np.repeat([0, 1], 20)
+    >>> nulls = permutation_nulls(Z, labels, 2, n=99)
+    >>> nulls.classes.shape, bool(nulls.classes.max() < 1)
+    ((99, 1), True)
+    """
+    if n < 1:
+        raise CodeclensError(f"n (={n}) permutations say nothing; 1000 are usual, 99 are few.")
+    sums = class_sums(Z, labels, classes)
+    groups = np.zeros((classes, 0), bool) if members is None else members
+    if len(groups) != classes:
+        raise CodeclensError(f"members has {len(groups)} rows for {classes} classes.")
+    found = Nulls(
+        np.zeros((n, Z.shape[1]), np.float32),
+        np.zeros((n if groups.shape[1] else 0, Z.shape[1]), np.float32),
+    )
+    known = np.flatnonzero(labels >= 0)
+    random = np.random.default_rng(seed)
+    sparse = _sparse(Z, known)
+    step = max(1, _INDICES // max(1, len(known)))
+    for start in range(0, n, step):
+        orders = np.stack(
+            [random.permutation(len(known)) for _ in range(start, min(start + step, n))]
+        ).astype(np.int32)
+        part = Nulls(*(rows[start : start + step] for rows in found))
+        if sparse is None:
+            _dense(Z, known, sums, groups, orders, part)
+        else:
+            _by_entries(sparse, sums, groups, orders, part)
+    for rows in found:
+        rows[:, sums.square == 0] = np.nan
+    return found
+
+
+def p_values(
+    observed: Float[np.ndarray, " mode"], null: Float[np.ndarray, "permutation mode"]
+) -> Float[np.ndarray, " mode"]:
+    """How often chance does at least as well, `(1 + #{null ≥ observed}) / (1 + n)`, `(K,)`.
+
+    `observed` is `(K,)`, `null` `(n, K)`. Never below 1 / (1 + n); NaN for modes that do not vary
+    (Phipson and Smyth 2010: the observed labels are one of the permutations).
+
+    >>> p_values(np.array([0.5, 0.1]), np.array([[0.1, 0.1], [0.2, 0.2], [0.3, 0.3]]))
+    array([0.25, 1.  ])
+    """
+    # Float32 holds the null, so what is equal must be found equal in float32.
+    reach = np.asarray(observed, np.float64) - 1e-6
+    p = (1.0 + (null >= reach).sum(axis=0)) / (1.0 + len(null))
+    return np.asarray(np.where(np.isnan(observed), np.nan, p))
+
+
+def critical_correlation(
+    null: Float[np.ndarray, "permutation mode"], alpha: float = 0.05
+) -> Float[np.ndarray, " mode"]:
+    """What a mode's correlation with any class must exceed to be none of chance, `(K,)`.
+
+    At most a share `alpha` of the permutations, the observed labels counted as one, has a class
+    that correlates better. 1, which nothing exceeds, where there are too few permutations to tell.
+
+    >>> null = np.arange(1, 100)[:, None] / 100
+    >>> critical_correlation(null, 0.05), critical_correlation(null[:9], 0.05)
+    (array([0.95]), array([1.]))
+    """
+    allowed = int(np.floor(alpha * (1 + len(null)) + 1e-9)) - 1
+    if allowed < 0:
+        return np.ones(null.shape[1])
+    kept = len(null) - 1 - allowed
+    if kept < 0:
+        return np.zeros(null.shape[1])
+    return np.asarray(np.partition(null, kept, axis=0)[kept].astype(np.float64))
+
+
+def false_discovery(p: Float[np.ndarray, " mode"]) -> Float[np.ndarray, " mode"]:
+    """The false discovery rate at which each mode is just called significant, `(K,)` (q-values).
+
+    Benjamini and Hochberg 1995: `p · K / rank`, made monotone. NaN stays NaN and is not counted.
+
+    >>> false_discovery(np.array([0.01, 0.04, np.nan, 0.02]))
+    array([0.03, 0.04,  nan, 0.03])
+    """
+    values = np.asarray(p, np.float64)
+    known = np.flatnonzero(~np.isnan(values))
+    q = np.full(len(values), np.nan)
+    order = known[np.argsort(-values[known], kind="stable")]
+    rank = np.arange(len(order), 0, -1)
+    if len(order):
+        q[order] = np.minimum.accumulate(np.minimum(values[order] * len(order) / rank, 1.0))
+    return q
+
+
+def _scales(
+    sums: ClassSums, groups: Bool[np.ndarray, "class superclass"]
+) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """What sums of standardised loadings are divided by, for classes and for groups of them."""
+    count = max(1.0, sums.size.sum())
+    scales = []
+    for size in (sums.size, sums.size @ groups):
+        variance = size * np.clip(1 - size / count, 0.0, 1.0)
+        scales.append(np.sqrt(np.where(variance > 0, variance, np.inf)))
+    return scales[0], scales[1]
+
+
+def _dense(
+    Z: np.ndarray[Any, Any],
+    known: np.ndarray[Any, Any],
+    sums: ClassSums,
+    groups: np.ndarray[Any, Any],
+    orders: np.ndarray[Any, Any],
+    found: Nulls,
+) -> None:
+    """Class c takes the next `size[c]` samples of a permutation: a row of a sparse matrix."""
+    from scipy.sparse import csr_array
+
+    size, scale = sums.size.astype(np.int32), _scales(sums, groups)
+    count, classes = len(known), len(size)
+    above = csr_array(groups.T.astype(np.float64))
+    width = max(1, _CACHED // max(1, count))
+    for left in range(0, Z.shape[1], width):
+        part = slice(left, left + width)
+        spread = np.sqrt(sums.square[part])
+        values = (Z[known, part] - sums.mean[part]) / np.where(spread > 0, spread, np.inf)
+        step = max(1, _SUMS // max(1, classes * values.shape[1]))
+        for start in range(0, len(orders), step):
+            rows = orders[start : start + step]
+            ends = np.append(0, np.cumsum(np.tile(size, len(rows))))
+            drawn = csr_array((np.ones(rows.size), rows.reshape(-1), ends), (len(ends) - 1, count))
+            deviations = (drawn @ values).reshape(len(rows), classes, -1)
+            for place, one in enumerate(deviations, start):
+                if groups.shape[1]:
+                    of_groups = above @ one / scale[1][:, None]
+                    found.superclasses[place, part] = of_groups.max(axis=0).clip(min=0)
+                one /= scale[0][:, None]
+                found.classes[place, part] = one.max(axis=0).clip(min=0)
+
+
+def _sparse(Z: np.ndarray[Any, Any], known: np.ndarray[Any, Any]) -> Any | None:
+    """The loadings `(K, N)` by their entries, where these are few and none is below zero."""
+    from scipy.sparse import csr_array
+
+    if np.count_nonzero(Z) > _SPARSE * Z.size or Z.size == 0 or Z.min() < 0:
+        return None
+    return csr_array(Z)[known].astype(np.float64).T.tocsr()
+
+
+def _by_entries(
+    loadings: Any,
+    sums: ClassSums,
+    groups: np.ndarray[Any, Any],
+    orders: np.ndarray[Any, Any],
+    found: Nulls,
+) -> None:
+    """Where no loading is below zero, a class without an entry has no correlation above zero.
+
+    So the largest is among the classes that have one, or counts as 0.
+    """
+    from scipy.sparse import csr_array
+
+    scale = _scales(sums, groups)
+    sizes = sums.size, sums.size @ groups
+    ordered = np.repeat(np.arange(len(sums.size), dtype=np.int32), sums.size.astype(int))
+    count, classes = len(ordered), len(sums.size)
+    above = csr_array(groups.astype(np.float64))
+    ends = np.arange(count + 1)
+    for place, order in enumerate(orders):
+        label = np.empty(count, np.int32)
+        label[order] = ordered
+        drawn = loadings @ csr_array((np.ones(count), label, ends), (count, classes))
+        targets = [(drawn, found.classes, 0)]
+        if groups.shape[1]:
+            targets.append((drawn @ above, found.superclasses, 1))
+        for totals, into, kind in targets:
+            length = np.diff(totals.indptr)
+            mode = np.repeat(np.arange(len(length)), length)
+            deviation = totals.data - sums.mean[mode] * sizes[kind][totals.indices]
+            value = deviation / scale[kind][totals.indices]
+            rows = np.flatnonzero(length)
+            best = np.zeros(len(length))
+            if len(rows):
+                best[rows] = np.maximum.reduceat(value, totals.indptr[rows])
+            spread = np.sqrt(np.where(sums.square > 0, sums.square, np.inf))
+            into[place] = (best / spread).clip(min=0)
