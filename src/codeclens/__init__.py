@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from codeclens.errors import CodeclensError, CompletenessWarning
 
 if TYPE_CHECKING:
-    from codeclens.analysis import layer_statistics
+    from codeclens.analysis import flow, layer_statistics
     from codeclens.attribution import (
         ActivationGradient,
         Blur,
@@ -94,6 +94,7 @@ __all__ = [
     "decompose",
     "extract",
     "find_sites",
+    "flow",
     "layer_statistics",
     "pixel_map",
     "plan",
@@ -104,7 +105,7 @@ __all__ = [
 # Where each name lives. A room is imported when one of its names is first used, so that the command
 # line answers at once, and can say how threads shall wait before torch is loaded.
 _ROOMS = {
-    "analysis": ("layer_statistics",),
+    "analysis": ("flow", "layer_statistics"),
     "attribution": (
         *("ActivationGradient", "Blur", "Conductance", "Contrast", "Entropy", "Label"),
         *("Output", "Predicted", "Samples", "Site", "Sum", "Surprisal", "Token"),

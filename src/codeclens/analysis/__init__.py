@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from codeclens.analysis.flow import flow, mode_names
+from codeclens.analysis.flows import Edge, Flow, FlowGraph, PairFlow
 from codeclens.analysis.layers import layer_statistics
 from codeclens.analysis.results import Layer, LayerStatistics, Population, Spread
 from codeclens.analysis.statistics import (
@@ -16,8 +18,12 @@ from codeclens.analysis.statistics import (
 from codeclens.analysis.trend import Trend, rank_correlation
 
 __all__ = [
+    "Edge",
+    "Flow",
+    "FlowGraph",
     "Layer",
     "LayerStatistics",
+    "PairFlow",
     "Population",
     "Spread",
     "Trend",
@@ -25,8 +31,10 @@ __all__ = [
     "class_means",
     "components_for_variance",
     "covariance_spectrum",
+    "flow",
     "hoyer",
     "layer_statistics",
+    "mode_names",
     "participation_ratio",
     "rank_correlation",
     "sign_correlation",
