@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from codeclens.analysis.agreement import Agreement, flow_agreement
 from codeclens.analysis.flow import flow, mode_names
 from codeclens.analysis.flows import Edge, Flow, FlowGraph, PairFlow
 from codeclens.analysis.layers import layer_statistics
+from codeclens.analysis.pathways import Pathways
 from codeclens.analysis.results import Layer, LayerStatistics, Population, Spread
 from codeclens.analysis.statistics import (
     bootstrap_interval,
@@ -18,12 +20,14 @@ from codeclens.analysis.statistics import (
 from codeclens.analysis.trend import Trend, rank_correlation
 
 __all__ = [
+    "Agreement",
     "Edge",
     "Flow",
     "FlowGraph",
     "Layer",
     "LayerStatistics",
     "PairFlow",
+    "Pathways",
     "Population",
     "Spread",
     "Trend",
@@ -32,6 +36,7 @@ __all__ = [
     "components_for_variance",
     "covariance_spectrum",
     "flow",
+    "flow_agreement",
     "hoyer",
     "layer_statistics",
     "mode_names",
