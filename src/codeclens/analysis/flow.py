@@ -135,15 +135,15 @@ def mode_names(modes: Modes) -> list[str]:
     >>> nmf = NMF(n_modes=2).fit(X)
     >>> labels = np.repeat([0, 1], 20)
     >>> modes = Modes("a", "positive", nmf, nmf.encode(X), labels=labels, classes=("cat", "dog"))
-    >>> sorted(name.split()[1] for name in mode_names(modes))
-    ['cat', 'dog']
+    >>> sorted(name[2:] for name in mode_names(modes))
+    ['(cat)', '(dog)']
     """
     known = modes.labels is not None and len(np.unique(modes.labels[modes.labels >= 0])) > 1
     names = []
     for mode in modes:
         best = mode.best_class if known else None
         follows = best is not None and best[1] >= WORTH_NAMING
-        names.append(f"{mode.index} {best[0]}" if best and follows else str(mode.index))
+        names.append(f"{mode.index} ({best[0]})" if best and follows else str(mode.index))
     return names
 
 

@@ -18,11 +18,13 @@ if TYPE_CHECKING:
 
 # Orange for the target and blue against it: told apart by all common kinds of colour vision.
 FOR, AGAINST = "#d9711c", "#2166ac"
-_POOLED = "#6b7280"
+_POOLED = "#9ca3af"
 _BAR = 0.055
 # Ribbons of a pair of sites: the largest, up to this share of the flow and this number.
 _SHOWN, _MOST = 0.9, 250
 _HEIGHT = 6.2
+# A pool is drawn no taller than so many of the tallest mode: its name says how much it holds.
+_CAP = 1.5
 _LETTERS = 16
 
 
@@ -35,7 +37,7 @@ class _Column:
     names: list[str]
     top: Float[np.ndarray, " bar"]
     height: Float[np.ndarray, " bar"]
-    positive: Float[np.ndarray, " bar"]
+    against: list[bool]
     pooled: list[bool]
 
 
@@ -44,20 +46,30 @@ def flow_figure(flow: Any, *, most: int = 20) -> Figure:
 
     `flow` is what `codeclens.flow` returns. Sites are columns from input to output. Bars are the
     `most` modes of each with the largest contributions (heights: the mean magnitude, on one scale
-    for all sites), the rest pooled as "other", and what no mode explains as "remainder". Ribbons
-    are the flow from a mode to a mode: widths its share of the bar at either end, orange where it
-    speaks for the target and blue where against it on average; the smallest, a tenth of the whole,
-    are left out. (METHOD.md §4.)
+    for all sites), the rest pooled as "other" and what no mode explains as "remainder", with the
+    share of the site's contributions that they hold, drawn shorter where they would be tall.
+    Ribbons are the flow from a mode to a mode: widths its share of the bar at either end, orange
+    where it speaks for the target and blue where against it on average, grey from and to pools; the
+    smallest, a tenth of the whole, are left out. (METHOD.md §4.)
 
     Raises CodeclensError where there are no bars to draw.
     """
     if most < 1:
         raise CodeclensError(f"most={most} leaves no modes to draw; pass a positive number.")
     columns = [_column(flow, site, most) for site in flow.sites]
+    bars = max((len(column.names) for column in columns), default=0)
+    if min(len(column.names) for column in columns) == 0:
+        raise CodeclensError(
+            "Nothing contributes at one of the sites, so there is no flow to draw."
+        )
+    single = [
+        float(height) for c in columns for height, pool in zip(c.height, c.pooled, strict=True)
+        if not pool
+    ]  # fmt: skip
+    for column in columns:
+        most_tall = _CAP * max(single) if single else np.inf
+        column.height = np.where(column.pooled, np.minimum(column.height, most_tall), column.height)
     tallest = max(float(column.height.sum()) for column in columns)
-    if not tallest > 0:
-        raise CodeclensError("Nothing contributes at these sites, so there is no flow to draw.")
-    bars = max(len(column.names) for column in columns)
     _place(columns, tallest, bars)
     with styled():
         width = max(WIDTH, 1.25 * len(columns) + 1.2)
@@ -85,11 +97,11 @@ def _column(flow: Any, site: str, most: int) -> _Column:
     names = [flow.name(site, mode) for mode in single]
     if rest:
         parts.append(rest)
-        names.append(f"other ({len(rest)})")
+        names.append(f"{len(rest)} others, {magnitude[rest].sum() / magnitude.sum():.0%}")
     # A remainder of rounding is none.
     if magnitude[-1] > 1e-3 * magnitude.sum():
         parts.append([modes])
-        names.append(flow.name(site, modes))
+        names.append(f"{flow.name(site, modes)}, {magnitude[-1] / magnitude.sum():.0%}")
     height = np.array([magnitude[part].sum() for part in parts])
     return _Column(
         site,
@@ -97,7 +109,7 @@ def _column(flow: Any, site: str, most: int) -> _Column:
         names,
         np.zeros(len(parts)),
         height,
-        np.array([np.maximum(mean[part], 0).sum() for part in parts]),
+        [float(mean[part].sum()) < 0 for part in parts],
         [number >= len(single) for number in range(len(parts))],
     )
 
@@ -106,7 +118,7 @@ def _place(columns: Sequence[_Column], tallest: float, bars: int) -> None:
     """Heights on one scale, and each bar below the one before with room for its name."""
     # Of a height of 1: the names of thin bars need as much as a line of text.
     line = 0.92 / max(bars, 12)
-    for scale in np.linspace(0.9, 0.1, 81):
+    for scale in np.geomspace(1.0, 0.01, 200):
         needs = [np.maximum(scale * c.height / tallest + 0.004, line).sum() for c in columns]
         if max(needs) <= 1:
             break
@@ -114,27 +126,29 @@ def _place(columns: Sequence[_Column], tallest: float, bars: int) -> None:
         column.height = scale * column.height / tallest
         pitch = np.maximum(column.height + 0.004, line)
         column.top = np.concatenate([[0.0], np.cumsum(pitch)[:-1]]) + (pitch - column.height) / 2
-        # The positive part of the mean as a share of what is drawn is what colours a bar.
-        column.positive = column.positive * scale / tallest
 
 
 def _ribbons(axes: Axes, one: Any, source: _Column, sink: _Column, number: int, bar: float) -> None:
     """Ribbons between two columns, the largest last, so that they lie on top."""
     magnitude, mean = _pooled(one.magnitude, source, sink), _pooled(one.mean, source, sink)
+    pools = np.logical_or.outer(source.pooled, sink.pooled)
+    own = magnitude[~pools]
+    largest = float(own.max(initial=0)) or float(magnitude.max())
     size = np.sort(magnitude.ravel())[::-1]
     count = min(int(np.searchsorted(np.cumsum(size), _SHOWN * size.sum())) + 1, _MOST)
     least = size[min(count, len(size)) - 1]
     starts = _ends(magnitude, source.height, axis=1)
     ends = _ends(magnitude, sink.height, axis=0)
     left, right = number + bar, number + 1 - bar
-    for flat in np.argsort(magnitude.ravel(), kind="stable"):
+    for flat in np.lexsort([magnitude.ravel(), ~pools.ravel()]):
         i, j = np.unravel_index(flat, magnitude.shape)
         if magnitude[i, j] < least or not magnitude[i, j] > 0:
             continue
-        colour = FOR if mean[i, j] >= 0 else AGAINST
+        pool = bool(pools[i, j])
+        colour = _POOLED if pool else FOR if mean[i, j] >= 0 else AGAINST
         above = source.top[i] + starts[0][i, j], sink.top[j] + ends[0][i, j]
         below = source.top[i] + starts[1][i, j], sink.top[j] + ends[1][i, j]
-        strength = 0.16 + 0.5 * magnitude[i, j] / size[0]
+        strength = 0.14 if pool else 0.25 + 0.55 * min(1.0, magnitude[i, j] / largest)
         axes.add_patch(_ribbon(left, right, above, below, colour, strength))
 
 
@@ -188,18 +202,20 @@ def _ribbon(
 
 def _bars(axes: Axes, column: _Column, number: int, bar: float) -> None:
     from matplotlib.patches import Rectangle
+    from matplotlib.patheffects import withStroke
 
+    halo = [withStroke(linewidth=1.6, foreground="white")]
     for place, name in enumerate(column.names):
         top, height = column.top[place], column.height[place]
         pooled = column.pooled[place]
-        against = column.positive[place] < 0.5 * height
-        colour = _POOLED if pooled else AGAINST if against else FOR
+        colour = _POOLED if pooled else AGAINST if column.against[place] else FOR
         axes.add_patch(
             Rectangle((number - bar, top), 2 * bar, max(height, 0.001), color=colour, linewidth=0)
         )
         axes.text(
             number - bar - 0.015, top + height / 2, _short(name), ha="right", va="center",
             fontsize=5.2, color="#1f2937", style="italic" if pooled else "normal", zorder=5,
+            path_effects=halo,
         )  # fmt: skip
     axes.text(number, -0.02, column.site, ha="center", va="bottom", fontsize=7.5, weight="bold")
 
