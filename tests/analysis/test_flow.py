@@ -146,7 +146,9 @@ def slow_shares(modes: Modes, found: Contributions, site: str, shape: Any) -> Te
                     ]
                     total = sum(parts)
                     own = [part / total if total > 0 else 0.0 for part in parts]
-                    field[b, :, u, row, column] = torch.tensor([*own, 1 - sum(own)])
+                    field[b, :, u, row, column] = torch.tensor(
+                        [*own, 1 - sum(own)], dtype=torch.float64
+                    )
     return field
 
 
