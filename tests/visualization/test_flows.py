@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from matplotlib.colors import to_hex
@@ -66,7 +68,7 @@ def test_the_rest_is_pooled_and_the_remainder_is_named() -> None:
     # No bar lies on another, and none leaves the picture.
     for place in (0.0, 1.0):
         own = sorted((b.get_y(), b.get_height()) for b in bars if abs(b.get_x() - place) < 0.5)
-        assert all(y + h <= y2 for (y, h), (y2, _) in zip(own, own[1:], strict=False))
+        assert all(y + h <= y2 for (y, h), (y2, _) in pairwise(own))
         assert own[0][0] >= 0
         assert sum(own[-1]) <= 1.001
 

@@ -10,6 +10,7 @@ import numpy as np
 import codeclens as cl
 from codeclens.analysis import LayerStatistics
 from codeclens.cli.config import AnalyzeSettings, write_section
+from codeclens.cli.flow import run_flow
 from codeclens.cli.outputs import save_sentences, save_table
 from codeclens.decomposition import Modes, load_modes
 from codeclens.report import require_modes_of
@@ -26,8 +27,11 @@ def run_analyze(settings: AnalyzeSettings) -> None:
     statistics = cl.layer_statistics(store, seed=settings.seed)
     write_layers(statistics, settings.to)
     write_modes(modes, settings.to)
+    sentences = statistics.sentences()
+    if settings.flow:
+        sentences += run_flow(store, modes, settings)
     write_section(settings.to, settings)
-    print("\n".join(statistics.sentences()))
+    print("\n".join(sentences))
     print(f"Tables, figures and sentences are in {settings.to}")
 
 

@@ -49,7 +49,7 @@ def run_extract(settings: ExtractSettings) -> None:
             f"--device {settings.device} means nothing to --engine ray, whose workers compute on "
             "the GPUs that --worker-gpus gives them; leave it out."
         )
-    images = _opened(settings, ready)
+    images = opened(settings, ready)
     options: dict[str, Any] = {
         "sites": settings.sites or ready.sites,
         "method": method_of(settings),
@@ -88,7 +88,7 @@ def run_extract(settings: ExtractSettings) -> None:
         print(told(cl.ContributionStore(store.path)))
 
 
-def _opened(settings: ExtractSettings, ready: zoo.Ready) -> Samples:
+def opened(settings: ExtractSettings, ready: zoo.Ready) -> Samples:
     """The images, labelled by the model's classes where their folders are named after these.
 
     Elsewhere folders are classes of their own, unless the labels themselves are explained.

@@ -41,7 +41,7 @@ class _Column:
     pooled: list[bool]
 
 
-def flow_figure(flow: Any, *, most: int = 20) -> Figure:
+def flow_figure(flow: Any, *, most: int = 20, note: str = "") -> Figure:
     """Draw which modes of each site drive which of the next.
 
     `flow` is what `codeclens.flow` returns. Sites are columns from input to output. Bars are the
@@ -50,7 +50,7 @@ def flow_figure(flow: Any, *, most: int = 20) -> Figure:
     share of the site's contributions that they hold, drawn shorter where they would be tall.
     Ribbons are the flow from a mode to a mode: widths its share of the bar at either end, orange
     where it speaks for the target and blue where against it on average, grey from and to pools; the
-    smallest, a tenth of the whole, are left out. (METHOD.md §4.)
+    smallest, a tenth of the whole, are left out. A `note` is written below. (METHOD.md §4.)
 
     Raises CodeclensError where there are no bars to draw.
     """
@@ -84,6 +84,8 @@ def flow_figure(flow: Any, *, most: int = 20) -> Figure:
         axes.set_xlim(-0.55, len(columns) - 1 + 0.6)
         axes.set_ylim(1.0, -0.055)
         _legend(figure)
+        if note:
+            figure.supxlabel(note, fontsize=6.5, color="#374151")
     return figure
 
 
