@@ -262,4 +262,6 @@ def _correlation(
         return np.full((one.shape[1], other.shape[1]), np.nan)
     one, other = one - one.mean(axis=0), other - other.mean(axis=0)
     sizes = np.linalg.norm(one, axis=0)[:, None] * np.linalg.norm(other, axis=0)
-    return np.divide(one.T @ other, sizes, out=np.full(sizes.shape, np.nan), where=sizes > 0)
+    out = np.full(sizes.shape, np.nan)
+    np.divide(one.T @ other, sizes, out=out, where=sizes > 0)
+    return out

@@ -101,8 +101,9 @@ class Pathways:
     def shares(self, site: str, found: Contributions) -> Shares:
         """How the contributions of one site divide among its modes."""
         here = found[site]
-        arrays = (_array(values) for values in (here.positive, here.negative, here.activation))
-        return mode_shares(self.modes[site], *arrays, most=self.most)
+        positive, negative = _array(here.positive), _array(here.negative)
+        activation = _array(here.activation)
+        return mode_shares(self.modes[site], positive, negative, activation, self.most)
 
     def is_cut(self, x: Tensor) -> dict[str, bool]:
         """Whether all paths from the input to the output lead through each site."""

@@ -75,8 +75,10 @@ def _view(
     if view == "concat":
         return np.concatenate([positive, -negative], axis=1)
     if view == "sum":
-        return positive + negative
-    return {"positive": positive, "negative": negative}.get(view, activation)
+        return np.asarray(positive + negative)
+    if view in ("positive", "negative"):
+        return positive if view == "positive" else negative
+    return activation
 
 
 def _divided(

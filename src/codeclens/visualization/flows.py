@@ -15,6 +15,7 @@ from codeclens.visualization.canvas import WIDTH, blank, styled
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.path import Path
 
 # Orange for the target and blue against it: told apart by all common kinds of colour vision.
 FOR, AGAINST = "#d9711c", "#2166ac"
@@ -67,7 +68,7 @@ def flow_figure(flow: Any, *, most: int = 20, note: str = "") -> Figure:
         if not pool
     ]  # fmt: skip
     for column in columns:
-        most_tall = _CAP * max(single) if single else np.inf
+        most_tall = _CAP * max(single, default=float("inf"))
         column.height = np.where(column.pooled, np.minimum(column.height, most_tall), column.height)
     tallest = max(float(column.height.sum()) for column in columns)
     _place(columns, tallest, bars)
@@ -132,6 +133,9 @@ def _place(columns: Sequence[_Column], tallest: float, bars: int) -> None:
 
 def _ribbons(axes: Axes, one: Any, source: _Column, sink: _Column, number: int, bar: float) -> None:
     """Ribbons between two columns, the largest last, so that they lie on top."""
+    from matplotlib.patches import PathPatch
+    from matplotlib.path import Path
+
     magnitude, mean = _pooled(one.magnitude, source, sink), _pooled(one.mean, source, sink)
     pools = np.logical_or.outer(source.pooled, sink.pooled)
     own = magnitude[~pools]
@@ -142,16 +146,27 @@ def _ribbons(axes: Axes, one: Any, source: _Column, sink: _Column, number: int, 
     starts = _ends(magnitude, source.height, axis=1)
     ends = _ends(magnitude, sink.height, axis=0)
     left, right = number + bar, number + 1 - bar
-    for flat in np.lexsort([magnitude.ravel(), ~pools.ravel()]):
+    grey: list[Path] = []
+    coloured: list[PathPatch] = []
+    for flat in np.argsort(magnitude.ravel(), kind="stable"):
         i, j = np.unravel_index(flat, magnitude.shape)
         if magnitude[i, j] < least or not magnitude[i, j] > 0:
             continue
-        pool = bool(pools[i, j])
-        colour = _POOLED if pool else FOR if mean[i, j] >= 0 else AGAINST
         above = source.top[i] + starts[0][i, j], sink.top[j] + ends[0][i, j]
         below = source.top[i] + starts[1][i, j], sink.top[j] + ends[1][i, j]
-        strength = 0.14 if pool else 0.25 + 0.55 * min(1.0, magnitude[i, j] / largest)
-        axes.add_patch(_ribbon(left, right, above, below, colour, strength))
+        shape = _ribbon(left, right, above, below)
+        if pools[i, j]:
+            grey.append(shape)
+            continue
+        colour = FOR if mean[i, j] >= 0 else AGAINST
+        strength = 0.25 + 0.55 * min(1.0, float(magnitude[i, j]) / largest)
+        coloured.append(PathPatch(shape, facecolor=colour, alpha=strength, linewidth=0))
+    if grey:
+        # As one shape, which is evenly pale where its parts lie on one another.
+        whole = Path.make_compound_path(*grey)
+        axes.add_patch(PathPatch(whole, facecolor=_POOLED, alpha=0.2, linewidth=0))
+    for patch in coloured:
+        axes.add_patch(patch)
 
 
 def _pooled(matrix: Any, source: _Column, sink: _Column) -> Float[np.ndarray, "source sink"]:
@@ -185,10 +200,7 @@ def _ribbon(
     right: float,
     above: tuple[float, float],
     below: tuple[float, float],
-    colour: str,
-    strength: float,
-) -> Any:
-    from matplotlib.patches import PathPatch
+) -> Path:
     from matplotlib.path import Path
 
     middle = (left + right) / 2
@@ -199,14 +211,14 @@ def _ribbon(
     ]
     curve = [Path.CURVE4] * 3
     codes = [Path.MOVETO, *curve, Path.LINETO, *curve, Path.CLOSEPOLY]
-    return PathPatch(Path(points, codes), facecolor=colour, alpha=strength, linewidth=0)
+    return Path(points, codes)
 
 
 def _bars(axes: Axes, column: _Column, number: int, bar: float) -> None:
     from matplotlib.patches import Rectangle
-    from matplotlib.patheffects import withStroke
 
-    halo = [withStroke(linewidth=1.6, foreground="white")]
+    # Not a halo, which would make curves of letters in an SVG.
+    paper = {"facecolor": "white", "alpha": 0.75, "linewidth": 0, "pad": 0.4}
     for place, name in enumerate(column.names):
         top, height = column.top[place], column.height[place]
         pooled = column.pooled[place]
@@ -217,7 +229,7 @@ def _bars(axes: Axes, column: _Column, number: int, bar: float) -> None:
         axes.text(
             number - bar - 0.015, top + height / 2, _short(name), ha="right", va="center",
             fontsize=5.2, color="#1f2937", style="italic" if pooled else "normal", zorder=5,
-            path_effects=halo,
+            bbox=paper,
         )  # fmt: skip
     axes.text(number, -0.02, column.site, ha="center", va="bottom", fontsize=7.5, weight="bold")
 
