@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,6 +16,7 @@ import numpy as np
 import torch
 
 import codeclens as cl
+from benchmarks.timing import paired
 from codeclens import zoo
 from codeclens.analysis import Agreement, Flow, Pathways, flow_agreement
 from codeclens.visualization import flow_figure, save
@@ -61,6 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--interventions", type=int, default=40, help="of these, with interventions"
     )
+    parser.add_argument("--pairs", type=int, default=5, help="timed pairs")
     parser.add_argument("--figures", type=Path, help="a folder for the picture")
     given = parser.parse_args(arguments)
     torch.set_num_threads(1)
@@ -74,12 +75,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         )  # fmt: skip
         modes = cl.decompose(store, cl.TopK(expansion=3, k=8), seed=0)
     x, y = (part[: given.images] for part in zoo.digits_data("held_out"))
-    begun = time.perf_counter()
-    cl.contributions(ready.model, x, sites=ready.sites, method=method)
-    middle = time.perf_counter()
     found = cl.flow(ready.model, (x, y), modes, method=method, batch_size=50)
-    taken = (time.perf_counter() - middle) / (middle - begun)
-    print(f"{sums(found)}\n\nFlow takes {taken:.1f} times as long as contributions alone.\n")
+    timed = paired(
+        lambda: cl.flow(ready.model, x[:20], modes, method=method, batch_size=20),
+        lambda: cl.contributions(ready.model, x[:20], sites=ready.sites, method=method),
+        pairs=given.pairs,
+    )
+    print(f"{sums(found)}\n\nFlow to contributions alone: {timed}\n", flush=True)
     if given.figures:
         save(flow_figure(found), given.figures / "flow.svg")
     pathways = Pathways(ready.model, modes, method=method)
