@@ -132,10 +132,11 @@ def test_an_interval_holds_its_median_and_narrows_with_images(rng: np.random.Gen
     assert many.high - many.low < few.high - few.low
 
 
+@pytest.mark.slow
 def test_flow_and_its_rivals_stand_side_by_side(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    few = "--train", "40", "--images", "4", "--interventions", "2", "--pairs", "1"
+    few = "--train", "250", "--images", "4", "--interventions", "2", "--pairs", "1"
     flow.main([*few, "--figures", str(tmp_path)])
     said = capsys.readouterr().out
     assert said.count("| blocks.0 → blocks.1 |") == 3

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from codeclens.errors import CodeclensError
 from codeclens.visualization.canvas import WIDTH, blank, styled
@@ -51,7 +51,8 @@ def flow_figure(flow: Any, *, most: int = 20, note: str = "") -> Figure:
     share of the site's contributions that they hold, drawn shorter where they would be tall.
     Ribbons are the flow from a mode to a mode: widths its share of the bar at either end, orange
     where it speaks for the target and blue where against it on average, grey from and to pools; the
-    smallest, a tenth of the whole, are left out. A `note` is written below. (METHOD.md §4.)
+    smallest of both kinds, a tenth of the whole, are left out. A `note` is written below.
+    (METHOD.md §4.)
 
     Raises CodeclensError where there are no bars to draw.
     """
@@ -84,9 +85,7 @@ def flow_figure(flow: Any, *, most: int = 20, note: str = "") -> Figure:
             _bars(axes, column, number, bar)
         axes.set_xlim(-0.55, len(columns) - 1 + 0.6)
         axes.set_ylim(1.0, -0.055)
-        _legend(figure)
-        if note:
-            figure.supxlabel(note, fontsize=6.5, color="#374151")
+        _legend(figure, note)
     return figure
 
 
@@ -140,9 +139,8 @@ def _ribbons(axes: Axes, one: Any, source: _Column, sink: _Column, number: int, 
     pools = np.logical_or.outer(source.pooled, sink.pooled)
     own = magnitude[~pools]
     largest = float(own.max(initial=0)) or float(magnitude.max())
-    size = np.sort(magnitude.ravel())[::-1]
-    count = min(int(np.searchsorted(np.cumsum(size), _SHOWN * size.sum())) + 1, _MOST)
-    least = size[min(count, len(size)) - 1]
+    # Pools would crowd out what passes between single modes: each kind has its own limit.
+    drawn = _largest(magnitude * ~pools) | _largest(magnitude * pools)
     starts = _ends(magnitude, source.height, axis=1)
     ends = _ends(magnitude, sink.height, axis=0)
     left, right = number + bar, number + 1 - bar
@@ -150,7 +148,7 @@ def _ribbons(axes: Axes, one: Any, source: _Column, sink: _Column, number: int, 
     coloured: list[PathPatch] = []
     for flat in np.argsort(magnitude.ravel(), kind="stable"):
         i, j = np.unravel_index(flat, magnitude.shape)
-        if magnitude[i, j] < least or not magnitude[i, j] > 0:
+        if not drawn[i, j]:
             continue
         above = source.top[i] + starts[0][i, j], sink.top[j] + ends[0][i, j]
         below = source.top[i] + starts[1][i, j], sink.top[j] + ends[1][i, j]
@@ -167,6 +165,13 @@ def _ribbons(axes: Axes, one: Any, source: _Column, sink: _Column, number: int, 
         axes.add_patch(PathPatch(whole, facecolor=_POOLED, alpha=0.2, linewidth=0))
     for patch in coloured:
         axes.add_patch(patch)
+
+
+def _largest(magnitude: Float[np.ndarray, "source sink"]) -> Bool[np.ndarray, "source sink"]:
+    """The largest entries that hold nearly all of the whole."""
+    size = np.sort(magnitude.ravel())[::-1]
+    count = min(int(np.searchsorted(np.cumsum(size), _SHOWN * size.sum())) + 1, _MOST, len(size))
+    return np.asarray((magnitude >= size[count - 1]) & (magnitude > 0))
 
 
 def _pooled(matrix: Any, source: _Column, sink: _Column) -> Float[np.ndarray, "source sink"]:
@@ -238,7 +243,7 @@ def _short(name: str) -> str:
     return name if len(name) <= _LETTERS else name[: _LETTERS - 1] + "…"
 
 
-def _legend(figure: Figure) -> None:
+def _legend(figure: Figure, note: str) -> None:
     from matplotlib.patches import Patch
 
     handles = [
@@ -246,4 +251,6 @@ def _legend(figure: Figure) -> None:
         Patch(color=AGAINST, linewidth=0, label="against it"),
         Patch(color=_POOLED, linewidth=0, label="other modes, remainder"),
     ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=3)
+    figure.legend(
+        handles=handles, loc="outside lower center", ncols=3, title=note or None, title_fontsize=6.5
+    )
