@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -183,6 +184,90 @@ def mean_over_positions(samples: list[list[list[float]]]) -> Tensor:
     """The mean over the positions of every unit."""
     means = [[sum(positions) / len(positions) for positions in units] for units in samples]
     return torch.tensor(means, dtype=torch.float64)
+
+
+def secant_slopes(model: nn.Module, left: Tensor, right: Tensor) -> list[Tensor]:
+    """The secant slope of every call of every ReLU of a network between two inputs, in order."""
+    seen: list[list[Tensor]] = [[], []]
+    for inputs, x in zip(seen, (left, right), strict=True):
+        handles = [
+            module.register_forward_pre_hook(
+                lambda _module, given, inputs=inputs: inputs.append(given[0].clone())
+            )
+            for module in model.modules()
+            if isinstance(module, nn.ReLU)
+        ]
+        with torch.no_grad():
+            model(x.clone())
+        for handle in handles:
+            handle.remove()
+    slopes = []
+    for before, after in zip(*seen, strict=True):
+        rise, run = after.clamp(min=0) - before.clamp(min=0), after - before
+        derivative = ((before > 0).to(run) + (after > 0).to(run)) / 2
+        slopes.append(torch.where(run == 0, derivative, rise / torch.where(run == 0, 1, run)))
+    return slopes
+
+
+def joint_flow(
+    model: nn.Module,
+    x: Tensor,
+    sites: tuple[str, str],
+    target: TargetFunction,
+    baseline: Tensor,
+    nodes: Sequence[float],
+    shares: tuple[Tensor, Tensor],
+) -> Tensor:
+    """What passes through part i of one site and then part j of another, `(B, I, J)`.
+
+    The network knows no nonlinearity but ReLU modules. In each segment every ReLU is replaced by
+    its secant slope, so that the network is linear; for each (i, j) one backward from the later
+    site, with the gradient there times the share of j, arrives at the earlier one, where it meets
+    the change of the activation times the share of i. `shares` are `(B, I, …)` and `(B, J, …)`,
+    shaped like the activations of the two sites.
+    """
+    parts = shares[0].shape[1], shares[1].shape[1]
+    flow = torch.zeros(len(x), *parts, dtype=x.dtype)
+    for low, high in pairwise(nodes):
+        left, right = (baseline + alpha * (x - baseline) for alpha in (low, high))
+        slopes = secant_slopes(model, left, right)
+        before, after = (trace(model, at, sites[:1], target) for at in (left, right))
+        change = after.activations[sites[0]] - before.activations[sites[0]]
+        for i in range(parts[0]):
+            for j in range(parts[1]):
+                value, first, second = with_slopes(model, right, slopes, sites, target)
+                (there,) = torch.autograd.grad(value.sum(), second, retain_graph=True)
+                (back,) = torch.autograd.grad(second, first, there * shares[1][:, j])
+                flow[:, i, j] += (back * shares[0][:, i] * change).flatten(1).sum(dim=1)
+    return flow
+
+
+def with_slopes(
+    model: nn.Module,
+    x: Tensor,
+    slopes: Sequence[Tensor],
+    sites: tuple[str, str],
+    target: TargetFunction,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The target and the outputs of two sites, every call of a ReLU a product with its slope."""
+    waiting = list(slopes)
+    kept: dict[str, Tensor] = {}
+
+    def keep(_module: object, _inputs: object, output: Tensor, site: str) -> None:
+        kept[site] = output
+
+    handles = [
+        module.register_forward_hook(lambda _module, inputs, _output: waiting.pop(0) * inputs[0])
+        for module in model.modules()
+        if isinstance(module, nn.ReLU)
+    ]
+    handles += [
+        model.get_submodule(site).register_forward_hook(partial(keep, site=site)) for site in sites
+    ]
+    value = target(model(x.clone().requires_grad_()))
+    for handle in handles:
+        handle.remove()
+    return value, kept[sites[0]], kept[sites[1]]
 
 
 def ablation_effect(

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from benchmarks import captum, extraction, faithfulness, pixel_maps
+from benchmarks import captum, extraction, faithfulness, flow, pixel_maps
 from benchmarks.faithfulness import CONTROL_NAMES, DEFAULT, METHODS, Estimate, Faithfulness
 from benchmarks.timing import Paired, in_turns
 from scipy.stats import spearmanr
@@ -130,3 +130,15 @@ def test_an_interval_holds_its_median_and_narrows_with_images(rng: np.random.Gen
     for one in (few, many):
         assert one.low <= one.value <= one.high
     assert many.high - many.low < few.high - few.low
+
+
+@pytest.mark.slow
+def test_flow_and_its_rivals_stand_side_by_side(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    few = "--train", "250", "--images", "4", "--interventions", "2", "--pairs", "1"
+    flow.main([*few, "--figures", str(tmp_path)])
+    said = capsys.readouterr().out
+    assert said.count("| blocks.0 → blocks.1 |") == 3
+    assert said.count("| blocks.4 → blocks.5 |") == 3
+    assert (tmp_path / "flow.svg").exists()

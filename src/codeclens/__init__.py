@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from codeclens.errors import CodeclensError, CompletenessWarning
 
 if TYPE_CHECKING:
-    from codeclens.analysis import Hierarchy, layer_statistics, semantics
+    from codeclens.analysis import Hierarchy, flow, layer_statistics, semantics
     from codeclens.attribution import (
         ActivationGradient,
         Blur,
@@ -97,6 +97,7 @@ __all__ = [
     "decompose",
     "extract",
     "find_sites",
+    "flow",
     "layer_statistics",
     "load_modes",
     "pixel_map",
@@ -110,7 +111,7 @@ __all__ = [
 # Where each name lives. A room is imported when one of its names is first used, so that the command
 # line answers at once, and can say how threads shall wait before torch is loaded.
 _ROOMS = {
-    "analysis": ("Hierarchy", "layer_statistics", "semantics"),
+    "analysis": ("Hierarchy", "flow", "layer_statistics", "semantics"),
     "attribution": (
         *("ActivationGradient", "Blur", "Conductance", "Contrast", "Entropy", "Label"),
         *("Output", "Predicted", "Samples", "Site", "Sum", "Surprisal", "Token"),

@@ -13,6 +13,7 @@ from codeclens.cli.config import (
     ExtractSettings,
     ReportSettings,
     Settings,
+    configuration,
     read_section,
     write_section,
 )
@@ -111,5 +112,7 @@ def test_a_second_result_in_a_folder_has_a_file_of_its_own(tmp_path: Path) -> No
     assert write_section(tmp_path, first).name == "config.yaml"
     assert write_section(tmp_path, first).name == "config.yaml"
     assert write_section(tmp_path, second).name == "b.config.yaml"
+    assert configuration(tmp_path / "a.zarr").name == "config.yaml"
+    assert configuration(tmp_path / "b.zarr").name == "b.config.yaml"
     assert read_section(tmp_path / "config.yaml", "extract")["model"] == "a"
     assert read_section(tmp_path / "b.config.yaml", "extract")["model"] == "b"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from codeclens.analysis.agreement import Agreement, flow_agreement
 from codeclens.analysis.correlations import (
     Specificity,
     best_follower,
@@ -12,6 +13,8 @@ from codeclens.analysis.correlations import (
     specificity,
 )
 from codeclens.analysis.findings import Meaning, Semantics
+from codeclens.analysis.flow import flow, mode_names
+from codeclens.analysis.flows import Edge, Flow, FlowGraph, PairFlow
 from codeclens.analysis.hierarchy import Hierarchy, Superclasses
 from codeclens.analysis.layers import layer_statistics
 from codeclens.analysis.meanings import semantics
@@ -22,6 +25,7 @@ from codeclens.analysis.nulls import (
     p_values,
     permutation_nulls,
 )
+from codeclens.analysis.pathways import Pathways
 from codeclens.analysis.results import Layer, LayerStatistics, Population, Spread
 from codeclens.analysis.sparsity import hoyer, treves_rolls
 from codeclens.analysis.spectrum import (
@@ -34,10 +38,16 @@ from codeclens.analysis.statistics import bootstrap_interval, class_means, sign_
 from codeclens.analysis.trend import Trend, rank_correlation
 
 __all__ = [
+    "Agreement",
+    "Edge",
+    "Flow",
+    "FlowGraph",
     "Hierarchy",
     "Layer",
     "LayerStatistics",
     "Meaning",
+    "PairFlow",
+    "Pathways",
     "Population",
     "Semantics",
     "Specificity",
@@ -55,10 +65,13 @@ __all__ = [
     "coverage",
     "critical_correlation",
     "false_discovery",
+    "flow",
+    "flow_agreement",
     "hoyer",
     "layer_statistics",
     "membership_correlation",
     "mode_name",
+    "mode_names",
     "p_values",
     "participation_ratio",
     "permutation_nulls",

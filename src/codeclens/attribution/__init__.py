@@ -9,6 +9,7 @@ from codeclens.attribution.capture import Probe, Selector, frozen, select, tappe
 from codeclens.attribution.completeness import warn_of_gaps
 from codeclens.attribution.conductance import Conductance
 from codeclens.attribution.contributions import contributions
+from codeclens.attribution.joint import Division
 from codeclens.attribution.methods import ActivationGradient, Method
 from codeclens.attribution.nodes import ArcLength, Geometric, Power
 from codeclens.attribution.reduction import split_signs
@@ -42,6 +43,7 @@ __all__ = [
     "Constant",
     "Contrast",
     "Contributions",
+    "Division",
     "Entropy",
     "Geometric",
     "Given",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from codeclens.attribution.baselines import Baseline, as_baseline
 from codeclens.attribution.capture import Pass, Probe, Selector
 from codeclens.attribution.conductance import Conductance
+from codeclens.attribution.joint import Division, Pair, joint_along, secant_nodes
 from codeclens.attribution.methods import Attributed, Explained, Method, wide
 from codeclens.attribution.reduction import split_signs
 from codeclens.attribution.results import Contributions, SiteContributions
@@ -117,6 +118,36 @@ class Attributor:
                 for rows in self._portions(x, targets)
             ]
         return [Contributions.joined(each) for each in zip(*parts, strict=True)]
+
+    def joint(
+        self,
+        x: Tensor,
+        divisions: Mapping[str, Division],
+        pairs: Sequence[Pair],
+        labels: Tensor | None = None,
+    ) -> dict[Pair, Tensor]:
+        """What passes through every part of one site and then every part of another `(B, A, A)`.
+
+        `divisions` says for each site how its units' contributions divide into parts, `pairs` are
+        keys of sites, the earlier first. Where both sites are cuts, rows sum to the contribution of
+        each part of the earlier one, columns to that of each part of the later one. Raises
+        CodeclensError for a method that is not secants along a path.
+        """
+        with torch.inference_mode(False), torch.enable_grad():
+            x = _plain(x)
+            self.prepare(x)
+            alphas = secant_nodes(self.method)
+            starts = [_start(self.baseline, x, draw) for draw in range(self.baseline.draws)]
+            found = self.survey(x)
+            with Probe(self.model, found.sites, self.output, found.overwritten) as probe:
+
+                def at_x(here: Pass) -> list[Bound]:
+                    return [bind(self.target, here.output.detach(), labels)]
+
+                draws = [
+                    joint_along(alphas, probe, x, start, at_x, divisions, pairs) for start in starts
+                ]
+        return {pair: torch.stack([draw[pair] for draw in draws]).mean(dim=0) for pair in pairs}
 
     def _portions(self, x: Tensor, targets: Sequence[Target | Bound]) -> list[slice]:
         """The samples that are taken at once, as equal as can be."""

@@ -19,8 +19,22 @@ Rule = Literal["secant", "trapezoid", "left", "midpoint"]
 def integrate(
     rule: Rule, alphas: Alphas, probe: Probe, x: Tensor, baseline: Tensor, at_x: AtInput
 ) -> Attributed:
-    """Walk from x back to the baseline, so that the first forward fixes the targets."""
+    """The contributions along a path, by a rule."""
     walk = RULES[rule](probe, at_x)
+    target, baseline_target = follow(walk, alphas, x, baseline)
+    explained = [
+        Explained(*each) for each in zip(walk.totals, target, baseline_target, strict=True)
+    ]
+    return Attributed(explained, walk.uncovered)
+
+
+def follow(
+    walk: Walk, alphas: Alphas, x: Tensor, baseline: Tensor
+) -> tuple[list[Tensor], list[Tensor]]:
+    """Walk from x back to the baseline, so that the first forward fixes the targets.
+
+    Gives every target at x and at the baseline, `(B,)` each.
+    """
     ends: dict[float, list[Tensor]] = {}
     if alphas[-1] < 1:
         ends[1.0] = walk.look(x)
@@ -30,11 +44,10 @@ def integrate(
             ends[alpha] = targets
     if 0.0 not in ends:
         ends[0.0] = walk.look(baseline)
-    explained = [Explained(*each) for each in zip(walk.totals, ends[1.0], ends[0.0], strict=True)]
-    return Attributed(explained, walk.uncovered)
+    return ends[1.0], ends[0.0]
 
 
-class _Walk:
+class Walk:
     """Accumulates contributions along the path, one node in memory, from x to the baseline."""
 
     def __init__(self, probe: Probe, at_x: AtInput) -> None:
@@ -87,7 +100,7 @@ class _Walk:
         return before - here
 
 
-class _LeftWalk(_Walk):
+class _LeftWalk(Walk):
     """The gradient of the node nearer to the baseline alone."""
 
     def _add(self, number: int, key: str, gradient: Tensor, change: Tensor | None) -> None:
@@ -116,7 +129,7 @@ class _MidpointWalk(_LeftWalk):
         return targets
 
 
-class _SecantWalk(_LeftWalk):
+class SecantWalk(_LeftWalk):
     """Secants in place of derivatives: the sum over a segment is exact."""
 
     def __init__(self, probe: Probe, at_x: AtInput) -> None:
@@ -125,6 +138,15 @@ class _SecantWalk(_LeftWalk):
         self.uncovered = self._mode.uncovered
 
     def visit(self, x: Tensor) -> list[Tensor]:
+        first = not self._bounds
+        here, targets = self._forward(x)
+        # At the first node there is no segment yet, hence nothing to pass back.
+        gradients = [] if first else gradients_of(targets, here.activations)
+        self._add_all(here.activations, gradients)
+        return [target.detach() for target in targets]
+
+    def _forward(self, x: Tensor) -> tuple[Pass, list[Tensor]]:
+        """Run the model with the secants since the node before, and read the targets."""
         self._mode.step()
         first = not self._bounds
         while True:
@@ -136,15 +158,12 @@ class _SecantWalk(_LeftWalk):
             self._mode.redo()
         if first:
             self.uncovered |= unseen(targets)
-        # At the first node there is no segment yet, hence nothing to pass back.
-        gradients = [] if first else gradients_of(targets, here.activations)
-        self._add_all(here.activations, gradients)
-        return [target.detach() for target in targets]
+        return here, targets
 
 
-RULES: dict[Rule, type[_Walk]] = {
-    "secant": _SecantWalk,
-    "trapezoid": _Walk,
+RULES: dict[Rule, type[Walk]] = {
+    "secant": SecantWalk,
+    "trapezoid": Walk,
     "left": _LeftWalk,
     "midpoint": _MidpointWalk,
 }

@@ -10,6 +10,7 @@ import numpy as np
 import codeclens as cl
 from codeclens.analysis import LayerStatistics, Semantics
 from codeclens.cli.config import AnalyzeSettings, write_section
+from codeclens.cli.flow import run_flow
 from codeclens.cli.outputs import save_sentences, save_table
 from codeclens.decomposition import Modes, load_modes
 from codeclens.report import require_modes_of
@@ -39,6 +40,8 @@ def run_analyze(settings: AnalyzeSettings) -> None:
     else:
         print("The samples are not labelled with two classes or more, so none can be followed.")
     write_modes(modes, settings.to, meanings)
+    if settings.flow:
+        print("\n".join(run_flow(store, modes, settings)))
     write_section(settings.to, settings)
     print(f"Tables, figures and sentences are in {settings.to}")
 

@@ -186,6 +186,12 @@ class AnalyzeSettings(Settings):
     """Superclasses of the classes: a tree in YAML, WordNet's data.noun or a list "child parent"."""
     permutations: int = Field(default=1000, ge=1)
     """Permutations of the labels that correlations with classes are held against."""
+    flow: bool = False
+    """Follow which modes of each site drive which of the next; takes the model and the images."""
+    flow_images: int = Field(default=64, ge=1)
+    """Images that the flow is followed in, spread over the store."""
+    flow_interventions: int = Field(default=8, ge=0)
+    """Of these, images in which modes are taken out of the middle site, to check; 0 for none."""
     to: Path | None = None
     """The folder for tables (CSV), figures (PNG and SVG) and sentences."""
     seed: int = 0
@@ -279,6 +285,13 @@ def write_section(folder: Path, settings: Settings) -> Path:
     )
     beside.replace(file)
     return file
+
+
+def configuration(result: Path) -> Path:
+    """The file that `write_section` has written for a result, whether or not it is there."""
+    folder = result.absolute().parent
+    own = folder / f"{result.name.removesuffix('.zarr')}.config.yaml"
+    return own if own.is_file() else folder / "config.yaml"
 
 
 def split_commas(value: Any) -> Any:

@@ -52,7 +52,7 @@ def run_extract(settings: ExtractSettings) -> None:
             f"--device {settings.device} means nothing to --engine ray, whose workers compute on "
             "the GPUs that --worker-gpus gives them; leave it out."
         )
-    images = _opened(settings, ready)
+    images = opened(settings, ready)
     options: dict[str, Any] = {
         "sites": settings.sites or ready.sites,
         "method": method_of(settings),
@@ -100,7 +100,7 @@ def _device_of(model: nn.Module) -> torch.device:
     return next((p.device for p in model.parameters()), torch.device("cpu"))
 
 
-def _opened(settings: ExtractSettings, ready: zoo.Ready) -> Samples:
+def opened(settings: ExtractSettings, ready: zoo.Ready) -> Samples:
     """The images, labelled by the model's classes where their folders are named after these.
 
     Elsewhere folders are classes of their own, unless the labels themselves are explained.

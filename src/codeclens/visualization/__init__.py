@@ -4,6 +4,7 @@ from codeclens.visualization.canvas import save
 from codeclens.visualization.channels import ChannelMap, channel_maps
 from codeclens.visualization.exemplars import Exemplar, Exemplars, exemplars
 from codeclens.visualization.figures import control_figure, layer_figure
+from codeclens.visualization.flows import flow_figure
 from codeclens.visualization.images import Overlay, as_picture, common_scale, overlay
 from codeclens.visualization.pixels import PixelMap, pixel_map, pixel_maps
 from codeclens.visualization.semantics import semantics_figure
@@ -21,6 +22,7 @@ __all__ = [
     "common_scale",
     "control_figure",
     "exemplars",
+    "flow_figure",
     "layer_figure",
     "mode_figure",
     "overlay",

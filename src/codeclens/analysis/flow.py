@@ -1,0 +1,203 @@
+"""Flow: which modes of one layer drive which of the next, over many samples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from typing import Any
+
+import numpy as np
+import torch
+from scipy import sparse
+from torch import Tensor, nn
+
+from codeclens.analysis.flows import Flow, PairFlow, joined
+from codeclens.analysis.pathways import Passage, Pathways
+from codeclens.attribution import Baseline, Method, Selector, Site, Target, warn_of_gaps
+from codeclens.attribution.targets import Bound
+from codeclens.decomposition import Modes
+from codeclens.errors import CodeclensError
+from codeclens.extraction import as_samples
+from codeclens.extraction.computing import Computing
+from codeclens.extraction.data import read_ahead
+
+# A class that correlates less with a mode's loadings says little about the mode.
+WORTH_NAMING = 0.3
+
+
+def flow(
+    model: nn.Module,
+    data: Any,
+    modes: Mapping[str, Modes],
+    *,
+    sites: Iterable[str | Site] | None = None,
+    method: Method | None = None,
+    target: Target | Bound | None = None,
+    baseline: float | Tensor | Baseline = 0.0,
+    output: Selector = None,
+    most: int = 32,
+    batch_size: int = 16,
+    rows: Sequence[int] | None = None,
+    names: Mapping[str, Sequence[str]] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Flow:
+    """How much of the output passes through each mode of one site and then each mode of the next.
+
+    `F_ij = Σ v_i ⊙ (Jᵀ (w_j ⊙ g)) ⊙ Δa`, summed over the path from the baseline to x: the cotangent
+    g at the later site is restricted to mode j's share w_j of every unit, passed back to the
+    earlier one by secants, multiplied by the change of the activation there and divided by the
+    shares v_i of its modes (`l_i D_iu / Σ l D`; METHOD.md §2a and §7). Where both sites are cuts,
+    rows sum to the contribution of mode i, columns to that of mode j and everything to
+    T(x) − T(x0), exactly and in every sample; what no mode explains is a remainder of its own, the
+    last row and column. Divided by its sum, a column says where mode j's contribution came from.
+
+    `data` is what `extract` takes, or some `rows` of it; `sites` the keys of sites from input to
+    output, each of which flows into the next (default: all that have `modes`). `method`, `target`,
+    `baseline` and `output` are those of `contributions`; the method must be `Conductance` with its
+    secants. Time grows with the modes that are present in a sample, of which at most `most` count.
+    `names` calls the modes of a site; by default they are called after the class that their
+    loadings follow.
+
+    Warns as `contributions` does. Raises CodeclensError for sites without modes, sites that are
+    not in order, and another method.
+
+    >>> from codeclens.decomposition import NMF, decompose
+    >>> from codeclens.extraction import extract
+    >>> import tempfile
+    >>> _ = torch.manual_seed(0)
+    >>> layers = [nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 6), nn.ReLU(), nn.Linear(6, 3)]
+    >>> model, x = nn.Sequential(*layers), torch.randn(40, 4)
+    >>> store = extract(model, x, sites=["1", "3"], to=tempfile.mkdtemp() + "/store.zarr")
+    >>> found = flow(model, x, decompose(store, NMF(n_modes=3)))
+    >>> found["1", "3"].mean.shape, bool(abs(found["1", "3"].completeness).max() < 1e-5)
+    ((4, 4), True)
+    """
+    pathways = Pathways(
+        model,
+        modes,
+        sites=sites,
+        method=method,
+        target=target,
+        baseline=baseline,
+        output=output,
+        most=most,
+    )
+    called = {
+        site: list((names or {}).get(site, ())) or mode_names(found)
+        for site, found in pathways.modes.items()
+    }
+    parts: list[Flow] = []
+    gaps: dict[str, list[Tensor]] = {site: [] for site in pathways.sites}
+    uncovered: set[str] = set()
+    for indices, x, labels in batches(model, data, batch_size, rows, progress):
+        found = pathways(x, labels)
+        parts.append(_of_batch(pathways, found, indices, pathways.is_cut(x), called))
+        for site, gap in gaps.items():
+            gap.append(found.contributions[site].completeness)
+        uncovered |= found.contributions.uncovered
+    if not parts:
+        raise CodeclensError("There are no samples to follow; pass at least one.")
+    whole = joined(parts)
+    change = torch.from_numpy(whole.target - whole.baseline_target)
+    warn_of_gaps({site: torch.cat(gap) for site, gap in gaps.items()}, change, uncovered)
+    return whole
+
+
+def batches(
+    model: nn.Module,
+    data: Any,
+    batch_size: int,
+    rows: Sequence[int] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Iterator[tuple[list[int], Tensor, Tensor | None]]:
+    """Samples with their numbers and labels, where the model computes; unusable ones left out."""
+    samples = as_samples(data)
+    chosen = list(range(len(samples)) if rows is None else rows)
+    device = Computing().on(model)
+    with closing(read_ahead(samples, chosen, 2 * batch_size)) as stream:
+        for start in range(0, len(chosen), batch_size):
+            here = [next(stream) for _ in chosen[start : start + batch_size]]
+            usable = [sample for sample in here if sample.image is not None]
+            if usable:
+                x = device.stacked([s.image for s in usable if s.image is not None])
+                known = [sample.label for sample in usable]
+                labels = torch.tensor(known, device=x.device) if max(known) >= 0 else None
+                yield [sample.index for sample in usable], x, labels
+            if progress is not None:
+                progress(min(start + batch_size, len(chosen)), len(chosen))
+
+
+def mode_names(modes: Modes) -> list[str]:
+    """What modes are called: their number, and the class that their loadings follow, if any.
+
+    >>> from codeclens.decomposition import NMF
+    >>> X = np.repeat(np.eye(2, 4), 20, axis=0) + 0.01
+    >>> nmf = NMF(n_modes=2).fit(X)
+    >>> labels = np.repeat([0, 1], 20)
+    >>> modes = Modes("a", "positive", nmf, nmf.encode(X), labels=labels, classes=("cat", "dog"))
+    >>> sorted(name[2:] for name in mode_names(modes))
+    ['(cat)', '(dog)']
+    """
+    known = modes.labels is not None and len(np.unique(modes.labels[modes.labels >= 0])) > 1
+    names = []
+    for mode in modes:
+        best = mode.best_class if known else None
+        follows = best is not None and best[1] >= WORTH_NAMING
+        names.append(f"{mode.index} ({best[0]})" if best and follows else str(mode.index))
+    return names
+
+
+def _of_batch(
+    pathways: Pathways,
+    found: Passage,
+    samples: list[int],
+    cuts: Mapping[str, bool],
+    names: dict[str, list[str]],
+) -> Flow:
+    """What was found for one batch, by the numbers of the modes."""
+    counts = {site: len(modes) for site, modes in pathways.modes.items()}
+    target = _array(found.contributions.target)
+    baseline_target = _array(found.contributions.baseline_target)
+    pairs = []
+    for source, sink in pathways.pairs:
+        joint, here, there = found.joint[source, sink], found.shares[source], found.shares[sink]
+        total = joint.sum(axis=(1, 2)) - (target - baseline_target)
+        cut = cuts[source] and cuts[sink]
+        rows = np.abs(joint.sum(axis=2) - here.contribution).max(axis=1)
+        columns = np.abs(joint.sum(axis=1) - there.contribution).max(axis=1)
+        pairs.append(
+            PairFlow(
+                source,
+                sink,
+                (counts[source], counts[sink]),
+                _by_number(joint, here.mode, there.mode, counts[source], counts[sink]),
+                total if cut else np.full_like(total, np.nan),
+                np.stack([rows, columns], axis=1),
+                cut,
+            )
+        )
+    contributions = {
+        site: _by_number(one.contribution[:, None], None, one.mode, 0, counts[site])
+        for site, one in found.shares.items()
+    }
+    return Flow(tuple(pairs), contributions, np.array(samples), target, baseline_target, names)
+
+
+def _by_number(
+    values: np.ndarray[Any, Any],
+    source: np.ndarray[Any, Any] | None,
+    sink: np.ndarray[Any, Any],
+    rows: int,
+    columns: int,
+) -> sparse.csr_array:
+    """Values `(B, A, A')` of the parts of each sample as rows by the numbers of the modes."""
+    sample, i, j = np.nonzero(values)
+    row = np.zeros_like(i) if source is None else source[sample, i]
+    place = row * (columns + 1) + sink[sample, j]
+    shape = (len(values), (rows + 1) * (columns + 1))
+    return sparse.csr_array((values[sample, i, j], (sample, place)), shape=shape)
+
+
+def _array(values: Tensor) -> np.ndarray[Any, Any]:
+    found: np.ndarray[Any, Any] = values.detach().cpu().double().numpy()
+    return found

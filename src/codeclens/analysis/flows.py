@@ -1,0 +1,273 @@
+"""What flow is: for each pair of sites a sparse matrix of modes by modes, table and graph."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+from scipy import sparse
+
+from codeclens.errors import CodeclensError
+
+Pair = tuple[str, str]
+REMAINDER = "remainder"
+
+
+@dataclass(frozen=True, eq=False)
+class PairFlow:
+    """How much of the output passes through mode i of `source` and then mode j of `sink`.
+
+    `shape` `(K, K')` counts their modes; matrices have one row and one column more, the last, for
+    what no mode explains. `joint` `(N, (K + 1)(K' + 1))` holds every sample's matrix as a row, in
+    the target's units. `completeness` `(N,)` is the sum over all of it minus T(x) − T(x0), NaN
+    unless `cut`: both sites are cuts. `gaps` `(N, 2)` is by how much a row's sum misses the
+    contribution of its mode, and a column's that of its own, the worst of each sample: rounding
+    between cuts, elsewhere what goes past the other site.
+    """
+
+    source: str
+    sink: str
+    shape: tuple[int, int]
+    joint: sparse.csr_array
+    completeness: Float[np.ndarray, " sample"]
+    gaps: Float[np.ndarray, "sample 2"]
+    cut: bool
+
+    def of(self, sample: int) -> sparse.csr_array:
+        """The matrix of one sample, `(K + 1, K' + 1)`; raises CodeclensError where it is none."""
+        count = self.joint.shape[0]
+        if not -count <= sample < count:
+            raise CodeclensError(f"There is no sample {sample} among the {count} of this flow.")
+        return self._matrix(self.joint[[sample]])
+
+    @cached_property
+    def mean(self) -> sparse.csr_array:
+        """The mean over samples, `(K + 1, K' + 1)`, with its sign, in the target's units."""
+        return self._summed(self.joint) / self.joint.shape[0]
+
+    @cached_property
+    def magnitude(self) -> sparse.csr_array:
+        """The mean over samples of the absolute value, `(K + 1, K' + 1)`."""
+        return self._summed(abs(self.joint)) / self.joint.shape[0]
+
+    @cached_property
+    def share(self) -> sparse.csr_array:
+        """Each pair's share of all magnitudes, `(K + 1, K' + 1)`; shares sum to 1."""
+        total = self.magnitude.sum()
+        return self.magnitude / (total if total > 0 else 1.0)
+
+    @cached_property
+    def together(self) -> sparse.csr_array:
+        """In how many samples something passes through both modes, `(K + 1, K' + 1)`."""
+        return self._summed((self.joint != 0).astype(np.float64))
+
+    @property
+    def explained(self) -> float:
+        """The share of all magnitudes that lies between two modes, neither the remainder."""
+        return float(self.share[: self.shape[0], : self.shape[1]].sum())
+
+    def _matrix(self, row: sparse.csr_array) -> sparse.csr_array:
+        return sparse.csr_array(row.reshape((self.shape[0] + 1, self.shape[1] + 1)))
+
+    def _summed(self, rows: sparse.csr_array) -> sparse.csr_array:
+        # A product of sparse matrices: a dense sum would have all pairs of modes.
+        return self._matrix(sparse.csr_array(np.ones((1, rows.shape[0]))) @ rows)
+
+
+@dataclass(frozen=True)
+class Edge:
+    """One edge of the graph: `weight` is the mean flow, `share` its share of all magnitudes.
+
+    The mode K of a site with K modes is its remainder.
+    """
+
+    source: tuple[str, int]
+    sink: tuple[str, int]
+    weight: float
+    share: float
+
+
+@dataclass(frozen=True)
+class FlowGraph:
+    """The modes that anything passes through and the edges between them, the largest first.
+
+    `nodes` maps (site, mode) to the mean contribution; `shown` says for each pair of sites which
+    share of the flow the edges hold.
+    """
+
+    nodes: dict[tuple[str, int], float]
+    edges: tuple[Edge, ...]
+    shown: dict[Pair, float]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Flow(Mapping[Pair, PairFlow]):
+    """The flow between the modes of consecutive sites: a mapping from (source, sink) to `PairFlow`.
+
+    `contributions` holds for each site what the target owes to each of its modes, `(N, K + 1)`,
+    the remainder last. `samples` `(N,)` are the numbers of the samples in the data, `target` and
+    `baseline_target` `(N,)` are T(x) and T(x0), `names` what the modes of a site are called.
+    """
+
+    pairs: tuple[PairFlow, ...]
+    contributions: dict[str, sparse.csr_array]
+    samples: Int[np.ndarray, " sample"]
+    target: Float[np.ndarray, " sample"]
+    baseline_target: Float[np.ndarray, " sample"]
+    names: dict[str, list[str]]
+
+    @property
+    def sites(self) -> list[str]:
+        """The keys of the sites, from input to output."""
+        return [self.pairs[0].source, *(pair.sink for pair in self.pairs)]
+
+    def __getitem__(self, pair: Pair) -> PairFlow:
+        for one in self.pairs:
+            if (one.source, one.sink) == pair:
+                return one
+        known = ", ".join(f"{one.source} → {one.sink}" for one in self.pairs)
+        raise KeyError(f"There is no flow {pair!r}; there is {known}.")
+
+    def __iter__(self) -> Iterator[Pair]:
+        return ((one.source, one.sink) for one in self.pairs)
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def name(self, site: str, mode: int) -> str:
+        """What a mode is called; the remainder is "remainder"."""
+        names = self.names[site]
+        return names[mode] if mode < len(names) else REMAINDER
+
+    def mean_contribution(self, site: str) -> Float[np.ndarray, " part"]:
+        """The mean over samples of each mode's contribution, `(K + 1,)`, the remainder last."""
+        return np.asarray(self.contributions[site].mean(axis=0)).ravel()
+
+    def mean_magnitude(self, site: str) -> Float[np.ndarray, " part"]:
+        """The mean over samples of the absolute contribution of each mode, `(K + 1,)`."""
+        return np.asarray(abs(self.contributions[site]).mean(axis=0)).ravel()
+
+    def graph(self, threshold: float = 0.0, most: int | None = None) -> FlowGraph:
+        """The graph of modes: edges whose share of their pair of sites is above `threshold`.
+
+        At most the `most` largest of every pair of sites. The nodes are all modes at either end of
+        an edge.
+        """
+        edges: list[Edge] = []
+        shown: dict[Pair, float] = {}
+        for pair, one in self.items():
+            share, mean = one.share.tocoo(), one.mean
+            order = np.argsort(-share.data, kind="stable")[: most or None]
+            order = order[share.data[order] > threshold]
+            shown[pair] = float(share.data[order].sum())
+            rows, columns = share.coords
+            edges += [
+                Edge(
+                    (one.source, int(rows[at])),
+                    (one.sink, int(columns[at])),
+                    float(mean[rows[at], columns[at]]),
+                    float(share.data[at]),
+                )
+                for at in order
+            ]
+        met = dict.fromkeys(node for edge in edges for node in (edge.source, edge.sink))
+        means = {site: self.mean_contribution(site) for site in self.sites}
+        nodes = {(site, mode): float(means[site][mode]) for site, mode in met}
+        return FlowGraph(nodes, tuple(edges), shown)
+
+    def table(self, threshold: float = 0.0) -> list[dict[str, Any]]:
+        """One row for each edge, pair after pair, the largest first.
+
+        `flow` is the mean over samples in the target's units, `magnitude` that of the absolute
+        value, `share` its share of all magnitudes, `of_sink` the share of the mode's own column,
+        `samples` in how many samples something passed.
+        """
+        rows = []
+        columns = {pair: np.asarray(one.magnitude.sum(axis=0)) for pair, one in self.items()}
+        for edge in self.graph(threshold).edges:
+            (source, i), (sink, j) = edge.source, edge.sink
+            one = self[source, sink]
+            magnitude = float(one.magnitude[i, j])
+            rows.append(
+                {
+                    "source": source,
+                    "source_mode": self.name(source, i),
+                    "sink": sink,
+                    "sink_mode": self.name(sink, j),
+                    "flow": edge.weight,
+                    "magnitude": magnitude,
+                    "share": edge.share,
+                    "of_sink": magnitude / float(columns[source, sink][j]),
+                    "samples": int(one.together[i, j]),
+                }
+            )
+        return rows
+
+    def completeness_table(self) -> list[dict[str, Any]]:
+        """One row for each sample and pair of sites: what the sums miss, in the target's units."""
+        return [
+            {
+                "sample": int(sample),
+                "source": one.source,
+                "sink": one.sink,
+                "change": float(self.target[n] - self.baseline_target[n]),
+                "total_gap": float(one.completeness[n]),
+                "source_gap": float(one.gaps[n, 0]),
+                "sink_gap": float(one.gaps[n, 1]),
+            }
+            for one in self.pairs
+            for n, sample in enumerate(self.samples)
+        ]
+
+    def to_csv(self, path: str | Path, threshold: float = 0.0) -> Path:
+        """Write the table as CSV (UTF-8) and return its path."""
+        rows = self.table(threshold)
+        with Path(path).open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, fieldnames=list(rows[0]) if rows else [])
+            writer.writeheader()
+            writer.writerows(rows)
+        return Path(path)
+
+    def sentences(self) -> list[str]:
+        """What flows where, in plain sentences that are computed from the numbers."""
+        from codeclens.analysis.flow_words import flow_sentences
+
+        return flow_sentences(self)
+
+    def __repr__(self) -> str:
+        return f"Flow({len(self.samples)} samples, {' → '.join(self.sites)})"
+
+
+def joined(parts: Sequence[Flow]) -> Flow:
+    """The flows of several batches as one, in their order."""
+    first = parts[0]
+    pairs = tuple(
+        PairFlow(
+            one.source,
+            one.sink,
+            one.shape,
+            _stacked([part.pairs[n].joint for part in parts]),
+            np.concatenate([part.pairs[n].completeness for part in parts]),
+            np.concatenate([part.pairs[n].gaps for part in parts]),
+            one.cut,
+        )
+        for n, one in enumerate(first.pairs)
+    )
+    return Flow(
+        pairs,
+        {site: _stacked([part.contributions[site] for part in parts]) for site in first.sites},
+        np.concatenate([part.samples for part in parts]),
+        np.concatenate([part.target for part in parts]),
+        np.concatenate([part.baseline_target for part in parts]),
+        first.names,
+    )
+
+
+def _stacked(matrices: Sequence[sparse.csr_array]) -> sparse.csr_array:
+    return sparse.csr_array(sparse.vstack(matrices, format="csr"))

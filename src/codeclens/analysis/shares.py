@@ -1,0 +1,135 @@
+"""Shares: how much of what each unit contributes is due to each mode, sample by sample."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int64
+
+from codeclens.decomposition import Modes
+from codeclens.decomposition.views import View
+
+_ROUNDING = 1e-12
+
+
+@dataclass(frozen=True)
+class Shares:
+    """How each unit's contributions divide among the modes that are present in each sample.
+
+    `mode` `(B, A)` holds the numbers of the modes with a share, K for the remainder that no mode
+    explains, which comes last, and −1 where a sample has fewer. `positive` and `negative`
+    `(B, A, U)` are their shares in [0, 1] of a unit's positive and negative contributions, which
+    sum to 1 over A; `contribution` `(B, A)` is what the target owes to each.
+    """
+
+    mode: Int64[np.ndarray, "sample part"]
+    positive: Float[np.ndarray, "sample part unit"]
+    negative: Float[np.ndarray, "sample part unit"]
+    contribution: Float[np.ndarray, "sample part"]
+
+
+def mode_shares(
+    modes: Modes,
+    positive: Float[np.ndarray, "sample unit"],
+    negative: Float[np.ndarray, "sample unit"],
+    activation: Float[np.ndarray, "sample unit"],
+    most: int = 32,
+) -> Shares:
+    """Divide contributions `(B, U)`, signs as they are, among the modes of their site.
+
+    Of a unit's positive (or negative) contributions mode k has the share `l_k D_ku / Σ l D`, its
+    part of the reconstruction, as receptive fields are divided in METHOD.md §7. Entries that point
+    away from what is there count as none, and a constant that the dictionary adds belongs to the
+    remainder, like units that no mode explains. Modes of the views "sum" and "activation" have the
+    same share of both signs; those of one sign have none of the other. Of more than `most` modes
+    with a share the largest contributions are kept, the others join the remainder.
+
+    >>> from codeclens.decomposition import NMF
+    >>> X = np.random.default_rng(0).gamma(0.5, size=(30, 4))
+    >>> modes = Modes("a", "positive", (nmf := NMF(n_modes=2).fit(X)), nmf.encode(X))
+    >>> shares = mode_shares(modes, X, 0 * X, X)
+    >>> shares.mode.shape, bool(np.allclose(shares.contribution.sum(1), X.sum(1)))
+    ((30, 3), True)
+    """
+    seen = _view(modes.view, positive, negative, activation)
+    given = [positive, negative] if modes.view in ("concat", "sum") else [seen]
+    loadings = modes.project(*given).astype(np.float64)
+    offset = modes.method.decode(np.zeros((1, len(modes)), np.float32))[0].astype(np.float64)
+    kept = [
+        _divided(modes, z, x, offset, plus, minus, most)
+        for z, x, plus, minus in zip(loadings, np.sign(seen), positive, negative, strict=True)
+    ]
+    return _padded(kept, positive, negative, len(modes))
+
+
+_Part = tuple[Int64[np.ndarray, " part"], Float[np.ndarray, "sign part unit"]]
+
+
+def _view(
+    view: View,
+    positive: Float[np.ndarray, "sample unit"],
+    negative: Float[np.ndarray, "sample unit"],
+    activation: Float[np.ndarray, "sample unit"],
+) -> Float[np.ndarray, "sample column"]:
+    if view == "concat":
+        return np.concatenate([positive, -negative], axis=1)
+    if view == "sum":
+        return np.asarray(positive + negative)
+    if view in ("positive", "negative"):
+        return positive if view == "positive" else negative
+    return activation
+
+
+def _divided(
+    modes: Modes,
+    loadings: Float[np.ndarray, " mode"],
+    sign: Float[np.ndarray, " column"],
+    offset: Float[np.ndarray, " column"],
+    positive: Float[np.ndarray, " unit"],
+    negative: Float[np.ndarray, " unit"],
+    most: int,
+) -> _Part:
+    """The modes of one sample with their shares of both signs."""
+    present = np.flatnonzero(loadings)
+    towards = np.maximum(loadings[present, None] * modes.dictionary[present] * sign, 0)
+    total = towards.sum(axis=0) + np.maximum(offset * sign, 0)
+    share = towards / np.where(total > 0, total, 1)
+    both = _of_signs(modes.view, share)
+    contribution = both[0] @ positive + both[1] @ negative
+    chosen = np.flatnonzero(both.any(axis=(0, 2)))
+    if len(chosen) > most:
+        largest = np.argsort(-np.abs(contribution[chosen]), kind="stable")[:most]
+        chosen = np.sort(chosen[largest])
+    return present[chosen].astype(np.int64), both[:, chosen]
+
+
+def _of_signs(
+    view: View, share: Float[np.ndarray, "part column"]
+) -> Float[np.ndarray, "sign part unit"]:
+    if view == "concat":
+        return np.stack(np.split(share, 2, axis=1))
+    none = np.zeros_like(share)
+    return np.stack([none if view == "negative" else share, none if view == "positive" else share])
+
+
+def _padded(
+    kept: list[_Part],
+    positive: Float[np.ndarray, "sample unit"],
+    negative: Float[np.ndarray, "sample unit"],
+    modes: int,
+) -> Shares:
+    """One array for all samples, with the remainder as the last part."""
+    samples, units = positive.shape
+    parts = max(len(numbers) for numbers, _ in kept) + 1
+    mode = np.full((samples, parts), -1, np.int64)
+    mode[:, -1] = modes
+    both = np.zeros((2, samples, parts, units))
+    for row, (numbers, shares) in enumerate(kept):
+        mode[row, : len(numbers)] = numbers
+        both[:, row, : len(numbers)] = shares
+    left = 1 - both.sum(axis=2)
+    both[:, :, -1] = np.where(np.abs(left) < _ROUNDING, 0, left)
+    contribution = np.einsum("bau,bu->ba", both[0], positive.astype(np.float64))
+    contribution += np.einsum("bau,bu->ba", both[1], negative.astype(np.float64))
+    return Shares(mode, both[0], both[1], contribution)

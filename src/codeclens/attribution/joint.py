@@ -1,0 +1,175 @@
+"""Joint contributions: what passes through one part of a site, and then through one of the next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from codeclens.attribution.capture import Probe
+from codeclens.attribution.conductance import Conductance
+from codeclens.attribution.methods import AtInput, Method, wide
+from codeclens.attribution.nodes import Alphas
+from codeclens.attribution.path import SecantWalk, follow
+from codeclens.attribution.sites import Site
+from codeclens.errors import CodeclensError
+
+# The keys of two sites, the one nearer to the input first.
+Pair = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Division:
+    """How the contributions of a site's units divide among A parts, for each sample.
+
+    `positive` and `negative` `(B, A, U)` are each part's share of what a unit contributes where it
+    excites and where it suppresses; `excites` `(B, U, P)` says where it does the former. Shares of
+    all parts that sum to 1 divide everything.
+
+    >>> half = torch.full((1, 2, 3), 0.5)
+    >>> Division(half, half, torch.ones(1, 3, 4, dtype=torch.bool)).field(0).shape
+    torch.Size([1, 3, 4])
+    """
+
+    positive: Float[Tensor, "batch part unit"]
+    negative: Float[Tensor, "batch part unit"]
+    excites: Bool[Tensor, "batch unit position"]
+
+    @property
+    def parts(self) -> int:
+        """The number of parts A."""
+        return self.positive.shape[1]
+
+    def field(self, part: int) -> Float[Tensor, "batch unit position"]:
+        """One part's share of every unit at every position, `(B, U, P)`."""
+        positive, negative = self.positive[:, part, :, None], self.negative[:, part, :, None]
+        return torch.where(self.excites, positive, negative)
+
+    def is_empty(self, part: int) -> bool:
+        """Whether a part has no share of anything, in no sample."""
+        return not bool(self.positive[:, part].any() or self.negative[:, part].any())
+
+
+def secant_nodes(method: Method) -> Alphas:
+    """The nodes of a prepared method; raises CodeclensError unless it sums secants along a path."""
+    if (
+        not isinstance(method, Conductance)
+        or method.rule != "secant"
+        or method.tolerance is not None
+    ):
+        raise CodeclensError(
+            f"{method!r} has no joint contributions, whose sums must be exact; take "
+            'Conductance(steps) with rule="secant" and without a tolerance.'
+        )
+    nodes: Alphas = method.nodes  # type: ignore[assignment]
+    return nodes
+
+
+def joint_along(
+    alphas: Alphas,
+    probe: Probe,
+    x: Tensor,
+    baseline: Tensor,
+    at_x: AtInput,
+    divisions: Mapping[str, Division],
+    pairs: Sequence[Pair],
+) -> dict[Pair, Float[Tensor, "batch source sink"]]:
+    """What passes through every part of one site and then every part of another, for each pair.
+
+    In every segment of the path the cotangent that arrives at the later site is restricted to a
+    part's share, passed back to the earlier one by secants, and multiplied by the change of the
+    activation there; what comes out is divided among the parts there.
+    """
+    walk = _JointWalk(probe, at_x, divisions, pairs)
+    follow(walk, alphas, x, baseline)
+    found = {}
+    for source, sink in pairs:
+        here = divisions[source]
+        arrived = torch.stack(walk.joint[source, sink], dim=1)
+        found[source, sink] = torch.einsum(
+            "bau,bku->bak", here.positive, arrived[..., 0]
+        ) + torch.einsum("bau,bku->bak", here.negative, arrived[..., 1])
+    return found
+
+
+class _JointWalk(SecantWalk):
+    """Passes back what arrives at one site, a part at a time, to the site before."""
+
+    def __init__(
+        self,
+        probe: Probe,
+        at_x: AtInput,
+        divisions: Mapping[str, Division],
+        pairs: Sequence[Pair],
+    ) -> None:
+        super().__init__(probe, at_x)
+        self._sites: dict[str, Site] = {site.key: site for site in probe.sites}
+        self._divisions = divisions
+        self._pairs = pairs
+        # For each pair and each part of its sink: by unit of the source, where the unit excites on
+        # the whole and where it suppresses. Positions are summed at once, so that memory does not
+        # grow with the parts.
+        self.joint = {
+            (source, sink): [
+                torch.zeros(*divisions[source].positive[:, 0].shape, 2).to(
+                    divisions[source].positive
+                )
+                for _ in range(divisions[sink].parts)
+            ]
+            for source, sink in pairs
+        }
+
+    def visit(self, x: Tensor) -> list[Tensor]:
+        first = not self._bounds
+        here, targets = self._forward(x)
+        changes = {key: self._change(key, found) for key, found in here.activations.items()}
+        if not first and targets[0].requires_grad:
+            self._pass_back(targets[0], here.activations, changes)
+        return [target.detach() for target in targets]
+
+    def _pass_back(
+        self, target: Tensor, activations: dict[str, Tensor], changes: dict[str, Tensor | None]
+    ) -> None:
+        sinks = list(dict.fromkeys(sink for _, sink in self._pairs))
+        arriving = torch.autograd.grad(
+            target.sum(),
+            [activations[sink] for sink in sinks],
+            retain_graph=True,
+            allow_unused=True,
+        )
+        cotangents = dict(zip(sinks, arriving, strict=True))
+        for source, sink in self._pairs:
+            cotangent, change = cotangents[sink], changes[source]
+            if cotangent is None or change is None:
+                continue
+            for part in range(self._divisions[sink].parts):
+                if not self._divisions[sink].is_empty(part):
+                    back = self._back(source, sink, part, cotangent, activations)
+                    self._collect(source, sink, part, back * change)
+
+    def _back(
+        self, source: str, sink: str, part: int, cotangent: Tensor, activations: dict[str, Tensor]
+    ) -> Tensor:
+        site = self._sites[sink]
+        units = site.units(cotangent)
+        share = self._divisions[sink].field(part).to(units)
+        masked = site.restore(units * share, like=cotangent)
+        (back,) = torch.autograd.grad(
+            activations[sink], activations[source], masked, retain_graph=True, allow_unused=True
+        )
+        if back is None:
+            raise CodeclensError(
+                f'Nothing of site "{source}" reaches site "{sink}"; name the sites in their order '
+                "from input to output."
+            )
+        return wide(back)
+
+    def _collect(self, source: str, sink: str, part: int, contributed: Tensor) -> None:
+        values = self._sites[source].units(contributed)
+        exciting = values.where(self._divisions[source].excites, 0).sum(dim=2)
+        total = self.joint[source, sink][part]
+        total[..., 0] += exciting
+        total[..., 1] += values.sum(dim=2) - exciting

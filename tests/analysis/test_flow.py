@@ -1,0 +1,382 @@
+"""Flow between modes: against one backward a pair, its sums, planted pathways, interventions."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+import codeclens as cl
+import networks
+import reference
+from codeclens.analysis import Pathways, flow, flow_agreement
+from codeclens.analysis.shares import mode_shares
+from codeclens.attribution import Contributions
+from codeclens.decomposition import NMF, PCA, Modes
+from codeclens.decomposition.views import View
+from codeclens.errors import CodeclensError
+from codeclens.zoo import digits_data, load
+
+NODES = (0.0, 0.2, 1.0)
+METHOD = cl.Conductance(nodes=NODES)
+
+
+def modes_of(
+    model: nn.Module,
+    x: Tensor,
+    sites: list[str],
+    method: Any = None,
+    view: View = "concat",
+    labels: np.ndarray[Any, Any] | None = None,
+) -> dict[str, Modes]:
+    found = cl.contributions(model, x, sites=sites, method=METHOD)
+    made = {}
+    for site in sites:
+        fitted = (method or NMF(n_modes=4)).clone().fit(data_of(found, site, view))
+        made[site] = Modes(
+            site, view, fitted, fitted.encode(data_of(found, site, view)), labels=labels
+        )
+    return made
+
+
+def data_of(found: Contributions, site: str, view: View) -> np.ndarray[Any, Any]:
+    one = found[site]
+    views = {
+        "concat": torch.cat([one.positive, -one.negative], dim=1),
+        "sum": one.net,
+        "positive": one.positive,
+        "negative": one.negative,
+        "activation": one.activation,
+    }
+    return views[view].numpy()
+
+
+def two_layers() -> nn.Sequential:
+    return networks.seeded(
+        lambda: nn.Sequential(
+            *(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 7), nn.ReLU(), nn.Linear(7, 4))
+        )
+    ).double()
+
+
+class Given(NMF):
+    """A dictionary that is given, with loadings by products: nothing that rounding could sway."""
+
+    rows: Any = None
+
+    @staticmethod
+    def modes(
+        model: nn.Module, x: Tensor, patterns: dict[str, np.ndarray[Any, Any]], target: Any = None
+    ) -> dict[str, Modes]:
+        found = cl.contributions(model, x, sites=list(patterns), target=target, method=METHOD)
+        made = {}
+        for site, rows in patterns.items():
+            method = Given(n_modes=len(rows))
+            object.__setattr__(method, "rows", rows.astype(np.float32))
+            loadings = method.encode(data_of(found, site, "concat"))
+            made[site] = Modes(site, "concat", method, loadings)
+        return made
+
+    @property
+    def dictionary(self) -> Any:
+        return self.rows
+
+    def encode(self, X: Any) -> Any:
+        # Rounded, or the last bit of a contribution would sway the last bit of float32.
+        return np.round(X @ self.rows.T.astype(np.float64), 5).astype(np.float32)
+
+    def decode(self, Z: Any) -> Any:
+        return np.asarray(Z @ self.rows)
+
+
+def random_rows(units: dict[str, int], modes: int = 4) -> dict[str, np.ndarray[Any, Any]]:
+    """Sparse rows that leave some units to the remainder."""
+    random = np.random.default_rng(0)
+    found = {}
+    for site, count in units.items():
+        rows = random.gamma(0.5, size=(modes, 2 * count)) * (
+            random.random((modes, 2 * count)) < 0.6
+        )
+        rows[:, ::5] = 0
+        found[site] = rows
+    return found
+
+
+def test_flow_equals_one_backward_for_each_pair_of_modes() -> None:
+    model, x = networks.residual_cnn().double(), networks.noise(2, 3, 12, 12)
+    sites = ["layer1.0", "layer2.0"]
+    modes = Given.modes(model, x, random_rows({"layer1.0": 6, "layer2.0": 8}))
+    found = flow(model, x, modes, method=METHOD)
+    one = found["layer1.0", "layer2.0"]
+    target = reference.predicted(model, x[:2])
+    slow = reference.conductance(model, x[:2], sites, target, 0 * x[:2], NODES, "left")
+    full = cl.contributions(model, x[:2], sites=sites, method=METHOD, reduce=None)
+    fields = [slow_shares(modes[site], full, site, slow[site].shape) for site in sites]
+    wanted = reference.joint_flow(
+        model, x[:2], (sites[0], sites[1]), target, 0 * x[:2], NODES, (fields[0], fields[1])
+    )
+    ours = torch.stack([torch.from_numpy(one.of(n).toarray()) for n in range(2)])
+    assert reference.difference(ours, wanted) < 1e-9
+    assert float(wanted[:, -1].abs().max()) > 1e-3, "the remainder was put to the test, too"
+
+
+def slow_shares(modes: Modes, found: Contributions, site: str, shape: Any) -> Tensor:
+    """Each mode's share at each place, one number after another, and what is left."""
+    one = found[site]
+    loadings = modes.project(one.positive, one.negative)
+    units = one.positive.shape[1]
+    field = torch.zeros(shape[0], len(modes) + 1, *shape[1:], dtype=torch.float64)
+    assert one.full is not None
+    for b in range(shape[0]):
+        for u in range(units):
+            for row in range(shape[2]):
+                for column in range(shape[3]):
+                    excites = one.full[b, u, row, column] > 0
+                    entry = u if excites else units + u
+                    parts = [
+                        float(loadings[b, k]) * float(modes.dictionary[k, entry])
+                        for k in range(len(modes))
+                    ]
+                    total = sum(parts)
+                    own = [part / total if total > 0 else 0.0 for part in parts]
+                    field[b, :, u, row, column] = torch.tensor(
+                        [*own, 1 - sum(own)], dtype=torch.float64
+                    )
+    return field
+
+
+@pytest.mark.parametrize("view", ["concat", "sum", "positive", "negative", "activation"])
+@pytest.mark.parametrize("method", [NMF(n_modes=3), PCA(n_modes=3)], ids=["nmf", "pca"])
+def test_every_mode_has_its_contribution_in_every_view(view: View, method: Any) -> None:
+    if isinstance(method, NMF) and view in ("sum", "negative"):
+        pytest.skip("NMF takes nothing below zero")
+    model, x = two_layers(), networks.noise(12, 6)
+    modes = modes_of(model, x, ["1", "3"], method, view)
+    found = flow(model, x, modes, method=METHOD, batch_size=5)
+    one = found["1", "3"]
+    assert one.cut
+    assert float(np.abs(one.completeness).max()) < 1e-9
+    assert float(one.gaps.max()) < 1e-9
+    stored = cl.contributions(model, x, sites="3", method=METHOD)
+    net = stored["3"].net.sum(dim=1).numpy()
+    np.testing.assert_allclose(found.contributions["3"].sum(axis=1), net, atol=1e-9)
+    columns = one.joint.toarray().reshape(12, 4, 4).sum(axis=1)
+    np.testing.assert_allclose(columns, found.contributions["3"].toarray(), atol=1e-9)
+
+
+def test_shares_of_one_sign_leave_the_other_to_the_remainder() -> None:
+    X = np.random.default_rng(0).gamma(0.5, size=(30, 4))
+    nmf = NMF(n_modes=2).fit(X)
+    shares = mode_shares(Modes("a", "positive", nmf, nmf.encode(X)), X, -X, X)
+    assert not shares.negative[:, :-1].any()
+    assert (shares.negative[:, -1] == 1).all()
+    assert (shares.mode[:, -1] == 2).all()
+
+
+def test_more_modes_than_are_kept_join_the_remainder() -> None:
+    model, x = two_layers(), networks.noise(12, 6)
+    modes = modes_of(model, x, ["1", "3"])
+    whole, few = (flow(model, x, modes, method=METHOD, most=most) for most in (32, 1))
+    assert float(few["1", "3"].gaps.max()) < 1e-9
+    assert few["1", "3"].explained < whole["1", "3"].explained
+    assert (np.diff(few.contributions["3"].indptr) <= 2).all()
+
+
+def test_completeness_on_the_digits() -> None:
+    ready, (x, y) = load("digits-resnet"), digits_data("held_out")
+    model, x = ready.model.double(), x[:24].double()
+    sites = ["blocks.1", "blocks.3", "blocks.5"]
+    modes = modes_of(model, x, sites, NMF(n_modes=5))
+    found = flow(model, (x[:6], y[:6]), modes, method=METHOD, target=cl.Label())
+    assert found.sites == sites
+    for one in found.values():
+        assert float(np.abs(one.completeness).max()) < 1e-9
+        assert float(one.gaps.max()) < 1e-9
+        np.testing.assert_allclose(one.mean.sum(), np.mean(found.target - found.baseline_target))
+    rows = found.completeness_table()
+    assert len(rows) == 12
+    assert max(abs(row["total_gap"]) for row in rows) < 1e-9
+
+
+@settings(max_examples=8)
+@given(st.permutations(range(4)), st.permutations(range(4)))
+def test_modes_in_another_order_are_a_matrix_in_another_order(
+    first: list[int], second: list[int]
+) -> None:
+    model, x = two_layers(), networks.noise(10, 6)
+    modes = modes_of(model, x, ["1", "3"])
+    turned = {
+        "1": reordered(modes["1"], first),
+        "3": reordered(modes["3"], second),
+    }
+    before = flow(model, x, modes, method=METHOD)["1", "3"].mean.toarray()
+    after = flow(model, x, turned, method=METHOD)["1", "3"].mean.toarray()
+    np.testing.assert_allclose(after, before[np.ix_([*first, 4], [*second, 4])], atol=1e-9)
+
+
+class Turned(NMF):
+    """The same factorisation with its modes in another order."""
+
+    order: tuple[int, ...] = ()
+    of: Any = None
+
+    @property
+    def dictionary(self) -> Any:
+        return self.of.dictionary[list(self.order)]
+
+    def encode(self, X: Any) -> Any:
+        return self.of.encode(X)[:, list(self.order)]
+
+    def decode(self, Z: Any) -> Any:
+        return np.asarray(Z @ self.dictionary)
+
+
+def reordered(modes: Modes, order: list[int]) -> Modes:
+    turned = Turned(n_modes=4)
+    object.__setattr__(turned, "order", tuple(order))
+    object.__setattr__(turned, "of", modes.method)
+    return replace(modes, method=turned, loadings=modes.loadings[:, order])
+
+
+def planted(
+    samples: int = 80,
+) -> tuple[nn.Sequential, Tensor, dict[str, Modes], np.ndarray[Any, Any]]:
+    """Four pathways of four units each; each feeds two of three groups of the next layer."""
+    source = np.random.default_rng(0)
+    feeds = np.array([[1.0, 0, 0], [1, 1, 0], [0, 0, 1], [0, 1, 0]])
+    into = np.kron(np.eye(4), np.ones((4, 1)))
+    onward = np.kron(feeds.T, source.uniform(0.5, 1, (3, 4)))
+    signs = np.repeat([1.0, 1.0, -1.0], 3)
+    model = nn.Sequential(
+        nn.Linear(4, 16, bias=False), nn.ReLU(), nn.Linear(16, 9, bias=False), nn.ReLU(),
+        nn.Linear(9, 1, bias=False),
+    ).double()  # fmt: skip
+    with torch.no_grad():
+        for number, weight in ((0, into), (2, onward), (4, signs[None])):
+            layer = model[number]
+            assert isinstance(layer, nn.Linear)
+            layer.weight.copy_(torch.from_numpy(weight))
+    strength = source.gamma(2.0, 0.5, (samples, 4)) * (source.random((samples, 4)) < 0.5)
+    x = torch.from_numpy(strength)
+    one, two = np.kron(np.eye(4), np.ones(4)), np.kron(np.eye(3), np.ones(3))
+    patterns = {"1": np.concatenate([one, one], axis=1), "3": np.concatenate([two, two], axis=1)}
+    return model, x, Given.modes(model, x, patterns, cl.Output(0)), feeds
+
+
+def test_planted_pathways_are_found_and_no_others() -> None:
+    model, x, modes, feeds = planted()
+    one = flow(model, x, modes, method=METHOD, target=cl.Output(0))["1", "3"]
+    mean = one.mean.toarray()
+    np.testing.assert_array_equal(np.abs(mean[:4, :3]) > 1e-9, feeds > 0)
+    assert (mean[:4, 2] <= 0).all()
+    assert (mean[:4, :2] >= 0).all()
+    assert not np.abs(mean[4]).max() > 1e-9
+    # What one pathway adds to the output is known: linear, since all that is driven is positive.
+    alone = x * torch.eye(4, dtype=torch.float64)[1]
+    wanted = float(model(alone).detach().mean())
+    assert mean[1].sum() == pytest.approx(wanted)
+
+
+def test_interventions_confirm_planted_pathways() -> None:
+    model, x, modes, _ = planted()
+    pathways = Pathways(model, modes, method=METHOD, target=cl.Output(0))
+    found = flow_agreement(pathways, [(x[:30], None), (x[30:50], None)], source="1")
+    # Everything is linear on the way, so that what is taken out is what had flowed.
+    np.testing.assert_allclose(found.effect, found.foretold["flow"], atol=1e-5)
+    np.testing.assert_allclose(found.held, found.foretold["flow"], atol=1e-9)
+    ranks = found.ranks(held=True, resamples=50)
+    assert ranks["flow"].rho > 0.99
+    assert ranks["correlation of loadings"].high < ranks["flow"].low
+    assert "flow 1.00 [" in found.sentence(20)
+    assert {row["foretold_by"] for row in found.table(20)} == set(found.foretold)
+
+
+def test_an_intervention_is_what_a_slow_one_does() -> None:
+    """Of one sample and one mode: the share taken out by hand, at every node."""
+    model, x = two_layers(), networks.noise(10, 6)
+    modes = modes_of(model, x, ["1", "3"])
+    pathways = Pathways(model, modes, method=METHOD)
+    found = flow_agreement(pathways, [(x[:1], None)], source="1")
+    whole = pathways(x[:1])
+    number = int(found.i[0])
+    part = int(np.flatnonzero(whole.shares["1"].mode[0] == number)[0])
+    share = whole.divisions["1"].field(part)[0, :, 0]
+    with torch.no_grad():
+        before = model[1](model[0](0 * x[:1]))
+
+    def take(_module: object, _inputs: object, output: Tensor) -> Tensor:
+        return output - share * (output - before)
+
+    target = reference.predicted(model, x[:1])
+    handle = model[1].register_forward_hook(take)
+    try:
+        left = cl.contributions(model, x[:1], sites="3", method=METHOD, target=target)
+    finally:
+        handle.remove()
+    there = whole.shares["3"]
+    held = there.positive[0] @ left["3"].positive[0].numpy()
+    held += there.negative[0] @ left["3"].negative[0].numpy()
+    mine = found.i == number
+    wanted = {int(m): there.contribution[0, a] - held[a] for a, m in enumerate(there.mode[0])}
+    for j, effect in zip(found.j[mine], found.held[mine], strict=True):
+        assert effect == pytest.approx(wanted[int(j)], abs=1e-9)
+    assert not model[1]._forward_hooks
+
+
+def test_a_site_by_mistake_is_told() -> None:
+    model, x = two_layers(), networks.noise(10, 6)
+    modes = modes_of(model, x, ["1", "3"])
+    with pytest.raises(CodeclensError, match='no modes of site "2"; there are those of "1", "3"'):
+        flow(model, x, modes, sites=["1", "2"])
+    with pytest.raises(CodeclensError, match="two or more different"):
+        flow(model, x, modes, sites=["1"])
+    with pytest.raises(CodeclensError, match="no joint contributions"):
+        flow(model, x, modes, method=cl.ActivationGradient())
+    with pytest.raises(CodeclensError, match='reaches site "1"'):
+        flow(model, x, modes, sites=["3", "1"], method=METHOD)
+    with pytest.raises(CodeclensError, match="most=0"):
+        flow(model, x, modes, most=0)
+    with pytest.raises(CodeclensError, match="no samples"):
+        flow(model, x, modes, rows=[], method=METHOD)
+    with pytest.raises(CodeclensError, match='begins at site "3"'):
+        flow_agreement(Pathways(model, modes, method=METHOD), [(x, None)], source="3")
+
+
+def test_table_graph_and_words(tmp_path: Path) -> None:
+    model, x = two_layers(), networks.noise(30, 6)
+    labels = np.arange(30) % 2
+    modes = modes_of(model, x, ["1", "3"], labels=labels)
+    found = flow(model, x, modes, method=METHOD, names={"1": ["a", "b", "c", "d"]})
+    one = found["1", "3"]
+    rows = found.table()
+    assert sum(row["share"] for row in rows) == pytest.approx(1)
+    assert [row["share"] for row in rows] == sorted((row["share"] for row in rows), reverse=True)
+    assert {row["source_mode"] for row in rows} <= {"a", "b", "c", "d", "remainder"}
+    assert sum(row["flow"] for row in rows) == pytest.approx(one.mean.sum())
+    graph = found.graph(threshold=0.05, most=3)
+    assert len(graph.edges) <= 3
+    assert all(edge.share > 0.05 for edge in graph.edges)
+    assert graph.shown["1", "3"] == pytest.approx(sum(edge.share for edge in graph.edges))
+    assert set(graph.nodes) == {end for edge in graph.edges for end in (edge.source, edge.sink)}
+    text = found.to_csv(tmp_path / "flow.csv").read_text(encoding="utf-8")
+    assert len(text.splitlines()) == len(rows) + 1
+    assert any("carry half of the flow" in line for line in found.sentences())
+    with pytest.raises(KeyError, match="1 → 3"):
+        found["3", "1"]
+    with pytest.raises(CodeclensError, match="no sample 30"):
+        one.of(30)
+
+
+def test_batches_do_not_matter() -> None:
+    model, x = two_layers(), networks.noise(11, 6)
+    modes = Given.modes(model, x, random_rows({"1": 8, "3": 7}))
+    one, other = (flow(model, x, modes, method=METHOD, batch_size=size) for size in (2, 11))
+    difference = abs(one["1", "3"].joint - other["1", "3"].joint)
+    assert float(difference.max()) < 1e-12
