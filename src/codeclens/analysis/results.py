@@ -186,11 +186,9 @@ class LayerStatistics(Mapping[str, Layer]):
         table["hoyer"] = ("site", "source", "sample"), hoyers
         table["signs"] = ("site", "sample"), np.stack([layer.signs for layer in layers])
         table["units"] = "site", [layer.units for layer in layers]
-        coordinates = {
-            "site": list(self),
-            "source": list(SOURCES),
-            "label": ("sample", self.labels),
-        }
+        # As objects: text of a fixed length has no specification in Zarr 3.
+        names = {"site": np.array(list(self), object), "source": np.array(SOURCES, object)}
+        coordinates = {**names, "label": ("sample", self.labels)}
         about = {"view": self.view, "share": self.share, "class_source": self.class_source}
         return xarray.Dataset(table, coordinates, about)
 

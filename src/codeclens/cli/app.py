@@ -13,6 +13,7 @@ from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 import codeclens
+from codeclens.cli.complaints import complaint
 from codeclens.cli.config import (
     SETTINGS,
     AnalyzeSettings,
@@ -20,7 +21,6 @@ from codeclens.cli.config import (
     DemoSettings,
     ExtractSettings,
     ReportSettings,
-    complaint,
 )
 from codeclens.errors import CodeclensError
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -10,6 +9,7 @@ import yaml
 from cyclopts import Parameter
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from codeclens.cli.complaints import complaint, unknown_key
 from codeclens.errors import CodeclensError
 
 View = Literal["concat", "sum", "positive", "negative", "activation"]
@@ -258,7 +258,7 @@ def read_section(file: Path, command: str) -> dict[str, Any]:
         )
     unknown = [str(name) for name in content if name not in SETTINGS]
     if unknown:
-        raise CodeclensError(_unknown(str(file), unknown, list(SETTINGS), "section"))
+        raise CodeclensError(unknown_key(str(file), unknown, list(SETTINGS), "section"))
     return dict(content[command])
 
 
@@ -304,30 +304,6 @@ def split_commas(value: Any) -> Any:
     if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
         return value
     return [part.strip() for item in items for part in item.split(",") if part.strip()]
-
-
-def complaint(error: ValidationError, settings: type[Settings], source: str) -> str:
-    """One sentence for what pydantic found wrong, the nearest key or the value in it."""
-    problems = error.errors(include_url=False)
-    unknown = [str(p["loc"][0]) for p in problems if p["type"] == "extra_forbidden"]
-    if unknown:
-        return _unknown(source, unknown, list(settings.model_fields), "key")
-    first = problems[0]
-    name = ".".join(str(part) for part in first["loc"]) or settings.command
-    wanted = first["msg"].removeprefix("Input ").removeprefix("Value error, ")
-    if name == "seeds":
-        wanted = "should be whole numbers separated by commas, for example 0,1,2"
-    if name == "target":
-        wanted = "should be predicted, label or output:INDEX, for example output:3"
-    others = sorted({str(p["loc"][0]) for p in problems[1:] if p["loc"]} - {name})
-    more = f" (wrong, too: {', '.join(others)})" if others else ""
-    return f"{source}: {name} (={first['input']!r}) {wanted}{more}."
-
-
-def _unknown(source: str, unknown: list[str], known: list[str], what: str) -> str:
-    near = difflib.get_close_matches(unknown[0], known, n=1, cutoff=0.0)[0]
-    names = ", ".join(f'"{name}"' for name in unknown)
-    return f'{source} has the unknown {what} {names}; the nearest {what} is "{near}".'
 
 
 def _read(file: Path) -> dict[str, Any]:
