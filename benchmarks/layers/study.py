@@ -56,7 +56,8 @@ def subject(name: str, limit: int | None, folder: Path) -> Subject:
         return Subject(name, ready.model, data, {"blocks": "@blocks"}, 16)
     found = material(name)
     total = len(found.labels)
-    rows = np.arange(total) if limit is None else np.arange(limit) * total // limit
+    # At random: images may lie in turns of their classes.
+    rows = np.sort(np.random.default_rng(0).permutation(total)[:limit])
     images = torch.cat(
         [found.images(part.tolist()) for part in np.array_split(rows, 1 + len(rows) // 100)]
     )
