@@ -57,7 +57,7 @@ def positional(func: Callable[..., Any], name: str, args: Sequence[Any], kwargs:
     """
     args = list(args)
     if kwargs:
-        for names, only_named in (*_signatures(func, plain(name)), _FALLBACK):
+        for names, only_named in (*_signatures(func, name), _FALLBACK):
             if kwargs.keys() <= {*dict(names), *only_named}:
                 break
         else:

@@ -75,7 +75,8 @@ def _div(mode: SecantMode, func: Func, u: Any, v: Any, **kwargs: Any) -> Any:
             return (u / v).floor() if rounding == "floor" else (u / v).trunc()
     if _steady(v):
         return torch.div(u, v)
-    if v.requires_grad and not v.is_complex() and isinstance(u, Tensor):
+    real = isinstance(u, Tensor) and not (u.is_complex() or v.is_complex())
+    if v.requires_grad and real:
         return _quotient(mode, u, v)
     with mode:
         return u * _counted(v, u).reciprocal()
@@ -85,12 +86,13 @@ def _quotient(mode: SecantMode, u: Tensor, v: Tensor) -> Tensor:
     """Δ(u/v) = r̃ Δu + ũ Δr with r = 1/v and Δr = −r0 r1 Δv; the means as `balance` weighs them."""
     r = v.detach().reciprocal()
     value = u.detach() / v.detach()
-    before = mode.remember(u, r)
+    before = mode.remember(u.to(value.dtype), r)
     if before is None:
         return unfinished(value, u, v)
     weight = balance(before[1], r)
     mean_r = torch.lerp(before[1], r, weight)
-    at_v = (u.detach() + weight * (before[0] - u.detach())) * (-before[1] * r)
+    # As exact in 1 − w as in w, which may be as close to 1 as a number can be.
+    at_v = torch.lerp(u.detach().to(value.dtype), before[0], weight) * (-before[1] * r)
 
     def pullback(g: Tensor) -> tuple[Tensor | None, ...]:
         at_u = _to_shape(g * mean_r, u) if u.requires_grad else None
