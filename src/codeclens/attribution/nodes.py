@@ -69,8 +69,8 @@ class Geometric:
     """Nodes in equal ratios from `start` to 1, and 0: what a network with batch norm calls for.
 
     Of up to 20 steps the first ends at `start`; of more, a twentieth of them divide the way from 0
-    to `start` evenly. Where steps are doubled every segment is halved, the first one too: else it
-    would stay what it is, with an error that no change of the others shows.
+    to `start` evenly. Where a tolerance doubles the steps the first node goes down to a third each
+    time: else the first segment would stay as it is, with an error that no change would show.
 
     Raises CodeclensError where `start` is not between 0 and 1.
     """
@@ -94,8 +94,8 @@ class Geometric:
         return (0.0, *inner, 1.0)
 
     def doubled(self, nodes: Alphas) -> Alphas:
-        """Twice the steps: the ratios halved, and the way from 0 to the first node as well."""
-        middles = [(a * b) ** 0.5 if a else b / 2 for a, b in pairwise(nodes)]
+        """Twice the steps: a node in every segment, between 0 and the first one at a third."""
+        middles = [(a * b) ** 0.5 if a else b / 3 for a, b in pairwise(nodes)]
         pairs = zip(nodes, middles, strict=False)
         return (*(alpha for pair in pairs for alpha in pair), nodes[-1])
 

@@ -157,11 +157,11 @@ def find_sites(model: nn.Module, sites: str | Site | Iterable[str | Site]) -> li
     """
     given = [sites] if isinstance(sites, str | Site) else sites
     patterns: list[str | Site] = list(given) if isinstance(given, Iterable) else [given]
-    bad = next((pattern for pattern in patterns if not isinstance(pattern, str | Site)), None)
-    if bad is not None or sites is None:
-        raise CodeclensError(
-            f'{bad!r} is no site; pass module names, globs, "@blocks" or Site objects.'
-        )
+    for pattern in patterns:
+        if not isinstance(pattern, str | Site):
+            raise CodeclensError(
+                f'{pattern!r} is no site; pass module names, globs, "@blocks" or Site objects.'
+            )
     if not patterns:
         raise CodeclensError('No sites were given; pass a module name, a glob or "@blocks".')
     modules = dict(model.named_modules())
