@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from numbers import Integral, Real
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -20,6 +19,8 @@ from codeclens.attribution.nodes import (
     Nodes,
     Schedule,
     are_given,
+    is_number,
+    is_whole,
     require_ascending,
 )
 from codeclens.attribution.path import RULES, Rule, integrate
@@ -76,22 +77,25 @@ class Conductance:
         if isinstance(self.nodes, str) and self.nodes not in SCHEDULES:
             known = ", ".join(f'"{name}"' for name in SCHEDULES)
             raise CodeclensError(f"There are no nodes {self.nodes!r}; the schedules are {known}.")
+        steps: Any = self.steps
+        given = steps is not None
         for name in ("steps", "max_steps"):
-            value = getattr(self, name)
+            value: Any = getattr(self, name)
             if value is None and name == "steps":
                 continue
-            if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
+            if not is_whole(value) or value < 1:
                 raise CodeclensError(f"Conductance needs at least one step, not {name}={value!r}.")
             object.__setattr__(self, name, int(value))
         if self.tolerance is not None:
             _require_tolerance(self.tolerance)
-        if are_given(self.nodes):
-            self._use(require_ascending(self.nodes))
-        elif isinstance(self.nodes, type) or not isinstance(self.nodes, str | Nodes):
+        nodes: Any = self.nodes
+        if are_given(nodes):
+            self._use(require_ascending(nodes), given)
+        elif isinstance(nodes, type) or not isinstance(nodes, str | Nodes):
             raise CodeclensError(
-                f'{self.nodes!r} places no nodes; pass "arc", Geometric() or the nodes themselves.'
+                f'{nodes!r} places no nodes; pass "arc", Geometric() or the nodes themselves.'
             )
-        elif self.steps is None:
+        elif not given:
             object.__setattr__(self, "steps", 20)
         if self.tolerance is not None and not are_given(self.nodes) and self._most == self.steps:
             raise CodeclensError(
@@ -99,11 +103,11 @@ class Conductance:
                 f"{self.max_steps}; set it to {2 * self.steps} or more, or begin with fewer steps."
             )
 
-    def _use(self, alphas: Alphas) -> None:
+    def _use(self, alphas: Alphas, given: bool) -> None:
         """Take given nodes, and what they say about the steps."""
         object.__setattr__(self, "nodes", alphas)
         segments = len(alphas) - 1
-        if self.steps is None:
+        if not given:
             steps = segments if self.tolerance is None else max(1, segments // 4)
             object.__setattr__(self, "steps", steps)
         if self.tolerance is None and self.steps != segments:
@@ -206,8 +210,8 @@ def _every(alphas: Alphas, stride: int) -> Alphas:
     return (*alphas[:-1:stride], alphas[-1])
 
 
-def _require_tolerance(tolerance: object) -> None:
-    if not isinstance(tolerance, Real) or isinstance(tolerance, bool):
+def _require_tolerance(tolerance: Any) -> None:
+    if not is_number(tolerance):
         raise CodeclensError(f"A tolerance is a number such as 0.05, not {tolerance!r}.")
     if not 0 < tolerance < math.inf:
         raise CodeclensError(f"A tolerance must be above 0 and finite, not {tolerance!r}.")

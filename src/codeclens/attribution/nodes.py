@@ -34,12 +34,18 @@ class Nodes(Protocol):
         ...
 
 
-def _is_number(value: object) -> bool:
+def is_number(value: Any) -> bool:
+    """Whether a setting is a real number, and no truth value."""
     return isinstance(value, Real) and not isinstance(value, bool)
 
 
+def is_whole(value: Any) -> bool:
+    """Whether a setting is a whole number, one of numpy too, and no truth value."""
+    return not isinstance(value, bool) and isinstance(value, Integral)
+
+
 def _require_start(nodes: Geometric | ArcLength) -> None:
-    if not _is_number(nodes.start) or not 0 < nodes.start < 1:
+    if not is_number(nodes.start) or not 0 < nodes.start < 1:
         raise CodeclensError(
             f"{type(nodes).__name__}(start={nodes.start!r}) needs a start between 0 (the baseline) "
             "and 1 (the input), for example 0.005."
@@ -57,7 +63,7 @@ class Power:
     pilot: ClassVar[int] = 0
 
     def __post_init__(self) -> None:
-        if not _is_number(self.p) or not 0 < self.p < math.inf:
+        if not is_number(self.p) or not 0 < self.p < math.inf:
             raise CodeclensError(f"Power(p={self.p!r}) needs a power above 0, for example 3.")
 
     def place(self, steps: int, probe: Probe, x: Tensor, baseline: Tensor) -> Alphas:
@@ -122,13 +128,13 @@ class ArcLength:
 
     def __post_init__(self) -> None:
         for name, least in (("pilot", 1), ("grid", 2)):
-            value = getattr(self, name)
-            if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
+            value: Any = getattr(self, name)
+            if not is_whole(value) or value < least:
                 raise CodeclensError(
                     f"ArcLength({name}={value!r}) needs a whole number from {least} on."
                 )
         _require_start(self)
-        if not _is_number(self.crowding) or not 0 < self.crowding < math.inf:
+        if not is_number(self.crowding) or not 0 < self.crowding < math.inf:
             raise CodeclensError(f"ArcLength(crowding={self.crowding!r}) needs a power above 0.")
 
     def place(self, steps: int, probe: Probe, x: Tensor, baseline: Tensor) -> Alphas:

@@ -129,9 +129,10 @@ class Output:
 
     @property
     def _given(self) -> list[Any]:
-        if isinstance(self.index, Iterable) and not isinstance(self.index, str):
-            return list(self.index)
-        return [self.index]
+        index: Any = self.index
+        return (
+            list(index) if isinstance(index, Iterable) and not isinstance(index, str) else [index]
+        )
 
     def bind(self, output: Tensor, labels: Tensor | None) -> Bound:
         samples, count = _classes(output).shape

@@ -179,7 +179,7 @@ def rsqrt_slope(r0: Tensor, r: Tensor) -> Tensor:
 
 
 @rule("pow")
-def _pow(mode: SecantMode, func: Func, z: Tensor, exponent: Any) -> Any:
+def _pow(mode: SecantMode, func: Func, z: Any, exponent: Any) -> Any:
     simple: dict[float, Func] = {2: _square, 0.5: _sqrt, -1: _reciprocal, -0.5: _rsqrt}
     if isinstance(exponent, nn.Parameter):
         exponent = exponent.detach()

@@ -290,7 +290,8 @@ def _multilinear(mode: SecantMode, product: Func, *factors: Tensor) -> Tensor:
                 orders = [[*a[:place], *b[place:]] for a, b in ((before, now), (now, before))]
                 for order in orders:
                     (part,) = [t for t in _gradients(product, order, only, g / 2) if t is not None]
-                    found[place] = part if found[place] is None else found[place] + part
+                    so_far = found[place]
+                    found[place] = part if so_far is None else so_far + part
         return tuple(found)
 
     return with_gradient(value, pullback, *factors)
