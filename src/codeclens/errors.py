@@ -11,4 +11,4 @@ class CodeclensError(ValueError):
 
 
 class CompletenessWarning(UserWarning):
-    """Contributions of a cut site do not sum to the change of the target: too few steps."""
+    """Contributions of a cut miss the change of the target, or a tolerance was not reached."""

@@ -112,3 +112,9 @@ def test_there_are_as_many_draws_as_inputs_at_most(draws: int, count: int) -> No
 def test_only_images_are_blurred(x: Tensor, sigma: float) -> None:
     with pytest.raises(CodeclensError, match=r"needs images \(B, C, H, W\) and a sigma above 0"):
         Blur(sigma).at(x, 0)
+
+
+@pytest.mark.parametrize("given", ["mean", None, Blur, Constant, ["a"], {"a": 1}])
+def test_what_is_no_baseline_is_refused(given: object) -> None:
+    with pytest.raises(CodeclensError, match="is no baseline; pass a number, a tensor"):
+        as_baseline(given)  # type: ignore[arg-type]

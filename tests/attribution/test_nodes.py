@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 import networks
+from codeclens import CodeclensError
 from codeclens.attribution import Attributor, Conductance, Probe
 from codeclens.attribution.nodes import SCHEDULES, ArcLength, Geometric, Nodes, Power
 
@@ -118,3 +119,30 @@ def test_nodes_are_uniform_where_nothing_moves() -> None:
     with torch.no_grad():
         model[0].weight.zero_()
     assert placed("arc", 4, model, torch.randn(2, 2), "1") == (0, 0.25, 0.5, 0.75, 1)
+
+
+def test_the_first_geometric_node_goes_down_as_steps_grow() -> None:
+    firsts = [
+        placed("geometric", steps, nn.Sequential(nn.Linear(2, 2)), torch.randn(2, 2), "0")[1]
+        for steps in (10, 20, 40, 320)
+    ]
+    assert firsts == pytest.approx([0.005, 0.005, 0.0025, 0.005 / 16])
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Power(-1), r"Power\(p=-1\) needs a power above 0"),
+        (lambda: Power(0), "above 0"),
+        (lambda: Geometric(0.0), r"Geometric\(start=0.0\) needs a start between 0"),
+        (lambda: Geometric(2.0), "start between 0"),
+        (lambda: ArcLength(start=0), r"ArcLength\(start=0\) needs a start between 0"),
+        (lambda: ArcLength(start=2), "start between 0"),
+        (lambda: ArcLength(pilot=0), r"ArcLength\(pilot=0\) needs a whole number from 1"),
+        (lambda: ArcLength(grid=1), r"ArcLength\(grid=1\) needs a whole number from 2"),
+        (lambda: ArcLength(crowding=0), "crowding=0"),
+    ],
+)
+def test_schedules_that_place_nothing_are_refused(make: Any, message: str) -> None:
+    with pytest.raises(CodeclensError, match=message):
+        make()

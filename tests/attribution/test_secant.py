@@ -359,5 +359,5 @@ def test_unknown_rules_and_schedules_are_refused() -> None:
         Conductance(rule="simpson")  # type: ignore[arg-type]
     with pytest.raises(CodeclensError, match=r"no nodes 'arcs'; the schedules are \"uniform\""):
         Conductance(nodes="arcs")  # type: ignore[arg-type]
-    with pytest.raises(CodeclensError, match="tolerance must be above 0, not 0"):
+    with pytest.raises(CodeclensError, match="tolerance must be above 0 and finite, not 0"):
         Conductance(tolerance=0)

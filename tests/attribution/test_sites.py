@@ -206,3 +206,9 @@ def test_a_site_is_an_output_or_an_input() -> None:
         Site("a", port="middle")  # type: ignore[arg-type]
     with pytest.raises(CodeclensError, match=r'Site "a" has heads=0; it needs one or more'):
         Site("a", heads=0)
+
+
+@pytest.mark.parametrize("sites", [3, None, ["0", 3], [None], nn.ReLU()])
+def test_what_is_no_site_is_refused(sites: object) -> None:
+    with pytest.raises(CodeclensError, match="is no site; pass module names"):
+        find_sites(nn.Sequential(nn.ReLU()), sites)  # type: ignore[arg-type]

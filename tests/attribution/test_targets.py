@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 import networks
-from codeclens.attribution import Label, Output, Predicted
+from codeclens.attribution import (
+    ActivationGradient,
+    Attributor,
+    Contrast,
+    Label,
+    Output,
+    Predicted,
+    TopKSum,
+)
 from codeclens.attribution.targets import bind
 from codeclens.errors import CodeclensError
 
@@ -112,3 +121,45 @@ def test_mistakes_are_told_in_one_sentence(
 ) -> None:
     with pytest.raises(CodeclensError, match=sentence):
         bind(target, output, labels)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Output(1.0), r"Output\(1.0\) names no output"),  # type: ignore[arg-type]
+        (lambda: Output([]), r"Output\(\[\]\) names no output"),
+        (lambda: Output("espresso"), "names no output"),  # type: ignore[arg-type]
+        (lambda: Output([0, True]), "names no output"),
+        (lambda: Output(1, of="probability"), 'of is "logits" or "probabilities"'),  # type: ignore
+        (lambda: Predicted("log"), r"Predicted\(of='log'\) is not known"),  # type: ignore[arg-type]
+        (lambda: Contrast(1, 1), r"Contrast\(1, 1\) is always 0"),
+        (lambda: TopKSum(0), r"TopKSum\(k=0\) needs a whole number from 1"),
+    ],
+)
+def test_targets_that_mean_nothing_are_refused(make: Any, message: str) -> None:
+    with pytest.raises(CodeclensError, match=message):
+        make()
+
+
+def test_an_index_may_be_one_of_numpy() -> None:
+    found = Output(np.int64(2)).bind(OUTPUT, None)(LATER)  # type: ignore[arg-type]
+    torch.testing.assert_close(found, LATER[:, 2])
+
+
+@pytest.mark.parametrize("labels", [[2, 1], np.array([2, 1]), torch.tensor([2, 1])])
+def test_labels_may_be_a_list_or_an_array(labels: Any) -> None:
+    model, x = networks.plain_cnn(), networks.noise(2, 3, 12, 12).float()
+    attributor = Attributor(model, sites="0", target=Label(), method=ActivationGradient())
+    found = attributor(x, labels)
+    torch.testing.assert_close(found.target, model.eval()(x)[[0, 1], [2, 1]].detach())
+
+
+def test_labels_that_are_no_numbers_are_refused() -> None:
+    attributor = Attributor(networks.plain_cnn(), sites="0", target=Label())
+    with pytest.raises(CodeclensError, match="pass one integer for each sample"):
+        attributor(networks.noise(2, 3, 12, 12).float(), ["cat", "dog"])  # type: ignore[list-item]
+
+
+def test_a_function_is_no_model() -> None:
+    with pytest.raises(CodeclensError, match="The model is a function; pass a"):
+        Attributor(lambda x: x, sites="0")  # type: ignore[arg-type]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 import torch
 
 import networks
-from codeclens import Conductance, extract
+from codeclens import CompletenessWarning, Conductance, extract
 from codeclens.report import completeness_section
 from codeclens.report.document import Numbering
 
@@ -20,7 +21,8 @@ def section(method: Conductance, to: Path) -> str:
 
 def test_an_estimated_error_is_shown_beside_the_gap(tmp_path: Path) -> None:
     with_tolerance = Conductance(2, nodes="uniform", tolerance=1e-6, max_steps=4)
-    found = section(with_tolerance, tmp_path / "a.zarr")
+    with pytest.warns(CompletenessWarning, match="tolerance 1e-06 was not reached"):
+        found = section(with_tolerance, tmp_path / "a.zarr")
     assert "The method took 4 to 4 steps a sample (median 4)" in found
     plain = section(Conductance(2, nodes="uniform"), tmp_path / "b.zarr")
     assert "steps a sample" not in plain

@@ -6,7 +6,7 @@ from codeclens.attribution.adapters import Captum, Zennit
 from codeclens.attribution.attributor import Attributor
 from codeclens.attribution.baselines import Baseline, Blur, Constant, Given, Samples
 from codeclens.attribution.capture import Probe, Selector, frozen, select, tapped
-from codeclens.attribution.completeness import warn_of_gaps
+from codeclens.attribution.completeness import warn_of_gaps, warn_of_tolerance
 from codeclens.attribution.conductance import Conductance
 from codeclens.attribution.contributions import contributions
 from codeclens.attribution.joint import Division
@@ -73,4 +73,5 @@ __all__ = [
     "survey",
     "tapped",
     "warn_of_gaps",
+    "warn_of_tolerance",
 ]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal
+from dataclasses import replace
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +23,7 @@ from codeclens.attribution.targets import Bound, Predicted, Target, bind
 from codeclens.errors import CodeclensError
 
 Reduce = Literal["sum"] | None
+Labels = Tensor | Sequence[int] | None
 
 # Bytes of a portion of a batch on the CPU, by its survey. Secants take half as much again.
 MEMORY_AT_ONCE = 400_000_000
@@ -61,6 +63,11 @@ class Attributor:
             raise CodeclensError(
                 f"{method!r} is no method; pass for example Conductance() or ActivationGradient()."
             )
+        if not isinstance(model, nn.Module):
+            raise CodeclensError(
+                f"The model is a {type(model).__name__}; pass a torch.nn.Module, whose modules are "
+                "the sites."
+            )
         self.model = model
         self.sites = find_sites(model, sites)
         self.method: Method = Conductance() if method is None else method
@@ -94,15 +101,16 @@ class Attributor:
                     self.method = self.method.prepare(probe, x, start)
         return self.method
 
-    def __call__(self, x: Tensor, labels: Tensor | None = None) -> Contributions:
+    def __call__(self, x: Tensor, labels: Labels = None) -> Contributions:
         """Contributions of one batch `x` `(B, …)`; `labels` `(B,)` for targets that need them."""
         return self.several(x, [self.target], labels)[0]
 
     def several(
-        self, x: Tensor, targets: Sequence[Target | Bound], labels: Tensor | None = None
+        self, x: Tensor, targets: Sequence[Target | Bound], labels: Labels = None
     ) -> list[Contributions]:
         """Contributions to each of several targets: one forward a node, one backward a target."""
         _require_tensor(x)
+        labels = _as_labels(labels)
         if not targets:
             raise CodeclensError("There is no target to explain; pass at least one.")
         # Whatever the caller's mode, gradients are needed here, and none beyond this call.
@@ -268,6 +276,16 @@ def _start(baseline: Baseline, x: Tensor, draw: int = 0) -> Tensor:
     return resolved
 
 
+def _as_labels(labels: Any) -> Tensor | None:
+    """Labels as a tensor, from a list or an array too."""
+    if labels is None or isinstance(labels, Tensor):
+        return labels
+    try:
+        return torch.as_tensor(labels)
+    except (TypeError, ValueError, RuntimeError):
+        raise CodeclensError(f"Labels are {labels!r}; pass one integer for each sample.") from None
+
+
 def _require_labels_of(labels: Tensor | None, x: Tensor) -> None:
     if labels is not None and labels.shape != x.shape[:1]:
         raise CodeclensError(
@@ -292,12 +310,19 @@ def _averaged(draws: list[Attributed]) -> Attributed:
             if mine.baseline_target is not None and theirs.baseline_target is not None:
                 mine.baseline_target.add_(theirs.baseline_target)
         first.uncovered.update(other.uncovered)
+    # A mean is as sure as the least sure of its parts.
+    steps = [draw.steps for draw in draws if draw.steps is not None]
+    estimates = [draw.estimate for draw in draws if draw.estimate is not None]
     for mine in first.explained:
         for total in mine.contributions.values():
             total.div_(len(draws))
         if mine.baseline_target is not None:
             mine.baseline_target.div_(len(draws))
-    return first
+    return replace(
+        first,
+        steps=torch.stack(steps).amax(dim=0) if steps else None,
+        estimate=torch.stack(estimates).amax(dim=0) if estimates else None,
+    )
 
 
 def _plain(values: Tensor) -> Tensor:

@@ -140,8 +140,19 @@ class Samples:
 
 
 def as_baseline(baseline: float | Tensor | Sequence[float] | Baseline) -> Baseline:
-    """A number or a tensor as the baseline that it means; any Baseline as it is."""
-    if isinstance(baseline, Baseline):
+    """A number or a tensor as the baseline that it means; any Baseline as it is.
+
+    Raises CodeclensError for anything else.
+    """
+    if isinstance(baseline, Baseline) and not isinstance(baseline, type):
         return baseline
-    values = torch.as_tensor(baseline)
+    try:
+        if baseline is None or isinstance(baseline, str | type):
+            raise TypeError(baseline)
+        values = torch.as_tensor(baseline)
+    except (TypeError, ValueError, RuntimeError):
+        raise CodeclensError(
+            f"{baseline!r} is no baseline; pass a number, a tensor, or an object such as Blur() or "
+            "Given.mean(images)."
+        ) from None
     return Constant(float(values)) if values.ndim == 0 else Given(values)

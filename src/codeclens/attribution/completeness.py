@@ -41,6 +41,14 @@ def warn_of_gaps(gaps: Mapping[str, Tensor], change: Tensor, uncovered: Iterable
     warnings.warn(message, CompletenessWarning, stacklevel=3)
 
 
-def _plain(values: Tensor) -> Tensor:
-    """Values that no gradient of the caller's passes through, and that may be differentiated."""
-    return values.clone() if values.is_inference() else values.detach()
+def warn_of_tolerance(tolerance: float | None, estimate: Tensor) -> None:
+    """Warn once where the estimate `(B,)` of the error of some samples is above the tolerance."""
+    missed = estimate > (math.inf if tolerance is None else tolerance)
+    if missed.any():
+        warnings.warn(
+            f"The tolerance {tolerance} was not reached within max_steps for "
+            f"{int(missed.sum())} of {len(estimate)} samples; the largest estimate of the error is "
+            f"{estimate[missed].max().item():.2g}.",
+            CompletenessWarning,
+            stacklevel=3,
+        )

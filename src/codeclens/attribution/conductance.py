@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from codeclens.attribution.capture import Pass, Probe
 from codeclens.attribution.methods import AtInput, Attributed
-from codeclens.attribution.nodes import SCHEDULES, Alphas, Nodes, Schedule, require_ascending
+from codeclens.attribution.nodes import (
+    SCHEDULES,
+    Alphas,
+    Geometric,
+    Nodes,
+    Schedule,
+    are_given,
+    is_number,
+    is_whole,
+    require_ascending,
+)
 from codeclens.attribution.path import RULES, Rule, integrate
 from codeclens.attribution.sites import Site
 from codeclens.attribution.targets import Bound
@@ -36,8 +47,13 @@ class Conductance:
     (L2 over units, the worst site), up to `max_steps`; that last change is kept as the estimate of
     the error, which is smaller. One node is in memory at a time.
 
+    There are 20 steps unless they are given. Given nodes are as many steps as they have segments;
+    with a tolerance they are the finest, and `steps` of them (a quarter, if not said) are the
+    beginning.
+
     Raises CodeclensError for an unknown rule or schedule, fewer than one step, nodes that do not
-    ascend. (arXiv 2603.06557 with `Conductance(10, "trapezoid", "uniform")`.)
+    ascend, steps that contradict given nodes, a tolerance that leaves nothing to double.
+    (arXiv 2603.06557 with `Conductance(10, "trapezoid", "uniform")`.)
 
     >>> Conductance(10, "trapezoid", "uniform").complete
     True
@@ -45,9 +61,10 @@ class Conductance:
     2
     """
 
-    steps: int = 20
+    # None stands for what the nodes say, or 20; a made method has a number here.
+    steps: int = None  # type: ignore[assignment]
     rule: Rule = "secant"
-    nodes: Schedule | Nodes | Sequence[float] = "arc"
+    nodes: Schedule | Nodes | Sequence[float] | Tensor = "arc"
     tolerance: float | None = None
     max_steps: int = 320
 
@@ -60,20 +77,54 @@ class Conductance:
         if isinstance(self.nodes, str) and self.nodes not in SCHEDULES:
             known = ", ".join(f'"{name}"' for name in SCHEDULES)
             raise CodeclensError(f"There are no nodes {self.nodes!r}; the schedules are {known}.")
-        if not isinstance(self.steps, int) or isinstance(self.steps, bool) or self.steps < 1:
-            raise CodeclensError(f"Conductance needs at least one step, not steps={self.steps!r}.")
-        if self.tolerance is not None and not self.tolerance > 0:
-            raise CodeclensError(f"A tolerance must be above 0, not {self.tolerance!r}.")
-        if _are_given(self.nodes):
-            alphas = require_ascending(self.nodes)  # type: ignore[arg-type]
-            object.__setattr__(self, "nodes", alphas)
-            if self.tolerance is None:
-                object.__setattr__(self, "steps", len(alphas) - 1)
+        steps: Any = self.steps
+        given = steps is not None
+        for name in ("steps", "max_steps"):
+            value: Any = getattr(self, name)
+            if value is None and name == "steps":
+                continue
+            if not is_whole(value) or value < 1:
+                raise CodeclensError(f"Conductance needs at least one step, not {name}={value!r}.")
+            object.__setattr__(self, name, int(value))
+        if self.tolerance is not None:
+            _require_tolerance(self.tolerance)
+        nodes: Any = self.nodes
+        if are_given(nodes):
+            self._use(require_ascending(nodes), given)
+        elif isinstance(nodes, type) or not isinstance(nodes, str | Nodes):
+            raise CodeclensError(
+                f'{nodes!r} places no nodes; pass "arc", Geometric() or the nodes themselves.'
+            )
+        elif not given:
+            object.__setattr__(self, "steps", 20)
+        if self.tolerance is not None and not are_given(self.nodes) and self._most == self.steps:
+            raise CodeclensError(
+                f"A tolerance needs room to double {self.steps} steps, but max_steps is "
+                f"{self.max_steps}; set it to {2 * self.steps} or more, or begin with fewer steps."
+            )
+
+    def _use(self, alphas: Alphas, given: bool) -> None:
+        """Take given nodes, and what they say about the steps."""
+        object.__setattr__(self, "nodes", alphas)
+        segments = len(alphas) - 1
+        if not given:
+            steps = segments if self.tolerance is None else max(1, segments // 4)
+            object.__setattr__(self, "steps", steps)
+        if self.tolerance is None and self.steps != segments:
+            raise CodeclensError(
+                f"steps={self.steps} contradicts the given nodes, which make {segments} "
+                f"segments; leave out steps."
+            )
+        if self.tolerance is not None and 2 * self.steps > segments:
+            raise CodeclensError(
+                f"A tolerance needs room to double {self.steps} steps, but the given nodes make "
+                f"{segments} segments; give more nodes or begin with fewer steps."
+            )
 
     @property
     def pilot(self) -> int:
         """How many samples `prepare` wants to look at; 0 where the nodes need none."""
-        return 0 if _are_given(self.nodes) else self._schedule.pilot
+        return 0 if are_given(self.nodes) else self._schedule.pilot
 
     @property
     def _schedule(self) -> Nodes:
@@ -81,12 +132,23 @@ class Conductance:
 
     def prepare(self, probe: Probe, x: Tensor, baseline: Tensor) -> Conductance:
         """The same with its nodes placed, by forward passes of the samples `x` where needed."""
-        if _are_given(self.nodes):
+        if are_given(self.nodes):
             return self
+        schedule, most = self._schedule, self._most
+        if not isinstance(schedule, Geometric):
+            return replace(self, nodes=schedule.place(most, probe, x, baseline))
+        alphas = schedule.place(self.steps, probe, x, baseline)
+        while len(alphas) <= most:
+            alphas = schedule.doubled(alphas)
+        return replace(self, nodes=alphas)
+
+    @property
+    def _most(self) -> int:
+        """The steps after all doublings that `max_steps` allows."""
         most = self.steps
         while self.tolerance is not None and 2 * most <= self.max_steps:
             most *= 2
-        return replace(self, nodes=self._schedule.place(most, probe, x, baseline))
+        return most
 
     def attribute(self, probe: Probe, x: Tensor, baseline: Tensor, at_x: AtInput) -> Attributed:
         ready = self.prepare(probe, x, baseline)
@@ -148,8 +210,11 @@ def _every(alphas: Alphas, stride: int) -> Alphas:
     return (*alphas[:-1:stride], alphas[-1])
 
 
-def _are_given(nodes: object) -> bool:
-    return isinstance(nodes, Sequence) and not isinstance(nodes, str)
+def _require_tolerance(tolerance: Any) -> None:
+    if not is_number(tolerance):
+        raise CodeclensError(f"A tolerance is a number such as 0.05, not {tolerance!r}.")
+    if not 0 < tolerance < math.inf:
+        raise CodeclensError(f"A tolerance must be above 0 and finite, not {tolerance!r}.")
 
 
 def _for_rows(bound: Bound, rows: Tensor, count: int) -> Bound:

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 
 from torch import Tensor, nn
 
-from codeclens.attribution.attributor import Attributor, Reduce
+from codeclens.attribution.attributor import Attributor, Labels, Reduce
 from codeclens.attribution.baselines import Baseline
 from codeclens.attribution.capture import Selector
-from codeclens.attribution.completeness import warn_of_gaps
+from codeclens.attribution.completeness import warn_of_gaps, warn_of_tolerance
 from codeclens.attribution.methods import Method
 from codeclens.attribution.results import Contributions
 from codeclens.attribution.sites import Site
@@ -26,7 +26,7 @@ def contributions(
     baseline: float | Tensor | Baseline = 0.0,
     reduce: Reduce = "sum",
     output: Selector = None,
-    labels: Tensor | None = None,
+    labels: Labels = None,
 ) -> Contributions:
     """Compute how much each hidden unit at `sites` contributed to the target, for every sample.
 
@@ -37,7 +37,8 @@ def contributions(
     `output` selects from a dict, tuple or dataclass output; `reduce=None` keeps positions too.
     The results, `(B, U)` for each site, are in the target's units. The model is left as it was.
 
-    Warns with CompletenessWarning where the contributions of a cut miss T(x) − T(x0) by much.
+    Warns with CompletenessWarning where the contributions of a cut miss T(x) − T(x0) by much, and
+    where a tolerance was not reached.
     Raises CodeclensError for an unknown site, labels out of range, NaN in the input, an output
     that is no tensor. (arXiv 2603.06557, contributions by integrated gradients.)
 
@@ -65,4 +66,5 @@ def contributions(
         found.target - found.baseline_target,
         found.uncovered,
     )
+    warn_of_tolerance(getattr(attributor.method, "tolerance", None), found.estimate)
     return found

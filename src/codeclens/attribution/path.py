@@ -71,10 +71,13 @@ class Walk:
         return [target.detach() for target in targets]
 
     def _targets(self, here: Pass) -> list[Tensor]:
+        self._fix(here)
+        return [bound(here.output) for bound in self._bounds]
+
+    def _fix(self, here: Pass) -> None:
         if not self._bounds:
             self._bounds = self._at_x(here)
             self.totals = [{} for _ in self._bounds]
-        return [bound(here.output) for bound in self._bounds]
 
     def _add_all(self, activations: dict[str, Tensor], gradients: list[dict[str, Tensor]]) -> None:
         for key, activation in activations.items():
@@ -152,12 +155,16 @@ class SecantWalk(_LeftWalk):
         while True:
             with self._mode:
                 here = self._probe(x)
+            # What fixes the targets is no part of the path.
+            self._fix(here)
+            with self._mode:
                 targets = self._targets(here)
             if self._mode.intact():
                 break
             self._mode.redo()
         if first:
-            self.uncovered |= unseen(targets)
+            self.uncovered |= unseen(targets, self._mode.named)
+            self._mode.named.clear()
         return here, targets
 
 

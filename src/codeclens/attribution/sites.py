@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Literal
@@ -155,7 +155,13 @@ def find_sites(model: nn.Module, sites: str | Site | Iterable[str | Site]) -> li
     >>> [site.key for site in find_sites(model, ["0", "2:input"])]
     ['0', '2:input']
     """
-    patterns: Sequence[str | Site] = [sites] if isinstance(sites, str | Site) else list(sites)
+    given = [sites] if isinstance(sites, str | Site) else sites
+    patterns: list[str | Site] = list(given) if isinstance(given, Iterable) else [given]
+    for pattern in patterns:
+        if not isinstance(pattern, str | Site):
+            raise CodeclensError(
+                f'{pattern!r} is no site; pass module names, globs, "@blocks" or Site objects.'
+            )
     if not patterns:
         raise CodeclensError('No sites were given; pass a module name, a glob or "@blocks".')
     modules = dict(model.named_modules())

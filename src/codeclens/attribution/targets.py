@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, runtime_checkable
+from numbers import Integral
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -13,6 +14,21 @@ from codeclens.errors import CodeclensError
 
 Scale = Literal["logits", "probabilities"]
 Bound = Callable[[Tensor], Tensor]
+
+
+_SCALES = ("logits", "probabilities")
+
+
+def _require_scale(target: Any) -> None:
+    if target.of not in _SCALES:
+        raise CodeclensError(
+            f'{type(target).__name__}(of={target.of!r}) is not known; of is "logits" or '
+            '"probabilities".'
+        )
+
+
+def _is_index(value: object) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 @runtime_checkable
@@ -39,6 +55,9 @@ class Predicted:
 
     of: Scale = "logits"
 
+    def __post_init__(self) -> None:
+        _require_scale(self)
+
     def bind(self, output: Tensor, labels: Tensor | None) -> Bound:
         return _pick(_classes(output).argmax(dim=1), self.of)
 
@@ -55,6 +74,9 @@ class Label:
     """
 
     of: Scale = "logits"
+
+    def __post_init__(self) -> None:
+        _require_scale(self)
 
     def bind(self, output: Tensor, labels: Tensor | None) -> Bound:
         count = _classes(output).shape[1]
@@ -85,7 +107,7 @@ class Label:
 class Output:
     """Given output units, the same for every sample: a class or a cell; of several the sum.
 
-    Raises CodeclensError where an index is out of range.
+    Raises CodeclensError where there is no index, one is no integer or is out of range.
 
     >>> output = torch.tensor([[1.0, 3.0], [2.0, 0.0]])
     >>> Output(1).bind(output, None)(output)
@@ -97,9 +119,24 @@ class Output:
     index: int | Sequence[int]
     of: Scale = "logits"
 
+    def __post_init__(self) -> None:
+        _require_scale(self)
+        if not self._given or not all(_is_index(index) for index in self._given):
+            raise CodeclensError(
+                f"Output({self.index!r}) names no output; pass an integer or several, for example "
+                "Output(0) or Output([0, 1])."
+            )
+
+    @property
+    def _given(self) -> list[Any]:
+        index: Any = self.index
+        return (
+            list(index) if isinstance(index, Iterable) and not isinstance(index, str) else [index]
+        )
+
     def bind(self, output: Tensor, labels: Tensor | None) -> Bound:
         samples, count = _classes(output).shape
-        given = [self.index] if isinstance(self.index, int) else list(self.index)
+        given = [int(index) for index in self._given]
         for index in given:
             if not -count <= index < count:
                 raise CodeclensError(
@@ -122,6 +159,11 @@ class TopKSum:
     k: int = 5
     of: Scale = "logits"
 
+    def __post_init__(self) -> None:
+        _require_scale(self)
+        if not _is_index(self.k) or self.k < 1:
+            raise CodeclensError(f"TopKSum(k={self.k!r}) needs a whole number from 1 on.")
+
     def bind(self, output: Tensor, labels: Tensor | None) -> Bound:
         count = _classes(output).shape[1]
         if not 1 <= self.k <= count:
@@ -143,6 +185,13 @@ class Contrast:
     first: int | None = None
     second: int | None = None
     of: Scale = "logits"
+
+    def __post_init__(self) -> None:
+        _require_scale(self)
+        if self.first is not None and self.first == self.second:
+            raise CodeclensError(
+                f"Contrast({self.first}, {self.second}) is always 0; pass two different outputs."
+            )
 
     def bind(self, output: Tensor, labels: Tensor | None) -> Bound:
         if (self.first is None) != (self.second is None):

@@ -18,6 +18,7 @@ from codeclens.attribution import (
     Site,
     Target,
     warn_of_gaps,
+    warn_of_tolerance,
 )
 from codeclens.attribution.attributor import Reduce
 from codeclens.attribution.targets import Bound
@@ -144,6 +145,7 @@ def extract(
         gaps = {site: torch.from_numpy(store.completeness(site)) for site in store.sites}
         change = torch.from_numpy(store.target - store.baseline_target)
         warn_of_gaps(gaps, change, uncovered)
+        warn_of_tolerance(getattr(method, "tolerance", None), torch.from_numpy(store.estimate))
     return store
 
 

@@ -1,4 +1,4 @@
-"""Secants of maxima: pooling, amax, maximum, and choices by a condition."""
+"""Secants of maxima and minima: pooling, amax, maximum."""
 
 from __future__ import annotations
 
@@ -12,16 +12,6 @@ from torch import Tensor
 from codeclens.attribution.secant.mode import RULES, SecantMode, rule, unfinished, with_gradient
 
 Func = Callable[..., Any]
-
-
-@rule("where")
-def _where(mode: SecantMode, func: Func, *args: Any) -> Any:
-    """Linear in what it chooses from where the choice is the same at both nodes."""
-    condition = args[0]
-    before = mode.remember(condition)
-    if before is not None and not torch.equal(before[0], condition):
-        mode.uncovered.add("where with a condition that changes along the path")
-    return func(*args)
 
 
 def _from_two(mode: SecantMode, z: Tensor, value: Tensor, index: Tensor, dim: int) -> Tensor:
@@ -63,9 +53,10 @@ def _pooling(name: str, pool: Func) -> None:
     RULES[name] = RULES[f"{name}_with_indices"] = secant
 
 
-for _name in ("max_pool1d", "max_pool2d", "max_pool3d"):
-    _pooling(_name, getattr(F, _name))
-for _name in ("adaptive_max_pool1d", "adaptive_max_pool2d", "adaptive_max_pool3d"):
+for _name in (
+    *("max_pool1d", "max_pool2d", "max_pool3d", "fractional_max_pool2d", "fractional_max_pool3d"),
+    *("adaptive_max_pool1d", "adaptive_max_pool2d", "adaptive_max_pool3d"),
+):
     _pooling(_name, getattr(F, _name))
 
 
@@ -82,6 +73,12 @@ def _amax(mode: SecantMode, func: Func, z: Tensor, dim: Any = (), keepdim: bool 
     return _max_along(mode, z, dims[0], keepdim)[0]
 
 
+@rule("amin")
+def _amin(mode: SecantMode, func: Func, z: Tensor, *args: Any, **kwargs: Any) -> Any:
+    with mode:
+        return -(-z).amax(*args, **kwargs)
+
+
 @rule("max")
 def _max(mode: SecantMode, func: Func, z: Tensor, *args: Any, **kwargs: Any) -> Any:
     dim = kwargs.get("dim", args[0] if args else None)
@@ -94,6 +91,17 @@ def _max(mode: SecantMode, func: Func, z: Tensor, *args: Any, **kwargs: Any) -> 
     return torch.return_types.max(_max_along(mode, z, dim, keepdim))
 
 
+@rule("min")
+def _min(mode: SecantMode, func: Func, z: Tensor, *args: Any, **kwargs: Any) -> Any:
+    with mode:
+        if isinstance(kwargs.get("other", args[0] if args else None), Tensor):
+            return torch.minimum(z, *args, **kwargs)
+        largest = torch.max(-z, *args, **kwargs)
+        if isinstance(largest, Tensor):
+            return -largest
+        return torch.return_types.min((-largest[0], largest[1]))
+
+
 def _max_along(mode: SecantMode, z: Tensor, dim: int, keepdim: bool) -> tuple[Tensor, Tensor]:
     with mode:
         last = z.movedim(dim, -1)
@@ -103,10 +111,15 @@ def _max_along(mode: SecantMode, z: Tensor, dim: int, keepdim: bool) -> tuple[Te
     return (result, index) if keepdim else (result.squeeze(dim), index.squeeze(dim))
 
 
-@rule("maximum", "minimum")
+@rule("maximum", "fmax")
 def _maximum(mode: SecantMode, func: Func, u: Tensor, v: Tensor) -> Any:
-    """max(u, v) = v + relu(u − v), min(u, v) = v − relu(v − u)."""
+    """max(u, v) = v + relu(u − v)."""
     with mode:
-        if func.__name__ == "maximum":
-            return v + torch.relu(u - v)
+        return v + torch.relu(u - v)
+
+
+@rule("minimum", "fmin")
+def _minimum(mode: SecantMode, func: Func, u: Tensor, v: Tensor) -> Any:
+    """min(u, v) = v − relu(v − u)."""
+    with mode:
         return v - torch.relu(v - u)

@@ -9,15 +9,22 @@ themselves are in the files beside this one, by kind of operation.
 
 from __future__ import annotations
 
-import inspect
-import types
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
+
+from codeclens.attribution.secant.apart import LEAVING, Apart, described
+from codeclens.attribution.secant.arguments import (
+    in_place,
+    opened,
+    out_of_place,
+    plain,
+    positional,
+    tensors,
+)
 
 # From the gradient at an operation's value, the gradient at each of its inputs.
 Pullback = Callable[[Tensor], tuple[Tensor | None, ...]]
@@ -26,20 +33,8 @@ Rule = Callable[..., Any]
 
 RULES: dict[str, Rule] = {}
 LINEAR: set[str] = set()
-
-_OPERATORS = {
-    **{name: "mul" for name in ("__mul__", "__rmul__", "__imul__", "multiply")},
-    **{name: "div" for name in ("__truediv__", "__itruediv__", "true_divide", "divide")},
-    **{name: "rdiv" for name in ("__rtruediv__", "__rdiv__")},
-    **{name: "pow" for name in ("__pow__", "__ipow__")},
-    **{name: "matmul" for name in ("__matmul__", "bmm", "mm")},
-    "__rpow__": "rpow",
-    "__rmatmul__": "rmatmul",
-    "__abs__": "abs",
-    "absolute": "abs",
-    "clip": "clamp",
-}
-_IN_PLACE = {"__imul__", "__itruediv__", "__ipow__"}
+# Rules that hold for complex numbers too.
+COMPLEX: set[str] = set()
 
 
 class SecantMode(TorchFunctionMode):
@@ -59,15 +54,24 @@ class SecantMode(TorchFunctionMode):
         self._now: list[tuple[Tensor, ...]] = []
         self._versions: list[tuple[int, ...]] = []
         self._copied: set[int] = set()
+        self._names: list[str] = []
+        self._names_before: list[str] = []
+        self._name = ""
+        self._apart = Apart()
+        self._within = 0
+        self._opening: set[Any] = set()
+        # Nodes of the graph that operations made which are named already, at the first node.
+        self.named: set[Any] = set()
 
     def step(self) -> None:
         """Begin the run at the next node: what was remembered becomes what came before."""
-        self._before = self._now
+        self._before, self._names_before = self._now, self._names
         self.redo()
 
     def redo(self) -> None:
         """Begin the run at the same node again."""
-        self._now, self._versions = [], []
+        self._now, self._versions, self._names = [], [], []
+        self._apart = Apart()
 
     def intact(self) -> bool:
         """Whether the model has left alone what was remembered in this run.
@@ -86,20 +90,29 @@ class SecantMode(TorchFunctionMode):
 
     def remember(self, *tensors: Tensor) -> tuple[Tensor, ...] | None:
         """Keep the inputs of one operation; gives those at the node before, None at the first."""
+        before = self._recall(tensors)
+        if before is None or [t.shape for t in before] == [t.shape for t in tensors]:
+            return before
+        self.uncovered.add(_OTHER_WAY)
+        return None
+
+    def _recall(self, tensors: Sequence[Tensor]) -> tuple[Tensor, ...] | None:
         number = len(self._now)
         kept = tuple(t.detach() for t in tensors)
         if number in self._copied:
             kept = tuple(t.clone() for t in kept)
         self._now.append(kept)
+        self._names.append(self._name)
         self._versions.append(tuple(t._version for t in kept))
         if number >= len(self._before):
+            if self._before:
+                self.uncovered.add(_OTHER_WAY)
             return None
-        before = self._before[number]
-        if [t.shape for t in before] != [t.shape for t in kept]:
+        if self._names_before[number] != self._name:
             # The model took another way than at the node before: there is no secant.
-            self.uncovered.add("control flow that depends on the input")
+            self.uncovered.add(_OTHER_WAY)
             return None
-        return before
+        return self._before[number]
 
     def __torch_function__(
         self,
@@ -110,30 +123,92 @@ class SecantMode(TorchFunctionMode):
     ) -> Any:
         kwargs = dict(kwargs or {})
         name = getattr(func, "__name__", "")
-        if name in LINEAR or not torch.is_grad_enabled() or not follows([*args, *kwargs.values()]):
-            return func(*args, **kwargs)
-        plain = _plain(name)
-        if plain in RULES:
-            return self._apply(RULES[plain], func, name, args, kwargs)
-        opened = _opened(func)
-        if opened is not None:
-            with self:
-                return opened(*args, **kwargs)
-        result = func(*args, **kwargs)
-        if follows([result]):
-            self.uncovered.add(name)
+        values = [*args, *kwargs.values()]
+        on_the_way = torch.is_grad_enabled() and follows(values)
+        if name in LEAVING:
+            self._watch(name, [t for t in tensors(values) if t.requires_grad])
+            self._watch(name, self._apart.among(values))
+        apart = self._apart.among(values) if on_the_way and not self._within else []
+        result = self._run(func, name, args, kwargs) if on_the_way else func(*args, **kwargs)
+        if apart and (name == "__setitem__" or follows([result])) and not self._opens(func, name):
+            self._watch(plain(name).strip("_"), apart)
+        self._apart.note(name, values, result)
         return result
+
+    def _run(self, func: Any, name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+        """One operation on the way, by its rule where there is one."""
+        if name in LINEAR:
+            return func(*args, **kwargs)
+        known = len(self.uncovered)
+        if self._opens(func, name):
+            self._opening.add(func)
+            try:
+                with self:
+                    return opened(func)(*args, **kwargs)  # type: ignore[misc]
+            finally:
+                self._opening.discard(func)
+        short = plain(name)
+        if short not in RULES:
+            result = func(*args, **kwargs)
+            if follows([result]):
+                self.uncovered.add(name)
+        elif short not in COMPLEX and any(t.is_complex() for t in tensors(args)):
+            result = func(*args, **kwargs)
+            self.uncovered.add(f"{short} of complex numbers")
+        else:
+            result = self._apply(RULES[short], func, name, args, kwargs)
+        if len(self.uncovered) > known and not self._before:
+            self.named |= _nodes(result, args)
+        return result
+
+    def _opens(self, func: Any, name: str) -> bool:
+        """Whether a function shows its parts instead; one that comes back to itself does not."""
+        known = name in LINEAR or plain(name) in RULES or func in self._opening
+        return not known and opened(func) is not None
 
     def _apply(
         self, rule: Rule, func: Any, name: str, args: Sequence[Any], kwargs: dict[str, Any]
     ) -> Any:
-        in_place, args = _in_place(func, name, args, kwargs)
-        if not in_place:
-            return rule(self, func, *args, **kwargs)
-        # What is remembered must outlive the change, and the result go where it would have gone.
-        into = args[0] if args else kwargs.pop("input")
-        result = rule(self, _out_of_place(func, name), into.clone(), *args[1:], **kwargs)
-        return into.copy_(result)
+        args = positional(func, name, args, kwargs)
+        changes, args = in_place(func, name, args, kwargs)
+        self._name = name
+        self._within += 1
+        try:
+            if not changes:
+                return rule(self, func, *args, **kwargs)
+            # What is remembered must outlive the change, and the result go where it was to go.
+            into = args[0]
+            result = rule(self, out_of_place(func, name), into.clone(), *args[1:], **kwargs)
+            return into.copy_(result)
+        finally:
+            self._within -= 1
+
+    def _watch(self, name: str, operands: Sequence[Tensor]) -> None:
+        """Name an operation where one of its operands that carry no gradient has changed."""
+        if not operands:
+            return
+        self._name = name
+        before = self._recall(operands)
+        for old, now in zip(before or (), operands, strict=False):
+            if old.shape != now.shape or not torch.equal(old, now):
+                self.uncovered.add(described(name, now))
+
+
+_OTHER_WAY = "control flow that depends on the input"
+
+
+def _nodes(result: Any, args: Sequence[Any]) -> set[Any]:
+    """The graph's nodes between an operation's inputs and what it gives."""
+    found = {t.grad_fn for t in tensors(args)}
+    queue = [t.grad_fn for t in tensors(result)]
+    made: set[Any] = set()
+    while queue:
+        node = queue.pop()
+        if node is not None and node not in found:
+            found.add(node)
+            made.add(node)
+            queue.extend(parent for parent, _ in node.next_functions)
+    return made
 
 
 class _Backward(torch.autograd.Function):
@@ -164,8 +239,9 @@ def unfinished(value: Tensor, *inputs: Tensor) -> Tensor:
 def rule(*names: str) -> Callable[[Rule], Rule]:
     """Register a rule for torch functions and methods by name (in-place forms come with them).
 
-    A rule takes the mode, torch's out-of-place function and its arguments. It asks
-    `mode.remember(inputs)` for the inputs at the node before and returns `with_gradient`.
+    A rule takes the mode, torch's out-of-place function and its arguments: those that must be given
+    and tensors by place, settings as they were passed. It asks `mode.remember(inputs)` for the
+    inputs at the node before and returns `with_gradient`.
     """
 
     def register(function: Rule) -> Rule:
@@ -182,67 +258,3 @@ def follows(values: Any) -> bool:
     if isinstance(values, list | tuple):
         return any(follows(value) for value in values)
     return False
-
-
-def _plain(name: str) -> str:
-    """The name of a rule for a function's name: without operator's underscores or in-place's."""
-    if name in _OPERATORS:
-        return _OPERATORS[name]
-    base = name[:-1] if name.endswith("_") and not name.endswith("__") else name
-    return _OPERATORS.get(base, base)
-
-
-@lru_cache(maxsize=256)
-def _parameters(func: Callable[..., Any]) -> tuple[str, ...]:
-    inner = inspect.unwrap(func)
-    return tuple(inspect.signature(inner).parameters) if _is_python(inner) else ()
-
-
-def _is_python(func: Any) -> bool:
-    return isinstance(func, types.FunctionType)
-
-
-def _in_place(
-    func: Any, name: str, args: Sequence[Any], kwargs: dict[str, Any]
-) -> tuple[bool, Sequence[Any]]:
-    """Whether a call changes its first argument, and the arguments without the flag for that."""
-    if name in _IN_PLACE or (name.endswith("_") and not name.endswith("__")):
-        return True, args
-    flag = bool(kwargs.pop("inplace", False))
-    names = _parameters(func)
-    if "inplace" in names and len(args) > (place := names.index("inplace")):
-        return bool(args[place]), [*args[:place], *args[place + 1 :]]
-    return flag, args
-
-
-def _out_of_place(func: Any, name: str) -> Any:
-    """The function that gives a new tensor where `func` changes its first argument."""
-    if not name.endswith("_"):
-        return func
-    plain = _plain(name)
-    return getattr(Tensor, plain, None) or getattr(torch.nn.functional, plain)
-
-
-@lru_cache(maxsize=256)
-def _opened(func: Callable[..., Any]) -> Callable[..., Any] | None:
-    """A copy of one of torch's Python functions that runs its body instead of asking the mode.
-
-    Functions made of other functions (multi-head attention, say) so show their parts to the mode.
-    None for functions that are not written in Python.
-    """
-    inner = inspect.unwrap(func)
-    if not _is_python(inner):
-        return None
-    never = dict.fromkeys(
-        ("has_torch_function", "has_torch_function_unary", "has_torch_function_variadic"),
-        lambda *_: False,
-    )
-    copy = types.FunctionType(
-        inner.__code__,
-        {**inner.__globals__, **never},
-        inner.__name__,
-        inner.__defaults__,
-        inner.__closure__,
-    )
-    copy.__kwdefaults__ = inner.__kwdefaults__
-    return copy

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
-from codeclens.attribution.secant.mode import RULES, SecantMode, rule, unfinished, with_gradient
+from codeclens.attribution.secant.mode import (
+    COMPLEX,
+    RULES,
+    SecantMode,
+    rule,
+    unfinished,
+    with_gradient,
+)
 
 Func = Callable[..., Any]
 
@@ -70,9 +78,12 @@ def _slope(
     # Torch's own derivatives are not exact to the last place.
     spare = little * torch.maximum(ends[0].abs(), ends[1].abs())
     bounded = quotient.clamp(torch.minimum(*ends) - spare, torch.maximum(*ends) + spare)
-    # A jump is as steep as it is; where nothing changes there is no quotient.
-    bounded = torch.where((value - value0)[small].abs() > _JUMP, quotient, bounded)
-    slope[small] = torch.where(quotient.isnan(), (ends[0] + ends[1]) / 2, bounded)
+    # A jump is as steep as it is, and so is a root at 0, whose derivative is infinite.
+    steep = ((value - value0)[small].abs() > _JUMP) | ~torch.isfinite(spare)
+    bounded = torch.where(steep, quotient, bounded)
+    # Where nothing changes there is no quotient, and where there is no derivative nothing to pass.
+    middle = ((ends[0] + ends[1]) / 2).nan_to_num_(0.0, 0.0, 0.0)
+    slope[small] = torch.where(quotient.isnan(), middle, bounded)
     return slope
 
 
@@ -81,12 +92,27 @@ for _name in (
     *("sigmoid", "tanh", "softplus", "softsign", "logsigmoid", "hardshrink", "softshrink"),
     *("tanhshrink", "threshold", "prelu", "rrelu", "exp", "expm1", "log", "log1p", "log2", "log10"),
     *("sin", "cos", "tan", "atan", "arctan", "erf", "erfc", "sinh", "cosh", "asinh", "clamp"),
-    *("abs", "clamp_min", "clamp_max", "special_erf"),
+    *("clamp_min", "clamp_max", "special_erf", "log_sigmoid", "nan_to_num", "exp2", "logit"),
+    *("expit", "special_expit", "erfinv", "special_erfinv", "lgamma", "digamma", "sinc"),
+    # Steps: their secant is what they jump by, where torch's derivative is 0 everywhere.
+    *("sign", "sgn", "floor", "ceil", "round", "trunc", "frac"),
 ):
     elementwise(_name)
 elementwise("relu6", lambda z: F.relu6(z))
 elementwise("swish", F.silu)
 elementwise("hardtanh")
+elementwise("heaviside", lambda z, at_zero: torch.heaviside(z.detach(), at_zero) + 0 * z)
+elementwise("magnitude", torch.abs)
+_MAGNITUDE = RULES.pop("magnitude")
+COMPLEX.update(("abs", "reciprocal"))
+
+
+@rule("abs")
+def _abs(mode: SecantMode, func: Func, z: Tensor) -> Any:
+    if not z.is_complex():
+        return _MAGNITUDE(mode, torch.abs, z)
+    with mode:
+        return torch.view_as_real(z).square().sum(-1).sqrt()
 
 
 @rule("relu")
@@ -121,7 +147,7 @@ def _reciprocal(mode: SecantMode, func: Func, z: Tensor) -> Tensor:
     before = mode.remember(value)
     if before is None:
         return unfinished(value, z)
-    slope = -before[0] * value
+    slope = -(before[0] * value).conj()
     return with_gradient(value, lambda g: (g * slope,), z)
 
 
@@ -132,6 +158,8 @@ def _sqrt(mode: SecantMode, func: Func, z: Tensor) -> Tensor:
     if before is None:
         return unfinished(value, z)
     total = before[0] + value
+    # Twice 0: nothing changes, and nothing may become 0/0 further back.
+    total.masked_fill_(total == 0, torch.inf)
     return with_gradient(value, lambda g: (g / total,), z)
 
 
@@ -151,11 +179,18 @@ def rsqrt_slope(r0: Tensor, r: Tensor) -> Tensor:
 
 
 @rule("pow")
-def _pow(mode: SecantMode, func: Func, z: Tensor, exponent: Any) -> Any:
+def _pow(mode: SecantMode, func: Func, z: Any, exponent: Any) -> Any:
     simple: dict[float, Func] = {2: _square, 0.5: _sqrt, -1: _reciprocal, -0.5: _rsqrt}
+    if isinstance(exponent, nn.Parameter):
+        exponent = exponent.detach()
+    if isinstance(exponent, Tensor) and exponent.requires_grad:
+        if not isinstance(z, Tensor):
+            with mode:
+                return (exponent * math.log(z)).exp()
+        mode.uncovered.add("pow with an exponent that is on the way")
+        return torch.pow(z, exponent)
     if isinstance(exponent, Tensor):
-        mode.uncovered.add("pow with a tensor exponent")
-        return func(z, exponent)
+        return _POWER(mode, torch.pow, z, exponent)
     if exponent == 1:
         return z
     if exponent in simple:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from codeclens.attribution.secant.mode import SecantMode, rule, unfinished, with_gradient
 from codeclens.attribution.secant.nonlinearities import rsqrt_slope
+from codeclens.attribution.secant.products import balance
 
 Func = Callable[..., Any]
 
@@ -48,13 +49,14 @@ def _log_softmax(
 
 
 @rule("logsumexp")
-def _logsumexp(mode: SecantMode, func: Func, z: Tensor, dim: int, keepdim: bool = False) -> Tensor:
-    value = z.detach().logsumexp(dim, keepdim=keepdim)
+def _logsumexp(mode: SecantMode, func: Func, z: Tensor, dim: Any, keepdim: bool = False) -> Tensor:
+    kept = z.detach().logsumexp(dim, keepdim=True)
+    value = kept if keepdim else z.detach().logsumexp(dim)
     before = mode.remember(z)
     if before is None:
         return unfinished(value, z)
     share = _shares(before[0], z.detach(), dim)
-    return with_gradient(value, lambda g: ((g if keepdim else g.unsqueeze(dim)) * share,), z)
+    return with_gradient(value, lambda g: (g.reshape(kept.shape) * share,), z)
 
 
 def _exp_slope(z0: Tensor, z: Tensor) -> Tensor:
@@ -97,12 +99,20 @@ def _attention(
         if is_causal:
             allowed = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).tril()
             scores = scores.masked_fill(~allowed, -math.inf)
-        if attn_mask is not None and attn_mask.dtype == torch.bool:
-            scores = scores.masked_fill(~attn_mask, -math.inf)
-        elif attn_mask is not None:
+        if attn_mask is None:
+            mixed: Tensor = scores.softmax(dim=-1) @ value
+            return mixed
+        if attn_mask.dtype == torch.bool:
+            allowed = attn_mask
+            scores = scores.masked_fill(~allowed, -math.inf)
+        else:
+            allowed = attn_mask.detach() != -math.inf
             scores = scores + attn_mask
-        result: Tensor = scores.softmax(dim=-1) @ value
-        return result
+        # A token that may look nowhere gets 0, as from torch's own.
+        nowhere = ~allowed.any(dim=-1, keepdim=True)
+        weights = scores.masked_fill(nowhere, 0.0).softmax(dim=-1).masked_fill(nowhere, 0.0)
+        mixed = weights @ value
+        return mixed
 
 
 def _normalized(
@@ -119,7 +129,7 @@ def _normalized(
     before = mode.remember(c, r)
     if before is None:
         return unfinished(c * r, x)
-    sum_c, slope, weight = before[0] + c, rsqrt_slope(before[1], r), _weight(before[1], r)
+    sum_c, slope, weight = before[0] + c, rsqrt_slope(before[1], r), balance(before[1], r)
     mean_c, mean_r = torch.lerp(c, before[0], weight), torch.lerp(before[1], r, weight)
 
     def pullback(g: Tensor) -> tuple[Tensor]:
@@ -129,16 +139,6 @@ def _normalized(
         return (at_c - at_c.mean(dims, keepdim=True) if centred else at_c,)
 
     return with_gradient(c * r, pullback, x)
-
-
-def _weight(r0: Tensor, r: Tensor) -> Tensor:
-    """Half, or what keeps (1 − w) r0 + w r within 1½ times the smaller of both.
-
-    Where a sample of the baseline is flat, r0 is ε^−½: with the plain mean the two parts of Δy
-    would cancel at a thousand times their sum, in every layer once more.
-    """
-    capped = (1.5 * torch.minimum(r0, r) - r0) / (r - r0)
-    return torch.where(torch.maximum(r0, r) > 2 * torch.minimum(r0, r), capped, 0.5)
 
 
 def _affine(y: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
@@ -247,12 +247,14 @@ def _var(mode: SecantMode, func: Func, z: Tensor, *args: Any, **kwargs: Any) -> 
     """Sum of squares about the mean, over the count less the correction."""
     dim = kwargs.get("dim", args[0] if args and not isinstance(args[0], bool) else None)
     dims = list(range(z.ndim)) if dim is None else [dim] if isinstance(dim, int) else list(dim)
-    unbiased = kwargs.get("unbiased", next((a for a in args if isinstance(a, bool)), True))
+    flags = [a for a in args if isinstance(a, bool)]
+    unbiased = kwargs.get("unbiased", flags[0] if flags else True)
+    keepdim = kwargs.get("keepdim", flags[1] if len(flags) > 1 else False)
     correction = kwargs.get("correction", 1 if unbiased else 0)
     count = math.prod(z.shape[d] for d in dims)
     with mode:
         centred = z - z.mean(dims, keepdim=True)
-        total = centred.square().sum(dims, keepdim=bool(kwargs.get("keepdim", False)))
+        total = centred.square().sum(dims, keepdim=bool(keepdim))
         return total / (count - correction)
 
 
@@ -260,6 +262,17 @@ def _var(mode: SecantMode, func: Func, z: Tensor, *args: Any, **kwargs: Any) -> 
 def _std(mode: SecantMode, func: Func, z: Tensor, *args: Any, **kwargs: Any) -> Any:
     with mode:
         return z.var(*args, **kwargs).sqrt()
+
+
+@rule("var_mean", "std_mean")
+def _spread_and_mean(mode: SecantMode, func: Func, z: Tensor, *args: Any, **kwargs: Any) -> Any:
+    spread = torch.var if func.__name__ == "var_mean" else torch.std
+    dim = kwargs.get("dim", args[0] if args and not isinstance(args[0], bool) else None)
+    flags = [a for a in args if isinstance(a, bool)]
+    keepdim = kwargs.get("keepdim", flags[1] if len(flags) > 1 else False)
+    dims = list(range(z.ndim)) if dim is None else dim
+    with mode:
+        return spread(z, *args, **kwargs), z.mean(dims, keepdim=keepdim)
 
 
 @rule("cosine_similarity")

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from codeclens.attribution.secant.mode import SecantMode, rule, unfinished, with_gradient
+from codeclens.attribution.secant.mode import COMPLEX, SecantMode, rule, unfinished, with_gradient
 
 Func = Callable[..., Any]
+
+COMPLEX.update(("mul", "div", "rdiv", "matmul", "rmatmul", "einsum", "tensordot", "mv", "inner"))
 
 
 def _steady(value: Any) -> bool:
@@ -19,9 +21,32 @@ def _steady(value: Any) -> bool:
     return not isinstance(value, Tensor) or isinstance(value, nn.Parameter)
 
 
-def _to_shape(gradient: Tensor, like: Tensor) -> Tensor | None:
+def _partners(mode: SecantMode, u: Tensor, v: Tensor, kind: torch.dtype) -> list[Any] | None:
+    """For each factor that is on the way the mean of the other over both nodes; None at the first.
+
+    Only these are remembered: a mask or a table of angles that one factor is multiplied by, and not
+    that factor.
+    """
+    wanted = [(v, u.requires_grad), (u, v.requires_grad)]
+    before = mode.remember(*(partner for partner, needed in wanted if needed))
+    if before is None:
+        return None
+    earlier = iter(before)
+    return [mean(next(earlier), t, kind) if needed else None for t, needed in wanted]
+
+
+def mean(before: Tensor, now: Tensor, kind: torch.dtype) -> Tensor:
+    """The mean of a factor at both nodes, of truth values and whole numbers in the type `kind`."""
+    if not (now.is_floating_point() or now.is_complex()):
+        before, now = before.to(kind), now.to(kind)
+    return (before + now.detach()).div_(2)
+
+
+def _to_shape(gradient: Tensor, like: Tensor) -> Tensor:
     """Sum a gradient over the axes along which an input was broadcast."""
-    return gradient.sum_to_size(like.shape) if like.requires_grad else None
+    if gradient.is_complex() and not like.is_complex():
+        gradient = gradient.real
+    return gradient.sum_to_size(like.shape)
 
 
 @rule("mul")
@@ -30,13 +55,13 @@ def _mul(mode: SecantMode, func: Func, u: Any, v: Any) -> Any:
     if _steady(u) or _steady(v):
         return torch.mul(u, v)
     value = u.detach() * v.detach()
-    before = mode.remember(u, v)
-    if before is None:
+    means = _partners(mode, u, v, value.dtype)
+    if means is None:
         return unfinished(value, u, v)
-    mean_u, mean_v = mean(before[0], u), mean(before[1], v)
+    both = list(zip(means, (u, v), strict=True))
 
     def pullback(g: Tensor) -> tuple[Tensor | None, ...]:
-        return _to_shape(g * mean_v, u), _to_shape(g * mean_u, v)
+        return tuple(None if m is None else _to_shape(g * m.conj(), t) for m, t in both)
 
     return with_gradient(value, pullback, u, v)
 
@@ -44,13 +69,66 @@ def _mul(mode: SecantMode, func: Func, u: Any, v: Any) -> Any:
 @rule("div")
 def _div(mode: SecantMode, func: Func, u: Any, v: Any, **kwargs: Any) -> Any:
     """Δ(u/v) = Δu · mean(1/v) − ū Δv / (v0 v1)."""
-    if kwargs.get("rounding_mode"):
-        mode.uncovered.add("div with rounding")
-        return torch.div(u, v, **kwargs)
+    rounding = kwargs.get("rounding_mode")
+    if rounding is not None:
+        with mode:
+            return (u / v).floor() if rounding == "floor" else (u / v).trunc()
     if _steady(v):
         return torch.div(u, v)
+    real = isinstance(u, Tensor) and not (u.is_complex() or v.is_complex())
+    if v.requires_grad and real:
+        return _quotient(mode, u, v)
     with mode:
-        return u * v.reciprocal()
+        return u * _counted(v, u).reciprocal()
+
+
+def _quotient(mode: SecantMode, u: Tensor, v: Tensor) -> Tensor:
+    """Δ(u/v) = r̃ Δu + ũ Δr with r = 1/v and Δr = −r0 r1 Δv; the means as `balance` weighs them."""
+    r = v.detach().reciprocal()
+    value = u.detach() / v.detach()
+    before = mode.remember(u.to(value.dtype), r)
+    if before is None:
+        return unfinished(value, u, v)
+    weight = balance(before[1], r)
+    mean_r = torch.lerp(before[1], r, weight)
+    # As exact in 1 − w as in w, which may be as close to 1 as a number can be.
+    at_v = torch.lerp(u.detach().to(value.dtype), before[0], weight) * (-before[1] * r)
+
+    def pullback(g: Tensor) -> tuple[Tensor | None, ...]:
+        at_u = _to_shape(g * mean_r, u) if u.requires_grad else None
+        return at_u, _to_shape(g * at_v, v)
+
+    return with_gradient(value, pullback, u, v)
+
+
+def balance(r0: Tensor, r: Tensor) -> Tensor:
+    """The w of (1 − w) r0 + w r: half, or what keeps it within 1½ times the smaller of both.
+
+    Where a sample of the baseline is flat, its r0 is ε^−½: with the plain mean the two parts of the
+    change of a product with r would cancel at a thousand times their sum, in every layer once more.
+    """
+    small, large = torch.minimum(r0.abs(), r.abs()), torch.maximum(r0.abs(), r.abs())
+    capped = (1.5 * small - r0.abs()) / (r.abs() - r0.abs())
+    return torch.where((large > 2 * small) & (r0 * r > 0), capped, 0.5)
+
+
+def _counted(divisor: Tensor, u: Any) -> Tensor:
+    """A divisor of whole numbers in the precision of what it divides."""
+    if divisor.is_floating_point() or divisor.is_complex() or not isinstance(u, Tensor):
+        return divisor
+    return divisor.to(u.dtype)
+
+
+@rule("floor_divide")
+def _floor_divide(mode: SecantMode, func: Func, u: Any, v: Any) -> Any:
+    with mode:
+        return (u / v).floor()
+
+
+@rule("remainder")
+def _remainder(mode: SecantMode, func: Func, u: Any, v: Any) -> Any:
+    with mode:
+        return u - v * (u / v).floor()
 
 
 @rule("rdiv")
@@ -65,10 +143,6 @@ def _rpow(mode: SecantMode, func: Func, exponent: Tensor, base: float) -> Any:
         return (exponent * math.log(base)).exp()
 
 
-def mean(before: Tensor, now: Tensor) -> Tensor:
-    return (before + now.detach()).div_(2)
-
-
 @rule("matmul", "einsum_pair")
 def _matmul(mode: SecantMode, func: Func, u: Tensor, v: Tensor) -> Tensor:
     return _bilinear(mode, torch.matmul, u, v)
@@ -79,16 +153,82 @@ def _rmatmul(mode: SecantMode, func: Func, v: Tensor, u: Tensor) -> Tensor:
     return _bilinear(mode, torch.matmul, u, v)
 
 
+@rule("mv", "dot", "vdot", "inner", "outer", "ger", "kron")
+def _other_products(mode: SecantMode, func: Func, u: Tensor, v: Tensor) -> Tensor:
+    return _bilinear(mode, func, u, v)
+
+
+@rule("tensordot")
+def _tensordot(mode: SecantMode, func: Func, u: Tensor, v: Tensor, dims: Any = 2, **_: Any) -> Any:
+    return _bilinear(mode, lambda u, v: torch.tensordot(u, v, dims), u, v)
+
+
+@rule("linear")
+def _linear(
+    mode: SecantMode, func: Func, x: Tensor, weight: Tensor, bias: Tensor | None = None
+) -> Tensor:
+    """Linear as it is, unless the weight is computed: then a product."""
+    if not weight.requires_grad:
+        plain: Tensor = func(x, weight, bias)
+        return plain
+    product = _bilinear(mode, func, x, weight)
+    return product if bias is None else product + bias
+
+
+@rule("conv1d", "conv2d", "conv3d")
+@rule("conv_transpose1d", "conv_transpose2d", "conv_transpose3d")
+def _convolution(
+    mode: SecantMode,
+    func: Func,
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    *args: Any,
+    **kwargs: Any,
+) -> Tensor:
+    if not weight.requires_grad:
+        plain: Tensor = func(x, weight, bias, *args, **kwargs)
+        return plain
+    product = _bilinear(mode, lambda x, w: func(x, w, None, *args, **kwargs), x, weight)
+    return product if bias is None else product + bias.reshape(-1, *[1] * (weight.ndim - 2))
+
+
+@rule("bilinear")
+def _bilinear_layer(
+    mode: SecantMode, func: Func, u: Tensor, v: Tensor, weight: Tensor, bias: Tensor | None = None
+) -> Tensor:
+    product = _multilinear(mode, torch.bilinear, u, v, weight)
+    return product if bias is None else product + bias
+
+
+@rule("grid_sample", "grid_sampler")
+def _grid_sample(
+    mode: SecantMode, func: Func, x: Tensor, grid: Tensor, /, *args: Any, **kw: Any
+) -> Any:
+    """Linear in the image, not in the places."""
+    if grid.requires_grad:
+        mode.uncovered.add("grid_sample with a computed grid")
+    return func(x, grid, *args, **kw)
+
+
+@rule("scatter")
+def _scatter(mode: SecantMode, func: Func, z: Tensor, *args: Any, **kwargs: Any) -> Any:
+    if kwargs.get("reduce"):
+        mode.uncovered.add(f"scatter with reduce={kwargs['reduce']!r}")
+    return torch.scatter(z, *args, **kwargs)
+
+
 @rule("einsum")
-def _einsum(mode: SecantMode, func: Func, equation: str, *operands: Any) -> Any:
+def _einsum(mode: SecantMode, func: Func, equation: Any, *operands: Any) -> Any:
+    if not isinstance(equation, str):
+        mode.uncovered.add("einsum of operands with lists of axes")
+        return torch.einsum(equation, *operands)
     given = (
         operands[0] if len(operands) == 1 and isinstance(operands[0], list | tuple) else operands
     )
     if len(given) == 2:
         return _bilinear(mode, lambda u, v: torch.einsum(equation, u, v), *given)
-    if len(given) > 2:
-        mode.uncovered.add("einsum of more than two tensors")
-    return torch.einsum(equation, *given)
+    return _multilinear(mode, lambda *factors: torch.einsum(equation, *factors), *given)
 
 
 @rule("baddbmm", "addmm", "addbmm")
@@ -114,19 +254,59 @@ def _bilinear(mode: SecantMode, product: Func, u: Tensor, v: Tensor) -> Tensor:
         result: Tensor = product(u, v)
         return result
     value = product(u.detach(), v.detach())
-    before = mode.remember(u, v)
-    if before is None:
+    means = _partners(mode, u, v, value.dtype)
+    if means is None:
         return unfinished(value, u, v)
-    means = mean(before[0], u), mean(before[1], v)
+    # The product is linear in a factor that is on the way: any value of it has the same gradient.
+    factors = [t.detach() if m is None else m for t, m in zip((u, v), reversed(means), strict=True)]
+    needed = [u.requires_grad, v.requires_grad]
 
     def pullback(g: Tensor) -> tuple[Tensor | None, ...]:
-        with torch.enable_grad():
-            inputs = [m.requires_grad_(t.requires_grad) for m, t in zip(means, (u, v), strict=True)]
-            wanted = [m for m in inputs if m.requires_grad]
-            found = iter(torch.autograd.grad(product(*inputs), wanted, g))
-        return tuple(next(found) if m.requires_grad else None for m in inputs)
+        return _gradients(product, factors, needed, g)
 
     return with_gradient(value, pullback, u, v)
+
+
+def _multilinear(mode: SecantMode, product: Func, *factors: Tensor) -> Tensor:
+    """Of several factors each changes in its turn, once from the first on and once from the last.
+
+    Δ f(u, v, …) = f(Δu, v1, …) + f(u0, Δv, …) + … and the same from behind; their mean.
+    """
+    moving = [t.requires_grad or not _steady(t) for t in factors]
+    if sum(moving) < 2:
+        result: Tensor = product(*factors)
+        return result
+    now = [t.detach() for t in factors]
+    value = product(*now)
+    before = mode.remember(*now)
+    if before is None:
+        return unfinished(value, *factors)
+
+    def pullback(g: Tensor) -> tuple[Tensor | None, ...]:
+        found: list[Tensor | None] = [None] * len(now)
+        for place, factor in enumerate(factors):
+            if factor.requires_grad:
+                only = [p == place for p in range(len(now))]
+                orders = [[*a[:place], *b[place:]] for a, b in ((before, now), (now, before))]
+                for order in orders:
+                    (part,) = [t for t in _gradients(product, order, only, g / 2) if t is not None]
+                    so_far = found[place]
+                    found[place] = part if so_far is None else so_far + part
+        return tuple(found)
+
+    return with_gradient(value, pullback, *factors)
+
+
+def _gradients(
+    product: Func, factors: Sequence[Tensor], needed: Sequence[bool], g: Tensor
+) -> tuple[Tensor | None, ...]:
+    """The gradients of a product at those of its factors that need one."""
+    with torch.enable_grad():
+        pairs = zip(factors, needed, strict=True)
+        inputs = [t.detach().requires_grad_() if each else t.detach() for t, each in pairs]
+        wanted = [t for t in inputs if t.requires_grad]
+        found = iter(torch.autograd.grad(product(*inputs), wanted, g))
+    return tuple(next(found) if each else None for each in needed)
 
 
 @rule("addcmul")

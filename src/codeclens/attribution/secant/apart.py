@@ -1,0 +1,79 @@
+"""What leaves the way: tensors computed from a site, or by a choice, that carry no gradient.
+
+A mask, an index, a detached factor: where such a tensor comes back into what is on the way and has
+changed between two nodes, part of the target's change goes by all gradients, and so by all secants.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+from torch.utils.weak import WeakIdKeyDictionary
+
+from codeclens.attribution.secant.arguments import tensors
+
+# They take no more of a tensor than its shape.
+_MAKERS = {
+    *("zeros_like", "ones_like", "empty_like", "full_like", "rand_like", "randn_like"),
+    *("new_zeros", "new_ones", "new_empty", "new_full", "new_tensor"),
+}
+# Through these a number or a decision leaves for Python.
+LEAVING = {
+    *("item", "tolist", "numpy", "__bool__", "__float__", "__int__", "__index__", "__contains__"),
+    *("equal", "allclose", "is_nonzero"),
+}
+_PRODUCTS = {
+    *("mul", "div", "matmul", "einsum", "tensordot", "linear", "dot", "mv", "inner", "outer"),
+    *("baddbmm", "addmm", "addbmm", "addcmul", "addcdiv", "bilinear", "kron"),
+}
+
+
+class Apart:
+    """Marks tensors that depend on a site, or on a choice, and carry no gradient."""
+
+    def __init__(self) -> None:
+        self._marked: WeakIdKeyDictionary = WeakIdKeyDictionary()
+
+    def among(self, *values: Any) -> list[Tensor]:
+        """The marked tensors among arguments, each once."""
+        if not self._marked:
+            return []
+        found = {id(t): t for t in tensors(*values) if not t.requires_grad and t in self._marked}
+        return list(found.values())
+
+    def note(self, name: str, values: list[Any], result: Any) -> None:
+        """Mark what an operation gives without a gradient where its inputs are on the way or apart.
+
+        So are whole numbers and truth values from any numbers: they jump, wherever these come from.
+        """
+        if name in _MAKERS:
+            return
+        written = values[0] if name == "__setitem__" else result
+        made = [t for t in tensors(written) if not t.requires_grad]
+        if not made:
+            return
+        given = list(tensors(values))
+        if not (any(t.requires_grad for t in given) or self.among(given)):
+            if not any(_counts(t) for t in given):
+                return
+            made = [t for t in made if not _counts(t)]
+        for tensor in made:
+            self._marked[tensor] = True
+
+
+def _counts(tensor: Tensor) -> bool:
+    return tensor.is_floating_point() or tensor.is_complex()
+
+
+def described(name: str, operand: Tensor) -> str:
+    """How an operation and its operand that changes are named in a warning."""
+    if name in LEAVING:
+        return f"{name.strip('_')} of a tensor that changes along the path"
+    if name in ("getitem", "setitem") or not _counts(operand):
+        kind = "a mask" if operand.dtype.itemsize == 1 else "an index"
+        kind = "a condition" if name == "where" else kind
+        name = {"getitem": "indexing", "setitem": "assignment"}.get(name, name)
+        return f"{name} with {kind} that changes along the path"
+    kind = "a factor" if name in _PRODUCTS else "an operand"
+    return f"{name} with {kind} that changes along the path without a gradient"
