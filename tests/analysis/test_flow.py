@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -367,7 +368,7 @@ def test_table_graph_and_words(tmp_path: Path) -> None:
     assert set(graph.nodes) == {end for edge in graph.edges for end in (edge.source, edge.sink)}
     text = found.to_csv(tmp_path / "flow.csv").read_text(encoding="utf-8")
     assert len(text.splitlines()) == len(rows) + 1
-    assert any("carry half of the flow" in line for line in found.sentences())
+    assert any("carry half of what flows between modes" in line for line in found.sentences())
     with pytest.raises(KeyError, match="1 → 3"):
         found["3", "1"]
     with pytest.raises(CodeclensError, match="no sample 30"):
@@ -380,3 +381,19 @@ def test_batches_do_not_matter() -> None:
     one, other = (flow(model, x, modes, method=METHOD, batch_size=size) for size in (2, 11))
     difference = abs(one["1", "3"].joint - other["1", "3"].joint)
     assert float(difference.max()) < 1e-12
+
+
+def test_uniform_nodes_sum_as_well() -> None:
+    torch.manual_seed(0)
+    layers = [nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 6), nn.ReLU(), nn.Linear(6, 3)]
+    model, x = nn.Sequential(*layers), torch.randn(40, 4)
+    store = cl.extract(model, x, sites=["1", "3"], to=tempfile.mkdtemp() + "/store.zarr")
+    modes = cl.decompose(store, cl.NMF(n_modes=3))
+    found = cl.flow(model, x, modes, method=cl.Conductance(5, nodes="uniform"))
+    assert float(abs(found["1", "3"].completeness).max()) < 1e-5
+    sentence = found.sentences()[1]
+    assert " of 9 pairs of modes" in sentence
+    with pytest.raises(cl.CodeclensError, match="1 names for the 3 modes"):
+        cl.flow(model, x, modes, names={"1": ["a"]})
+    with pytest.raises(cl.CodeclensError, match="There is no row 9999: the data have 40 samples"):
+        cl.flow(model, x, modes, rows=[0, 9999])

@@ -7,6 +7,7 @@ import pytest
 from scipy.stats import spearmanr
 
 from codeclens.analysis import class_means, components_for_variance, trend
+from codeclens.analysis.results import trend_phrase
 from codeclens.analysis.trend import ClassResampler, Trend, rank_correlation, redrawn_medians
 from codeclens.errors import CodeclensError
 
@@ -110,3 +111,23 @@ def test_a_trend_needs_three_sites_and_draws() -> None:
     undrawn = Trend.of(np.arange(3.0), np.empty((0, 3)))
     assert undrawn.rho == pytest.approx(1)
     assert np.isnan([undrawn.low, undrawn.high]).all()
+
+
+def test_draws_in_which_nothing_changes_count_as_no_trend() -> None:
+    values = np.array([0.9, 1.0, 1.0])
+    draws = np.array([[0.9, 1.0, 1.0]] * 60 + [[1.0, 1.0, 1.0]] * 40)
+    trend = Trend.of(values, draws)
+    assert trend.low == 0
+    assert trend.direction == "shows no clear trend"
+
+
+def test_words_do_not_contradict_the_ends() -> None:
+    sites = list("abcdefgh")
+    falls = Trend(np.array([0.9, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7]), 0.33, 0.33, 0.33)
+    assert trend_phrase(falls, sites, "{:.2f}").startswith(
+        "rises on the whole, though it goes from 0.90"
+    )
+    same = Trend(np.array([0.996, 0.99, 0.999]), 0.5, 0.5, 0.5)
+    assert "though it goes from 1.00" in trend_phrase(same, sites[:3], "{:.2f}")
+    few = Trend(np.array([0.1, 0.2, 0.3]), 1.0, 1.0, 1.0)
+    assert trend_phrase(few, sites[:3], "{:.2f}").endswith("[1.00, 1.00]; three sites are few")

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from codeclens.analysis.pathways import Passage, Pathways
 from codeclens.analysis.trend import rank_correlation
-from codeclens.attribution import Attributor, Conductance, Division, Given, Site, frozen, tapped
-from codeclens.attribution.joint import secant_nodes
+from codeclens.attribution import Attributor, Division, Given, Site, frozen, tapped
+from codeclens.attribution.joint import secants_of
 from codeclens.attribution.targets import bind
 from codeclens.errors import CodeclensError
 
@@ -230,7 +230,7 @@ def _without(
     attributor = Attributor(
         whole.model,
         sites=[places[pair[1]]],
-        method=Conductance(nodes=secant_nodes(whole.method)),
+        method=secants_of(whole.method),
         target=bound,
         baseline=Given(start[chosen]),
         output=whole.output,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import Any
@@ -20,6 +21,8 @@ from codeclens.errors import CodeclensError
 from codeclens.extraction import as_samples
 from codeclens.extraction.computing import Computing
 from codeclens.extraction.data import read_ahead
+
+logger = logging.getLogger(__name__)
 
 # A class that correlates less with a mode's loadings says little about the mode.
 WORTH_NAMING = 0.3
@@ -86,6 +89,12 @@ def flow(
         site: list((names or {}).get(site, ())) or mode_names(found)
         for site, found in pathways.modes.items()
     }
+    for site, of_site in pathways.modes.items():
+        if len(called[site]) != len(of_site):
+            raise CodeclensError(
+                f'There are {len(called[site])} names for the {len(of_site)} modes of "{site}"; '
+                "give one for each."
+            )
     parts: list[Flow] = []
     gaps: dict[str, list[Tensor]] = {site: [] for site in pathways.sites}
     uncovered: set[str] = set()
@@ -113,11 +122,20 @@ def batches(
     """Samples with their numbers and labels, where the model computes; unusable ones left out."""
     samples = as_samples(data)
     chosen = list(range(len(samples)) if rows is None else rows)
+    if chosen and not 0 <= min(chosen) <= max(chosen) < len(samples):
+        wrong = next(row for row in chosen if not 0 <= row < len(samples))
+        raise CodeclensError(
+            f"There is no row {wrong}: the data have {len(samples)} samples (0 to "
+            f"{len(samples) - 1})."
+        )
     device = Computing().on(model)
     with closing(read_ahead(samples, chosen, 2 * batch_size)) as stream:
         for start in range(0, len(chosen), batch_size):
             here = [next(stream) for _ in chosen[start : start + batch_size]]
             usable = [sample for sample in here if sample.image is not None]
+            for sample in here:
+                if sample.image is None:
+                    logger.warning('Sample "%s" is left out: %s', sample.key, sample.reason)
             if usable:
                 x = device.stacked([s.image for s in usable if s.image is not None])
                 known = [sample.label for sample in usable]

@@ -28,7 +28,8 @@ def flow_sentences(flow: Flow) -> list[str]:
 
 
 def _pair_sentence(flow: Flow, one: PairFlow) -> str:
-    share = np.sort(one.share.data)[::-1]
+    between = one.share[: one.shape[0], : one.shape[1]].tocoo().data
+    share = np.sort(between)[::-1]
     count = int(np.searchsorted(np.cumsum(share), _MOST * share.sum()) + 1)
     graph = [
         edge
@@ -45,9 +46,9 @@ def _pair_sentence(flow: Flow, one: PairFlow) -> str:
             f"({top.weight:+.3g}, {top.share:.1%} of all)."
         )
     return (
-        f"From {one.source} to {one.sink}, {count:,} of {one.share.nnz:,} pairs of modes carry "
-        f"half of the flow, and {one.explained:.0%} of it passes between two modes, the rest "
-        f"through what no mode explains.{largest}"
+        f"From {one.source} to {one.sink}, {count:,} of {len(share):,} pairs of modes carry "
+        f"half of what flows between modes; {1 - one.explained:.0%} of the flow goes through units "
+        f"in which no mode is present (how well modes explain the others, their R² says).{largest}"
     )
 
 

@@ -238,6 +238,8 @@ def _trends(sites: Mapping[str, Mapping[str, Meaning]], draws: int, seed: int) -
         share = np.array([one.count_above / max(1, len(one)) for one in found])
         counts = np.array([max(1, len(one)) for one in found])
         random = np.random.default_rng(seed)
-        redrawn_share = random.binomial(counts, share, size=(draws, len(found))) / counts
+        # Half a count more on either side: that all of a few are above does not make it sure.
+        shrunk = (share * counts + 0.5) / (counts + 1)
+        redrawn_share = random.binomial(counts, shrunk, size=(draws, len(found))) / counts
         trends[f"{source}_share_above"] = Trend.of(share, redrawn_share)
     return trends

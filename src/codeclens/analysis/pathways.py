@@ -22,7 +22,7 @@ from codeclens.attribution import (
     Site,
     Target,
 )
-from codeclens.attribution.joint import Pair, secant_nodes
+from codeclens.attribution.joint import Pair, secants_of
 from codeclens.attribution.targets import Bound
 from codeclens.decomposition import Modes
 from codeclens.errors import CodeclensError
@@ -76,7 +76,7 @@ class Pathways:
             reduce=None,
         )
         # Before anything is computed: a method without exact sums has no flow.
-        secant_nodes(self.attributor.method)
+        secants_of(self.attributor.method)
         self.sites = [site if isinstance(site, str) else site.key for site in chosen]
         self.modes = {site: modes[site] for site in self.sites}
         self.pairs: list[Pair] = list(pairwise(self.sites))

@@ -269,9 +269,9 @@ def trend_phrase(trend: Trend, sites: list[str], number: str) -> str:
     """One trend in words: first and last value, direction, rank correlation and interval.
 
     >>> import numpy as np
-    >>> trend = Trend(np.array([0.42, 0.5, 0.63]), 1.0, 0.5, 1.0)
-    >>> trend_phrase(trend, ["a", "b", "c"], "{:.2f}")
-    'rises from 0.42 (a) to 0.63 (c), rank correlation with depth 1.00 [0.50, 1.00]'
+    >>> trend = Trend(np.array([0.42, 0.5, 0.6, 0.63]), 1.0, 0.5, 1.0)
+    >>> trend_phrase(trend, ["a", "b", "c", "d"], "{:.2f}")
+    'rises from 0.42 (a) to 0.63 (d), rank correlation with depth 1.00 [0.50, 1.00]'
     """
     first, last = (_number(value, number) for value in (trend.values[0], trend.values[-1]))
     if len(sites) == 1:
@@ -284,7 +284,12 @@ def trend_phrase(trend: Trend, sites: list[str], number: str) -> str:
     rho = f"rank correlation with depth {trend.rho:.2f}"
     if math.isnan(trend.low):
         return f"goes from {ends}, {rho} (too few samples of each class for an interval)"
-    return f"{trend.direction} from {ends}, {rho} [{trend.low:.2f}, {trend.high:.2f}]"
+    told = f"{rho} [{trend.low:.2f}, {trend.high:.2f}]"
+    change = float(trend.values[-1] - trend.values[0])
+    if trend.direction in ("rises", "falls") and (first == last or change * trend.rho <= 0):
+        return f"{trend.direction} on the whole, though it goes from {ends}: {told}"
+    few = "; three sites are few" if len(sites) == 3 else ""
+    return f"{trend.direction} from {ends}, {told}{few}"
 
 
 def _mean(values: Float[np.ndarray, " sample"]) -> float:

@@ -49,7 +49,9 @@ class Trend:
             return cls(values, nan, nan, nan)
         depth = np.arange(len(values))
         redrawn = np.atleast_1d(rank_correlation(draws, depth))
-        redrawn = redrawn[~np.isnan(redrawn)]
+        # A draw in which nothing changes shows no trend; only one that is not finite says nothing.
+        finite = np.isfinite(draws).all(axis=-1)
+        redrawn = np.nan_to_num(redrawn[finite])
         low, high = np.quantile(redrawn, [0.025, 0.975]) if len(redrawn) else (nan, nan)
         return cls(values, float(rank_correlation(values, depth)), float(low), float(high))
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from codeclens.attribution.baselines import Baseline, as_baseline
 from codeclens.attribution.capture import Pass, Probe, Selector
 from codeclens.attribution.conductance import Conductance
-from codeclens.attribution.joint import Division, Pair, joint_along, secant_nodes
+from codeclens.attribution.joint import Division, Pair, joint_along, secants_of
 from codeclens.attribution.methods import Attributed, Explained, Method, wide
 from codeclens.attribution.reduction import split_signs
 from codeclens.attribution.results import Contributions, SiteContributions
@@ -144,7 +144,7 @@ class Attributor:
         with torch.inference_mode(False), torch.enable_grad():
             x = _plain(x)
             self.prepare(x)
-            alphas = secant_nodes(self.method)
+            method = secants_of(self.method)
             starts = [_start(self.baseline, x, draw) for draw in range(self.baseline.draws)]
             found = self.survey(x)
             with Probe(self.model, found.sites, self.output, found.overwritten) as probe:
@@ -152,8 +152,10 @@ class Attributor:
                 def at_x(here: Pass) -> list[Bound]:
                     return [bind(self.target, here.output.detach(), labels)]
 
+                # Schedules without a pilot are placed for each run.
+                placed = method.prepare(probe, x, starts[0])
                 draws = [
-                    joint_along(alphas, probe, x, start, at_x, divisions, pairs) for start in starts
+                    joint_along(placed, probe, x, start, at_x, divisions, pairs) for start in starts
                 ]
         return {pair: torch.stack([draw[pair] for draw in draws]).mean(dim=0) for pair in pairs}
 

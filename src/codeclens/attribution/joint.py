@@ -12,7 +12,7 @@ from torch import Tensor
 from codeclens.attribution.capture import Probe
 from codeclens.attribution.conductance import Conductance
 from codeclens.attribution.methods import AtInput, Method, wide
-from codeclens.attribution.nodes import Alphas
+from codeclens.attribution.nodes import require_ascending
 from codeclens.attribution.path import SecantWalk, follow
 from codeclens.attribution.sites import Site
 from codeclens.errors import CodeclensError
@@ -53,8 +53,8 @@ class Division:
         return not bool(self.positive[:, part].any() or self.negative[:, part].any())
 
 
-def secant_nodes(method: Method) -> Alphas:
-    """The nodes of a prepared method; raises CodeclensError unless it sums secants along a path."""
+def secants_of(method: Method) -> Conductance:
+    """The method, if it sums secants along a path; raises CodeclensError else."""
     if (
         not isinstance(method, Conductance)
         or method.rule != "secant"
@@ -64,12 +64,11 @@ def secant_nodes(method: Method) -> Alphas:
             f"{method!r} has no joint contributions, whose sums must be exact; take "
             'Conductance(steps) with rule="secant" and without a tolerance.'
         )
-    nodes: Alphas = method.nodes  # type: ignore[assignment]
-    return nodes
+    return method
 
 
 def joint_along(
-    alphas: Alphas,
+    method: Conductance,
     probe: Probe,
     x: Tensor,
     baseline: Tensor,
@@ -81,10 +80,11 @@ def joint_along(
 
     In every segment of the path the cotangent that arrives at the later site is restricted to a
     part's share, passed back to the earlier one by secants, and multiplied by the change of the
-    activation there; what comes out is divided among the parts there.
+    activation there; what comes out is divided among the parts there. The nodes of `method` are
+    placed.
     """
     walk = _JointWalk(probe, at_x, divisions, pairs)
-    follow(walk, alphas, x, baseline)
+    follow(walk, require_ascending(method.nodes), x, baseline)
     found = {}
     for source, sink in pairs:
         here = divisions[source]

@@ -41,7 +41,7 @@ def run_analyze(settings: AnalyzeSettings) -> None:
         print("The samples are not labelled with two classes or more, so none can be followed.")
     write_modes(modes, settings.to, meanings)
     if settings.flow:
-        print("\n".join(run_flow(store, modes, settings)))
+        print("\n".join(run_flow(store, modes, settings, meanings)))
     write_section(settings.to, settings)
     print(f"Tables, figures and sentences are in {settings.to}")
 

@@ -11,7 +11,7 @@ import numpy as np
 
 import codeclens as cl
 from codeclens import zoo
-from codeclens.analysis import Agreement, Flow, Pathways, flow_agreement
+from codeclens.analysis import Agreement, Flow, Pathways, Semantics, flow_agreement
 from codeclens.analysis.flow import batches
 from codeclens.cli.config import AnalyzeSettings, ExtractSettings, configuration
 from codeclens.cli.extract import method_of, opened, selector, target_of
@@ -36,12 +36,16 @@ class Again:
 
 
 def run_flow(
-    store: cl.ContributionStore, modes: Mapping[str, Modes], settings: AnalyzeSettings
+    store: cl.ContributionStore,
+    modes: Mapping[str, Modes],
+    settings: AnalyzeSettings,
+    meanings: Semantics | None = None,
 ) -> list[str]:
     """Write flow.csv, flow-completeness.csv, flow.png, flow.svg and flow.txt; the sentences.
 
-    With interventions flow-agreement.csv, too. Raises CodeclensError where there are no modes of
-    two sites, and where model and images of the store cannot be found again.
+    With interventions flow-agreement.csv, too. Modes are called as in `meanings`. Raises
+    CodeclensError where there are no modes of two sites, and where model and images of the store
+    cannot be found again.
     """
     assert settings.to is not None
     sites = [site for site in store.sites if site in modes]
@@ -61,6 +65,7 @@ def run_flow(
             batch_size=again.batch_size,
             rows=store.sample[chosen].tolist(),
             progress=advance,
+            names=names_of(modes, meanings),
             **again.options,
         )
     sentences = [*found.sentences(), compared(found, store, chosen)]
@@ -73,6 +78,25 @@ def run_flow(
     write_flow(found, agreement, settings.to)
     save_sentences(settings.to / "flow.txt", sentences)
     return sentences
+
+
+def names_of(modes: Mapping[str, Modes], meanings: Semantics | None) -> dict[str, list[str]] | None:
+    """What modes are called in all tables: their number, and what they follow beyond chance."""
+    if meanings is None:
+        return None
+    found: dict[str, list[str]] = {}
+    for site in modes:
+        of_site = meanings[site]
+        one = of_site.get("activation_modes" if modes[site].view == "activation" else "modes")
+        if one is not None:
+            significant = one.q <= meanings.alpha
+            if one.superclass_q is not None:
+                significant |= one.superclass_q <= meanings.alpha
+            found[site] = [
+                f"{number} ({name})" if significant[number] else str(number)
+                for number, name in enumerate(one.names)
+            ]
+    return found
 
 
 def write_flow(found: Flow, agreement: Agreement | None, to: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,6 +28,7 @@ _HEIGHT = 6.2
 # A pool is drawn no taller than so many of the tallest mode: its name says how much it holds.
 _CAP = 1.5
 _LETTERS = 16
+_NOTE_LETTERS = 110
 
 
 @dataclass
@@ -252,5 +254,9 @@ def _legend(figure: Figure, note: str) -> None:
         Patch(color=_POOLED, linewidth=0, label="other modes, remainder"),
     ]
     figure.legend(
-        handles=handles, loc="outside lower center", ncols=3, title=note or None, title_fontsize=6.5
+        handles=handles,
+        loc="outside lower center",
+        ncols=3,
+        title="\n".join(wrap(note, _NOTE_LETTERS)) or None,
+        title_fontsize=6.5,
     )
