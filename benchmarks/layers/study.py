@@ -52,7 +52,7 @@ def subject(name: str, limit: int | None, folder: Path) -> Subject:
         return Subject(name, vit.load(folder), (images[:limit], labels[:limit]), kinds)
     if name == "efficientnet-lite0":
         ready = zoo.load(name)
-        data = cl.ImageFolder(bench() / "imagenette_val", ready.transform, ready.labels, limit)
+        data = cl.ImageFolder(bench() / "imagenette_val", ready.transform, limit=limit)
         return Subject(name, ready.model, data, {"blocks": "@blocks"}, 16)
     found = material(name)
     total = len(found.labels)

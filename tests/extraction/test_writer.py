@@ -12,7 +12,7 @@ import pytest
 from torch import Tensor
 
 from codeclens import CodeclensError, ContributionStore, Output
-from codeclens.extraction.writer import ShardWriter, writing
+from codeclens.extraction.writer import ShardWriter, read_record, writing
 
 Run = Callable[..., ContributionStore]
 Content = Callable[[Path], dict[str, bytes]]
@@ -247,3 +247,13 @@ def test_settings_are_compared_again_once_the_store_is_locked(
     with pytest.raises(CodeclensError, match="made meanwhile"), writing(store.path, dict, refuse):
         pass
     assert len(store.view("1")) == 50
+
+
+@pytest.mark.parametrize(
+    "text", ["[]", "{}", '{"files": []}', '{"files": {"a": {"bytes": 1}}}', "x"]
+)
+def test_a_record_that_says_nothing_counts_as_absent(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "shard_record" / "c" / "0"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(bytes(8) + text.encode())
+    assert read_record(tmp_path, 0) is None

@@ -135,7 +135,7 @@ class DecomposeSettings(Settings):
     method: MethodName = "topk"
     """An autoencoder (threshold-sae is the published one), or a classical decomposition."""
     compare: bool = False
-    """Judge all methods at --k and --expansion instead, over seeds 0,1,2 or --seeds; a table."""
+    """Judge methods (not threshold-sae) at --k and --expansion, over seeds 0,1,2 or --seeds."""
     n_modes: int | None = Field(default=None, ge=1)
     """Number of modes of every site, instead of --expansion."""
     expansion: float | None = Field(default=None, gt=0)

@@ -52,9 +52,15 @@ class Contest:
 
     @property
     def as_well(self) -> bool:
-        """Whether the simple method may do as well, up to a hundredth of R²."""
-        bound = self.margin if np.isnan(self.low) else self.low
+        """Whether the simple method does as well, up to a hundredth of R²."""
+        bound = self.margin if np.isnan(self.high) else self.high
         return bool(bound < NEGLIGIBLE)
+
+    @property
+    def better(self) -> bool:
+        """Whether the autoencoder is better by more than a hundredth of R²."""
+        bound = self.margin if np.isnan(self.low) else self.low
+        return bool(bound >= NEGLIGIBLE)
 
     def sentence(self) -> str:
         """What came out, in words."""
@@ -73,6 +79,8 @@ class Contest:
             "so the simple method does as well"
             if self.as_well
             else "so the autoencoder earns its keep"
+            if self.better
+            else f"so {seeds} seeds cannot tell whether the simple method does as well"
         )
         return (
             f"{first}, {_told(self.simple)}: {self.margin:+.3f} for the autoencoder ({spread}), "

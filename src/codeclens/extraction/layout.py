@@ -241,7 +241,8 @@ def read_metadata(path: Place) -> dict[str, Any] | None:
         version = metadata["format"]
     except (ValueError, KeyError, TypeError):
         raise CodeclensError(
-            f'"{path}" is a Zarr folder but no store of contributions; choose another path.'
+            f'"{path}" is a Zarr folder but no store of contributions, or its zarr.json is '
+            "damaged; put that file back, or choose another path."
         ) from None
     if version != FORMAT:
         raise CodeclensError(

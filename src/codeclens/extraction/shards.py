@@ -236,8 +236,9 @@ class ShardMaker:
     def _require_lenience(self, sample: Sample) -> None:
         if self.strict:
             raise CodeclensError(
-                f'Sample "{sample.key}" cannot be used: {sample.reason}; mend or remove it, or '
-                "run without strict to skip it."
+                f'Sample "{sample.key}" cannot be used: {sample.reason}; run without '
+                "strict to skip it and keep the shards that are finished, or mend it and begin "
+                "another store."
             )
 
     def _attribute(self, batch: Sequence[Sample], x: Tensor) -> Contributions:

@@ -250,9 +250,10 @@ def read_record(path: Place, shard: int) -> dict[str, Any] | None:
         # One text in zarr's vlen-utf8: their number and the length of the first, 4 bytes each.
         text = (path / RECORDS / "c" / str(shard)).read_bytes()[8:]
         record: dict[str, Any] = json.loads(text)
-    except (FileNotFoundError, ValueError):
+        sound = all({"bytes", "sha256"} <= set(entry) for entry in record["files"].values())
+    except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError):
         return None
-    return record
+    return record if sound else None
 
 
 def _is_whole(path: Place, shard: int, sizes: Mapping[str, int] | None) -> bool:
