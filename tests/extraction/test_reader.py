@@ -117,6 +117,23 @@ def test_batches_stay_whole_when_the_pool_is_refilled(
     np.testing.assert_array_equal(np.sort(np.concatenate(batches), axis=0), np.sort(whole, axis=0))
 
 
+@pytest.mark.parametrize("view", ["concat", "sum", "positive"])
+@pytest.mark.parametrize("batch", [1, 30, 1000])
+def test_long_rows_are_gathered_from_the_files(
+    store: ContributionStore, monkeypatch: pytest.MonkeyPatch, view: str, batch: int
+) -> None:
+    monkeypatch.setattr("codeclens.extraction.reader.SHUFFLED_ROWS", 40)
+    monkeypatch.setattr("codeclens.extraction.reader.LONG_ROW", 1)
+    batches = list(store.batches("3", view, batch=batch, seed=1))
+    assert [len(b) for b in batches[:-1]] == [batch] * (len(batches) - 1)
+    whole = store.view("3", view)
+    found = np.concatenate(batches)
+    assert np.array_equal(found, whole) == (batch == 1000)  # ascending within a batch
+    np.testing.assert_array_equal(np.sort(found, axis=0), np.sort(whole, axis=0))
+    again = list(store.batches("3", view, batch=batch, seed=1))
+    np.testing.assert_array_equal(np.concatenate(again), found)
+
+
 def test_a_seed_fixes_the_order(store: ContributionStore) -> None:
     first, again, other = (np.concatenate(list(store.batches("3", seed=s))) for s in (3, 3, 4))
     np.testing.assert_array_equal(first, again)

@@ -203,3 +203,13 @@ def test_storage_that_fails_is_told(
 def test_addresses_that_nothing_reaches_are_told(to: str, words: str) -> None:
     with pytest.raises(CodeclensError, match=words):
         place(to)
+
+
+def test_long_rows_come_in_the_same_batches_from_objects_and_files(
+    run: Run, x: Tensor, address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("codeclens.extraction.reader.LONG_ROW", 1)
+    stores = [run(x, tmp_path / "s.zarr"), run(x, address)]
+    batches = [list(store.batches("3", batch=7, seed=2)) for store in stores]
+    for here, there in zip(*batches, strict=True):
+        np.testing.assert_array_equal(here, there)

@@ -19,6 +19,8 @@ Sign = Literal["sum", "positive", "negative"]
 Rows = np.ndarray[Any, Any]
 # A shuffled batch draws from about this many rows that lie in memory.
 SHUFFLED_ROWS = 8192
+# Bytes of a row that is long, and how many of such rows are one block.
+LONG_ROW, LONG_BLOCK = 8192, 1024
 # Files that stay mapped; systems allow some ten thousand.
 MOST_MAPPED = 4096
 
@@ -82,32 +84,61 @@ class SiteReader:
         """Go once through ascending `rows` in random batches; the last may be smaller.
 
         Blocks of consecutive rows are read in random order into a pool; batches are drawn from
-        the pool at random whenever it is full, and what does not fill a batch stays in it.
+        the pool at random whenever it is full, and what does not fill a batch stays in it. Of long
+        rows on disk the pool holds the numbers alone, and each batch is gathered from the files, in
+        ascending order: copying such rows twice would take most of the time.
         """
-        chunk = self.layout.chunk_rows
-        blocks = _split(rows, chunk)
-        pool, self._pool = self._pool, self._pool[:0]
-        if len(pool) < max(SHUFFLED_ROWS, batch) + chunk:
-            pool = np.empty((max(SHUFFLED_ROWS, batch) + chunk, self.columns), dtype=np.float32)
+        long = self.columns * 4 >= LONG_ROW
+        step = self._block_rows(long)
+        blocks = _split(rows, step)
+        size = max(SHUFFLED_ROWS, batch) + step
+        numbers = np.empty(size, dtype=np.int64)
+        pool = None if long and not isinstance(self.path, ObjectFolder) else self._free_pool(size)
         filled = 0
         order = rng.permutation(len(blocks))
         for place, number in enumerate(order):
             block = rows[blocks[number]]
-            self._read(block, pool[filled : filled + len(block)])
+            numbers[filled : filled + len(block)] = block
+            if pool is not None:
+                self._read(block, pool[filled : filled + len(block)])
             filled += len(block)
             last = place == len(order) - 1
-            if filled + chunk <= len(pool) and not last:
+            if filled + step <= size and not last:
                 continue
             drawn = rng.permutation(filled)
             whole = filled if last else filled // batch * batch
             for start in range(0, whole, batch):
-                yield pool.take(drawn[start : min(start + batch, whole)], axis=0)
+                chosen = drawn[start : min(start + batch, whole)]
+                if long:
+                    chosen = chosen[np.argsort(numbers[chosen])]
+                yield self._from_files(numbers[chosen]) if pool is None else pool.take(chosen, 0)
             filled -= whole
-            pool[:filled] = pool[drawn[whole:]]
-        self._pool = pool  # memory that was never touched is slow: the next pass takes it again
+            numbers[:filled] = numbers[drawn[whole:]]
+            if pool is not None:
+                pool[:filled] = pool[drawn[whole:]]
+        if pool is not None:
+            self._pool = pool  # memory that was never touched is slow: the next pass takes it again
+
+    def _block_rows(self, long: bool) -> int:
+        """How many rows are read together: of long ones as many as make few calls a batch."""
+        most = min(LONG_BLOCK, self.layout.shard_rows)
+        fits = self.layout.shard_rows % most == 0
+        return most if long and fits else self.layout.chunk_rows
+
+    def _free_pool(self, rows: int) -> Rows:
+        pool, self._pool = self._pool, self._pool[:0]
+        if len(pool) < rows:
+            pool = np.empty((rows, self.columns), dtype=np.float32)
+        return pool
+
+    def _from_files(self, ascending: Int64[np.ndarray, " rows"]) -> Rows:
+        found = np.empty((len(ascending), self.columns), dtype=np.float32)
+        for part in _split(ascending, self.layout.shard_rows):
+            self._read(ascending[part], found[part])
+        return found
 
     def _read(self, rows: Int64[np.ndarray, " rows"], out: Rows) -> None:
-        """Read ascending, different rows of one chunk."""
+        """Read ascending, different rows of one shard."""
         if self._whole:
             out[:] = _KEEP[cast(Sign, self.view)](self._part(0, rows))
         elif self.view == "concat":
@@ -121,7 +152,7 @@ class SiteReader:
             out[:] = self._part(0, rows)
 
     def _part(self, number: int, rows: Int64[np.ndarray, " rows"]) -> Rows:
-        """Ascending, different rows of one array, within a chunk; not to be written to."""
+        """Ascending, different rows of one array, within a shard; not to be written to."""
         low, count = int(rows[0]), int(rows[-1]) + 1 - int(rows[0])
         shard, row = divmod(low, self.layout.shard_rows)
         if isinstance(self.path, ObjectFolder):
