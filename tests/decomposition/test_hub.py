@@ -92,7 +92,7 @@ def test_a_hub_that_refuses(make_modes: Make, hub: Hub, tmp_path: Path) -> None:
     with pytest.raises(CodeclensError, match='There are no modes to push to "a/b"'):
         push_to_hub({}, "a/b", api=hub)
     (tmp_path / "empty" / "one").mkdir(parents=True)
-    with pytest.raises(CodeclensError, match="There are no modes at"):
+    with pytest.raises(CodeclensError, match="There are no modes in"):
         from_hub("empty/one", api=hub)
 
     class Closed(Hub):
