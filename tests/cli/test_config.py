@@ -112,7 +112,20 @@ def test_a_second_result_in_a_folder_has_a_file_of_its_own(tmp_path: Path) -> No
     assert write_section(tmp_path, first).name == "config.yaml"
     assert write_section(tmp_path, first).name == "config.yaml"
     assert write_section(tmp_path, second).name == "b.config.yaml"
+    # The same results by other paths keep their file.
+    assert write_section(tmp_path, ExtractSettings(to="elsewhere/a.zarr")).name == "config.yaml"
+    assert write_section(tmp_path, first).name == "config.yaml"
     assert configuration(tmp_path / "a.zarr").name == "config.yaml"
     assert configuration(tmp_path / "b.zarr").name == "b.config.yaml"
     assert read_section(tmp_path / "config.yaml", "extract")["model"] == "a"
     assert read_section(tmp_path / "b.config.yaml", "extract")["model"] == "b"
+
+
+def test_a_folder_that_is_the_result_has_one_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "modes"
+    assert write_section(folder, DecomposeSettings(to=folder)).name == "config.yaml"
+    monkeypatch.chdir(tmp_path)
+    assert write_section(folder, DecomposeSettings(to=Path("modes"))).name == "config.yaml"
+    assert [path.name for path in folder.iterdir()] == ["config.yaml"]

@@ -273,7 +273,13 @@ def write_section(folder: Path, settings: Settings) -> Path:
     content = _read(file) if file.is_file() else {}
     here = settings.model_dump(mode="json")
     there = content.get(settings.command)
-    if isinstance(there, dict) and there.get("to") not in (None, here.get("to")):
+    # A result that is the folder itself is the only one there, however its path was written.
+    inside = here.get("to") is not None and Path(here["to"]).absolute() != folder.absolute()
+    if (
+        inside
+        and isinstance(there, dict)
+        and Path(there.get("to") or "").name != Path(here["to"]).name
+    ):
         file = folder / f"{Path(here['to']).name.removesuffix('.zarr')}.config.yaml"
         content = _read(file) if file.is_file() else {}
     content = {name: content[name] for name in content if name in SETTINGS}
