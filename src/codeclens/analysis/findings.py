@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +12,7 @@ from jaxtyping import Float, Int
 
 from codeclens.analysis.correlations import Specificity
 from codeclens.analysis.results import Spread, trend_phrase
+from codeclens.analysis.tables import save_table
 from codeclens.analysis.trend import Trend
 
 # What may follow a class, with the words for it; contributions and activations side by side.
@@ -113,12 +113,7 @@ class Semantics(Mapping[str, dict[str, Meaning]]):
 
     def to_csv(self, path: str | Path) -> Path:
         """Write the table as CSV (UTF-8) and return its path."""
-        rows = self.table()
-        with Path(path).open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, fieldnames=list(rows[0]))
-            writer.writeheader()
-            writer.writerows(rows)
-        return Path(path)
+        return save_table(path, self.table())
 
     def sentences(self) -> list[str]:
         """What changes with depth, in plain sentences that are computed from the numbers."""

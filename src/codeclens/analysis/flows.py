@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +12,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy import sparse
 
+from codeclens.analysis.tables import save_table
 from codeclens.errors import CodeclensError
 
 Pair = tuple[str, str]
@@ -227,12 +227,7 @@ class Flow(Mapping[Pair, PairFlow]):
 
     def to_csv(self, path: str | Path, threshold: float = 0.0) -> Path:
         """Write the table as CSV (UTF-8) and return its path."""
-        rows = self.table(threshold)
-        with Path(path).open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, fieldnames=list(rows[0]) if rows else [])
-            writer.writeheader()
-            writer.writerows(rows)
-        return Path(path)
+        return save_table(path, self.table(threshold))
 
     def sentences(self) -> list[str]:
         """What flows where, in plain sentences that are computed from the numbers."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from codeclens.analysis.statistics import bootstrap_interval
+from codeclens.analysis.tables import save_table
 from codeclens.analysis.trend import Trend
 
 if TYPE_CHECKING:
@@ -136,12 +136,7 @@ class LayerStatistics(Mapping[str, Layer]):
 
     def to_csv(self, path: str | Path) -> Path:
         """Write the table as CSV (UTF-8) and return its path."""
-        rows = self.table()
-        with Path(path).open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, fieldnames=list(rows[0]))
-            writer.writeheader()
-            writer.writerows(rows)
-        return Path(path)
+        return save_table(path, self.table())
 
     def class_table(self) -> list[dict[str, Any]]:
         """One row for each site and class: samples, mean sparsity and sign correlation."""

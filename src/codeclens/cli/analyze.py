@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 import codeclens as cl
-from codeclens.analysis import LayerStatistics, Semantics
+from codeclens.analysis import LayerStatistics, Semantics, save_table
 from codeclens.cli.config import AnalyzeSettings, write_section
 from codeclens.cli.flow import run_flow
-from codeclens.cli.outputs import save_sentences, save_table
+from codeclens.cli.outputs import save_sentences
 from codeclens.decomposition import Modes, load_modes
 from codeclens.report import require_modes_of
 from codeclens.visualization import layer_figure, save, semantics_figure

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import codeclens as cl
+from codeclens.analysis import save_table
 from codeclens.cli.config import DecomposeSettings, read_section, write_section
-from codeclens.cli.outputs import save_sentences, save_table
+from codeclens.cli.outputs import save_sentences
 from codeclens.cli.progress import Advance, progress
 from codeclens.decomposition import (
     ICA,

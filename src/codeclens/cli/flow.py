@@ -11,11 +11,11 @@ import numpy as np
 
 import codeclens as cl
 from codeclens import zoo
-from codeclens.analysis import Agreement, Flow, Pathways, Semantics, flow_agreement
+from codeclens.analysis import Agreement, Flow, Pathways, Semantics, flow_agreement, save_table
 from codeclens.analysis.flow import batches
 from codeclens.cli.config import AnalyzeSettings, ExtractSettings, configuration
 from codeclens.cli.extract import method_of, opened, selector, target_of
-from codeclens.cli.outputs import save_sentences, save_table
+from codeclens.cli.outputs import save_sentences
 from codeclens.cli.progress import progress
 from codeclens.decomposition import Modes
 from codeclens.errors import CodeclensError

@@ -1,24 +1,13 @@
-"""Files of a run: tables as CSV, pixels as images, sentences as text, arrays as NPZ."""
+"""Files of a run: pixels as images, sentences as text, arrays as NPZ."""
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
-
-
-def save_table(path: Path, rows: Sequence[Mapping[str, Any]]) -> Path:
-    """Write rows with the same keys as CSV, UTF-8; without rows the file is empty."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]) if rows else [])
-        writer.writeheader()
-        writer.writerows(rows)
-    return path
 
 
 def save_pixels(path: Path, pixels: np.ndarray[Any, Any]) -> None:

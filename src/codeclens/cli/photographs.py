@@ -13,8 +13,9 @@ from PIL import Image as Picture
 
 import codeclens as cl
 from codeclens import zoo
+from codeclens.analysis import save_table
 from codeclens.attribution import Contributions
-from codeclens.cli.outputs import save_arrays, save_table
+from codeclens.cli.outputs import save_arrays
 from codeclens.cli.progress import progress
 from codeclens.report import Figure, Image, Section, Table, Text
 from codeclens.report.document import Block
