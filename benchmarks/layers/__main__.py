@@ -31,6 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--limit", type=int, help="images of each network [default: all]")
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--rules", nargs="+", default=list(RULES), choices=list(RULES))
+    views = ["sum", "concat", "positive", "negative"]
+    parser.add_argument("--view", default="sum", choices=views, help="what stands for a unit")
     given = parser.parse_args(arguments)
     torch.set_num_threads(1)
     rows = []
@@ -40,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print(f"digits-vit names {vit.accuracy(found.model):.1%} of held-out digits right")
         for kind in found.sites:
             for rule in given.rules:
-                told = statistics(found, kind, rule, given.steps, given.folder)
+                told = statistics(found, kind, rule, given.steps, given.folder, given.view)
                 rows.append(row(name, kind, rule, told))
                 stem = given.folder / f"{name}-{kind}-{rule}"
                 told.to_csv(stem.with_suffix(".csv"))

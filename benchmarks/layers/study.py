@@ -16,6 +16,7 @@ from benchmarks.layers import vit
 from benchmarks.material import bench, material
 from codeclens import zoo
 from codeclens.analysis import LayerStatistics, Trend
+from codeclens.extraction import View
 
 NAMES = (
     *("digits-resnet", "digits-vit", "cifar-resnet20", "cifar-resnet56", "efficientnet-lite0"),
@@ -65,7 +66,9 @@ def subject(name: str, limit: int | None, folder: Path) -> Subject:
     return Subject(name, found.model, (images, labels), {"blocks": found.sites})
 
 
-def statistics(found: Subject, kind: str, rule: str, steps: int, folder: Path) -> LayerStatistics:
+def statistics(
+    found: Subject, kind: str, rule: str, steps: int, folder: Path, view: View = "sum"
+) -> LayerStatistics:
     """The statistics of one kind of site by one rule; the store is kept, and gone on with."""
     store = cl.extract(
         found.model,
@@ -77,7 +80,7 @@ def statistics(found: Subject, kind: str, rule: str, steps: int, folder: Path) -
         progress=lambda done, total: print(f"\r{found.name} {kind} {rule} {done}/{total}", end=""),
     )
     print()
-    return cl.layer_statistics(store)
+    return cl.layer_statistics(store, view=view)
 
 
 def row(name: str, kind: str, rule: str, found: LayerStatistics) -> dict[str, Any]:
