@@ -46,7 +46,8 @@ def layer_figure(statistics: Mapping[str, Any]) -> Figure:
 
     `statistics` is what `layer_statistics` returns. Three charts over the sites in the order of
     depth: Hoyer sparsity (0 even to 1 one unit alone), dimensionality of the class means (number of
-    principal components), and the correlation over units of positive with negative contributions.
+    principal components), and the correlation over units of positive contributions with the size of
+    negative ones.
     Contributions are dark with round markers, activations blue with square ones. Bars are 95 %
     bootstrap intervals of the median, shades hold the middle half of the samples. (METHOD.md §4.)
 
