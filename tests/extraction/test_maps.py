@@ -102,6 +102,7 @@ def test_tokens_are_rows_and_vectors_have_one_place(tmp_path: Path) -> None:
         def forward(self, x: Tensor) -> Tensor:
             return self.out(self.features(x).relu().mean(dim=1))
 
+    torch.manual_seed(0)  # an unlucky draw changes the target so little that few steps miss it
     store = extract(
         Tokens(),
         torch.randn(5, 7, 4),
