@@ -5,7 +5,8 @@ modes. The peer is the published training as a plain loop: a DataLoader over a T
 torch's Adam as it comes, the loss read after every batch.
 
     python -m benchmarks.training                 # samples a second of the published recipe
-    python -m benchmarks.training products        # by entries of the codes, and networks stacked
+    python -m benchmarks.training products        # by entries of the codes
+    python -m benchmarks.training together        # small networks in the same steps
     python -m benchmarks.training recipe          # the published recipe in full against TopK
     python -m benchmarks.training recipe --samples 50000 --epochs 30
 """
@@ -24,6 +25,8 @@ from torch.utils.data import DataLoader, TensorDataset
 from benchmarks.timing import paired
 from codeclens import ThresholdSAE, TopK
 from codeclens.decomposition import sparse
+from codeclens.decomposition.fits import Task, fit_group
+from codeclens.decomposition.together import pays
 from codeclens.decomposition.trainer import train
 from codeclens.decomposition.training import seeded, split
 
@@ -152,44 +155,28 @@ def products(pairs: int) -> None:
         print(f"TopK, {units} units, {modes} modes, k {k}: all / entries = {result}; {choice}")
 
 
-class Steps:
-    """Steps of a bare TopK on data `(…, B, D)`: one network, or several stacked in one product."""
+def together(pairs: int) -> None:
+    """Fits of networks of one shape, one by one against all in the same steps."""
+    for number in (3, 6, 12):
+        for units in (8, 16, 32, 64, 128):
+            method = TopK(expansion=3, k=min(16, units), epochs=max(1, 64 // units))
+            data = [
+                contributions(1000, seed)[:, : 2 * units].contiguous() for seed in range(number)
+            ]
+            tasks = [Task(str(seed), seed, method, units) for seed in range(number)]
 
-    def __init__(self, x: Tensor, modes: int, k: int) -> None:
-        self.x, self.k = x, k
-        shape = (*x.shape[:-2], modes, x.shape[-1])
-        self.encoder = torch.rand(shape).div(shape[-1] ** 0.5).requires_grad_()
-        self.dictionary = torch.rand(shape).div(shape[-1] ** 0.5).requires_grad_()
-        self.optimizer = torch.optim.Adam([self.encoder, self.dictionary], lr=1e-3, fused=True)
+            def alone(tasks: list[Task] = tasks, data: list[Tensor] = data) -> None:
+                for task, X in zip(tasks, data, strict=True):
+                    task.fit(X.numpy())
 
-    def run(self, count: int) -> None:
-        for _ in range(count):
-            pre = torch.relu(self.x @ self.encoder.mT)
-            values, where = pre.topk(self.k, dim=-1, sorted=False)
-            codes = torch.zeros_like(pre).scatter(-1, where, values)
-            loss = (self.x - codes @ self.dictionary).square().mean(dim=(-1, -2)).sum()
-            self.optimizer.zero_grad()
-            loss.backward()
-            self.optimizer.step()
-            with torch.no_grad():
-                self.dictionary /= self.dictionary.norm(dim=-1, keepdim=True)
-
-
-def stacked(pairs: int) -> None:
-    """Five networks of one shape, one after another against stacked in one product."""
-    for units in (16, 64, 256):
-        x = torch.rand(5, 256, 2 * units)
-        k = min(16, units)
-        alone = [Steps(part, 3 * units, k) for part in x]
-        together = Steps(x, 3 * units, k)
-        count = max(3, 640 // units)
-
-        def one_by_one(alone: list[Steps] = alone, count: int = count) -> None:
-            for steps in alone:
-                steps.run(count)
-
-        result = paired(one_by_one, partial(together.run, count), pairs=pairs)
-        print(f"five networks of {units} units: one by one / stacked = {result}", flush=True)
+            arrays = [X.numpy() for X in data]
+            result = paired(alone, partial(fit_group, tasks, arrays), pairs=pairs)
+            chosen = "together" if pays(3 * units, 2 * units) else "one by one"
+            print(
+                f"{number:2d} networks of {3 * units} modes and {2 * units} columns: "
+                f"one by one / together = {result}; {chosen}",
+                flush=True,
+            )
 
 
 def recipe(samples: int, epochs: int) -> None:
@@ -218,7 +205,9 @@ def recipe(samples: int, epochs: int) -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure what the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", nargs="?", default="speed", choices=["speed", "products", "recipe"])
+    parser.add_argument(
+        "what", nargs="?", default="speed", choices=["speed", "products", "together", "recipe"]
+    )
     parser.add_argument("--samples", type=int, default=8192)
     parser.add_argument("--epochs", type=int, default=300)
     parser.add_argument("--pairs", type=int, default=5)
@@ -229,7 +218,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     if given.what == "products":
         products(given.pairs)
-        stacked(given.pairs)
+        return
+    if given.what == "together":
+        together(given.pairs)
         return
     throughput(8192, 3, given.pairs)
     throughput(50_000, 1, given.pairs)

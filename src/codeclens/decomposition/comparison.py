@@ -23,8 +23,8 @@ from codeclens.decomposition.autoencoders import (
 from codeclens.decomposition.classical import ICA, NMF, PCA, KMeans, SemiNMF
 from codeclens.decomposition.decompose import Store, chosen_sites
 from codeclens.decomposition.estimator import Estimator
-from codeclens.decomposition.fits import named
 from codeclens.decomposition.fitting import Autoencoder
+from codeclens.decomposition.training import named
 from codeclens.decomposition.verdicts import Contest
 from codeclens.decomposition.views import View, check_view, net_total
 from codeclens.errors import CodeclensError

@@ -17,13 +17,13 @@ import torch
 
 from codeclens.decomposition import quality
 from codeclens.decomposition.estimator import Estimator
-from codeclens.decomposition.fits import Task, fits, named
+from codeclens.decomposition.fits import Task, fits, grouped
 from codeclens.decomposition.fitting import Autoencoder
 from codeclens.decomposition.logbook import Logbook
 from codeclens.decomposition.modes import Modes
 from codeclens.decomposition.tables import PART, StoredTable
-from codeclens.decomposition.training import Epoch
-from codeclens.decomposition.views import View, check_view
+from codeclens.decomposition.training import Epoch, named
+from codeclens.decomposition.views import View, check_view, columns_of
 from codeclens.errors import CodeclensError
 from codeclens.extraction import ContributionStore, usable_device
 from codeclens.extraction.memory import free_memory
@@ -103,9 +103,10 @@ def decompose(
     beside the magnitudes of negative ones), "sum", "positive", "negative" or "activation".
     `progress(site, epoch)` is called after each epoch.
 
-    `workers` fits so many at a time, each in a process of its own on one thread, with the results
-    that one after another gives on one thread. They are started afresh, so a script must keep its
-    own calls under `if __name__ == "__main__":`. `logs` is a folder for the checkpoint and the
+    Small networks of one shape (several seeds, sites of as many units) are trained together, which
+    changes no more than the rounding. `workers` fits so many at a time, each in a process of its
+    own on one thread. They are started afresh, so a script must keep its own calls under
+    `if __name__ == "__main__":`. `logs` is a folder for the checkpoint and the
     figures of each training (see Logbook): the same call goes on where it was interrupted.
     `in_memory=False` trains from blocks of the store; None does so for sites that would not fit.
     Autoencoders train on `device`, for example "cuda".
@@ -149,7 +150,10 @@ def decompose(
     ]
     found: dict[str, dict[int, Modes]] = {site: {} for site in chosen}
     data = _Data(store, view, in_memory)
-    for task, fitted in fits(tasks, data, workers, progress):
+    groups = grouped(
+        tasks, len(store.label), lambda site: columns_of(store.units(site), view), workers
+    )
+    for task, fitted in fits(groups, data, workers, progress):
         modes = _modes(store, task, view, data(task.site), fitted)
         found[task.site][task.seed] = modes
         logger.info("%s: %d modes, R² %.3f", task.site, len(modes), modes.r2)

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import get_context
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
+from codeclens.decomposition import together
 from codeclens.decomposition.estimator import Estimator, as_data
 from codeclens.decomposition.fitting import Autoencoder
 from codeclens.decomposition.logbook import Logbook
+from codeclens.decomposition.preparation import Preparation
 from codeclens.decomposition.tables import StoredTable
-from codeclens.decomposition.training import Epoch
+from codeclens.decomposition.training import Epoch, named
 from codeclens.errors import CodeclensError
 
 Data = np.ndarray[Any, Any] | StoredTable
@@ -47,9 +50,8 @@ class Task:
         with named(self.site):
             method = self.method.clone()
             if isinstance(method, Autoencoder):
-                here = as_data(X) if isinstance(X, np.ndarray) else X
                 return method.fit(
-                    here.to(self.device),
+                    self.here(X),
                     seed=self.seed,
                     n_units=self.n_units,
                     progress=progress,
@@ -61,27 +63,89 @@ class Task:
                 )
             return method.fit(X, seed=self.seed, n_units=self.n_units, progress=progress)
 
+    def here(self, X: Data) -> Tensor | StoredTable:
+        """The data on the device of this task."""
+        return (as_data(X) if isinstance(X, np.ndarray) else X).to(self.device)
+
+    def prepare(self, X: Data) -> tuple[Autoencoder, Preparation]:
+        """A clone of the autoencoder, and all that its training starts from."""
+        method = self.method.clone()
+        assert isinstance(method, Autoencoder)
+        with named(self.site):
+            return method, Preparation.of(method, self.here(X), self.seed, self.n_units)
+
+
+Group = Sequence[Task]
+
+
+def grouped(
+    tasks: Sequence[Task], samples: int, columns: Callable[[str], int], workers: int = 1
+) -> list[Group]:
+    """The tasks in groups whose networks can share their steps, and are faster so.
+
+    Groups hold tasks of one method and shape, without a logbook, and leave work for all `workers`.
+    """
+    alike: dict[tuple[object, ...], list[Task]] = {}
+    for task in tasks:
+        width, modes = columns(task.site), task.method.modes_for(task.n_units)
+        alone = (
+            not isinstance(task.method, Autoencoder)
+            or task.logbook is not None
+            or task.device.type != "cpu"  # where it pays was measured on processors alone
+            or not together.pays(modes, width)
+        )
+        key = (id(task),) if alone else (id(task.method), task.n_units, modes, width)
+        alike.setdefault(key, []).append(task)
+    groups: list[Group] = []
+    for same in alike.values():
+        most = together.most(samples, columns(same[0].site))
+        size = min(most, -(-len(same) // workers))
+        groups += [same[start : start + size] for start in range(0, len(same), size)]
+    return groups
+
+
+def fit_group(group: Group, data: Sequence[Data], progress: Told | None = None) -> list[Estimator]:
+    """Fit all tasks of a group, in the same steps where their networks allow it."""
+    tell = progress or (lambda site, epoch: None)
+    if len(group) > 1 and not any(isinstance(X, StoredTable) for X in data):
+        ready = [task.prepare(X) for task, X in zip(group, data, strict=True)]
+        if together.fits_together([trained for _, trained in ready]):
+            sites = [task.site for task in group]
+            histories = together.train_together([one for _, one in ready], sites, tell)
+            fitted: list[Estimator] = []
+            for site, (method, trained), history in zip(sites, ready, histories, strict=True):
+                with named(site):
+                    fitted.append(method.complete(trained, history))
+            return fitted
+    return [task.fit(X, partial(tell, task.site)) for task, X in zip(group, data, strict=True)]
+
 
 def fits(
-    tasks: Sequence[Task], data: Callable[[str], Data], workers: int, progress: Told | None
+    groups: Sequence[Group], data: Callable[[str], Data], workers: int, progress: Told | None
 ) -> Iterator[tuple[Task, Estimator]]:
     """Each task with its fitted method, as they are done."""
-    if min(workers, len(tasks)) > 1:
-        yield from _side_by_side(tasks, data, min(workers, len(tasks)), progress)
+    if min(workers, len(groups)) > 1:
+        yield from _side_by_side(groups, data, min(workers, len(groups)), progress)
         return
-    for task in tasks:
-        yield task, task.fit(data(task.site), _teller(task.site, progress))
+    for group in groups:
+        yield from zip(group, fit_group(group, _all(group, data), progress), strict=True)
+
+
+def _all(group: Group, data: Callable[[str], Data]) -> list[Data]:
+    """The data of each task; those of one site once."""
+    found = {task.site: data(task.site) for task in group}
+    return [found[task.site] for task in group]
 
 
 def _side_by_side(
-    tasks: Sequence[Task], data: Callable[[str], Data], workers: int, progress: Told | None
+    groups: Sequence[Group], data: Callable[[str], Data], workers: int, progress: Told | None
 ) -> Iterator[tuple[Task, Estimator]]:
     """Fits in fresh processes, no more of them under way than there are workers."""
     context = get_context("spawn")
     told, stopped = context.SimpleQueue(), context.Event()
-    waiting, under_way = list(tasks), dict[Future[Learned], Task]()
+    waiting, under_way = list(groups), dict[Future[list[Learned]], Group]()
 
-    def listen() -> set[Future[Learned]]:
+    def listen() -> set[Future[list[Learned]]]:
         """Wait a moment, pass on what was told, and say which fits are done."""
         done, _ = wait(under_way, _SECONDS_BETWEEN_LOOKS, FIRST_COMPLETED)
         while not told.empty():
@@ -94,13 +158,13 @@ def _side_by_side(
         try:
             while waiting or under_way:
                 while waiting and len(under_way) < workers:
-                    task = waiting.pop(0)
-                    under_way[pool.submit(_learn, task, data(task.site))] = task
+                    group = waiting.pop(0)
+                    under_way[pool.submit(_learn, group, _all(group, data))] = group
                 for future in listen():
-                    task = under_way.pop(future)
-                    summary, arrays = future.result()
-                    tensors = {name: torch.from_numpy(value) for name, value in arrays.items()}
-                    yield task, task.method.clone().restore(summary, tensors)
+                    group = under_way.pop(future)
+                    for task, (summary, arrays) in zip(group, future.result(), strict=True):
+                        tensors = {name: torch.from_numpy(value) for name, value in arrays.items()}
+                        yield task, task.method.clone().restore(summary, tensors)
         finally:
             stopped.set()  # where one failed, the others need not end what they do
             while not all(future.done() for future in under_way):
@@ -118,25 +182,14 @@ def _begin(told: Any, stopped: Any) -> None:
     _told, _stopped = told, stopped
 
 
-def _learn(task: Task, X: Data) -> Learned:
-    def tell(epoch: Epoch) -> None:
+def _learn(group: Group, data: Sequence[Data]) -> list[Learned]:
+    def tell(site: str, epoch: Epoch) -> None:
         if _stopped.is_set():
             raise CodeclensError("Stopped, because another fit failed.")
-        _told.put((task.site, tuple(epoch)))
+        _told.put((site, tuple(epoch)))
 
-    fitted = task.fit(X, tell)
-    arrays = {name: value.detach().cpu().numpy() for name, value in fitted.tensors().items()}
-    return fitted.summary(), arrays
-
-
-def _teller(site: str, progress: Told | None) -> Callable[[Epoch], object] | None:
-    return None if progress is None else lambda epoch: progress(site, epoch)
-
-
-@contextmanager
-def named(site: str) -> Iterator[None]:
-    """Say at which site an error arose."""
-    try:
-        yield
-    except CodeclensError as error:
-        raise CodeclensError(f'Site "{site}": {error}') from error
+    learned = []
+    for fitted in fit_group(group, data, tell):
+        arrays = {name: value.detach().cpu().numpy() for name, value in fitted.tensors().items()}
+        learned.append((fitted.summary(), arrays))
+    return learned

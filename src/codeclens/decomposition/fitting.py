@@ -6,7 +6,7 @@ import logging
 import math
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import KW_ONLY, dataclass, replace
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -14,10 +14,11 @@ import torch
 from jaxtyping import Float32
 from torch import Tensor
 
-from codeclens.decomposition.estimator import Array, Estimator, Progress, as_data, global_scale
+from codeclens.decomposition.estimator import Array, Estimator, Progress, as_data
 from codeclens.decomposition.logbook import Logbook
 from codeclens.decomposition.networks import SparseAutoencoder
-from codeclens.decomposition.tables import PART, StoredTable, Table, TensorTable
+from codeclens.decomposition.preparation import Preparation
+from codeclens.decomposition.tables import PART, StoredTable, Table
 from codeclens.decomposition.trainer import scores, train
 from codeclens.decomposition.training import Epoch, Precision, Recipe, seeded, split
 from codeclens.errors import CodeclensError
@@ -26,8 +27,6 @@ logger = logging.getLogger(__name__)
 
 # Fewer samples can be neither split nor judged.
 _FEWEST_SAMPLES = 10
-# So many rows of a stored table stand for all of them where a network is made ready.
-_FIRST_LOOK = 16_384
 
 
 @dataclass
@@ -107,50 +106,35 @@ class Autoencoder(Estimator):
         left as it was. Raises CodeclensError for data that are not finite, constant or zero
         throughout, or too few for so many modes, and where a checkpoint is not this training's.
         """
-        found = X if isinstance(X, StoredTable) else as_data(X)
-        n_samples, n_features = found.shape
-        n_units = n_features if n_units is None else n_units
-        n_modes = self.modes_for(n_units)
-        self.require_enough(n_samples, n_modes)
-        table, scale = _divided(found)
-        every = torch.arange(n_samples)
-        non_negative = all(self.is_non_negative(part) for part in table.parts(every))
-        with seeded(seed) as generator:
-            network = self.network(
-                n_features=n_features, n_modes=n_modes, n_units=n_units, non_negative=non_negative
-            ).to(table.device)
-        rows, held_out = split(n_samples, self.held_out, generator)
-        network.start_from(_first_look(table, rows, n_modes, generator), generator)
+        ready = Preparation.of(self, X, seed, n_units)
         history = train(
-            network,
-            table,
-            rows=rows,
-            held_out=held_out,
-            recipe=replace(self.recipe(len(rows), n_features), precision=self.precision),
-            generator=generator,
+            ready.network,
+            ready.table,
+            rows=ready.rows,
+            held_out=ready.held_out,
+            recipe=ready.recipe,
+            generator=ready.generator,
             progress=progress,
             logbook=logbook,
-            run={
-                "method": type(self).__name__,
-                **self.config(),
-                "seed": seed,
-                "samples": n_samples,
-                "columns": n_features,
-                "modes": n_modes,
-                "deviation": scale,
-            },
+            run=ready.run,
         )
-        alive = _order(network, table, rows)
+        return self.complete(ready, history)
+
+    def complete(self, trained: Preparation, history: list[Epoch]) -> Self:
+        """Take over a network that has been trained, without its modes that never fire."""
+        network, table, held_out = trained.network, trained.table, trained.held_out
+        n_modes = len(network.dictionary)
+        alive = _order(network, table, trained.rows)
         if not len(alive):
             raise CodeclensError(self._nothing_fired(n_modes))
         network.keep(alive)
         logger.debug("dropped %d of %d modes, which never fired", n_modes - len(alive), n_modes)
-        r2, l0 = scores(network, table, held_out if len(held_out) else rows)
+        r2, l0 = scores(network, table, held_out if len(held_out) else trained.rows)
         self._remember(
             Fitted(
                 network=network,
-                scale=scale,
-                n_units=n_units,
+                scale=trained.scale,
+                n_units=trained.n_units,
                 n_dropped=n_modes - len(alive),
                 r2=r2,
                 l0=l0,
@@ -296,23 +280,6 @@ class Autoencoder(Estimator):
 
     def _remember(self, fitted: Fitted) -> None:
         object.__setattr__(self, "_fitted", fitted)
-
-
-def _divided(data: Tensor | StoredTable) -> tuple[Table, float]:
-    """The data divided by the deviation of all their entries, and that deviation."""
-    if isinstance(data, StoredTable):
-        scale = data.deviation()
-        return data.scaled(scale), scale
-    scale = global_scale(data)
-    return TensorTable((data / scale).float()), scale
-
-
-def _first_look(table: Table, rows: Tensor, n_modes: int, generator: torch.Generator) -> Tensor:
-    """The rows that a network is made ready for: all, or as many as stand for a stored table."""
-    enough = max(_FIRST_LOOK, n_modes)
-    if isinstance(table, StoredTable) and len(rows) > enough:
-        rows = rows[torch.randperm(len(rows), generator=generator)[:enough].sort().values]
-    return table.take(rows)
 
 
 @torch.no_grad()

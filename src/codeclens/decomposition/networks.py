@@ -86,6 +86,7 @@ class UnitRowNetwork(SparseAutoencoder):
     seen: Tensor
     due: Tensor
     pool: Tensor
+    stackable = True
 
     def __init__(
         self,
@@ -114,6 +115,7 @@ class UnitRowNetwork(SparseAutoencoder):
         self.count = count
         self.dead_after = math.inf
         self.last_renewal = math.inf
+        self.revivable = 0
         self.generator = torch.Generator()
         for name, value in (
             ("silent", torch.zeros(n_modes)),
@@ -187,6 +189,13 @@ class UnitRowNetwork(SparseAutoencoder):
         error = x - sparse.decode(codes, self.dictionary)
         return error.square().mean(), error
 
+    @torch.no_grad()
+    def before_loss(self) -> None:
+        """Count how many dead modes may learn from what the living leave over."""
+        if self.aux_weight > 0:
+            dead = int((self.silent >= self.dead_after).sum(dim=-1).max())
+            self.revivable = min(dead, max(self.count, self.dictionary.shape[-1] // 2))
+
     def loss(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """The squared error, the codes' cost and, where modes are dead, the auxiliary loss."""
         pre = self.encoder(x)
@@ -198,10 +207,10 @@ class UnitRowNetwork(SparseAutoencoder):
         here = len(x) * self.processes
         self.silent = torch.where((codes > 0).any(dim=0), 0.0, self.silent + here)
         self.seen += here
-        count = min(int(dead.sum()), max(self.count, x.shape[1] // 2))
-        if self.aux_weight > 0 and count > 0:
-            revived = largest(torch.relu(pre) * dead, count) @ self.dictionary
-            loss = loss + self.aux_weight * (error.detach() - revived).square().mean()
+        if self.revivable:
+            revived = largest(torch.relu(pre) * dead, self.revivable) @ self.dictionary
+            left = (error.detach() - revived).square().mean()
+            loss = loss + self.aux_weight * dead.any() * left
         return loss, codes
 
     @torch.no_grad()
@@ -209,20 +218,29 @@ class UnitRowNetwork(SparseAutoencoder):
         """Take out the part of the gradient that would only change the length of a row."""
         gradient = self.dictionary.grad
         if gradient is not None:
-            gradient -= (gradient * self.dictionary).sum(dim=1, keepdim=True) * self.dictionary
+            gradient -= (gradient * self.dictionary).sum(dim=-1, keepdim=True) * self.dictionary
 
     @torch.no_grad()
     def after_step(self) -> None:
         """Give every row length one again, and no negative entry where none may be."""
         super().after_step()
-        length = self.dictionary.norm(dim=1, keepdim=True)
-        even = torch.full_like(self.dictionary, 1 / math.sqrt(self.dictionary.shape[1]))
+        length = self.dictionary.norm(dim=-1, keepdim=True)
+        even = torch.full_like(self.dictionary, 1 / math.sqrt(self.dictionary.shape[-1]))
         self.dictionary.copy_(
             torch.where(length > 1e-8, self.dictionary / length.clamp(min=1e-8), even)
         )
-        if self.resample is not None and self.due <= self.seen <= self.last_renewal:
-            self.due += self.resample * self.dead_after
-            self.renew((self.silent >= self.dead_after).nonzero().flatten())
+
+    @property
+    def renews(self) -> bool:
+        """Whether dead modes begin anew now."""
+        due = (self.due <= self.seen) & (self.seen <= self.last_renewal)
+        return self.resample is not None and bool(due.any())
+
+    def renewal(self) -> None:
+        """Let all dead modes begin anew, and say when the next time comes."""
+        assert self.resample is not None
+        self.due += self.resample * self.dead_after
+        self.renew((self.silent >= self.dead_after).nonzero().flatten())
 
     @torch.no_grad()
     def renew(self, dead: Int64[Tensor, " dead"]) -> Int64[Tensor, " new"]:

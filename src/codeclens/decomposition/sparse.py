@@ -9,6 +9,9 @@ up to rounding.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import torch
@@ -23,6 +26,25 @@ _SEARCH = 96
 _GATHER = 12
 # Rows are copied to leave others out: that needs enough samples, and enough to leave out.
 _FEWEST_ROWS, _MOST_PRESENT = 32, 0.8
+
+
+_PLAIN: ContextVar[bool] = ContextVar("plain", default=False)
+
+
+@contextmanager
+def plain() -> Iterator[None]:
+    """Only plain products while the `with` lasts: torch's vmap cannot look at single entries.
+
+    >>> with plain():
+    ...     decode(torch.ones(2, 3), torch.ones(3, 1))
+    tensor([[3.],
+            [3.]])
+    """
+    token = _PLAIN.set(True)
+    try:
+        yield
+    finally:
+        _PLAIN.reset(token)
 
 
 def pays(codes: Tensor, columns: int) -> bool:
@@ -70,6 +92,8 @@ def decode(
     >>> decode(codes, torch.ones(1536, 512))[0, :3]
     tensor([2., 2., 2.])
     """
+    if _PLAIN.get():
+        return codes @ dictionary
     found: Tensor
     if pays(codes, dictionary.shape[1]):
         found = _Decode.apply(codes, dictionary)
@@ -91,7 +115,7 @@ def encode(
     >>> encode(torch.ones(2, 4), torch.ones(3, 4), torch.zeros(3)).shape
     torch.Size([2, 3])
     """
-    if torch.is_autocast_enabled(x.device.type):
+    if _PLAIN.get() or torch.is_autocast_enabled(x.device.type):
         return F.linear(x, weight, bias)
     found: Tensor = _Encode.apply(x, weight, bias)
     return found

@@ -117,27 +117,36 @@ class Training:
 
     def epoch(self) -> Epoch:
         """Go once through the training data."""
-        recipe, number = self.recipe, len(self.history) + 1
         self.network.train()
         self.rates.append(float(self.optimizer.param_groups[0]["lr"]))
         summed = torch.zeros((), dtype=torch.float64, device=self.table.device)
         fired = torch.zeros(0)
-        for batch in self.table.batches(self.rows, recipe.batch_size, self.generator):
+        for batch in self.batches():
             step_loss, codes = self._step(batch)
             if not isinstance(self.scheduler, ReduceLROnPlateau):
                 self.scheduler.step()
             summed += step_loss.double() * len(batch)  # read once an epoch: a GPU need not wait
             now = (codes > 0).any(dim=0)
             fired = now if not len(fired) else fired | now
-        loss = float(self.team.total(summed)) / len(self.rows)
+        epoch = self.close(self.team.total(summed), self.team.total(fired.float()))
+        if isinstance(self.scheduler, ReduceLROnPlateau):
+            self.scheduler.step(epoch.loss)
+        return epoch
+
+    def batches(self) -> Iterator[Tensor]:
+        """The batches of the next epoch."""
+        return self.table.batches(self.rows, self.recipe.batch_size, self.generator)
+
+    def close(self, summed: Tensor, fired: Tensor) -> Epoch:
+        """End an epoch by the losses of all its samples, summed, and which modes fired in it."""
+        recipe, number = self.recipe, len(self.history) + 1
+        loss = float(summed) / len(self.rows)
         if not math.isfinite(loss):
             raise CodeclensError(
                 f"The loss became {loss} in epoch {number} of {recipe.epochs}; "
                 f"lower the learning rate (now {recipe.learning_rate:g})."
             )
-        if isinstance(self.scheduler, ReduceLROnPlateau):
-            self.scheduler.step(loss)
-        dead = int((self.team.total(fired.float()) == 0).sum())
+        dead = int((fired == 0).sum())
         fit, present = scores(self.network, self.table, self.judged)
         self.history.append(Epoch(number, recipe.epochs, loss, fit, present, dead))
         if recipe.patience is not None and (
@@ -210,6 +219,7 @@ class Training:
         """One step; the loss of this process's share of the batch, by its weight, and its codes."""
         network, part = self.network, self.team.share(batch)
         network.processes = len(batch) / len(part)
+        network.before_loss()
         if self.recipe.precision == "float32":
             loss, codes = network.loss(part)
         else:
@@ -225,6 +235,8 @@ class Training:
             nn.utils.clip_grad_norm_(network.parameters(), self.recipe.clip)
         self.optimizer.step()
         network.after_step()
+        if network.renews:
+            network.renewal()
         if self.team.size > 1:
             for buffer in network.buffers():
                 buffer.copy_(self.team.least(buffer))

@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, ReduceLROnPlateau
 
+from codeclens.errors import CodeclensError
+
 Precision = Literal["float32", "bfloat16"]
 
 
@@ -100,9 +102,21 @@ class Trainable(nn.Module, ABC):
     are attributes of its modules: these are what a checkpoint holds. Where several processes share
     a batch, `processes` says how many times as large it is as the part that `loss` sees, and
     buffers are brought to the smallest of all processes after each step.
+
+    Networks of one shape may train as one (`stackable`): `loss` then sees one network at a time,
+    under torch's vmap, while `before_step` and `after_step` see parameters with an axis more in
+    front.
     """
 
     processes: float = 1
+    stackable: bool = False
+
+    def before_loss(self) -> None:
+        """Look at the state that the next loss starts from."""
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The loss of a batch, and its codes."""
+        return self.loss(x)
 
     @abstractmethod
     def loss(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -119,6 +133,14 @@ class Trainable(nn.Module, ABC):
     @abstractmethod
     def after_step(self) -> None:
         """Bring the parameters back to where they may be."""
+
+    @property
+    def renews(self) -> bool:
+        """Whether `renewal` is due."""
+        return False
+
+    def renewal(self) -> None:
+        """Change what is changed now and then."""
 
 
 @contextmanager
@@ -154,3 +176,18 @@ def split(
     order = torch.randperm(count, generator=generator)
     size = max(2, round(count * held_out)) if held_out > 0 else 0
     return order[size:].sort().values, order[:size].sort().values
+
+
+@contextmanager
+def named(site: str) -> Iterator[None]:
+    """Say at which site an error arose.
+
+    >>> with named("conv1"):
+    ...     raise CodeclensError("All values are zero.")
+    Traceback (most recent call last):
+    codeclens.errors.CodeclensError: Site "conv1": All values are zero.
+    """
+    try:
+        yield
+    except CodeclensError as error:
+        raise CodeclensError(f'Site "{site}": {error}') from error

@@ -29,6 +29,11 @@ def units_of(columns: int, view: View) -> int:
     return columns // 2 if view == "concat" else columns
 
 
+def columns_of(units: int, view: View) -> int:
+    """The number of columns that so many units have in a view."""
+    return 2 * units if view == "concat" else units
+
+
 def signed_parts(
     dictionary: Float[np.ndarray, "mode column"], view: View
 ) -> tuple[Float[np.ndarray, "mode unit"], Float[np.ndarray, "mode unit"]]:

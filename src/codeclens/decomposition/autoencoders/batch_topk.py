@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,7 +40,8 @@ class BatchTopKNetwork(UnitRowNetwork):
         values, where = codes.flatten().topk(number, sorted=False)
         if self.training and number:
             chosen = values.detach()
-            level = chosen[chosen > 0].min() if bool((chosen > 0).any()) else self.threshold
+            smallest = chosen.where(chosen > 0, math.inf).min()
+            level = smallest.where(smallest < math.inf, self.threshold)
             self.threshold.mul_(_MEMORY).add_((1 - _MEMORY) * level.to(self.threshold))
         return torch.zeros_like(codes).flatten().scatter(0, where, values).view_as(codes)
 

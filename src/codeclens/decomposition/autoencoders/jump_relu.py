@@ -73,10 +73,15 @@ class JumpReLUNetwork(UnitRowNetwork):
 class _Jump(torch.autograd.Function):
     """`z · [z > θ]`; θ learns from codes within half a width of it (arXiv 2407.14435, eq. 11)."""
 
+    generate_vmap_rule = True
+
     @staticmethod
-    def forward(ctx: Any, z: Tensor, threshold: Tensor, width: Tensor) -> Tensor:
-        ctx.save_for_backward(z, threshold, width)
+    def forward(z: Tensor, threshold: Tensor, width: Tensor) -> Tensor:
         return z * (z > threshold)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:
@@ -90,10 +95,15 @@ class _Jump(torch.autograd.Function):
 class _Step(torch.autograd.Function):
     """`[z > θ]`; θ learns from codes within half a width of it (arXiv 2407.14435, eq. 12)."""
 
+    generate_vmap_rule = True
+
     @staticmethod
-    def forward(ctx: Any, z: Tensor, threshold: Tensor, width: Tensor) -> Tensor:
-        ctx.save_for_backward(z, threshold, width)
+    def forward(z: Tensor, threshold: Tensor, width: Tensor) -> Tensor:
         return (z > threshold).to(z)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[None, Tensor, None]:
