@@ -75,6 +75,7 @@ def test_comparing_writes_a_table_and_says_what_it_means(
     with (tmp_path / "comparison.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 11
+    assert "Left out: ThresholdSAE(n_modes=12" in out  # for which so few steps are too few
     pca = next(row for row in rows if row["method"] == "PCA(n_modes=2)")
     expected = cl.compare(cl.ContributionStore(store), [cl.PCA(n_modes=2)], seeds=[0, 1]).table()
     for name in ("r2", "l0", "stability_seeds", "stability_halves", "target_r2", "target_error"):
@@ -87,11 +88,39 @@ def test_comparing_writes_a_table_and_says_what_it_means(
     assert (tmp_path / "config.yaml").exists()
 
 
+def test_only_some_methods_are_compared(store: Path, told: Told, tmp_path: Path) -> None:
+    code, out, err = told(
+        *("decompose", store, "--compare", "--methods", "nmf,kmeans", "--k", 2, "--to", tmp_path)
+    )
+    assert code == 0, err
+    with (tmp_path / "comparison.csv").open(newline="", encoding="utf-8") as file:
+        assert [row["method"][:4] for row in csv.DictReader(file)] == ["NMF(", "KMea"]
+    assert "no autoencoder was compared" in out
+
+
+def test_modes_say_how_well_they_are_found_again(store: Path, told: Told, tmp_path: Path) -> None:
+    command = ("decompose", store, "--k", 2, "--expansion", 1, "--epochs", 3, "--to", tmp_path)
+    code, out, err = told(*command, "--seeds", "0,1", "--halves")
+    assert code == 0, err
+    assert "Found again (cosine 0.7 or more): with other seeds" in out
+    assert "with halves of the samples" in out
+    modes = load_modes(tmp_path / "seed-1")["1"]
+    with (tmp_path / "seed-1" / "modes.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == len(modes)
+    for row, mode in zip(rows, modes, strict=True):
+        low = min(float(row["stability_seeds"]), float(row["stability_halves"]))
+        assert low == pytest.approx(mode.stability)
+        assert float(row["firing_rate"]) == pytest.approx(mode.firing_rate)
+        assert row["dense"] == str(mode.firing_rate > 0.5)
+
+
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
         (["--method", "pca", "--epochs", "3"], "--epochs 3 means nothing to pca"),
         (["--compare", "--n-modes", "3"], "--compare sets the number of modes by --expansion"),
+        (["--methods", "pca,nmf"], "--methods says what --compare compares"),
         (["--method", "pca", "--n-modes", "99"], "99 modes are more than PCA can find in 120"),
         (["--method", "matryoshka", "--k", "99"], r"k (=99) must not exceed"),
     ],

@@ -9,8 +9,9 @@ import pytest
 import torch
 from torch import nn
 
-from codeclens.decomposition import BatchTopK, JumpReLU, ThresholdSAE, TopK, quality
+from codeclens.decomposition import BatchTopK, JumpReLU, ThresholdSAE, TopK
 from codeclens.decomposition.autoencoders.threshold import ThresholdNetwork, mean_magnitude
+from codeclens.decomposition.stability import matched
 from codeclens.decomposition.training import Cosine, Plateau
 from codeclens.errors import CodeclensError
 
@@ -23,14 +24,14 @@ def found(planted: Any) -> TopK:
 
 
 def test_topk_recovers_planted_motifs(planted: Any, found: TopK) -> None:
-    match = quality.stability(planted.motifs, found.dictionary)
+    match = matched(planted.motifs, found.dictionary)
     assert match.cosine.min() > 0.95
     assert found.r2 > 0.95
     assert found.l0 <= 3
 
 
 def test_topk_recovers_planted_loadings(planted: Any, found: TopK) -> None:
-    partner = quality.stability(planted.motifs, found.dictionary).partner
+    partner = matched(planted.motifs, found.dictionary).partner
     Z = found.encode(planted.X)[:, partner]
     pairs = zip(planted.loadings.T, Z.T, strict=True)
     correlation = [np.corrcoef(truth, loading)[0, 1] for truth, loading in pairs]
@@ -42,7 +43,7 @@ def test_topk_recovers_planted_loadings(planted: Any, found: TopK) -> None:
 def test_topk_beats_a_random_dictionary_of_samples(planted: Any, found: TopK) -> None:
     # Without training the cosines are those of samples, sums of three motifs.
     untrained = TopK(n_modes=24, k=3, epochs=1, learning_rate=1e-9).fit(planted.X)
-    match = quality.stability(planted.motifs, untrained.dictionary)
+    match = matched(planted.motifs, untrained.dictionary)
     assert match.cosine.mean() < 0.85
     assert untrained.r2 < found.r2 - 0.2
 

@@ -16,11 +16,12 @@ from codeclens.decomposition import (
     Comparison,
     KMeans,
     ReLUSAE,
+    ThresholdSAE,
     TopK,
     compare,
-    quality,
     rivals,
 )
+from codeclens.decomposition.stability import matched
 from codeclens.decomposition.verdicts import Contest
 from codeclens.errors import CodeclensError
 
@@ -56,7 +57,7 @@ def test_figures_are_those_of_the_fits(found: Comparison, store: Any) -> None:
     assert one.r2 == pytest.approx([fit.r2 for fit in fits], abs=1e-5)
     assert one.l0 == pytest.approx([fit.l0 for fit in fits])
     assert one.modes.tolist() == [len(fit.dictionary) for fit in fits]
-    again = quality.stability(fits[0].dictionary, fits[1].dictionary)
+    again = matched(fits[0].dictionary, fits[1].dictionary)
     assert one.stability_seeds == pytest.approx(again.mean)
     np.testing.assert_allclose(one.mode_stability, again.cosine)
     assert 0 < one.stability_halves <= 1
@@ -86,7 +87,7 @@ def test_what_is_left_of_the_target(real: cl.ContributionStore) -> None:
 
 def test_rivals_are_matched() -> None:
     kinds = {type(one).__name__: one for one in rivals(1000, 32, 64, expansion=2, k=8)}
-    assert len(kinds) == 11
+    assert len(kinds) == 12
     assert kinds["TopK"].n_modes == kinds["KMeans"].n_modes == 64
     assert kinds["PCA"].n_modes == kinds["NMF"].n_modes == 8
     few = {type(one).__name__: one for one in rivals(20, 32, 64)}
@@ -173,3 +174,17 @@ def test_what_cannot_be_compared(store: Any) -> None:
         compare(store, METHODS, view="both")  # type: ignore[arg-type]
     with pytest.raises(CodeclensError, match=r'Site "layer1\.0": 200 modes are more than KMeans'):
         compare(store, [KMeans(n_modes=200)], sites="layer1.0", seeds=[0])
+
+
+def test_a_default_method_that_finds_nothing_is_left_out_and_told(store: Any) -> None:
+    """300 epochs of three batches are too few for any code to reach the published threshold."""
+    kinds = [ThresholdSAE, PCA]
+    found = compare(store, sites="layer1.0", seeds=[0], halves=False, k=2, kinds=kinds)
+    assert [type(one.method) for one in found.judged] == [PCA]
+    (reason,) = found.failed
+    assert 'Site "layer1.0": None of the 18 modes reaches the threshold' in reason
+    assert f"Left out: {reason}" in str(found)
+    with pytest.raises(CodeclensError, match="None of the 18 modes reaches the threshold"):
+        compare(store, sites="layer1.0", seeds=[0], halves=False, kinds=[ThresholdSAE])
+    with pytest.raises(CodeclensError, match="None of the 18 modes reaches the threshold"):
+        compare(store, [ThresholdSAE(n_modes=18), PCA(n_modes=2)], sites="layer1.0", seeds=[0])

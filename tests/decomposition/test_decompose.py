@@ -11,7 +11,9 @@ import pytest
 import torch
 
 from codeclens.decomposition import Epoch, Modes, TopK, decompose, quality
+from codeclens.decomposition.stability import halves, matched
 from codeclens.errors import CodeclensError
+from codeclens.extraction import extract
 
 METHOD = TopK(n_modes=6, k=2, epochs=40)
 
@@ -191,3 +193,45 @@ def test_sites_with_too_few_samples_are_found_before_anything_is_fitted(store: A
     with pytest.raises(CodeclensError, match=sentence):
         decompose(Growing(), TopK(expansion=3, k=2), progress=lambda site, _: told.append(site))
     assert told == [], "the first site would have been trained for nothing"
+
+
+def test_every_mode_says_how_well_it_is_found_again(store: Any) -> None:
+    site = store.sites[0]
+    found = decompose(store, METHOD, sites=site, seed=[0, 1, 2], halves=True)[site]
+    X = store.view(site, "concat")
+    for seed, modes in found.items():
+        others = [found[other].dictionary for other in found if other != seed]
+        seeds = np.nanmean([matched(modes.dictionary, D).cosine for D in others], axis=0)
+        np.testing.assert_allclose(modes.quality["stability_seeds"], seeds)
+        fits = [METHOD.clone().fit(X[rows], seed=seed, n_units=6) for rows in halves(90, seed)]
+        parts = [matched(modes.dictionary, fit.dictionary).cosine for fit in fits]
+        np.testing.assert_allclose(
+            modes.quality["stability_halves"], np.nanmean(parts, axis=0), atol=1e-3
+        )
+        np.testing.assert_allclose(
+            modes.stability, np.fmin(seeds, modes.quality["stability_halves"])
+        )
+        assert [mode.stability for mode in modes] == modes.stability.tolist()
+        ranked = [mode.stability for mode in modes.sorted("stability")]
+        assert ranked == sorted(ranked, reverse=True)
+        assert "Found again" in modes.describe()
+    alone = decompose(store, METHOD, sites=site)[site]
+    assert np.isnan(alone.stability).all()
+    assert alone.stability_sentence() == ""
+
+
+def test_stability_of_a_stored_site(tmp_path: Any) -> None:
+    model = torch.nn.Sequential(torch.nn.Linear(4, 6), torch.nn.ReLU(), torch.nn.Linear(6, 3))
+    images = torch.randn(60, 4, generator=torch.Generator().manual_seed(0))
+    stored = extract(model, images, sites="1", to=tmp_path / "c.zarr")
+    method = TopK(n_modes=8, k=2, epochs=3)
+    found = decompose(stored, method, halves=True, in_memory=False)["1"]
+    assert found.stability.shape == (len(found),)
+    assert np.isfinite(found.stability).all()
+
+
+def test_halves_that_are_too_few(store: Any) -> None:
+    with pytest.raises(
+        CodeclensError, match=r'Site "layer1.0": 45 samples .* too few for 60 modes'
+    ):
+        decompose(store, TopK(n_modes=60, k=2), halves=True)

@@ -26,6 +26,7 @@ from codeclens.decomposition import (
     quality,
 )
 from codeclens.decomposition.methods import METHODS
+from codeclens.decomposition.stability import matched
 from codeclens.errors import CodeclensError
 
 Array = np.ndarray[Any, Any]
@@ -173,5 +174,5 @@ def test_constant_units_are_no_obstacle(method: Estimator, small: Array) -> None
 )
 def test_planted_motifs_are_found(method: Estimator, wanted: float, planted: Any) -> None:
     fitted = method.clone().fit(planted.X, seed=0)
-    match = quality.stability(planted.motifs, fitted.dictionary)
+    match = matched(planted.motifs, fitted.dictionary)
     assert match.cosine.mean() > wanted

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from codeclens.decomposition import quality
+from codeclens.decomposition.stability import matched
 from codeclens.errors import CodeclensError
 
 matrices = arrays(np.float64, (7, 4), elements=st.floats(-10, 10, width=32))
@@ -85,7 +86,7 @@ def test_shares_are_the_parts_of_a_non_negative_reconstruction(rng: np.random.Ge
 def test_stability_finds_a_permutation_under_scaling(rng: np.random.Generator) -> None:
     D = rng.normal(size=(9, 12))
     order = rng.permutation(9)
-    found = quality.stability(D[order] * rng.uniform(0.1, 9, (9, 1)), D)
+    found = matched(D[order] * rng.uniform(0.1, 9, (9, 1)), D)
     assert found.partner.tolist() == order.tolist()
     np.testing.assert_allclose(found.cosine, 1)
     assert found.mean == pytest.approx(1)
@@ -95,16 +96,16 @@ def test_stability_takes_the_best_total_not_the_greedy_one() -> None:
     # Row 0 is nearest to 0, but row 1 is near to nothing else.
     D = np.array([[1.0, 0.5, 0], [1, 0, 0]])
     other = np.array([[1.0, 0, 0], [0.6, 0.8, 0]])
-    assert quality.stability(D, other).partner.tolist() == [1, 0]
+    assert matched(D, other).partner.tolist() == [1, 0]
 
 
 def test_stability_with_fewer_partners_leaves_some_alone() -> None:
-    found = quality.stability(np.eye(3), np.eye(3)[1:2])
+    found = matched(np.eye(3), np.eye(3)[1:2])
     assert found.partner.tolist() == [-1, 0, -1]
     assert np.isnan(found.cosine).tolist() == [True, False, True]
     assert found.mean == 1
     with pytest.raises(CodeclensError, match="3 and 4 columns"):
-        quality.stability(np.eye(3), np.eye(4))
+        matched(np.eye(3), np.eye(4))
 
 
 def test_indicator_correlation_equals_numpys(

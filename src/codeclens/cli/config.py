@@ -135,7 +135,9 @@ class DecomposeSettings(Settings):
     method: MethodName = "topk"
     """An autoencoder (threshold-sae is the published one), or a classical decomposition."""
     compare: bool = False
-    """Judge methods (not threshold-sae) at --k and --expansion, over seeds 0,1,2 or --seeds."""
+    """Judge all methods at --k and --expansion, over seeds 0,1,2 or --seeds."""
+    methods: list[MethodName] | None = None
+    """With --compare: only these methods, separated by commas; threshold-sae takes longest."""
     n_modes: int | None = Field(default=None, ge=1)
     """Number of modes of every site, instead of --expansion."""
     expansion: float | None = Field(default=None, gt=0)
@@ -152,6 +154,8 @@ class DecomposeSettings(Settings):
     """Seeds the initial dictionary and the order of samples."""
     seeds: str | None = Field(default=None, pattern=r"^\d+(,\d+)*$")
     """Several seeds, separated by commas, instead of --seed; a folder seed-N for each."""
+    halves: bool = False
+    """Fit two halves of the samples, too, to tell which modes are found again."""
     workers: int = Field(default=1, ge=1)
     """Sites and seeds that are fitted at a time, each in a process of its own."""
     device: str | None = None
@@ -163,7 +167,7 @@ class DecomposeSettings(Settings):
     overwrite: bool = False
     """Replace modes in that folder that other settings made."""
 
-    @field_validator("sites", mode="before")
+    @field_validator("sites", "methods", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         return split_commas(value)

@@ -29,11 +29,23 @@ from codeclens.decomposition import (
     TopK,
     save_modes,
 )
+from codeclens.decomposition.decompose import chosen_sites
 from codeclens.errors import CodeclensError
 from codeclens.extraction import default_device
 
 # The settings on which modes depend.
-_MADE_BY = ("store", "method", "n_modes", "expansion", "k", "view", "epochs", "seed", "seeds")
+_MADE_BY = (
+    "store",
+    "method",
+    "n_modes",
+    "expansion",
+    "k",
+    "view",
+    "epochs",
+    "seed",
+    "seeds",
+    "halves",
+)
 
 KINDS: dict[str, type[Estimator]] = {
     "topk": TopK,
@@ -59,9 +71,14 @@ def run_decompose(settings: DecomposeSettings) -> None:
     if settings.compare:
         run_comparison(settings, store, settings.to)
         return
+    if settings.methods is not None:
+        raise CodeclensError(
+            "--methods says what --compare compares; pass --compare, or one --method."
+        )
     method = method_of(settings)
     require_own(settings, settings.to)
     seeds = [int(s) for s in settings.seeds.split(",")] if settings.seeds else [settings.seed]
+    fits = len(chosen_sites(store, settings.sites)) * len(seeds) * (3 if settings.halves else 1)
     with progress("modes", None, "epochs") as advance:
         by_site = cl.decompose(
             store,
@@ -69,16 +86,21 @@ def run_decompose(settings: DecomposeSettings) -> None:
             sites=settings.sites,
             view=settings.view,
             seed=seeds,
-            progress=epochs(advance, len(store.sites) * len(seeds)),
+            progress=epochs(advance, fits),
             workers=settings.workers,
             logs=settings.logs,
             device=settings.device or default_device(),
+            halves=settings.halves,
         )
     for seed in seeds:
         modes = {site: by_seed[seed] for site, by_seed in by_site.items()}
-        save_modes(modes, settings.to / f"seed-{seed}" if settings.seeds else settings.to)
+        folder = settings.to / f"seed-{seed}" if settings.seeds else settings.to
+        save_modes(modes, folder)
+        save_table(folder / "modes.csv", [row for found in modes.values() for row in found.table()])
         for found in modes.values():
             print(repr(found))
+            if told := found.stability_sentence():
+                print(f"  {told}")
     write_section(settings.to, settings)
     told = f", for {len(seeds)} seeds each," if settings.seeds else ""
     print(f"{len(by_site)} sites{told} written to {settings.to}")
@@ -119,6 +141,7 @@ def run_comparison(settings: DecomposeSettings, store: cl.ContributionStore, to:
             seeds=seeds,
             expansion=settings.expansion or 3,
             k=settings.k,
+            kinds=None if settings.methods is None else [KINDS[name] for name in settings.methods],
             progress=advance,
         )
     save_table(to / "comparison.csv", found.table())

@@ -18,12 +18,15 @@ from codeclens.decomposition.autoencoders import (
     JumpReLU,
     Matryoshka,
     ReLUSAE,
+    ThresholdSAE,
     TopK,
 )
 from codeclens.decomposition.classical import ICA, NMF, PCA, KMeans, SemiNMF
 from codeclens.decomposition.decompose import Store, chosen_sites
 from codeclens.decomposition.estimator import Estimator
 from codeclens.decomposition.fitting import Autoencoder
+from codeclens.decomposition.stability import found_again, matched
+from codeclens.decomposition.stability import halves as halves_of
 from codeclens.decomposition.training import named
 from codeclens.decomposition.verdicts import Contest
 from codeclens.decomposition.views import View, check_view, net_total
@@ -96,9 +99,13 @@ class Judged:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Methods side by side: `judged` holds one entry for each site and method, in their order."""
+    """Methods side by side: `judged` holds one entry for each site and method, in their order.
+
+    `failed` tells of each default method that found nothing at a site, and why.
+    """
 
     judged: tuple[Judged, ...]
+    failed: tuple[str, ...] = ()
 
     def table(self) -> list[dict[str, Any]]:
         """One row for each site and method, plain numbers."""
@@ -130,6 +137,7 @@ class Comparison:
                     for name, _, form in _COLUMNS
                 )
                 lines.append(f"  {one.method!r:<{width}}" + "".join(f"{c:>10}" for c in cells))
+        lines += [f"Left out: {reason}" for reason in self.failed]
         return "\n".join(lines)
 
 
@@ -139,7 +147,8 @@ def rivals(
     """The methods that are compared where none are named, at matched numbers.
 
     Autoencoders get `expansion · n_units` modes, or as many as there are samples for, and k of them
-    a sample (ReLUSAE and Gated what their penalties leave). PCA, ICA, NMF and SemiNMF get k modes,
+    a sample (ReLUSAE and Gated what their penalties leave, ThresholdSAE what its threshold does,
+    and it trains for its published 300 epochs). PCA, ICA, NMF and SemiNMF get k modes,
     so that every sample is told by as many numbers; KMeans gets as many modes as the autoencoders.
 
     >>> [type(one).__name__ for one in rivals(1000, 32, 64)][:2]
@@ -149,7 +158,7 @@ def rivals(
     modes = max(1, min(round(expansion * n_units), most))
     k = min(k, modes, columns)
     autoencoders = [kind(n_modes=modes, k=k) for kind in (TopK, BatchTopK, Matryoshka, JumpReLU)]
-    priced = [kind(n_modes=modes) for kind in (Gated, ReLUSAE)]
+    priced = [kind(n_modes=modes) for kind in (Gated, ReLUSAE, ThresholdSAE)]
     simple = [kind(n_modes=k) for kind in (PCA, ICA, NMF, SemiNMF)]
     return [*autoencoders, *priced, *simple, KMeans(n_modes=modes)]
 
@@ -163,17 +172,19 @@ def compare(
     seeds: Sequence[int] = (0, 1, 2),
     expansion: float = 3,
     k: int = 16,
+    kinds: Sequence[type[Estimator]] | None = None,
     halves: bool = True,
     progress: Told | None = None,
 ) -> Comparison:
     """Judge several methods on the same sites, seeds and held-out samples.
 
     `methods` default to `rivals`: all autoencoders at `expansion` and `k`, and the classical
-    methods at matched numbers. NMF is left out of the default where data have both signs. Every
-    method is fitted once for each seed, which also draws the samples that are held out, and, unless
-    `halves=False`, to both halves of the samples. `progress(done, total, what)` is called after
-    each method. Raises CodeclensError, naming the site, where data cannot be decomposed, and
-    without seeds.
+    methods at matched numbers, of which `kinds` leaves some. NMF is left out of the default where
+    data have both signs. Every method is fitted once for each seed, which also draws the samples
+    that are held out, and, unless `halves=False`, to both halves of the samples.
+    `progress(done, total, what)` is called after each method. A default method that finds nothing
+    is left out, with the reason in `failed`. Raises CodeclensError, naming the site, where data
+    cannot be decomposed, and without seeds.
 
     >>> import tempfile, torch
     >>> from codeclens.extraction import extract
@@ -188,7 +199,8 @@ def compare(
     if not len(seeds):
         raise CodeclensError("No seeds were given; pass at least one, such as seeds=[0].")
     chosen = chosen_sites(store, sites)
-    judged = []
+    judged: list[Judged] = []
+    failed: list[str] = []
     for site in chosen:
         X = np.asarray(store.view(site, view))
         units = store.units(site)
@@ -196,14 +208,26 @@ def compare(
         if entrants is None:
             entrants = rivals(len(X), units, X.shape[1], expansion=expansion, k=k)
             one_sign = bool((X >= 0).all() or (X <= 0).all())
-            entrants = [one for one in entrants if one_sign or not isinstance(one, NMF)]
+            entrants = [
+                one
+                for one in entrants
+                if (one_sign or not isinstance(one, NMF)) and (kinds is None or type(one) in kinds)
+            ]
         change = _change(store, site, view)
-        for method in entrants:
-            with named(site):
-                judged.append(_judge(site, method, X, units, change, view, seeds, halves))
+        before = len(judged)
+        for number, method in enumerate(entrants, 1):
+            try:
+                with named(site):
+                    judged.append(_judge(site, method, X, units, change, view, seeds, halves))
+            except CodeclensError as error:
+                nothing_found = len(judged) == before and number == len(entrants)
+                if methods is not None or nothing_found:
+                    raise
+                failed.append(f"{method!r}: {error}")
             if progress is not None:
-                progress(len(judged), len(chosen) * len(entrants), f"{site}: {method!r}")
-    return Comparison(tuple(judged))
+                done = len(judged) + len(failed)
+                progress(done, len(chosen) * len(entrants), f"{site}: {method!r}")
+    return Comparison(tuple(judged), tuple(failed))
 
 
 def _change(store: Store, site: str, view: View) -> Matrix | None:
@@ -235,11 +259,8 @@ def _judge(
         for name, value in (found | _figures(one, X, change, view)).items():
             figures.setdefault(name, []).append(value)
     pairs = [
-        quality.stability(fitted[a].dictionary, fitted[b].dictionary).mean
+        matched(fitted[a].dictionary, fitted[b].dictionary).mean
         for a, b in combinations(range(len(seeds)), 2)
-    ]
-    again = [
-        quality.stability(fitted[0].dictionary, other.dictionary).cosine for other in fitted[1:]
     ]
     return Judged(
         site=site,
@@ -247,7 +268,7 @@ def _judge(
         seeds=tuple(seeds),
         stability_seeds=float(np.mean(pairs)) if pairs else float("nan"),
         stability_halves=_halves(method, X, units, seeds[0]) if halves else float("nan"),
-        mode_stability=_mean_known(again, len(fitted[0].dictionary)),
+        mode_stability=found_again(fitted[0].dictionary, [one.dictionary for one in fitted[1:]]),
         **{name: np.array(values) for name, values in figures.items()},
     )
 
@@ -274,22 +295,11 @@ def _figures(one: Estimator, X: Matrix, change: Matrix | None, view: View) -> di
 
 def _halves(method: Estimator, X: Matrix, units: int, seed: int) -> float:
     """How well modes of one half of the samples are found again in the other, NaN if too few."""
-    order = np.random.default_rng(seed).permutation(len(X))
-    parts = [np.sort(part) for part in np.array_split(order, 2)]
     try:
         first, second = (
-            method.clone().fit(X[part], seed=seed, n_units=units).dictionary for part in parts
+            method.clone().fit(X[part], seed=seed, n_units=units).dictionary
+            for part in halves_of(len(X), seed)
         )
     except CodeclensError:  # half the samples may be too few for modes that all are enough for
         return float("nan")
-    return quality.stability(first, second).mean
-
-
-def _mean_known(found: Sequence[Matrix], modes: int) -> Matrix:
-    """The mean over what is known of each mode, NaN where nothing is."""
-    if not found:
-        return np.full(modes, np.nan)
-    values = np.stack(found)
-    known = ~np.isnan(values)
-    total = np.where(known, values, 0.0).sum(axis=0)
-    return np.asarray(np.where(known.any(axis=0), total / np.maximum(known.sum(axis=0), 1), np.nan))
+    return matched(first, second).mean

@@ -21,6 +21,7 @@ from codeclens.decomposition.fits import Task, fits, grouped
 from codeclens.decomposition.fitting import Autoencoder
 from codeclens.decomposition.logbook import Logbook
 from codeclens.decomposition.modes import Modes
+from codeclens.decomposition.stability import found_again
 from codeclens.decomposition.tables import PART, StoredTable
 from codeclens.decomposition.training import Epoch, named
 from codeclens.decomposition.views import View, check_view, columns_of
@@ -67,6 +68,7 @@ def decompose(
     logs: str | os.PathLike[str] | None = None,
     in_memory: bool | None = None,
     device: torch.device | str = "cpu",
+    halves: bool = False,
 ) -> dict[str, Modes]: ...
 @overload
 def decompose(
@@ -81,6 +83,7 @@ def decompose(
     logs: str | os.PathLike[str] | None = None,
     in_memory: bool | None = None,
     device: torch.device | str = "cpu",
+    halves: bool = False,
 ) -> dict[str, dict[int, Modes]]: ...
 def decompose(
     store: Store,
@@ -94,6 +97,7 @@ def decompose(
     logs: str | os.PathLike[str] | None = None,
     in_memory: bool | None = None,
     device: torch.device | str = "cpu",
+    halves: bool = False,
 ) -> dict[str, Modes] | dict[str, dict[int, Modes]]:
     """Find the modes of every site of a store, once or for several seeds.
 
@@ -110,6 +114,11 @@ def decompose(
     figures of each training (see Logbook): the same call goes on where it was interrupted.
     `in_memory=False` trains from blocks of the store; None does so for sites that would not fit.
     Autoencoders train on `device`, for example "cuda".
+
+    How well every mode is found again is in `quality`, `(K,)` cosines of matched modes: for several
+    seeds "stability_seeds", the mean over the other seeds, and where `halves` asks for fits to two
+    halves of the samples, too, "stability_halves", the mean over both. `Modes.stability` is the
+    lower of the two.
 
     Returns Modes by site, in the store's order; for a list of seeds, a dict from seed to Modes for
     each site (arXiv 2603.06557; METHOD.md §3). Raises CodeclensError, naming the site, for an
@@ -142,21 +151,30 @@ def decompose(
         with named(site):
             wanted = method.modes_for(store.units(site))
             if isinstance(method, Autoencoder):
-                method.require_enough(len(store.label), wanted)
+                method.require_enough(len(store.label) // (2 if halves else 1), wanted)
     tasks = [
-        Task(site, number, method, store.units(site), _logbook(logs, site, number), place)
+        Task(
+            site, number, method, store.units(site), _logbook(logs, site, number, half), place, half
+        )
         for site in chosen
         for number in seeds
+        for half in ((None, 0, 1) if halves else (None,))
     ]
     found: dict[str, dict[int, Modes]] = {site: {} for site in chosen}
     data = _Data(store, view, in_memory)
     groups = grouped(
         tasks, len(store.label), lambda site: columns_of(store.units(site), view), workers
     )
+    parts: dict[tuple[str, int], list[np.ndarray[Any, Any]]] = {}
     for task, fitted in fits(groups, data, workers, progress):
+        if task.half is not None:
+            parts.setdefault((task.site, task.seed), []).append(fitted.dictionary)
+            continue
         modes = _modes(store, task, view, data(task.site), fitted)
         found[task.site][task.seed] = modes
         logger.info("%s: %d modes, R² %.3f", task.site, len(modes), modes.r2)
+    for site in chosen:
+        _judge_stability(found[site], {number: parts.get((site, number), []) for number in seeds})
     if isinstance(seed, int):
         return {site: found[site][seed] for site in chosen}
     return {site: {number: found[site][number] for number in seeds} for site in chosen}
@@ -192,8 +210,22 @@ class _Data:
         return np.asarray(store.view(site, self.view))
 
 
-def _logbook(logs: str | os.PathLike[str] | None, site: str, seed: int) -> Logbook | None:
-    return None if logs is None else Logbook(Path(logs), f"{quote(site, safe='')}.seed{seed}")
+def _logbook(
+    logs: str | os.PathLike[str] | None, site: str, seed: int, half: int | None
+) -> Logbook | None:
+    name = f"{quote(site, safe='')}.seed{seed}" + ("" if half is None else f".half{half}")
+    return None if logs is None else Logbook(Path(logs), name)
+
+
+def _judge_stability(
+    found: dict[int, Modes], halves: dict[int, list[np.ndarray[Any, Any]]]
+) -> None:
+    """Note of every mode how well other seeds, and halves of the samples, find it again."""
+    for seed, modes in found.items():
+        others = [other.dictionary for number, other in found.items() if number != seed]
+        for where, dictionaries in (("seeds", others), ("halves", halves[seed])):
+            if dictionaries:
+                modes.quality[f"stability_{where}"] = found_again(modes.dictionary, dictionaries)
 
 
 def _modes(

@@ -7,7 +7,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from codeclens.decomposition.estimator import Estimator, as_data
 from codeclens.decomposition.fitting import Autoencoder
 from codeclens.decomposition.logbook import Logbook
 from codeclens.decomposition.preparation import Preparation
+from codeclens.decomposition.stability import halves
 from codeclens.decomposition.tables import StoredTable
 from codeclens.decomposition.training import Epoch, named
 from codeclens.errors import CodeclensError
@@ -35,7 +36,8 @@ _SECONDS_BETWEEN_LOOKS = 0.1
 class Task:
     """One fit: a site with U units, a seed, and the method that stays unfitted itself.
 
-    Autoencoders train on `device`; classical methods are the processor's.
+    Autoencoders train on `device`; classical methods are the processor's. Of all samples only the
+    `half`, 0 or 1, is seen, where one is given.
     """
 
     site: str
@@ -44,6 +46,7 @@ class Task:
     n_units: int
     logbook: Logbook | None = None
     device: torch.device = CPU
+    half: int | None = None
 
     def fit(self, X: Data, progress: Callable[[Epoch], object] | None = None) -> Estimator:
         """A clone of the method, fitted; raises CodeclensError that names the site."""
@@ -61,11 +64,13 @@ class Task:
                 raise CodeclensError(
                     f"{method!r} needs all samples in memory; pass in_memory=True."
                 )
-            return method.fit(X, seed=self.seed, n_units=self.n_units, progress=progress)
+            mine = self._mine(X)
+            return method.fit(mine, seed=self.seed, n_units=self.n_units, progress=progress)
 
     def here(self, X: Data) -> Tensor | StoredTable:
-        """The data on the device of this task."""
-        return (as_data(X) if isinstance(X, np.ndarray) else X).to(self.device)
+        """The data that this task sees, on its device."""
+        mine = self._mine(X)
+        return (as_data(mine) if isinstance(mine, np.ndarray) else mine).to(self.device)
 
     def prepare(self, X: Data) -> tuple[Autoencoder, Preparation]:
         """A clone of the autoencoder, and all that its training starts from."""
@@ -73,6 +78,16 @@ class Task:
         assert isinstance(method, Autoencoder)
         with named(self.site):
             return method, Preparation.of(method, self.here(X), self.seed, self.n_units)
+
+    @overload
+    def _mine(self, X: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]: ...
+    @overload
+    def _mine(self, X: StoredTable) -> StoredTable: ...
+    def _mine(self, X: Data) -> Data:
+        if self.half is None:
+            return X
+        rows = halves(len(X), self.seed)[self.half]
+        return X.of(rows) if isinstance(X, StoredTable) else X[rows]
 
 
 Group = Sequence[Task]
@@ -94,7 +109,7 @@ def grouped(
             or task.device.type != "cpu"  # where it pays was measured on processors alone
             or not together.pays(modes, width)
         )
-        key = (id(task),) if alone else (id(task.method), task.n_units, modes, width)
+        key = (id(task),) if alone else (id(task.method), task.n_units, width, task.half)
         alike.setdefault(key, []).append(task)
     groups: list[Group] = []
     for same in alike.values():

@@ -19,6 +19,7 @@ class Mode:
     mode is present in each sample. `share` is its share of the reconstructed contributions,
     `firing_rate` the share of samples with a loading above zero, and `best_class` the class whose
     indicator correlates best with the loadings, with that correlation (None without labels).
+    `stability` is the cosine with which it is found again elsewhere (NaN where nobody looked).
 
     >>> mode = Mode("conv", 0, np.array([0.9, 0.0, 0.1]), np.array([0.0, -0.5, 0.0]), np.ones(4))
     >>> mode.weights, mode.top_units(count=2)
@@ -33,6 +34,7 @@ class Mode:
     share: float = float("nan")
     firing_rate: float = float("nan")
     best_class: tuple[str, float] | None = None
+    stability: float = float("nan")
 
     @property
     def weights(self) -> Float[np.ndarray, " unit"]:

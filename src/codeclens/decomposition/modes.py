@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float, Float32, Int
 from torch import Tensor
 
-from codeclens.decomposition import files, hub, quality
+from codeclens.decomposition import files, hub, listing, quality
 from codeclens.decomposition.estimator import Array, Estimator
 from codeclens.decomposition.mode import Mode
 from codeclens.decomposition.views import View, check_view, signed_parts, units_of
@@ -114,6 +114,15 @@ class Modes(Sequence[Mode]):
         """The share of samples in which each mode is present, `(K,)`."""
         return quality.firing_rate(self.loadings)
 
+    @property
+    def stability(self) -> Float[np.ndarray, " mode"]:
+        """How well each mode is found again, `(K,)`: with other seeds or in halves, the lower.
+
+        NaN where `decompose` was not asked for either (METHOD.md §3).
+        """
+        known = [self.quality[name] for name in listing.STABILITY if name in self.quality]
+        return np.fmin.reduce(known) if known else np.full(len(self), np.nan)
+
     def encode(self, X: Array) -> Float32[np.ndarray, "sample mode"]:
         """The loadings `(N, K)` of new data in the same view, `(N, D)`.
 
@@ -177,33 +186,35 @@ class Modes(Sequence[Mode]):
     def sorted(
         self, key: str | Callable[[Mode], float] = "share", *, descending: bool = True
     ) -> list[Mode]:
-        """The modes in another order: by `share`, `firing_rate`, or any function of a Mode.
+        """The modes in another order: by one of `share`, `firing_rate`, `stability`, or a function.
 
-        Raises CodeclensError for a word that is neither.
+        Modes whose stability is unknown come last. Raises CodeclensError for another word.
         """
-        if isinstance(key, str) and key not in ("share", "firing_rate"):
+        if isinstance(key, str) and key not in ("share", "firing_rate", "stability"):
             raise CodeclensError(
-                f'Modes cannot be sorted by "{key}"; write "share", "firing_rate" or a function.'
+                f'Modes cannot be sorted by "{key}"; write "share", "firing_rate", "stability" or '
+                "a function."
             )
         by = operator.attrgetter(key) if isinstance(key, str) else key
-        return sorted(self, key=by, reverse=descending)
+        known = [mode for mode in self if not np.isnan(by(mode))]
+        unknown = [mode for mode in self if np.isnan(by(mode))]
+        return sorted(known, key=by, reverse=descending) + unknown
+
+    def table(self) -> list[dict[str, Any]]:
+        """One row for each mode, plain numbers: which to trust, and what they are about.
+
+        `sparsity` is Hoyer's over the entries, `redundancy` the largest cosine with another mode,
+        `dead` and `dense` say whether it is present in no sample or in more than half.
+        """
+        return listing.table(self)
+
+    def stability_sentence(self) -> str:
+        """How many modes are found again, in words; empty where nobody looked."""
+        return listing.stability_sentence(self)
 
     def describe(self, count: int = 10) -> str:
         """A table of the strongest modes, for people to read."""
-        lines = [repr(self), f"{'mode':>6} {'share':>7} {'samples':>8}  best class and top units"]
-        for mode in self[:count]:
-            best = (
-                ""
-                if mode.best_class is None
-                else f"{mode.best_class[0]} ({mode.best_class[1]:.2f})"
-            )
-            units = ", ".join(str(unit) for unit in mode.top_units(count=min(5, self.n_units)))
-            lines.append(
-                f"{mode.index:>6} {mode.share:>7.1%} {mode.firing_rate:>8.0%}  {best:<24} {units}"
-            )
-        if len(self) > count:
-            lines.append(f"{'…':>6} and {len(self) - count} more")
-        return "\n".join(lines)
+        return listing.describe(self, count)
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write `path.safetensors` and `path.json`, whole or not at all; returns the first.
@@ -253,6 +264,7 @@ class Modes(Sequence[Mode]):
             share=float(self.share[number]),
             firing_rate=float(self.firing_rate[number]),
             best_class=self._best_class(number),
+            stability=float(self.stability[number]),
         )
 
     def __repr__(self) -> str:

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from codeclens.decomposition import quality
+from codeclens.decomposition.stability import matched
 from codeclens.decomposition.views import View, check_view
 from codeclens.errors import CodeclensError
 
@@ -113,7 +113,7 @@ class Planted:
         # Where loadings have either sign, so has a mode.
         turned = np.concatenate([dictionary, -dictionary])
         signed = bool((loadings < 0).any())
-        match = quality.stability(truth, turned if signed else dictionary)
+        match = matched(truth, turned if signed else dictionary)
         cosine = np.nan_to_num(match.cosine)
         modes = len(dictionary)
         auc = np.full(len(truth), 0.5)

@@ -23,26 +23,6 @@ _BLOCK = 1 << 22
 _CACHED = 1 << 18
 
 
-class Stability(NamedTuple):
-    """How well each mode of one dictionary is found again in another.
-
-    `cosine` `(K,)` is the cosine of each mode with its partner and `partner` `(K,)` the partner's
-    row; both are NaN and −1 for modes left over when the other dictionary is smaller. `mean` is
-    taken over the modes that have a partner.
-
-    >>> Stability(np.array([0.5, 1.0]), np.array([1, 0])).mean
-    0.75
-    """
-
-    cosine: np.ndarray[Any, Any]
-    partner: np.ndarray[Any, Any]
-
-    @property
-    def mean(self) -> float:
-        """The mean cosine of matched modes."""
-        return float(np.nanmean(self.cosine))
-
-
 def r2(X: Matrix, reconstruction: Matrix) -> float:
     """Share of the variance about the units' means that the reconstruction explains.
 
@@ -118,7 +98,7 @@ def redundancy(D: Num[np.ndarray, "mode unit"]) -> Float[np.ndarray, " mode"]:
     """
     if len(D) < 2:
         return np.full(len(D), np.nan)
-    rows = _unit_rows(D)
+    rows = unit_rows(D)
     found = np.empty(len(D))
     for part in _blocks(np.arange(len(D)), len(D)):
         cosines = rows[part] @ rows.T
@@ -200,33 +180,6 @@ def loading_share(
     mass = np.abs(Z).sum(axis=0, dtype=np.float64) * np.abs(D).sum(axis=1, dtype=np.float64)
     total = mass.sum()
     return np.asarray(mass / total) if total > 0 else mass
-
-
-def stability(D: Num[np.ndarray, "mode unit"], other: Num[np.ndarray, "mode2 unit"]) -> Stability:
-    """Match the modes of two dictionaries one to one by cosine, so that the total is largest.
-
-    `D` is `(K, D)`, `other` `(K', D)`: two seeds, two halves of the data, or a planted truth
-    (Hungarian matching, METHOD.md §3). Modes of zeros have cosine 0 with everything. Raises
-    CodeclensError where the numbers of units differ.
-
-    >>> found = stability(np.eye(3)[:2], np.eye(3)[[2, 1, 0]])
-    >>> found.cosine, found.partner
-    (array([1., 1.]), array([2, 1]))
-    """
-    from scipy.optimize import linear_sum_assignment
-
-    if D.shape[1] != other.shape[1]:
-        raise CodeclensError(
-            f"The dictionaries have {D.shape[1]} and {other.shape[1]} columns; "
-            "compare modes of the same site and view."
-        )
-    cosines = _unit_rows(D) @ _unit_rows(other).T
-    rows, partners = linear_sum_assignment(cosines, maximize=True)
-    cosine = np.full(len(D), np.nan)
-    partner = np.full(len(D), -1)
-    cosine[rows] = np.clip(cosines[rows, partners], -1.0, 1.0)
-    partner[rows] = partners
-    return Stability(cosine, partner)
 
 
 class ClassSums(NamedTuple):
@@ -336,7 +289,8 @@ def _sums(
     return error, np.where(varies, spread, 0.0)
 
 
-def _unit_rows(D: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+def unit_rows(D: Num[np.ndarray, "mode unit"]) -> Float[np.ndarray, "mode unit"]:
+    """Every row divided by its length; rows of zeros stay as they are."""
     rows = D.astype(np.float64)
     norm = np.linalg.norm(rows, axis=1, keepdims=True)
     return np.asarray(rows / np.where(norm > 0, norm, 1.0))

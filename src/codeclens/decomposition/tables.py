@@ -108,6 +108,10 @@ class StoredTable(Table):
         """The same table with its numbers divided by `scale`."""
         return StoredTable(self.reader, self.samples, self.scale * scale, self.device)
 
+    def of(self, rows: Int64[np.ndarray, " row"]) -> StoredTable:
+        """Some of its rows, ascending, as a table."""
+        return StoredTable(self.reader, self.samples[rows], self.scale, self.device)
+
     def to(self, device: torch.device) -> StoredTable:
         """The same table with its rows on another device."""
         return StoredTable(self.reader, self.samples, self.scale, device)

@@ -1,0 +1,114 @@
+"""Stability: which modes are found again, with other seeds and in halves of the samples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int, Num
+
+from codeclens.decomposition.quality import unit_rows
+from codeclens.errors import CodeclensError
+
+# A mode whose partner elsewhere has this cosine or more counts as found again.
+FOUND = 0.7
+
+
+class Match(NamedTuple):
+    """How well each mode of one dictionary is found again in another.
+
+    `cosine` `(K,)` is the cosine of each mode with its partner and `partner` `(K,)` the partner's
+    row; both are NaN and −1 for modes left over when the other dictionary is smaller. `mean` is
+    taken over the modes that have a partner.
+
+    >>> Match(np.array([0.5, 1.0]), np.array([1, 0])).mean
+    0.75
+    """
+
+    cosine: np.ndarray[Any, Any]
+    partner: np.ndarray[Any, Any]
+
+    @property
+    def mean(self) -> float:
+        """The mean cosine of matched modes."""
+        return float(np.nanmean(self.cosine))
+
+
+def matched(D: Num[np.ndarray, "mode unit"], other: Num[np.ndarray, "mode2 unit"]) -> Match:
+    """Match the modes of two dictionaries one to one by cosine, so that the total is largest.
+
+    `D` is `(K, D)`, `other` `(K', D)`: two seeds, two halves of the data, or a planted truth
+    (Hungarian matching, METHOD.md §3). Modes of zeros have cosine 0 with everything. Raises
+    CodeclensError where the numbers of units differ.
+
+    >>> found = matched(np.eye(3)[:2], np.eye(3)[[2, 1, 0]])
+    >>> found.cosine, found.partner
+    (array([1., 1.]), array([2, 1]))
+    """
+    from scipy.optimize import linear_sum_assignment
+
+    if D.shape[1] != other.shape[1]:
+        raise CodeclensError(
+            f"The dictionaries have {D.shape[1]} and {other.shape[1]} columns; "
+            "compare modes of the same site and view."
+        )
+    cosines = unit_rows(D) @ unit_rows(other).T
+    rows, partners = linear_sum_assignment(cosines, maximize=True)
+    cosine = np.full(len(D), np.nan)
+    partner = np.full(len(D), -1)
+    cosine[rows] = np.clip(cosines[rows, partners], -1.0, 1.0)
+    partner[rows] = partners
+    return Match(cosine, partner)
+
+
+def found_again(
+    D: Num[np.ndarray, "mode unit"], others: Sequence[Num[np.ndarray, "mode2 unit"]]
+) -> Float[np.ndarray, " mode"]:
+    """How well each mode is found again in other dictionaries: its mean cosine with its partners.
+
+    `D` is `(K, D)`, each other `(K', D)`; the result `(K,)` is the mean over the dictionaries in
+    which a partner was left for the mode, NaN where in none (METHOD.md §3). Raises CodeclensError
+    where the numbers of units differ.
+
+    >>> found_again(np.eye(2), [np.eye(2), np.eye(2)[:1]])
+    array([1., 1.])
+    """
+    if not others:
+        return np.full(len(D), np.nan)
+    cosines = np.stack([matched(D, other).cosine for other in others])
+    known = ~np.isnan(cosines)
+    total = np.where(known, cosines, 0.0).sum(axis=0)
+    return np.asarray(np.where(known.any(axis=0), total / np.maximum(known.sum(axis=0), 1), np.nan))
+
+
+def halves(samples: int, seed: int) -> tuple[Int[np.ndarray, " first"], Int[np.ndarray, " second"]]:
+    """The row numbers of two halves of the samples, drawn at random, each ascending.
+
+    >>> [len(half) for half in halves(5, seed=0)]
+    [3, 2]
+    """
+    order = np.random.default_rng(seed).permutation(samples)
+    first, second = np.array_split(order, 2)
+    return np.sort(first), np.sort(second)
+
+
+def sentence(
+    share: Float[np.ndarray, " mode"], again: dict[str, Float[np.ndarray, " mode"]]
+) -> str:
+    """How many modes are found again, and what they carry, in words.
+
+    `share` `(K,)` is each mode's share of the reconstruction; `again` holds what `found_again`
+    gave, by where modes were looked for ("other seeds").
+
+    >>> sentence(np.array([0.75, 0.25]), {"other seeds": np.array([0.9, 0.2])})
+    'Found again (cosine 0.7 or more): with other seeds 1 of 2 modes, which carry 75 %.'
+    """
+    parts = []
+    for where, cosine in again.items():
+        found = cosine >= FOUND
+        parts.append(
+            f"{where} {int(found.sum())} of {len(found)} modes, which carry "
+            f"{100 * share[found].sum():.0f} %"
+        )
+    return f"Found again (cosine {FOUND} or more): with " + "; with ".join(parts) + "."
