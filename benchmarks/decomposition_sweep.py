@@ -7,6 +7,7 @@ held-out R² over L0 are written there.
     CODECLENS_BENCH=… python -m benchmarks.decomposition_sweep extract --folder cache
     python -m benchmarks.decomposition_sweep fit --folder cache
     python -m benchmarks.decomposition_sweep draw --folder cache --to frontier.svg
+    python -m benchmarks.decomposition_sweep tell --folder cache --k 8
     python -m benchmarks.decomposition_sweep act --folder cache --sites blocks.4 --k 8
 """
 
@@ -177,6 +178,41 @@ def act(folder: Path, sites: Sequence[str], k: int) -> None:
                 print(line, flush=True)
 
 
+def at_budget(points: Sequence[tuple[float, float]], k: float) -> float:
+    """R² at `k` modes a sample from points (L0, R²), between which it is straight over log L0.
+
+    NaN where no two points have k between them.
+    """
+    known = sorted((np.log(l0), r2) for l0, r2 in points if l0 > 0)
+    if not known or not known[0][0] - 0.05 <= np.log(k) <= known[-1][0] + 0.05:
+        return float("nan")
+    return float(np.interp(np.log(k), *zip(*known, strict=True)))
+
+
+def tell(folder: Path, k: int) -> None:
+    """A table: each method's held-out R² at `k` modes a sample, the mean over a network's sites."""
+    with (folder / "frontier.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    columns = list(dict.fromkeys((row["network"], row["view"]) for row in rows))
+    heads = [f"{name}, {'contributions' if view == 'concat' else 'activations'}"
+             for name, view in columns]  # fmt: skip
+    print(f"| method | {' | '.join(heads)} |\n|---|{'---:|' * len(columns)}")
+    for method in dict.fromkeys(row["method"] for row in rows):
+        cells = []
+        for network, view in columns:
+            sites: dict[str, list[tuple[float, float]]] = {}
+            for row in rows:
+                if (row["network"], row["view"], row["method"]) == (network, view, method):
+                    sites.setdefault(row["site"], []).append((float(row["l0"]), float(row["r2"])))
+            budget = 1 if method == "KMeans" else k
+            found = [at_budget(points, budget) for points in sites.values()]
+            known = [r2 for r2 in found if not np.isnan(r2)]
+            of = f" ({len(known)} of {len(found)} sites)" if len(known) < len(found) else ""
+            cells.append(f"{np.mean(known):.3f}{of}" if known else "–")
+        name = "KMeans, L0 1" if method == "KMeans" else method
+        print(f"| {name} | {' | '.join(cells)} |")
+
+
 def draw(folder: Path, to: Path) -> None:
     """One panel for each site and view: held-out R² over modes a sample."""
     from matplotlib.figure import Figure
@@ -209,7 +245,7 @@ def draw(folder: Path, to: Path) -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Extract, measure what was extracted, or draw what was measured."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=["extract", "fit", "draw", "act"])
+    parser.add_argument("what", choices=["extract", "fit", "draw", "tell", "act"])
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--networks", default=",".join(PLANS))
     parser.add_argument("--sites", default="", help="of those extracted; all without it")
@@ -223,6 +259,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     names = given.networks.split(",")
     if given.what == "draw":
         draw(given.folder, given.to)
+    elif given.what == "tell":
+        tell(given.folder, given.k[0])
     elif given.what == "act":
         act(given.folder, given.sites.split(","), given.k[0])
     elif given.what == "fit":

@@ -103,7 +103,7 @@ def test_nmf_is_left_out_where_it_cannot(store: Any, monkeypatch: pytest.MonkeyP
         progress=lambda *told: progress.append(told),
     )  # fmt: skip
     assert not any(isinstance(one.method, NMF) for one in found.judged)
-    assert [told[0] for told in progress] == list(range(1, 11))
+    assert [told[0] for told in progress] == list(range(1, 12))
     assert progress[-1][1] == 10
 
 
