@@ -35,7 +35,7 @@ from codeclens.analysis.spectrum import (
     participation_ratio,
 )
 from codeclens.analysis.statistics import bootstrap_interval, class_means, sign_correlation
-from codeclens.analysis.tables import save_table
+from codeclens.analysis.tables import save_dataset, save_table
 from codeclens.analysis.trend import Trend, rank_correlation
 
 __all__ = [
@@ -77,6 +77,7 @@ __all__ = [
     "participation_ratio",
     "permutation_nulls",
     "rank_correlation",
+    "save_dataset",
     "save_table",
     "semantics",
     "sign_correlation",

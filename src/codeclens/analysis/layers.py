@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from codeclens.analysis.results import (
-    DIMENSIONS,
+    DRAWN,
     SOURCES,
     Layer,
     LayerStatistics,
@@ -47,8 +47,8 @@ def layer_statistics(
 
     One pass reads every site in parts, so that it need not fit into memory; the results are those
     of all samples together. Depth is the order of the sites in the store. Intervals are 95 %
-    bootstrap intervals over samples, `resamples` draws of them; the intervals of trends draw the
-    same samples at all sites.
+    bootstrap intervals over samples, `resamples` draws of them (at most 100 of class means, 40 of
+    those of more than 200 classes); the intervals of trends draw the same samples at all sites.
 
     Raises CodeclensError for an empty store, an unknown view or values that are not finite.
 
@@ -86,9 +86,10 @@ def layer_statistics(
                     np.zeros(1)  # a network whose outputs are no classes
                 )
             )
-            populations[name] = _population(summary, of_classes, share, resamples, seed)
-            if redraw.varies:
-                dimensions[name].append(redraw.dimensions(groups, share))
+            # Without two samples of a class every draw would be the same, and say nothing.
+            drawn = redraw.dimensions(groups, share) if redraw.varies else np.empty((0, 2))
+            dimensions[name].append(drawn)
+            populations[name] = _population(summary, of_classes, drawn, share, resamples, seed)
         layers.append(
             Layer(
                 site,
@@ -150,6 +151,7 @@ def _in_view(
 def _population(
     summary: PopulationSummary,
     of_classes: Float[np.ndarray, " component"],
+    drawn: Float[np.ndarray, "draw measure"],
     share: float,
     resamples: int,
     seed: int,
@@ -165,7 +167,15 @@ def _population(
         spectrum_participation(of_classes),
         spectrum_components(of_samples, share),
         spectrum_participation(of_samples),
+        {name: _interval(draws) for name, draws in zip(DRAWN, drawn.T, strict=True)},
     )
+
+
+def _interval(draws: Float[np.ndarray, " draw"]) -> tuple[float, float]:
+    """Where 95 % of the draws lie that are defined; NaN without any."""
+    defined = draws[~np.isnan(draws)]
+    low, high = np.quantile(defined, [0.025, 0.975]) if len(defined) else (np.nan, np.nan)
+    return float(low), float(high)
 
 
 def _trends(
@@ -182,11 +192,10 @@ def _trends(
             np.array([p.sparsity.median for p in populations]),
             redrawn_medians([p.hoyer for p in populations], draws, seed),
         )
-        for measure, name in enumerate(DIMENSIONS[:2]):
-            redrawn = [site[:, measure] for site in dimensions[source]]
+        for measure, name in enumerate(DRAWN):
             trends[f"{source}_{name}"] = Trend.of(
                 np.array([float(getattr(p, name)) for p in populations]),
-                np.stack(redrawn, axis=1) if redrawn else np.empty((0, len(layers))),
+                np.stack([site[:, measure] for site in dimensions[source]], axis=1),
             )
     trends["sign_correlation"] = Trend.of(
         np.array([layer.sign_correlation.median for layer in layers]),

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 import codeclens as cl
-from codeclens.analysis import LayerStatistics, Semantics, save_table
+from codeclens.analysis import LayerStatistics, Semantics, save_dataset, save_table
 from codeclens.cli.config import AnalyzeSettings, write_section
 from codeclens.cli.flow import run_flow
 from codeclens.cli.outputs import save_sentences
@@ -51,7 +51,7 @@ def write_layers(statistics: LayerStatistics, to: Path) -> None:
     to.mkdir(parents=True, exist_ok=True)
     statistics.to_csv(to / "layers.csv")
     save_table(to / "classes.csv", statistics.class_table())
-    statistics.dataset().to_zarr(to / "layers.zarr", mode="w", consolidated=False)
+    save_dataset(to / "layers.zarr", statistics.dataset())
     save_sentences(to / "sentences.txt", statistics.sentences())
     figure = layer_figure(statistics)
     for ending in ("png", "svg"):
