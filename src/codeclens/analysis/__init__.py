@@ -12,7 +12,7 @@ from codeclens.analysis.correlations import (
     membership_correlation,
     specificity,
 )
-from codeclens.analysis.findings import Meaning, Semantics
+from codeclens.analysis.findings import Closest, Criteria, Meaning, Semantics
 from codeclens.analysis.flow import flow, mode_names
 from codeclens.analysis.flows import Edge, Flow, FlowGraph, PairFlow
 from codeclens.analysis.hierarchy import Hierarchy, Superclasses
@@ -40,6 +40,8 @@ from codeclens.analysis.trend import Trend, rank_correlation
 
 __all__ = [
     "Agreement",
+    "Closest",
+    "Criteria",
     "Edge",
     "Flow",
     "FlowGraph",

@@ -89,9 +89,7 @@ def names_of(modes: Mapping[str, Modes], meanings: Semantics | None) -> dict[str
         of_site = meanings[site]
         one = of_site.get("activation_modes" if modes[site].view == "activation" else "modes")
         if one is not None:
-            significant = one.q <= meanings.alpha
-            if one.superclass_q is not None:
-                significant |= one.superclass_q <= meanings.alpha
+            significant = one.beyond_chance(meanings.criteria.alpha)
             found[site] = [
                 f"{number} ({name})" if significant[number] else str(number)
                 for number, name in enumerate(one.names)
