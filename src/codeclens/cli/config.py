@@ -193,7 +193,9 @@ class AnalyzeSettings(Settings):
     flow_interventions: int = Field(default=8, ge=0)
     """Of these, images in which modes are taken out of the middle site, to check; 0 for none."""
     to: Path | None = None
-    """The folder for tables (CSV), figures (PNG and SVG) and sentences."""
+    """The folder for tables (CSV and Zarr), figures (PNG and SVG) and sentences."""
+    overwrite: bool = False
+    """Remove what an earlier run left in that folder and this one does not write."""
     seed: int = 0
     """Seeds the bootstrap intervals."""
 
