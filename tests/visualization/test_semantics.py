@@ -70,7 +70,7 @@ def test_what_is_drawn_is_what_was_given() -> None:
 def test_superclasses_have_a_panel_of_their_own() -> None:
     semantics = made({"modes": [0.1, 0.3], "activations": [0.1, 0.2]}, ("dog",))
     *_, broader = semantics_figure(semantics).axes
-    assert "Superclass" in broader.get_title(loc="left")
+    assert "superclass" in broader.get_title(loc="left")
     drawn = line(broader.lines, CONTRIBUTION, "-")
     np.testing.assert_allclose(drawn.get_ydata(), [200 / 3, 200 / 3])
     assert broader.get_ylabel() == "% of modes or channels"

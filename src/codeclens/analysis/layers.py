@@ -20,7 +20,7 @@ from codeclens.analysis.spectrum import (
 )
 from codeclens.analysis.statistics import sign_correlation
 from codeclens.analysis.summary import PopulationSummary
-from codeclens.analysis.trend import ClassResampler, Trend, redrawn_medians
+from codeclens.analysis.trend import ClassResampler, Trend, mirrored_interval, redrawn_medians
 from codeclens.errors import CodeclensError
 from codeclens.extraction import ContributionStore, View
 
@@ -49,6 +49,7 @@ def layer_statistics(
     of all samples together. Depth is the order of the sites in the store. Intervals are 95 %
     bootstrap intervals over samples, `resamples` draws of them (at most 100 of class means, 40 of
     those of more than 200 classes); the intervals of trends draw the same samples at all sites.
+    Means of few samples are noisy, which makes dimensions: `mirrored_interval` takes that out.
 
     Raises CodeclensError for an empty store, an unknown view or values that are not finite.
 
@@ -167,15 +168,15 @@ def _population(
         spectrum_participation(of_classes),
         spectrum_components(of_samples, share),
         spectrum_participation(of_samples),
-        {name: _interval(draws) for name, draws in zip(DRAWN, drawn.T, strict=True)},
+        {
+            "class_components": mirrored_interval(
+                spectrum_components(of_classes, share), drawn[:, 0]
+            ),
+            "class_participation": mirrored_interval(
+                spectrum_participation(of_classes), drawn[:, 1]
+            ),
+        },
     )
-
-
-def _interval(draws: Float[np.ndarray, " draw"]) -> tuple[float, float]:
-    """Where 95 % of the draws lie that are defined; NaN without any."""
-    defined = draws[~np.isnan(draws)]
-    low, high = np.quantile(defined, [0.025, 0.975]) if len(defined) else (np.nan, np.nan)
-    return float(low), float(high)
 
 
 def _trends(

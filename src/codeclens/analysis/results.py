@@ -62,7 +62,8 @@ class Population:
     `(U,)` that of every unit over samples and `lifetime_sparsity` its spread over units; the rest
     is the dimensionality of the class means and of all samples: principal components for the share
     of the variance, and participation ratio. `intervals` holds 95 % bootstrap intervals of those of
-    the class means, (NaN, NaN) where no class has two samples; all samples' are too dear to draw.
+    the class means (see `mirrored_interval`), NaN where no class has two samples; all samples' are
+    too dear to draw.
     """
 
     hoyer: Float[np.ndarray, " sample"]

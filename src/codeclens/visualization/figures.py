@@ -131,10 +131,10 @@ def _components(axes: Axes, populations: Sequence[Any], colour: str, marker: str
     """Numbers of components with their intervals as bars, as everywhere else in the figure."""
     axes.plot([p.class_components for p in populations], color=colour, marker=marker)
     low, high = np.array([p.intervals["class_components"] for p in populations]).T
-    # Drawn by themselves: draws of few samples may all lie on one side of the value.
+    # Drawn by themselves: where samples are few the interval lies below the value.
     middle, half = (low + high) / 2, (high - low) / 2
     axes.errorbar(
-        np.arange(len(low)), middle, yerr=half, fmt="none", ecolor=colour, capsize=1.5,
+        np.arange(len(low)), middle, yerr=half, color=colour, linestyle="none", capsize=1.5,
         elinewidth=0.9,
     )  # fmt: skip
 

@@ -75,10 +75,11 @@ def semantics_figure(semantics: Any) -> Figure:
         threshold = f"{semantics.criteria.threshold:g}"
         shares.set(title=f"Class correlation above {threshold}")
         for axes in panels[2:]:
-            axes.set(title="Superclass before class")
+            axes.set(title="Closer to a superclass")
         for axes in panels[1:]:
             axes.set(ylabel="% of modes or channels")
-            axes.set_ylim(-0.02 * max(1.0, axes.dataLim.y1), None)
+            top = max(1.0, axes.dataLim.y1)
+            axes.set_ylim(-0.03 * top, 1.05 * top)  # markers at either end are seen whole
         for axes in panels:
             name_sites(axes, sites)
         handles, labels = shares.get_legend_handles_labels()
