@@ -42,12 +42,11 @@ def sums(found: Flow) -> str:
         "|---" * 6 + "|",
     ]
     for one in found.values():
-        share = np.sort(one.share.data)[::-1]
-        half = int(np.searchsorted(np.cumsum(share), 0.5)) + 1
+        half, every = one.fewest(0.5)
         lines.append(
             f"| {one.source} → {one.sink} | {np.abs(one.completeness).max():.1e} | "
             f"{one.gaps[:, 0].max():.1e} | {one.gaps[:, 1].max():.1e} | {one.explained:.1%} | "
-            f"{half} of {one.share.nnz:,} |"
+            f"{half} of {every:,} |"
         )
     return "\n".join(lines)
 

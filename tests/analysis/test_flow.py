@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -10,14 +11,23 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import xarray
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import sparse
 from torch import Tensor, nn
 
 import codeclens as cl
 import networks
 import reference
-from codeclens.analysis import Pathways, flow, flow_agreement
+from codeclens.analysis import (
+    Agreement,
+    PairFlow,
+    Pathways,
+    flow,
+    flow_agreement,
+    save_dataset,
+)
 from codeclens.analysis.shares import mode_shares
 from codeclens.attribution import Contributions
 from codeclens.decomposition import NMF, PCA, Modes
@@ -297,6 +307,78 @@ def test_interventions_confirm_planted_pathways() -> None:
     assert ranks["correlation of loadings"].high < ranks["flow"].low
     assert "flow 1.00 [" in found.sentence(20)
     assert {row["foretold_by"] for row in found.table(20)} == set(found.foretold)
+
+
+def test_too_few_are_told_as_such() -> None:
+    model, x, modes, _ = planted()
+    pathways = Pathways(model, modes, method=METHOD, target=cl.Output(0))
+    few = flow_agreement(pathways, [(x[:3], None)], source="1")
+    assert f"This is from 3 samples and {len(few.sample)} triples: too few" in few.sentence(20)
+    whole = flow_agreement(pathways, [(x[:30], None)], source="1")
+    assert len(whole.sample) >= 100
+    assert whole.caution == ""
+    assert "too few" not in whole.sentence(20)
+    assert "3 samples are few" in "\n".join(flow(model, x[:3], modes, method=METHOD).sentences())
+    assert " few" not in "\n".join(flow(model, x[:30], modes, method=METHOD).sentences())
+
+
+def test_interventions_in_which_nothing_is_present_are_told() -> None:
+    none = np.zeros(0)
+    found = Agreement("1", "3", *np.zeros((3, 0), int), none, none, {"flow": none})
+    assert "No mode is present at both 1 and 3" in found.sentence()
+    assert np.isnan(found.table()[0]["rho"])
+    one = np.ones(4)
+    same = Agreement("1", "3", *np.zeros((3, 4), int), one, one, {"flow": one})
+    assert np.isnan([same.ranks(resamples=5)["flow"].low]).all()
+
+
+def test_datasets_hold_what_the_tables_hold(tmp_path: Path) -> None:
+    model, x, modes, _ = planted()
+    found = flow(model, x[:20], modes, method=METHOD, target=cl.Output(0))
+    data = xarray.open_zarr(
+        save_dataset(tmp_path / "flow.zarr", found.dataset()), consolidated=False
+    )
+    with found.to_csv(tmp_path / "flow.csv").open(encoding="utf-8") as file:
+        written = list(csv.DictReader(file))
+    assert data.sizes["edge"] == len(written)
+    for name in ("flow", "magnitude", "share", "of_sink", "samples"):
+        np.testing.assert_array_equal(data[f"edge_{name}"], [float(row[name]) for row in written])
+    for name in ("source", "source_mode", "sink", "sink_mode"):
+        assert data[f"edge_{name}"].values.tolist() == [row[name] for row in written]
+    np.testing.assert_array_equal(
+        data.total_gap[0], [row["total_gap"] for row in found.completeness_table()]
+    )
+    # Every sample's matrix can be put together again from its entries.
+    own = data.isel(passage=np.flatnonzero(data.passage_sample.values == 7))
+    matrix = np.zeros((5, 4))
+    matrix[own.passage_source_mode.values, own.passage_sink_mode.values] = own.passage_flow
+    np.testing.assert_array_equal(matrix, found["1", "3"].of(7).toarray())
+    there = data.isel(part=np.flatnonzero(data.part_site.values == "3"))
+    np.testing.assert_array_equal(there.contribution, found.contributions["3"].toarray())
+    assert there.part_name.values.tolist()[-1] == "remainder"
+
+
+def test_interventions_have_a_dataset(tmp_path: Path) -> None:
+    model, x, modes, _ = planted()
+    pathways = Pathways(model, modes, method=METHOD, target=cl.Output(0))
+    found = flow_agreement(pathways, [(x[:6], None)], source="1")
+    data = xarray.open_zarr(save_dataset(tmp_path / "a.zarr", found.dataset()), consolidated=False)
+    np.testing.assert_array_equal(data.effect, found.effect)
+    np.testing.assert_array_equal(data.foretold.sel(foretold_by="flow"), found.foretold["flow"])
+    rows = found.table()
+    np.testing.assert_array_equal(data.rank_rho, [row["rho"] for row in rows])
+    assert data.rank_effect.values.tolist() == [row["effect"] for row in rows]
+    assert data.attrs == {"source": "1", "sink": "3"}
+
+
+def test_half_of_what_flows_between_modes_is_counted_without_the_remainder() -> None:
+    joint = np.array([[3.0, 1, 50], [2, 4, 0], [0, 0, 40]]).reshape(1, -1)
+    one = PairFlow("a", "b", (2, 2), sparse.csr_array(joint), np.zeros(1), np.zeros((1, 2)), True)
+    assert one.fewest(0.5) == (2, 4)
+    assert one.fewest(0.39) == (1, 4)
+    assert one.fewest(1.0) == (4, 4)
+    none = PairFlow("a", "b", (2, 2), sparse.csr_array((1, 9)), np.zeros(1), np.zeros((1, 2)), True)
+    assert none.fewest() == (0, 0)
 
 
 def test_an_intervention_is_what_a_slow_one_does() -> None:

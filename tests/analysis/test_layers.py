@@ -7,8 +7,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import xarray
 
-from codeclens.analysis import Spread, hoyer, layer_statistics, layers, sign_correlation
+from codeclens.analysis import (
+    Spread,
+    hoyer,
+    layer_statistics,
+    layers,
+    participation_ratio,
+    save_dataset,
+    sign_correlation,
+    trend,
+)
 from codeclens.errors import CodeclensError
 
 SAMPLES, UNITS = 120, 16
@@ -291,6 +301,95 @@ def test_a_dataset_names_everything(statistics) -> None:
     assert float(data.sparsity_median.sel(at)) == layer.activation.sparsity.median
     assert int(data.class_components.sel(at)) == layer.activation.class_components
     assert data.signs.sel(site="blocks.2").values == pytest.approx(layer.signs)
+
+
+def test_intervals_of_dimensionality_are_those_of_samples_drawn_again(statistics) -> None:
+    """Against whole samples of each class drawn again, not groups of them."""
+    store, random = Known(), np.random.default_rng(3)
+    values = store.view("blocks.2", "sum").astype(np.float64)
+    drawn = []
+    for _ in range(400):
+        rows = [random.choice(np.flatnonzero(store.label == c), SAMPLES // 5) for c in range(5)]
+        means = np.stack([values[own].mean(axis=0) for own in rows])
+        drawn.append(participation_ratio(means))
+    population = statistics["blocks.2"].contribution
+    low, high = population.intervals["class_participation"]
+    slow_low, slow_high = 2 * population.class_participation - np.quantile(drawn, [0.975, 0.025])
+    assert low == pytest.approx(slow_low, abs=0.35 * (slow_high - slow_low))
+    assert high == pytest.approx(slow_high, abs=0.35 * (slow_high - slow_low))
+    low, high = population.intervals["class_components"]
+    row = statistics.table()[2]
+    column = "contribution_class_components"
+    assert (row[f"{column}_low"], row[f"{column}_high"]) == (low, high)
+
+
+def test_intervals_of_dimensionality_hold_the_truth() -> None:
+    """Classes whose means are known, of ten noisy samples each: nine in ten intervals hold it."""
+    random = np.random.default_rng(0)
+    labels, held, above = np.repeat(np.arange(20), 10), 0, 0
+    for _ in range(30):
+        means = random.normal(size=(20, 6)) @ random.normal(size=(6, 32))
+        truth = participation_ratio(means)
+        X = means[labels] + 2 * random.normal(size=(200, 32))
+        redraw = trend.ClassResampler(labels, 100, 0)
+        groups = np.stack([X[redraw.group == g].mean(axis=0) for g in range(redraw.groups)])
+        value = participation_ratio(redraw.class_means(groups))
+        low, high = trend.mirrored_interval(value, redraw.dimensions(groups, 0.95)[:, 1])
+        held += low <= truth <= high
+        above += value > truth
+    assert held >= 24
+    assert above == 30  # what the interval takes out
+
+
+def test_without_two_samples_of_a_class_there_is_no_interval() -> None:
+    layer = layer_statistics(Known(depth=1, classes=SAMPLES), resamples=10)["blocks.0"]
+    assert np.isnan(layer.contribution.intervals["class_components"]).all()
+
+
+@pytest.mark.parametrize("names", [None, ["a", "b", "c", "d", "e"]])
+def test_the_dataset_holds_what_the_tables_hold(
+    names: list[str] | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Known, "classes", names)
+    found = layer_statistics(Known(), view="concat", resamples=20)
+    data = xarray.open_zarr(
+        save_dataset(tmp_path / "layers.zarr", found.dataset()), consolidated=False
+    )
+    with found.to_csv(tmp_path / "layers.csv").open(newline="", encoding="utf-8") as file:
+        written = list(csv.DictReader(file))
+    named = [
+        f"{name}{part}"
+        for name in ("class_components", "class_participation")
+        for part in ("", "_low", "_high")
+    ]
+    for row in written:
+        for source in ("contribution", "activation"):
+            here = data.sel(site=row["site"], source=source)
+            for name in (*named, "sparsity_median", "lifetime_sparsity_high"):
+                assert float(here[name]) == float(row[f"{source}_{name}"])
+    for row in found.class_table():
+        here = data.sel({"site": row["site"], "class": row["class"]})
+        assert int(here.class_samples) == row["samples"]
+        of_source = here.class_sparsity.sel(source="activation")
+        assert float(of_source) == row["activation_sparsity"]
+        assert float(here.class_sign_correlation) == row["sign_correlation"]
+    trend = found.trends["sign_correlation"]
+    there = data.sel(quantity="sign_correlation")
+    assert (float(there.trend_rho), float(there.trend_high)) == (trend.rho, trend.high)
+    # In this view contributions have two columns a unit, activations one: padded.
+    lifetime = data.lifetime.sel(site="blocks.1")
+    contribution, activation = found["blocks.1"].contribution, found["blocks.1"].activation
+    np.testing.assert_array_equal(lifetime.sel(source="contribution"), contribution.lifetime)
+    np.testing.assert_array_equal(lifetime.sel(source="activation")[:UNITS], activation.lifetime)
+    assert np.isnan(lifetime.sel(source="activation")[UNITS:]).all()
+
+
+def test_a_dataset_without_classes_can_be_written(tmp_path: Path) -> None:
+    store = Known(depth=2)
+    store.label[:] = store.prediction[:] = -1
+    data = layer_statistics(store, resamples=10).dataset()
+    save_dataset(tmp_path / "layers.zarr", data)
+    assert "class" not in data.dims
 
 
 def test_lifetime_sparsity_is_that_of_the_turned_table(statistics) -> None:

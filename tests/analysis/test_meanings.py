@@ -8,14 +8,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import xarray
 
 from codeclens import Hierarchy, Modes, semantics
 from codeclens.analysis import (
+    Closest,
     Semantics,
     class_profile,
     false_discovery,
     p_values,
     permutation_nulls,
+    save_dataset,
     specificity,
 )
 from codeclens.decomposition import PCA
@@ -92,11 +95,12 @@ def test_numbers_are_those_of_the_arrays(found: Semantics, store: Known) -> None
     one = found["blocks.2"]["contributions"]
     values = store.view("blocks.2", "sum")
     correlation = indicator_correlation(values, store.label, 5)
-    np.testing.assert_allclose(one.top, correlation.max(axis=1))
-    assert one.top_class.tolist() == correlation.argmax(axis=1).tolist()
+    np.testing.assert_allclose(one.correlation, correlation, rtol=1e-5)
+    np.testing.assert_allclose(one.closest.correlation, correlation.max(axis=1))
+    assert one.closest.place.tolist() == correlation.argmax(axis=1).tolist()
     assert one.above.tolist() == (correlation > 0.2).sum(axis=1).tolist()
     assert one.covered == (correlation > 0.2).any(axis=0).sum() == 5
-    np.testing.assert_allclose(one.spread.median, np.median(one.top))
+    np.testing.assert_allclose(one.spread.median, np.median(one.closest.correlation))
     for ours, theirs in zip(
         one.specificity, specificity(class_profile(values, store.label, 5)), strict=True
     ):
@@ -108,18 +112,27 @@ def test_chance_is_told_from_what_was_planted(found: Semantics) -> None:
     assert found["blocks.3"]["contributions"].significant(0.05) == UNITS
     for site in found:
         assert found[site]["activations"].significant(0.05) <= 1
-        assert (found[site]["modes"].q[:3] <= 0.05).all()
-        assert found[site]["modes"].q[3] > 0.05
-        assert np.isnan(found[site]["modes"].q[4])
+        assert (found[site]["modes"].closest.q[:3] <= 0.05).all()
+        assert found[site]["modes"].closest.q[3] > 0.05
+        assert np.isnan(found[site]["modes"].closest.q[4])
 
 
 def test_superclasses_are_held_against_their_own_chance(found: Semantics, store: Known) -> None:
     members = TREE.among(CLASSES).members
     nulls = permutation_nulls(planted(store), store.label, 5, members=members, n=199)
     one = found["blocks.0"]["modes"]
-    expected = false_discovery(p_values(one.superclass_top, nulls.superclasses))
-    np.testing.assert_allclose(one.superclass_q, expected)
-    assert not np.allclose(one.superclass_q, one.q, equal_nan=True)
+    group = one.closest_superclass
+    assert group is not None
+    expected = false_discovery(p_values(group.correlation, nulls.superclasses))
+    np.testing.assert_allclose(group.q, expected)
+    assert not np.allclose(group.q, one.closest.q, equal_nan=True)
+    of_dogs = np.isin(store.label, [0, 1])[store.label >= 0]
+    column = found.superclasses.index("dog")
+    slow = np.corrcoef(planted(store)[store.label >= 0, 2], of_dogs)[0, 1]
+    assert one.superclass_correlation[2, column] == pytest.approx(slow, rel=1e-5)
+    assert one.broader(0.05).tolist() == [False, False, True, False, False]
+    assert one.beyond_chance(0.05).tolist() == [True, True, True, False, False]
+    assert not found["blocks.0"]["activations"].broader(0.05).any()
 
 
 def test_modes_get_names(found: Semantics) -> None:
@@ -157,6 +170,50 @@ def test_a_row_for_every_site_and_source(found: Semantics, tmp_path: Path) -> No
     assert float(written[-2]["top_correlation_median"]) == rows[-2]["top_correlation_median"]
 
 
+def test_the_dataset_holds_what_the_tables_hold(found: Semantics, tmp_path: Path) -> None:
+    data = xarray.open_zarr(
+        save_dataset(tmp_path / "semantics.zarr", found.dataset()), consolidated=False
+    )
+    with found.to_csv(tmp_path / "semantics.csv").open(encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            here = data.sel(site=row["site"], source=row["source"])
+            for name in ("top_correlation_median", "above", "significant", "gini_median"):
+                assert float(here[name]) == float(row[name])
+            assert float(here.superclass_closer) == float(row["superclass_closer"])
+    rows = found.followers_table()
+    assert all(list(row) == list(rows[0]) for row in rows)
+    assert data.sizes["follower"] == len(rows) == 4 * (5 + 2 * UNITS)
+    for place in (0, 2, 4, 7, -1):
+        here, row = data.isel(follower=place), rows[place]
+        assert str(here.follower_site.values) == row["site"]
+        assert str(here.follower_source.values) == row["source"]
+        assert int(here.follower_number) == row["number"]
+        assert str(here.closest_class.values) == row["class"]
+        assert str(here.closest_superclass.values) == row["superclass"]
+        for name in ("class_correlation", "critical", "p", "q", "superclass_q", "entropy"):
+            np.testing.assert_equal(float(here[name]), row[name])
+        if row["class"]:
+            at = here.correlation.sel({"class": row["class"]})
+            assert float(at) == pytest.approx(row["class_correlation"], rel=1e-5)
+            above = here.correlation_with_superclass.sel(superclass=row["superclass"])
+            assert float(above) == pytest.approx(row["superclass_correlation"], rel=1e-5)
+    trend = data.sel(quantity="contributions_top_correlation")
+    assert float(trend.trend_rho) == found.trends["contributions_top_correlation"].rho
+    assert data.attrs["permutations"] == 199
+
+
+def test_classes_that_are_numbers_of_wordnet_get_its_titles() -> None:
+    parents = {"n01": ["n05"], "n02": ["n05"], "n03": ["n06"], "n04": ["n06"], "n05": ["n07"],
+               "n06": ["n07"]}  # fmt: skip
+    names = {"n01": ["tench", "Tinca tinca"], "n02": ["crane"], "n03": ["crane"], "n05": ["animal"]}
+    tree = Hierarchy(parents, names)
+    found = semantics(Known(2, ["n01", "n02", "n03", "n04", "n07"]), None, tree, permutations=9)
+    assert found.classes == ("tench", "crane (n02)", "crane (n03)", "n04", "n07")
+    assert found.followers_table()[0]["class"] in found.classes
+    plain = semantics(Known(2, ["n01", "n02", "n03", "n04", "n07"]), permutations=9)
+    assert plain.classes[0] == "n01"
+
+
 def test_trends_rise_where_they_were_planted_to(found: Semantics) -> None:
     assert found.trends["contributions_top_correlation"].direction == "rises"
     assert found.trends["contributions_top_correlation"].rho == 1
@@ -164,6 +221,10 @@ def test_trends_rise_where_they_were_planted_to(found: Semantics) -> None:
     share = found.trends["contributions_share_above"]
     assert -1 <= share.low <= share.rho <= share.high  # not NaN
     assert share.values.tolist() == [one.count_above / UNITS for one in found.of("contributions")]
+
+
+def chance(closest: Closest) -> Closest:
+    return replace(closest, q=np.ones(len(closest.q)))
 
 
 def test_sentences_are_computed(found: Semantics) -> None:
@@ -176,8 +237,16 @@ def test_sentences_are_computed(found: Semantics) -> None:
     assert "more closely than activations of channels at 3 of 4 sites and less closely at 0" in text
     assert "is mode 0 of blocks." in text
     assert '("cab")' in text
+    share = found.trends["modes_share_broader"].values
+    assert share.tolist() == [0.2] * 4
+    assert "Share that follows a superclass beyond chance and more closely than any class" in text
+    group = found["blocks.0"]["modes"].closest_superclass.correlation[2]
+    assert (
+        "Of modes that follow a superclass more closely than any class, the closest is mode 2 of "
+        f'blocks.0 ("dog (2 of 2 classes)"), with a correlation of {group:.2f} with dog.'
+    ) in text
     blind = {
-        site: {**of, "modes": replace(of["modes"], q=np.ones(5))}
+        site: {**of, "modes": replace(of["modes"], closest=chance(of["modes"].closest))}
         for site, of in found.sites.items()
     }
     assert "No mode follows a class beyond chance." in replace(found, sites=blind).sentences()
@@ -197,6 +266,13 @@ def test_modes_of_activations_stand_beside(store: Known) -> None:
     told = "modes of contributions follow classes more closely than modes of activations at"
     assert any(f"{told} " in line and "of 1 sites" in line for line in found.sentences())
     assert "superclass_significant" not in found.table()[0]
+    assert "superclass" not in "".join(found.sentences())
+    # A site without such modes is NaN in the dataset, and everything can be written.
+    data = found.dataset()
+    count = data["count"].sel(source="activation_modes")
+    assert np.isnan(count.sel(site="blocks.0"))
+    assert float(count.sel(site=site)) == 1
+    assert "superclass" not in data.dims
 
 
 def test_a_seed_gives_the_same_and_permutations_only_p_values(store: Known) -> None:

@@ -6,7 +6,12 @@ import csv
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+import xarray
+from PIL import Image
+
+import codeclens as cl
 
 Told = Callable[..., tuple[int, str, str]]
 
@@ -44,11 +49,48 @@ def test_flow_is_written_and_told(decomposed: Path, told: Told) -> None:
     assert "Single modes taken out of 1 in 3 samples" in words
     assert "differ from those in the store by at most" in words
     assert words.splitlines()[0] in out
+    assert "This is from 3 samples" in words
+    assert "too few to trust the numbers" in words
+    assert "tell R²" in (to / "sentences.txt").read_text(encoding="utf-8")
+    data = xarray.open_zarr(to / "flow.zarr", consolidated=False)
+    for name in ("flow", "share", "samples"):
+        np.testing.assert_array_equal(data[f"edge_{name}"], [float(row[name]) for row in rows])
+    assert data.edge_source_mode.values.tolist() == [row["source_mode"] for row in rows]
+    np.testing.assert_allclose(np.abs(data.total_gap[0]), gaps)
+    with (to / "flow-agreement.csv").open(encoding="utf-8") as file:
+        ranks = [float(row["rho"]) for row in csv.DictReader(file)]
+    data = xarray.open_zarr(to / "flow-agreement.zarr", consolidated=False)
+    np.testing.assert_array_equal(data.rank_rho, ranks)
 
 
 def test_without_interventions_none_are_made(decomposed: Path, told: Told) -> None:
     assert flow(told, "--flow-images", 2, "--flow-interventions", 0)[0] == 0
     assert not (decomposed / "analysis" / "flow-agreement.csv").exists()
+    # What was flow's stays out of a run without it.
+    code, _, err = told("analyze", "run/store.zarr", "--modes", "run/modes", "--to", "run/analysis")
+    assert code == 2
+    assert "holds flow.csv, flow.zarr, flow-completeness.csv, flow.txt, flow.png, flow.svg" in err
+
+
+def test_what_flow_needs_is_looked_at_first(
+    decomposed: Path, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def long(*_: object, **__: object) -> None:
+        pytest.fail("the long part has begun")
+
+    monkeypatch.setattr(cl, "layer_statistics", long)
+    code, _, err = told("analyze", "run/store.zarr", "--to", "run/analysis", "--flow")
+    assert code == 2
+    assert "two sites or more" in err
+    image = next((decomposed.parent / "images").rglob("0.png"))
+    Image.new("L", (8, 8)).save(image)
+    code, _, err = flow(told)
+    assert code == 2
+    assert "names other images" in err
+    image.unlink()
+    assert flow(told)[0] == 2
+    (decomposed / "config.yaml").unlink()
+    assert "no config.yaml" in flow(told)[2]
 
 
 def test_what_is_missing_is_told(decomposed: Path, told: Told) -> None:

@@ -66,6 +66,11 @@ def test_intervals_are_drawn(run: Run) -> None:
     for bar, layer in zip(bars, run.statistics.values(), strict=True):
         spread = layer.contribution.sparsity
         np.testing.assert_allclose(sorted(bar[:, 1]), [spread.low, spread.high])
+    dimensions = layer_figure(run.statistics).axes[1]
+    bars = dimensions.containers[0].lines[2][0].get_segments()
+    for bar, layer in zip(bars, run.statistics.values(), strict=True):
+        interval = layer.contribution.intervals["class_components"]
+        np.testing.assert_allclose(sorted(bar[:, 1]), interval)
 
 
 def test_a_site_without_a_value_leaves_a_gap(run: Run) -> None:

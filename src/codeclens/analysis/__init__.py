@@ -12,12 +12,12 @@ from codeclens.analysis.correlations import (
     membership_correlation,
     specificity,
 )
-from codeclens.analysis.findings import Meaning, Semantics
+from codeclens.analysis.findings import Closest, Criteria, Meaning, Semantics
 from codeclens.analysis.flow import flow, mode_names
 from codeclens.analysis.flows import Edge, Flow, FlowGraph, PairFlow
 from codeclens.analysis.hierarchy import Hierarchy, Superclasses
 from codeclens.analysis.layers import layer_statistics
-from codeclens.analysis.meanings import semantics
+from codeclens.analysis.meanings import class_words, semantics
 from codeclens.analysis.naming import mode_name
 from codeclens.analysis.nulls import (
     critical_correlation,
@@ -35,11 +35,13 @@ from codeclens.analysis.spectrum import (
     participation_ratio,
 )
 from codeclens.analysis.statistics import bootstrap_interval, class_means, sign_correlation
-from codeclens.analysis.tables import save_table
+from codeclens.analysis.tables import columns_of, save_dataset, save_table
 from codeclens.analysis.trend import Trend, rank_correlation
 
 __all__ = [
     "Agreement",
+    "Closest",
+    "Criteria",
     "Edge",
     "Flow",
     "FlowGraph",
@@ -60,6 +62,8 @@ __all__ = [
     "bootstrap_interval",
     "class_means",
     "class_profile",
+    "class_words",
+    "columns_of",
     "components_for_variance",
     "counts_above",
     "covariance_spectrum",
@@ -77,6 +81,7 @@ __all__ = [
     "participation_ratio",
     "permutation_nulls",
     "rank_correlation",
+    "save_dataset",
     "save_table",
     "semantics",
     "sign_correlation",

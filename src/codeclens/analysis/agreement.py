@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -12,14 +12,20 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from codeclens.analysis.pathways import Passage, Pathways
+from codeclens.analysis.statistics import FEWEST
 from codeclens.analysis.trend import rank_correlation
 from codeclens.attribution import Attributor, Division, Given, Site, frozen, tapped
 from codeclens.attribution.joint import secants_of
 from codeclens.attribution.targets import bind
 from codeclens.errors import CodeclensError
 
+if TYPE_CHECKING:
+    import xarray
+
 # Copies of samples, each with another mode taken out, that are computed at once.
 _AT_ONCE = 64
+# Below so many triples of sample, mode and mode a rank correlation is chance's.
+_FEWEST_TRIPLES = 100
 # Below this many samples a correlation of loadings says nothing.
 _FEWEST = 10
 
@@ -68,6 +74,8 @@ class Agreement:
         {'flow': 1.0, 'rival': -1.0}
         """
         happened = self.held if held else self.effect
+        if not len(happened):
+            return {name: Rank(*(float("nan"),) * 3) for name in self.foretold}
         samples, own = np.unique(self.sample, return_inverse=True)
         random = np.random.default_rng(seed)
         draws = [
@@ -82,7 +90,9 @@ class Agreement:
                 float(rank_correlation(values[rows], happened[rows]))
                 for rows in (np.repeat(np.arange(len(values)), times[own]) for times in draws)
             ]
-            low, high = np.nanquantile(redrawn, [0.025, 0.975])
+            # Where nothing varies there is no rank correlation, and no interval of one.
+            known = np.array(redrawn)[np.isfinite(redrawn)]
+            low, high = np.quantile(known, [0.025, 0.975]) if len(known) else (np.nan, np.nan)
             found[name] = Rank(float(rank_correlation(values, happened)), float(low), float(high))
         return found
 
@@ -97,25 +107,54 @@ class Agreement:
                 "rho": rank.rho,
                 "low": rank.low,
                 "high": rank.high,
-                "samples": len(np.unique(self.sample)),
+                "samples": self.samples,
                 "triples": len(self.sample),
             }
             for held in (True, False)
             for name, rank in self.ranks(held=held, resamples=resamples).items()
         ]
 
+    def dataset(self) -> xarray.Dataset:
+        """Everything with its names, for `to_zarr` and `to_dataframe`, which are xarray's.
+
+        Dimensions are `triple`, with it `foretold_by` (flow and its rivals), and `rank`: the table.
+        """
+        from codeclens.analysis.datasets import agreement_dataset
+
+        return agreement_dataset(self)
+
+    @property
+    def samples(self) -> int:
+        """In how many samples modes were taken out."""
+        return len(np.unique(self.sample))
+
+    @property
+    def caution(self) -> str:
+        """Why the numbers are not to be trusted: too few samples, or triples; else empty."""
+        few = []
+        if self.samples < FEWEST:
+            few.append(f"{self.samples} sample{'' if self.samples == 1 else 's'}")
+        if len(self.sample) < _FEWEST_TRIPLES:
+            few.append(f"{len(self.sample)} triple{'' if len(self.sample) == 1 else 's'}")
+        return f"from {' and '.join(few)}: too few to trust the numbers" if few else ""
+
     def sentence(self, resamples: int = 500) -> str:
-        """How well flow and its rivals foretell, in words."""
+        """How well flow and its rivals foretell, in words; too few samples are told as such."""
+        if not len(self.sample):
+            return (
+                f"No mode is present at both {self.source} and {self.sink}, so that none could be "
+                "taken out."
+            )
         words = []
         for held, what in ((True, "as divided before"), (False, "when modes are found anew")):
             ranks = self.ranks(held=held, resamples=resamples)
             rivals = ", ".join(f"{name} {rank}" for name, rank in ranks.items() if name != "flow")
             words.append(f"{what}: flow {ranks['flow']}, {rivals}")
-        samples = len(np.unique(self.sample))
+        caution = f" This is {self.caution}." if self.caution else ""
         return (
-            f"Single modes taken out of {self.source} in {samples} samples: rank correlation with "
-            f"the change of the contributions of modes at {self.sink} {'; '.join(words)} "
-            f"({len(self.sample):,} triples of sample, mode and mode)."
+            f"Single modes taken out of {self.source} in {self.samples} samples: rank correlation "
+            f"with the change of the contributions of modes at {self.sink} {'; '.join(words)} "
+            f"({len(self.sample):,} triples of sample, mode and mode).{caution}"
         )
 
 

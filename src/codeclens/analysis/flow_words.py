@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from codeclens.analysis.statistics import FEWEST
+
 if TYPE_CHECKING:
     from codeclens.analysis.flows import Flow, PairFlow
 
@@ -21,16 +23,20 @@ def flow_sentences(flow: Flow) -> list[str]:
         "the part of the output that passes through a mode of one site and then a mode of the "
         "next, means over samples in the target's unit."
     ]
+    if len(flow.samples) < FEWEST:
+        lines.append(f"{_samples(len(flow.samples))} few: other samples may well take other ways.")
     lines += [_pair_sentence(flow, one) for one in flow.pairs]
     lines.append(_completeness_sentence(flow))
     lines.append(_chain_sentence(flow))
     return lines
 
 
+def _samples(number: int) -> str:
+    return "1 sample is" if number == 1 else f"{number} samples are"
+
+
 def _pair_sentence(flow: Flow, one: PairFlow) -> str:
-    between = one.share[: one.shape[0], : one.shape[1]].tocoo().data
-    share = np.sort(between)[::-1]
-    count = int(np.searchsorted(np.cumsum(share), _MOST * share.sum()) + 1)
+    count, every = one.fewest(_MOST)
     graph = [
         edge
         for edge in flow.graph(most=50).edges
@@ -46,7 +52,7 @@ def _pair_sentence(flow: Flow, one: PairFlow) -> str:
             f"({top.weight:+.3g}, {top.share:.1%} of all)."
         )
     return (
-        f"From {one.source} to {one.sink}, {count:,} of {len(share):,} pairs of modes carry "
+        f"From {one.source} to {one.sink}, {count:,} of {every:,} pairs of modes carry "
         f"half of what flows between modes; {1 - one.explained:.0%} of the flow goes through units "
         f"in which no mode is present (how well modes explain the others, their R² says).{largest}"
     )

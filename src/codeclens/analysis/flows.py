@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -14,6 +14,9 @@ from scipy import sparse
 
 from codeclens.analysis.tables import save_table
 from codeclens.errors import CodeclensError
+
+if TYPE_CHECKING:
+    import xarray
 
 Pair = tuple[str, str]
 REMAINDER = "remainder"
@@ -66,6 +69,17 @@ class PairFlow:
     def together(self) -> sparse.csr_array:
         """In how many samples something passes through both modes, `(K + 1, K' + 1)`."""
         return self._summed((self.joint != 0).astype(np.float64))
+
+    def fewest(self, share: float = 0.5) -> tuple[int, int]:
+        """How few pairs of modes carry this share of what flows between modes, and of how many.
+
+        Pairs with the remainder do not count.
+        """
+        between = self.share[: self.shape[0], : self.shape[1]].tocoo().data
+        largest = np.cumsum(np.sort(between)[::-1])
+        if not len(largest):
+            return 0, 0
+        return int(np.searchsorted(largest, share * largest[-1])) + 1, len(largest)
 
     @property
     def explained(self) -> float:
@@ -228,6 +242,17 @@ class Flow(Mapping[Pair, PairFlow]):
     def to_csv(self, path: str | Path, threshold: float = 0.0) -> Path:
         """Write the table as CSV (UTF-8) and return its path."""
         return save_table(path, self.table(threshold))
+
+    def dataset(self) -> xarray.Dataset:
+        """Everything with its names, for `to_zarr` and `to_dataframe`, which are xarray's.
+
+        Dimensions are `edge` (the table), `sample` and `pair` (the table of completeness), `part`
+        (modes and remainders of all sites one below another, with their contributions) and
+        `passage` (every sample's matrices by their entries: sample, pair and modes by number).
+        """
+        from codeclens.analysis.datasets import flow_dataset
+
+        return flow_dataset(self)
 
     def sentences(self) -> list[str]:
         """What flows where, in plain sentences that are computed from the numbers."""

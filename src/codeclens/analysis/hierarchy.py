@@ -115,6 +115,16 @@ class Hierarchy:
         shared = self._first_names[first] > 1 and first != node
         return f"{first} ({node})" if shared else first
 
+    def titles(self, classes: Sequence[str]) -> list[str]:
+        """What classes are called: those that go by their node's number, such as n01440764, by its
+        first name; all others as they are.
+
+        >>> tree = Hierarchy({"n02": ["n01"]}, {"n01": ["fish"], "n02": ["tench", "Tinca tinca"]})
+        >>> tree.titles(["n02", "Tinca tinca", "n03"])
+        ['tench', 'Tinca tinca', 'n03']
+        """
+        return [self.title(name) if name in self.parents else name for name in classes]
+
     def depth(self, name: str) -> int:
         """How many steps a class or superclass lies below its root, by the longest way.
 

@@ -14,17 +14,18 @@ from codeclens.analysis.correlations import (
     membership_of_sums,
     profile_of_sums,
     specificity,
-    top_correlation,
 )
-from codeclens.analysis.findings import FOLLOWERS, Meaning, Semantics, median
+from codeclens.analysis.findings import (
+    FOLLOWERS,
+    Closest,
+    Criteria,
+    Meaning,
+    Semantics,
+    median,
+)
 from codeclens.analysis.hierarchy import Hierarchy, Superclasses
 from codeclens.analysis.naming import Evidence, mode_name, short_names
-from codeclens.analysis.nulls import (
-    critical_correlation,
-    false_discovery,
-    p_values,
-    permutation_nulls,
-)
+from codeclens.analysis.nulls import permutation_nulls
 from codeclens.analysis.results import Spread
 from codeclens.analysis.statistics import numeric
 from codeclens.analysis.trend import Trend, redrawn_medians
@@ -55,7 +56,8 @@ def semantics(
     correlated with the indicators of the labels (METHOD.md §4, Semantics). A top correlation is
     held against the top correlations under `permutations` of the labels, with the false discovery
     rate `alpha` over the modes, or channels, of a site. With a `hierarchy` superclasses count, too,
-    and may name modes. One site is in memory at a time; the time goes into the permutations.
+    and may name modes; classes that go by their number there (n01440764) are called by its title.
+    One site is in memory at a time; the time goes into the permutations.
 
     Raises CodeclensError where fewer than two classes have samples, a class is not in the
     hierarchy, modes are of other sites or samples, or a number is out of range.
@@ -71,9 +73,7 @@ def semantics(
     >>> [row["source"] for row in found.table()]
     ['modes', 'contributions', 'activations']
     """
-    for name, value in (("threshold", threshold), ("alpha", alpha)):
-        if not 0 < value < 1:
-            raise CodeclensError(f"{name} (={value}) must lie between 0 and 1.")
+    criteria = Criteria(threshold, alpha, permutations, resamples, seed)
     labels = np.asarray(store.label)
     present = np.unique(labels[labels >= 0])
     if len(present) < 2:
@@ -83,19 +83,15 @@ def semantics(
         )
     given = {"modes": modes or {}, "activation_modes": activation_modes or {}}
     _check(given, store)
-    names = store.classes
-    classes = int(present[-1]) + 1 if names is None else len(names)
-    looked_up = [str(number) for number in range(classes)] if names is None else names
-    called = short_names(names or [f"class {number}" for number in range(classes)])
+    looked_up = class_words(store)
+    called = looked_up if hierarchy is None else hierarchy.titles(looked_up)
+    if store.classes is None:
+        called = [f"class {number}" for number in looked_up]
     study = _Study(
-        labels=labels,
-        classes=tuple(called),
-        superclasses=None if hierarchy is None else hierarchy.among(looked_up),
-        threshold=threshold,
-        alpha=alpha,
-        permutations=permutations,
-        resamples=resamples,
-        seed=seed,
+        labels,
+        tuple(short_names(called)),
+        None if hierarchy is None else hierarchy.among(looked_up),
+        criteria,
     )
     sites = {
         site: {
@@ -108,12 +104,22 @@ def semantics(
         classes=study.classes,
         superclasses=() if study.superclasses is None else study.superclasses.names,
         samples=int((labels >= 0).sum()),
-        threshold=threshold,
-        alpha=alpha,
-        permutations=permutations,
-        trends=_trends(sites, min(resamples, _DRAWS), seed),
+        criteria=criteria,
+        trends=_trends(sites, criteria),
         ambiguous=() if hierarchy is None else tuple(hierarchy.ambiguous(looked_up)),
     )
+
+
+def class_words(store: ContributionStore) -> list[str]:
+    """What the classes of a store are looked up by in a hierarchy: names, or numbers without.
+
+    >>> from types import SimpleNamespace
+    >>> class_words(SimpleNamespace(classes=None, label=np.array([0, 2, -1])))
+    ['0', '1', '2']
+    """
+    if store.classes is not None:
+        return list(store.classes)
+    return [str(number) for number in range(int(np.max(store.label, initial=-1)) + 1)]
 
 
 def _check(given: Mapping[str, Mapping[str, Modes]], store: ContributionStore) -> None:
@@ -156,78 +162,85 @@ class _Study:
     labels: Int[np.ndarray, " sample"]
     classes: tuple[str, ...]
     superclasses: Superclasses | None
-    threshold: float
-    alpha: float
-    permutations: int
-    resamples: int
-    seed: int
+    criteria: Criteria
 
     def meaning(self, site: str, source: str, Z: Float[np.ndarray, "sample item"]) -> Meaning:
-        count = len(self.classes)
+        count, criteria = len(self.classes), self.criteria
         above = self.superclasses
         members = np.zeros((count, 0), bool) if above is None else above.members
         sums = class_sums(Z, self.labels, count)
         correlation = correlation_of_sums(sums)
         of_groups = membership_of_sums(sums, members)
         nulls = permutation_nulls(
-            Z, self.labels, count, members=members, n=self.permutations, seed=self.seed
+            Z, self.labels, count, members=members, n=criteria.permutations, seed=criteria.seed
         )
-        top, top_class = top_correlation(correlation)
-        p = p_values(top, nulls.classes)
-        q = false_discovery(p)
-        group_top, group = top_correlation(of_groups)
-        grouped = members.shape[1] > 0
-        group_q = np.full(len(top), np.nan)
-        group_critical = np.ones(len(top))
-        if grouped:
-            group_q = false_discovery(p_values(group_top, nulls.superclasses))
-            group_critical = critical_correlation(nulls.superclasses, self.alpha)
-        critical = critical_correlation(nulls.classes, self.alpha)
-        names: tuple[str, ...] = ()
-        if source.endswith("modes"):
-            names = tuple(
-                mode_name(
-                    Evidence(
-                        correlation[k], float(critical[k]), bool(q[k] <= self.alpha),
-                        of_groups[k], float(group_critical[k]), bool(group_q[k] <= self.alpha),
-                    ),
-                    self.classes,
-                    () if above is None else above.names,
-                    members,
-                    self.threshold,
-                )
-                for k in range(len(top))
-            )  # fmt: skip
+        closest = Closest.of(correlation, nulls.classes, criteria.alpha)
+        group = None
+        if members.shape[1]:
+            group = Closest.of(of_groups, nulls.superclasses, criteria.alpha)
+        threshold = criteria.threshold
         return Meaning(
             site=site,
             source=source,
-            top=top,
-            top_class=top_class,
-            p=p,
-            q=q,
-            above=counts_above(correlation, self.threshold),
+            correlation=correlation.astype(np.float32),
+            closest=closest,
+            above=counts_above(correlation, threshold),
             specificity=specificity(profile_of_sums(sums)),
-            covered=int(coverage(correlation, self.threshold).sum()),
+            covered=int(coverage(correlation, threshold).sum()),
             classes=int((sums.size > 0).sum()),
-            spread=Spread.of(top, self.resamples, self.seed),
-            names=names,
-            superclass_top=group_top if grouped else None,
-            superclass=group if grouped else None,
-            superclass_q=group_q if grouped else None,
+            spread=Spread.of(closest.correlation, criteria.resamples, criteria.seed),
+            names=(
+                self._names(correlation, closest, of_groups, group)
+                if source.endswith("modes")
+                else ()
+            ),
+            superclass_correlation=None if group is None else of_groups.astype(np.float32),
+            closest_superclass=group,
         )
 
+    def _names(
+        self,
+        correlation: Float[np.ndarray, "mode class"],
+        closest: Closest,
+        of_groups: Float[np.ndarray, "mode superclass"],
+        group: Closest | None,
+    ) -> tuple[str, ...]:
+        above, alpha = self.superclasses, self.criteria.alpha
+        known = closest.significant(alpha)
+        known_group = np.zeros(len(known), bool) if group is None else group.significant(alpha)
+        critical = np.ones(len(known)) if group is None else group.critical
+        return tuple(
+            mode_name(
+                Evidence(
+                    correlation[k], float(closest.critical[k]), bool(known[k]),
+                    of_groups[k], float(critical[k]), bool(known_group[k]),
+                ),
+                self.classes,
+                () if above is None else above.names,
+                None if above is None else above.members,
+                self.criteria.threshold,
+            )
+            for k in range(len(known))
+        )  # fmt: skip
 
-def _trends(sites: Mapping[str, Mapping[str, Meaning]], draws: int, seed: int) -> dict[str, Trend]:
+
+def _trends(sites: Mapping[str, Mapping[str, Meaning]], criteria: Criteria) -> dict[str, Trend]:
     """How each quantity goes with depth; in a draw the modes, or channels, are drawn again."""
+    draws, seed = min(criteria.resamples, _DRAWS), criteria.seed
     trends = {}
     for source in FOLLOWERS:
         found = [of_site[source] for of_site in sites.values() if source in of_site]
         if not found:
             continue
         tables = {
-            "top_correlation": [one.top for one in found],
+            "top_correlation": [one.closest.correlation for one in found],
             "entropy": [one.specificity.entropy for one in found],
         }
+        counts = {"share_above": [one.count_above for one in found]}
+        groups = [one.closest_superclass for one in found]
+        if groups[0] is not None:
+            tables["superclass_correlation"] = [one.correlation for one in groups if one]
+            counts["share_broader"] = [int(one.broader(criteria.alpha).sum()) for one in found]
         for name, values in tables.items():
             # Modes differ from site to site, so that each site is drawn for itself.
             redrawn = [
@@ -235,11 +248,16 @@ def _trends(sites: Mapping[str, Mapping[str, Meaning]], draws: int, seed: int) -
             ]
             at = np.array([median(known) for known in values])
             trends[f"{source}_{name}"] = Trend.of(at, np.concatenate(redrawn, axis=1))
-        share = np.array([one.count_above / max(1, len(one)) for one in found])
-        counts = np.array([max(1, len(one)) for one in found])
-        random = np.random.default_rng(seed)
-        # Half a count more on either side: that all of a few are above does not make it sure.
-        shrunk = (share * counts + 0.5) / (counts + 1)
-        redrawn_share = random.binomial(counts, shrunk, size=(draws, len(found))) / counts
-        trends[f"{source}_share_above"] = Trend.of(share, redrawn_share)
+        sizes = np.array([max(1, len(one)) for one in found])
+        for name, count in counts.items():
+            trends[f"{source}_{name}"] = _share_trend(np.array(count), sizes, draws, seed)
     return trends
+
+
+def _share_trend(
+    count: Int[np.ndarray, " site"], sizes: Int[np.ndarray, " site"], draws: int, seed: int
+) -> Trend:
+    random = np.random.default_rng(seed)
+    # Half a count more on either side: that all of a few are above does not make it sure.
+    shrunk = (count + 0.5) / (sizes + 1)
+    return Trend.of(count / sizes, random.binomial(sizes, shrunk, (draws, len(sizes))) / sizes)

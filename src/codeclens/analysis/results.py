@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,12 +18,9 @@ if TYPE_CHECKING:
     import xarray
 
 SOURCES = ("contribution", "activation")
-DIMENSIONS = (
-    "class_components",
-    "class_participation",
-    "sample_components",
-    "sample_participation",
-)
+# Of the class means, which are drawn again, and of all samples, which are not.
+DRAWN = ("class_components", "class_participation")
+DIMENSIONS = (*DRAWN, "sample_components", "sample_participation")
 
 
 @dataclass(frozen=True)
@@ -65,7 +61,9 @@ class Population:
     `hoyer` `(N,)` is the sparsity of every sample over units and `sparsity` its spread, `lifetime`
     `(U,)` that of every unit over samples and `lifetime_sparsity` its spread over units; the rest
     is the dimensionality of the class means and of all samples: principal components for the share
-    of the variance, and participation ratio.
+    of the variance, and participation ratio. `intervals` holds 95 % bootstrap intervals of those of
+    the class means (see `mirrored_interval`), NaN where no class has two samples; all samples' are
+    too dear to draw.
     """
 
     hoyer: Float[np.ndarray, " sample"]
@@ -76,6 +74,7 @@ class Population:
     class_participation: float
     sample_components: int
     sample_participation: float
+    intervals: dict[str, tuple[float, float]]
 
 
 @dataclass(frozen=True)
@@ -157,39 +156,21 @@ class LayerStatistics(Mapping[str, Layer]):
         return rows
 
     def dataset(self) -> xarray.Dataset:
-        """Everything with its names: by site and source, and by site, source and sample.
+        """Everything with its names, for `to_zarr` and `to_dataframe`, which are xarray's.
 
-        Dimensions are `site`, `source` ("contribution", "activation") and `sample`; sites and
-        samples keep their order. `to_zarr` and `to_dataframe` are xarray's.
+        Dimensions are `site` and `source` ("contribution", "activation"), with them `sample`,
+        `class` (of the class table) or `unit` (lifetime sparsity of the columns of the view, NaN
+        beyond those of a site), and `quantity` (trends with depth). Orders are kept.
         """
-        import xarray
+        from codeclens.analysis.datasets import layers_dataset
 
-        layers = self.layers
-        sources = [[layer.contribution, layer.activation] for layer in layers]
-        table: dict[str, Any] = {
-            name: (("site", "source"), [[getattr(p, name) for p in pair] for pair in sources])
-            for name in DIMENSIONS
-        }
-        for name in ("sparsity", "lifetime_sparsity"):
-            for part in ("median", "low", "high"):
-                values = [[getattr(getattr(p, name), part) for p in pair] for pair in sources]
-                table[f"{name}_{part}"] = ("site", "source"), values
-        for part in ("median", "low", "high"):
-            values = [getattr(layer.sign_correlation, part) for layer in layers]
-            table[f"sign_correlation_{part}"] = "site", values
-        hoyers = np.stack([np.stack([p.hoyer for p in pair]) for pair in sources])
-        table["hoyer"] = ("site", "source", "sample"), hoyers
-        table["signs"] = ("site", "sample"), np.stack([layer.signs for layer in layers])
-        table["units"] = "site", [layer.units for layer in layers]
-        # As objects: text of a fixed length has no specification in Zarr 3.
-        names = {"site": np.array(list(self), object), "source": np.array(SOURCES, object)}
-        coordinates = {**names, "label": ("sample", self.labels)}
-        about = {"view": self.view, "share": self.share, "class_source": self.class_source}
-        return xarray.Dataset(table, coordinates, about)
+        return layers_dataset(self)
 
     def sentences(self) -> list[str]:
         """What changes with depth, in plain sentences that are computed from the numbers."""
-        return _sentences(self)
+        from codeclens.analysis.layer_words import layer_sentences
+
+        return layer_sentences(self)
 
     def _row(self, depth: int, layer: Layer) -> dict[str, Any]:
         sources = {"contribution": layer.contribution, "activation": layer.activation}
@@ -213,102 +194,13 @@ class LayerStatistics(Mapping[str, Layer]):
         for name in DIMENSIONS:
             for source, population in sources.items():
                 row[f"{source}_{name}"] = getattr(population, name)
+        for name in DRAWN:
+            for source, population in sources.items():
+                for part, bound in zip(("low", "high"), population.intervals[name], strict=True):
+                    row[f"{source}_{name}_{part}"] = bound
         return row
-
-
-# Below this many samples bootstrap intervals are far too narrow to compare by.
-FEWEST = 20
-
-
-def _sentences(statistics: LayerStatistics) -> list[str]:
-    """The trends of sparsity, dimensionality and sign correlation, one sentence for each source."""
-    sites = list(statistics)
-    share = f"{100 * statistics.share:g} %"
-    quantities = [
-        ("sparsity", "Hoyer sparsity of the median sample", "{:.2f}"),
-        (
-            "class_components",
-            f"Number of principal components for {share} of the variance of the "
-            f"{statistics.classes} class means",
-            "{:.0f}",
-        ),
-        ("class_participation", "Participation ratio of the class means", "{:.1f}"),
-    ]
-    lines = [
-        f"Statistics of {statistics.samples:,} samples at {len(sites)} "
-        f"{'site' if len(sites) == 1 else 'sites'}; contributions in the view "
-        f'"{statistics.view}"; classes by {statistics.class_source}; '
-        "intervals are 95 % bootstrap intervals over samples."
-    ]
-    for key, words, number in quantities:
-        parts = [
-            f"that of {source}s {trend_phrase(statistics.trends[f'{source}_{key}'], sites, number)}"
-            for source in ("contribution", "activation")
-        ]
-        lines.append(f"{words}: " + "; ".join(parts) + ".")
-    signs = trend_phrase(statistics.trends["sign_correlation"], sites, "{:.2f}")
-    lines.append(
-        f"Correlation over units of positive contributions with the size of negative ones {signs}."
-    )
-    if statistics.samples < FEWEST:
-        lines.append(
-            f"{statistics.samples} samples are too few for intervals that can be trusted, and to "
-            "say whether contributions are sparser than activations."
-        )
-    else:
-        lines.append(_comparison(statistics))
-    return lines
-
-
-def trend_phrase(trend: Trend, sites: list[str], number: str) -> str:
-    """One trend in words: first and last value, direction, rank correlation and interval.
-
-    >>> import numpy as np
-    >>> trend = Trend(np.array([0.42, 0.5, 0.6, 0.63]), 1.0, 0.5, 1.0)
-    >>> trend_phrase(trend, ["a", "b", "c", "d"], "{:.2f}")
-    'rises from 0.42 (a) to 0.63 (d), rank correlation with depth 1.00 [0.50, 1.00]'
-    """
-    first, last = (_number(value, number) for value in (trend.values[0], trend.values[-1]))
-    if len(sites) == 1:
-        return f"is {first} ({sites[0]})"
-    ends = f"{first} ({sites[0]}) to {last} ({sites[-1]})"
-    if len(sites) < 3:
-        return f"goes from {ends} (two sites are too few for a trend)"
-    if math.isnan(trend.rho):
-        return f"goes from {ends} (does not vary in a way that has a rank correlation)"
-    rho = f"rank correlation with depth {trend.rho:.2f}"
-    if math.isnan(trend.low):
-        return f"goes from {ends}, {rho} (too few samples of each class for an interval)"
-    told = f"{rho} [{trend.low:.2f}, {trend.high:.2f}]"
-    change = float(trend.values[-1] - trend.values[0])
-    if trend.direction in ("rises", "falls") and (first == last or change * trend.rho <= 0):
-        return f"{trend.direction} on the whole, though it goes from {ends}: {told}"
-    few = "; three sites are few" if len(sites) == 3 else ""
-    return f"{trend.direction} from {ends}, {told}{few}"
 
 
 def _mean(values: Float[np.ndarray, " sample"]) -> float:
     defined = values[~np.isnan(values)]
     return float(defined.mean()) if len(defined) else float("nan")
-
-
-def _number(value: float, number: str) -> str:
-    return "undefined" if math.isnan(value) else number.format(value)
-
-
-def _comparison(statistics: LayerStatistics) -> str:
-    """At how many sites contributions are sparser than activations, intervals apart."""
-    sparser = [
-        layer.site
-        for layer in statistics.layers
-        if layer.contribution.sparsity.low > layer.activation.sparsity.high
-    ]
-    denser = [
-        layer.site
-        for layer in statistics.layers
-        if layer.contribution.sparsity.high < layer.activation.sparsity.low
-    ]
-    return (
-        f"With intervals that do not overlap, contributions are sparser than activations at "
-        f"{len(sparser)} of {len(statistics)} sites and less sparse at {len(denser)}."
-    )

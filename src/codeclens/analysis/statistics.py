@@ -16,6 +16,8 @@ from codeclens.errors import CodeclensError
 
 Statistic = Callable[..., Any]
 
+# Below this many samples bootstrap intervals are far too narrow to compare by.
+FEWEST = 20
 # Deviations below this share of the largest value are rounding in sums over many samples.
 _ROUNDING = 1e-12
 # Values held in float64 at once (32 MiB).

@@ -115,6 +115,26 @@ def redrawn_medians(
     return draws
 
 
+def mirrored_interval(
+    value: float, draws: Float[np.ndarray, " draw"], least: float = 1.0
+) -> tuple[float, float]:
+    """The basic 95 % bootstrap interval of a dimensionality: draws, mirrored at the value.
+
+    Drawing samples again adds noise once more, and noise makes dimensions: by as much as draws
+    exceed the value, the value exceeds the truth. So the interval may lie below the value, never
+    below `least`. NaN without draws that are defined (Davison and Hinkley 1997, §5.2).
+
+    >>> mirrored_interval(5.0, np.full(100, 6.0)), mirrored_interval(5.0, np.zeros(0))
+    ((4.0, 4.0), (nan, nan))
+    """
+    defined = draws[~np.isnan(draws)]
+    if not len(defined):
+        return float("nan"), float("nan")
+    low, high = 2 * value - np.quantile(defined, [0.975, 0.025])
+    floor = min(least, value)
+    return max(floor, float(low)), max(floor, float(high))
+
+
 class ClassResampler:
     """Draws the samples of every class again, for dimensionalities of class means.
 

@@ -2,48 +2,66 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 import codeclens as cl
-from codeclens.analysis import LayerStatistics, Semantics, save_table
+from codeclens.analysis import LayerStatistics, Semantics, class_words, save_dataset, save_table
+from codeclens.cli.belongings import clear, refuse_leftovers, written
 from codeclens.cli.config import AnalyzeSettings, write_section
-from codeclens.cli.flow import run_flow
+from codeclens.cli.flow import plan_flow, run_flow
+from codeclens.cli.modes import apart, modes_sentences, write_modes
 from codeclens.cli.outputs import save_sentences
-from codeclens.decomposition import Modes, load_modes
+from codeclens.decomposition import load_modes
 from codeclens.report import require_modes_of
 from codeclens.visualization import layer_figure, save, semantics_figure
 
 
 def run_analyze(settings: AnalyzeSettings) -> None:
-    """Analyse as the settings say, and print the sentences."""
+    """Analyse as the settings say, and print the sentences.
+
+    What may be refused is looked at before anything long is computed.
+    """
     assert settings.store is not None
     assert settings.to is not None
+    to = settings.to
     modes = load_modes(settings.modes) if settings.modes else {}
     store = cl.ContributionStore(settings.store)
     require_modes_of(store, modes)
+    labelled = len(np.unique(store.label[store.label >= 0])) > 1
     hierarchy = cl.Hierarchy.from_file(settings.hierarchy) if settings.hierarchy else None
+    if hierarchy is not None and labelled:
+        hierarchy.nodes(class_words(store))
+    plan = plan_flow(store, modes) if settings.flow else None
+    left = refuse_leftovers(to, written(settings, labelled, modes), settings.overwrite)
     statistics = cl.layer_statistics(store, seed=settings.seed)
-    write_layers(statistics, settings.to)
+    if hierarchy is not None and store.classes is not None:
+        statistics = replace(statistics, class_names=hierarchy.titles(store.classes))
+    clear(to)
+    if left:
+        print(f"Removed {', '.join(left)} of an earlier run from {to}.")
+    write_layers(statistics, to)
     print("\n".join(statistics.sentences()))
+    _tell(modes_sentences(modes), to)
     meanings = None
-    if len(np.unique(store.label[store.label >= 0])) > 1:
+    if labelled:
         contributing, activating = apart(modes)
         meanings = cl.semantics(
             store, contributing, hierarchy, activation_modes=activating,
             permutations=settings.permutations, seed=settings.seed,
         )  # fmt: skip
-        write_semantics(meanings, settings.to)
-        print("\n".join(meanings.sentences()))
+        write_semantics(meanings, to)
+        _tell(meanings.sentences(), to)
     else:
         print("The samples are not labelled with two classes or more, so none can be followed.")
-    write_modes(modes, settings.to, meanings)
-    if settings.flow:
-        print("\n".join(run_flow(store, modes, settings, meanings)))
-    write_section(settings.to, settings)
-    print(f"Tables, figures and sentences are in {settings.to}")
+    write_modes(modes, to, meanings)
+    if plan is not None:
+        print("\n".join(run_flow(plan, store, settings, meanings)))
+    write_section(to, settings)
+    print(f"Tables, figures and sentences are in {to}")
 
 
 def write_layers(statistics: LayerStatistics, to: Path) -> None:
@@ -51,54 +69,24 @@ def write_layers(statistics: LayerStatistics, to: Path) -> None:
     to.mkdir(parents=True, exist_ok=True)
     statistics.to_csv(to / "layers.csv")
     save_table(to / "classes.csv", statistics.class_table())
-    statistics.dataset().to_zarr(to / "layers.zarr", mode="w", consolidated=False)
+    save_dataset(to / "layers.zarr", statistics.dataset())
     save_sentences(to / "sentences.txt", statistics.sentences())
-    figure = layer_figure(statistics)
-    for ending in ("png", "svg"):
-        save(figure, to / f"layers.{ending}")
-
-
-def apart(modes: dict[str, Modes]) -> tuple[dict[str, Modes], dict[str, Modes]]:
-    """Modes of contributions and modes of activations."""
-    activating = {site: found for site, found in modes.items() if found.view == "activation"}
-    return {site: modes[site] for site in modes if site not in activating}, activating
+    save(layer_figure(statistics), to / "layers")
 
 
 def write_semantics(meanings: Semantics, to: Path) -> None:
-    """Write semantics.csv, semantics.png and semantics.svg, and add to sentences.txt."""
+    """Write semantics.csv, .zarr, .png and .svg, and followers.csv."""
     to.mkdir(parents=True, exist_ok=True)
     meanings.to_csv(to / "semantics.csv")
-    with (to / "sentences.txt").open("a", encoding="utf-8") as file:
-        file.writelines(f"{sentence}\n" for sentence in meanings.sentences())
+    save_table(to / "followers.csv", meanings.followers_table())
+    save_dataset(to / "semantics.zarr", meanings.dataset())
     save(semantics_figure(meanings), to / "semantics")
 
 
-def write_modes(modes: dict[str, Modes], to: Path, meanings: Semantics | None = None) -> None:
-    """Write modes.csv: one row for each mode of each site, with its name where there are labels."""
-    rows = [row for found in modes.values() for row in _rows(found)]
-    if meanings is not None:
-        told = [*meanings.modes_table("modes"), *meanings.modes_table("activation_modes")]
-        of_mode = {(row["site"], row["mode"]): row for row in told}
-        rows = [row | of_mode[row["site"], row["mode"]] for row in rows]
-    if rows:
-        save_table(to / "modes.csv", rows)
-
-
-def _rows(modes: Modes) -> list[dict[str, Any]]:
-    labelled = modes.labels is not None and len(np.unique(modes.labels[modes.labels >= 0])) > 1
-    correlation = modes.class_correlation() if labelled else None
-    rows = []
-    for number in range(len(modes)):
-        row: dict[str, Any] = {
-            "site": modes.site,
-            "mode": number,
-            "share": float(modes.share[number]),
-            "firing_rate": float(modes.firing_rate[number]),
-            "top_units": " ".join(str(unit) for unit in modes[number].top_units(5)),
-        }
-        if correlation is not None:
-            best = int(np.nanargmax(correlation[number]))
-            row["class"] = best if modes.classes is None else modes.classes[best]
-            row["class_correlation"] = float(correlation[number, best])
-        rows.append(row)
-    return rows
+def _tell(sentences: Sequence[str], to: Path) -> None:
+    """Print sentences, and add them to sentences.txt."""
+    if not sentences:
+        return
+    print("\n".join(sentences))
+    with (to / "sentences.txt").open("a", encoding="utf-8") as file:
+        file.writelines(f"{sentence}\n" for sentence in sentences)

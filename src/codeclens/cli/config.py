@@ -194,10 +194,12 @@ class AnalyzeSettings(Settings):
     """Follow which modes of each site drive which of the next; takes the model and the images."""
     flow_images: int = Field(default=64, ge=1)
     """Images that the flow is followed in, spread over the store."""
-    flow_interventions: int = Field(default=8, ge=0)
+    flow_interventions: int = Field(default=20, ge=0)
     """Of these, images in which modes are taken out of the middle site, to check; 0 for none."""
     to: Path | None = None
-    """The folder for tables (CSV), figures (PNG and SVG) and sentences."""
+    """The folder for tables (CSV and Zarr), figures (PNG and SVG) and sentences."""
+    overwrite: bool = False
+    """Remove what an earlier run left in that folder and this one does not write."""
     seed: int = 0
     """Seeds the bootstrap intervals."""
 

@@ -12,8 +12,8 @@ import torch
 import codeclens as cl
 from codeclens import zoo
 from codeclens.analysis import save_table
-from codeclens.cli.analyze import write_modes
 from codeclens.cli.decompose import epochs
+from codeclens.cli.modes import write_modes
 from codeclens.cli.progress import progress
 from codeclens.control import FRACTIONS, TRIALS, ControlCurve
 from codeclens.decomposition import Mode, Modes, save_modes

@@ -11,7 +11,15 @@ import numpy as np
 
 import codeclens as cl
 from codeclens import zoo
-from codeclens.analysis import Agreement, Flow, Pathways, Semantics, flow_agreement, save_table
+from codeclens.analysis import (
+    Agreement,
+    Flow,
+    Pathways,
+    Semantics,
+    flow_agreement,
+    save_dataset,
+    save_table,
+)
 from codeclens.analysis.flow import batches
 from codeclens.cli.config import AnalyzeSettings, ExtractSettings, configuration
 from codeclens.cli.extract import method_of, opened, selector, target_of
@@ -35,19 +43,20 @@ class Again:
     batch_size: int
 
 
-def run_flow(
-    store: cl.ContributionStore,
-    modes: Mapping[str, Modes],
-    settings: AnalyzeSettings,
-    meanings: Semantics | None = None,
-) -> list[str]:
-    """Write flow.csv, flow-completeness.csv, flow.png, flow.svg and flow.txt; the sentences.
+@dataclass(frozen=True)
+class Plan:
+    """What a flow needs, found and checked before anything long is computed."""
 
-    With interventions flow-agreement.csv, too. Modes are called as in `meanings`. Raises
-    CodeclensError where there are no modes of two sites, and where model and images of the store
-    cannot be found again.
+    again: Again
+    modes: dict[str, Modes]
+
+
+def plan_flow(store: cl.ContributionStore, modes: Mapping[str, Modes]) -> Plan:
+    """Find the model and images again, and modes that flow into one another.
+
+    Raises CodeclensError where there are no modes of two sites, where model and images of the
+    store cannot be found again, and where the modes or the method have no flow.
     """
-    assert settings.to is not None
     sites = [site for site in store.sites if site in modes]
     if len(sites) < 2:
         raise CodeclensError(
@@ -55,13 +64,29 @@ def run_flow(
             "--modes FOLDER with two sites or more."
         )
     again = load_again(store)
+    chosen = {site: modes[site] for site in sites}
+    Pathways(again.ready.model, chosen, **again.options)
+    return Plan(again, chosen)
+
+
+def run_flow(
+    plan: Plan,
+    store: cl.ContributionStore,
+    settings: AnalyzeSettings,
+    meanings: Semantics | None = None,
+) -> list[str]:
+    """Write flow.csv, .zarr, .png, .svg and .txt and flow-completeness.csv; the sentences.
+
+    With interventions flow-agreement.csv and .zarr, too. Modes are called as in `meanings`.
+    """
+    assert settings.to is not None
+    again, modes = plan.again, plan.modes
     chosen = np.asarray(spread(len(store), settings.flow_images))
     with progress("flow", len(chosen), "images") as advance:
         found = cl.flow(
             again.ready.model,
             again.images,
             modes,
-            sites=sites,
             batch_size=again.batch_size,
             rows=store.sample[chosen].tolist(),
             progress=advance,
@@ -73,7 +98,7 @@ def run_flow(
     if settings.flow_interventions:
         few = spread(len(chosen), settings.flow_interventions)
         rows = store.sample[chosen[list(few)]].tolist()
-        agreement = confirmed(again, modes, sites, rows)
+        agreement = confirmed(again, modes, rows)
         sentences.append(agreement.sentence())
     write_flow(found, agreement, settings.to)
     save_sentences(settings.to / "flow.txt", sentences)
@@ -89,9 +114,7 @@ def names_of(modes: Mapping[str, Modes], meanings: Semantics | None) -> dict[str
         of_site = meanings[site]
         one = of_site.get("activation_modes" if modes[site].view == "activation" else "modes")
         if one is not None:
-            significant = one.q <= meanings.alpha
-            if one.superclass_q is not None:
-                significant |= one.superclass_q <= meanings.alpha
+            significant = one.beyond_chance(meanings.criteria.alpha)
             found[site] = [
                 f"{number} ({name})" if significant[number] else str(number)
                 for number, name in enumerate(one.names)
@@ -104,23 +127,23 @@ def write_flow(found: Flow, agreement: Agreement | None, to: Path) -> None:
     to.mkdir(parents=True, exist_ok=True)
     found.to_csv(to / "flow.csv")
     save_table(to / "flow-completeness.csv", found.completeness_table())
+    save_dataset(to / "flow.zarr", found.dataset())
     note = ""
     if agreement is not None:
         save_table(to / "flow-agreement.csv", agreement.table())
+        save_dataset(to / "flow-agreement.zarr", agreement.dataset())
         ranks = agreement.ranks(held=True)
         note = (
             f"Rank correlation with interventions, {agreement.source} → {agreement.sink}: "
             + ", ".join(f"{name} {rank}" for name, rank in ranks.items())
+            + (f" ({agreement.caution})" if agreement.caution else "")
         )
-    figure = flow_figure(found, note=note)
-    for ending in ("png", "svg"):
-        save(figure, to / f"flow.{ending}")
+    save(flow_figure(found, note=note), to / "flow")
 
 
-def confirmed(
-    again: Again, modes: Mapping[str, Modes], sites: list[str], rows: list[int]
-) -> Agreement:
+def confirmed(again: Again, modes: Mapping[str, Modes], rows: list[int]) -> Agreement:
     """Take single modes out of the site in the middle of the network, and watch the next."""
+    sites = list(modes)
     middle = (len(sites) - 1) // 2
     pathways = Pathways(again.ready.model, modes, sites=sites[middle : middle + 2], **again.options)
     # One image after another: its copies fill a batch.

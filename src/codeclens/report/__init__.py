@@ -14,7 +14,7 @@ from codeclens.report.document import (
 )
 from codeclens.report.images import Image
 from codeclens.report.layers import layers_section
-from codeclens.report.modes import modes_section
+from codeclens.report.modes import modes_section, overview
 from codeclens.report.provenance import provenance_section
 from codeclens.report.report import report, require_modes_of
 from codeclens.report.semantics import Following, followings
@@ -38,6 +38,7 @@ __all__ = [
     "gaps",
     "layers_section",
     "modes_section",
+    "overview",
     "provenance_section",
     "report",
     "require_modes_of",

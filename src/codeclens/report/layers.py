@@ -18,8 +18,8 @@ def layers_section(statistics: LayerStatistics) -> Section:
             f"{findings[-1]} Left: Hoyer sparsity of single samples. Middle: principal components "
             f"for {percent(statistics.share)} of the variance of {statistics.classes} class means. "
             "Right: correlation over units of positive contributions with the size of negative "
-            "ones. Bars are 95 % "
-            "bootstrap intervals of medians, shades hold the middle half of the samples."
+            "ones. Bars are 95 % bootstrap intervals of medians and of components, shades hold the "
+            "middle half of the samples."
         ),
         alt=" ".join(findings),
         wide=True,

@@ -53,8 +53,9 @@ def modes_section(store: ContributionStore, modes: Mapping[str, Modes], seed: in
 
 
 def overview(modes: Mapping[str, Modes]) -> str:
-    """How many modes were found, by what, and how much of the contributions they tell."""
+    """How many modes were found, by what, and how much of what they were found in they tell."""
     every = list(modes.values())
+    what = "activations" if every[0].view == "activation" else "contributions"
     count = sum(len(one) for one in every)
     best = max(every, key=lambda one: one.r2 if np.isfinite(one.r2) else -np.inf)
     worst = min(every, key=lambda one: one.r2 if np.isfinite(one.r2) else np.inf)
@@ -62,10 +63,13 @@ def overview(modes: Mapping[str, Modes]) -> str:
     where = "samples that were held out of training" if held_out else "the samples they were fit to"
     text = (
         f"`{every[0].method!r}` found {counted(count, 'mode')} at {counted(len(every), 'site')}; "
-        f"on {where} they tell R² {worst.r2:.3f} of the contributions at `{worst.site}`"
     )
-    if len(every) > 1:
-        text += f", the least, and {best.r2:.3f} at `{best.site}`, the most"
+    if np.isnan(best.r2):
+        text += f"how much of the {what} they tell was not measured"
+    else:
+        text += f"on {where} they tell R² {worst.r2:.3f} of the {what} at `{worst.site}`"
+        if len(every) > 1:
+            text += f", the least, and {best.r2:.3f} at `{best.site}`, the most"
     present = [one.l0 for one in every]
     return f"{text}, with {_between(present)} modes present in a sample."
 

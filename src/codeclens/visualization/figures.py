@@ -49,7 +49,8 @@ def layer_figure(statistics: Mapping[str, Any]) -> Figure:
     principal components), and the correlation over units of positive contributions with the size of
     negative ones.
     Contributions are dark with round markers, activations blue with square ones. Bars are 95 %
-    bootstrap intervals of the median, shades hold the middle half of the samples. (METHOD.md §4.)
+    bootstrap intervals of the median, or of the number of components, shades hold the middle half
+    of the samples. (METHOD.md §4.)
 
     Raises CodeclensError where there are no sites.
     """
@@ -64,10 +65,9 @@ def layer_figure(statistics: Mapping[str, Any]) -> Figure:
         sparsity, dimensions, signs = figure.subplots(1, 3)
         for source, colour, marker in _SOURCES:
             populations = [getattr(layer, source) for layer in layers]
-            name = f"{source}s (median, 95 % interval)"
+            name = f"{source}s (with 95 % interval)"
             _spread(sparsity, [p.sparsity for p in populations], colour, marker, name)
-            components = [p.class_components for p in populations]
-            dimensions.plot(components, color=colour, marker=marker)
+            _components(dimensions, populations, colour, marker)
         _spread(signs, [layer.sign_correlation for layer in layers], CONTRIBUTION, "o")
         signs.axhline(0, color="#9ca3af", linewidth=0.8)
         share = f"{100 * getattr(statistics, 'share', 0.95):g} %"
@@ -124,6 +124,18 @@ def _spread(
     axes.errorbar(
         depth, median, yerr=np.stack([median - low, high - median]).clip(min=0), color=colour,
         marker=marker, capsize=1.5, elinewidth=0.9, label=label,
+    )  # fmt: skip
+
+
+def _components(axes: Axes, populations: Sequence[Any], colour: str, marker: str) -> None:
+    """Numbers of components with their intervals as bars, as everywhere else in the figure."""
+    axes.plot([p.class_components for p in populations], color=colour, marker=marker)
+    low, high = np.array([p.intervals["class_components"] for p in populations]).T
+    # Drawn by themselves: where samples are few the interval lies below the value.
+    middle, half = (low + high) / 2, (high - low) / 2
+    axes.errorbar(
+        np.arange(len(low)), middle, yerr=half, color=colour, linestyle="none", capsize=1.5,
+        elinewidth=0.9,
     )  # fmt: skip
 
 

@@ -34,11 +34,12 @@ _APART = 0.07
 
 
 def semantics_figure(semantics: Any) -> Figure:
-    """Draw how closely modes and channels follow classes, and how many do, from input to output.
+    """Draw how closely modes and channels follow classes, and which share does, by depth.
 
     `semantics` is what `semantics` returns. Left: the median over modes, or channels, of the
     largest correlation with a class; bars are 95 % bootstrap intervals over modes or channels.
-    Right: how many correlate with a class above the threshold.
+    Then: the share of them that correlates with a class above the threshold. With a hierarchy, on
+    the right: the share that follows a superclass beyond chance, more closely than any class.
     Contributions are dark, activations blue; modes are solid with full circles, channels dashed
     with hollow squares. (METHOD.md §4; the published figure 5.)
 
@@ -49,7 +50,9 @@ def semantics_figure(semantics: Any) -> Figure:
         raise CodeclensError("There are no sites to draw; the semantics are empty.")
     with styled():
         figure = blank(WIDTH, 2.9)
-        closeness, counts = figure.subplots(1, 2)
+        alpha = semantics.criteria.alpha
+        panels = figure.subplots(1, 3 if semantics.superclasses else 2)
+        closeness, shares = panels[:2]
         for number, (source, (colour, marker, line, name)) in enumerate(_LINES.items()):
             places = [place for place, site in enumerate(sites) if source in semantics[site]]
             if not places:
@@ -61,15 +64,25 @@ def semantics_figure(semantics: Any) -> Figure:
                 "markerfacecolor": colour if line == "solid" else "white",
             }  # fmt: skip
             _medians(closeness, depth, [one.spread for one in found], style)
-            counts.plot(depth, [one.count_above for one in found], **style)
+            shares.plot(depth, [100 * one.share_above for one in found], **style)
+            for axes in panels[2:]:
+                broader = [one.broader(alpha) for one in found]
+                axes.plot(
+                    depth, [100 * which.mean() if len(which) else 0 for which in broader], **style
+                )
         closeness.set(title="Top class correlation", ylabel="correlation, median")
         closeness.set_ylim(min(0.0, closeness.dataLim.y0), None)
-        threshold = f"{semantics.threshold:g}"
-        counts.set(title=f"Class correlation above {threshold}", ylabel="modes or channels")
-        counts.set_ylim(-0.02 * max(1.0, counts.dataLim.y1), None)
-        for axes in (closeness, counts):
+        threshold = f"{semantics.criteria.threshold:g}"
+        shares.set(title=f"Class correlation above {threshold}")
+        for axes in panels[2:]:
+            axes.set(title="Closer to a superclass")
+        for axes in panels[1:]:
+            axes.set(ylabel="% of modes or channels")
+            top = max(1.0, axes.dataLim.y1)
+            axes.set_ylim(-0.03 * top, 1.05 * top)  # markers at either end are seen whole
+        for axes in panels:
             name_sites(axes, sites)
-        handles, labels = counts.get_legend_handles_labels()
+        handles, labels = shares.get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper center", ncols=2)
     return figure
 
