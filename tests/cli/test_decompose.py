@@ -105,7 +105,7 @@ def test_modes_say_how_well_they_are_found_again(store: Path, told: Told, tmp_pa
     assert "Found again (cosine 0.7 or more): with other seeds" in out
     assert "with halves of the samples" in out
     modes = load_modes(tmp_path / "seed-1")["1"]
-    with (tmp_path / "seed-1" / "modes.csv").open(newline="", encoding="utf-8") as file:
+    with (tmp_path / "seed-1" / "quality.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == len(modes)
     for row, mode in zip(rows, modes, strict=True):

@@ -53,7 +53,7 @@ def modes_table(
     modes: Mapping[str, Modes], meanings: Semantics | None = None
 ) -> list[dict[str, Any]]:
     """One row for each mode of each site, with its name where there are labels."""
-    rows = [row for found in modes.values() for row in _rows(found)]
+    rows = [row for found in modes.values() for row in found.table()]
     if meanings is None:
         return rows
     told = [*meanings.modes_table("modes"), *meanings.modes_table("activation_modes")]
@@ -79,24 +79,3 @@ def modes_dataset(rows: Sequence[Mapping[str, Any]], modes: Mapping[str, Modes])
     }
     table = columns | {name: ("site", values) for name, values in of_sites.items()}
     return xarray.Dataset(table, coordinates)
-
-
-def _rows(modes: Modes) -> list[dict[str, Any]]:
-    labelled = modes.labels is not None and len(np.unique(modes.labels[modes.labels >= 0])) > 1
-    correlation = modes.class_correlation() if labelled else None
-    rows = []
-    for number in range(len(modes)):
-        row: dict[str, Any] = {
-            "site": modes.site,
-            "mode": number,
-            "r2": modes.r2,
-            "share": float(modes.share[number]),
-            "firing_rate": float(modes.firing_rate[number]),
-            "top_units": " ".join(str(unit) for unit in modes[number].top_units(5)),
-        }
-        if correlation is not None:
-            best = int(np.nanargmax(correlation[number]))
-            row["class"] = best if modes.classes is None else modes.classes[best]
-            row["class_correlation"] = float(correlation[number, best])
-        rows.append(row)
-    return rows

@@ -29,6 +29,7 @@ def table(modes: Modes) -> list[dict[str, Any]]:
         row: dict[str, Any] = {
             "site": modes.site,
             "mode": number,
+            "r2": modes.r2,
             "share": mode.share,
             "firing_rate": mode.firing_rate,
             "dead": mode.firing_rate == 0,

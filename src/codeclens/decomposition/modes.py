@@ -203,8 +203,9 @@ class Modes(Sequence[Mode]):
     def table(self) -> list[dict[str, Any]]:
         """One row for each mode, plain numbers: which to trust, and what they are about.
 
-        `sparsity` is Hoyer's over the entries, `redundancy` the largest cosine with another mode,
-        `dead` and `dense` say whether it is present in no sample or in more than half.
+        `r2` is that of all modes of the site together, `sparsity` is Hoyer's over the entries,
+        `redundancy` the largest cosine with another mode; `dead` and `dense` say whether it is
+        present in no sample or in more than half.
         """
         return listing.table(self)
 
