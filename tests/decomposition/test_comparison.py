@@ -104,7 +104,7 @@ def test_nmf_is_left_out_where_it_cannot(store: Any, monkeypatch: pytest.MonkeyP
     )  # fmt: skip
     assert not any(isinstance(one.method, NMF) for one in found.judged)
     assert [told[0] for told in progress] == list(range(1, 12))
-    assert progress[-1][1] == 10
+    assert progress[-1][1] == 11
 
 
 def judged(r2: dict[str, list[float]]) -> list[Any]:

@@ -96,7 +96,8 @@ def run_decompose(settings: DecomposeSettings) -> None:
         modes = {site: by_seed[seed] for site, by_seed in by_site.items()}
         folder = settings.to / f"seed-{seed}" if settings.seeds else settings.to
         save_modes(modes, folder)
-        save_table(folder / "quality.csv", [row for found in modes.values() for row in found.table()])
+        rows = [row for found in modes.values() for row in found.table()]
+        save_table(folder / "quality.csv", rows)
         for found in modes.values():
             print(repr(found))
             if told := found.stability_sentence():
