@@ -1,8 +1,8 @@
 """How well, and how sparsely, each method decomposes real contributions and activations.
 
 Contributions of three networks are extracted once into a folder (a killed run goes on), then every
-method is fitted at several budgets of modes a sample, three modes a unit. A table and a figure of
-held-out R² over L0 are written there.
+method is fitted at several budgets of modes a sample, three modes a unit or `--expansion`. A table
+and a figure of held-out R² over L0 are written there.
 
     CODECLENS_BENCH=… python -m benchmarks.decomposition_sweep extract --folder cache
     python -m benchmarks.decomposition_sweep fit --folder cache
@@ -51,7 +51,6 @@ PLANS: dict[str, tuple[int, int, Sequence[str]]] = {
     "cifar-resnet56": (2000, 5, ("layer1.8", "layer2.8", "layer3.7")),
     "efficientnet-lite0": (1000, 5, ("blocks.3.1", "blocks.4.2", "blocks.5.3")),
 }
-EXPANSION = 3
 # Digits on which modes are tried out, as many of each class.
 HELD_OUT = 300
 
@@ -134,7 +133,9 @@ def fit(folder: Path, names: Sequence[str], sites: Sequence[str], given: Any) ->
                 continue
             for view in ("concat", "activation"):
                 X = store.view(site, view)
-                for method in methods(EXPANSION * store.units(site), given.k, given.published):
+                for method in methods(
+                    round(given.expansion * store.units(site)), given.k, given.published
+                ):
                     if given.methods and type(method).__name__ not in given.methods:
                         continue
                     if (isinstance(method, NMF) and (X < 0).any()) or (
@@ -161,7 +162,7 @@ def act(folder: Path, sites: Sequence[str], k: int) -> None:
     images, labels = zoo.digits_data("held_out")
     held_out = images[:HELD_OUT], labels[:HELD_OUT]
     for site in sites:
-        modes = EXPANSION * store.units(site)
+        modes = 3 * store.units(site)
         entrants = [TopK(n_modes=modes, k=k), KMeans(n_modes=modes), NMF(n_modes=2 * k)]
         for view in ("concat", "activation"):
             for method in entrants:
@@ -251,6 +252,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--sites", default="", help="of those extracted; all without it")
     parser.add_argument("--k", type=lambda text: [int(k) for k in text.split(",")],
                         default=[4, 8, 16])  # fmt: skip
+    parser.add_argument("--expansion", type=float, default=3, help="modes a unit")
     parser.add_argument("--methods", default="", help="only these, separated by commas")
     parser.add_argument("--published", action="store_true", help="ThresholdSAE too, which is slow")
     parser.add_argument("--to", type=Path, default=Path("frontier.svg"))

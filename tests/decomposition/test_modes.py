@@ -244,3 +244,15 @@ def test_another_order(modes: Modes) -> None:
     assert peaks == sorted(peaks)
     with pytest.raises(CodeclensError, match='sorted by "size"; write "share"'):
         modes.sorted("size")
+
+
+def test_modes_that_learned_samples_by_heart(make_modes: Callable[..., Modes]) -> None:
+    sure = make_modes(quality={"r2": 0.9, "r2_train": 0.95, "samples_train": 54})
+    assert sure.caution() == ""
+    unsure = make_modes(quality={"r2": 0.33, "r2_train": 0.95, "samples_train": 54})
+    told = unsure.caution()
+    assert told.startswith("R² is 0.33 on held-out samples and 0.95 on those trained on: 54 ")
+        "R² is 0.33 on held-out samples and 0.95 on those trained on: 54 samples"
+    )
+    assert told in unsure.describe()
+    assert make_modes(quality={}).caution() == ""

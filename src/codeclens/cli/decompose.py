@@ -100,7 +100,7 @@ def run_decompose(settings: DecomposeSettings) -> None:
         save_table(folder / "quality.csv", rows)
         for found in modes.values():
             print(repr(found))
-            if told := found.stability_sentence():
+            for told in filter(None, (found.stability_sentence(), found.caution())):
                 print(f"  {told}")
     write_section(settings.to, settings)
     told = f", for {len(seeds)} seeds each," if settings.seeds else ""

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 # What `Modes.quality` says of how well each mode is found again, and where.
 STABILITY = {"stability_seeds": "other seeds", "stability_halves": "halves of the samples"}
 
+# More R² than this between samples that were seen and others: modes were learned by heart.
+_GAP = 0.1
+
 
 def table(modes: Modes) -> list[dict[str, Any]]:
     """One row for each mode, plain numbers."""
@@ -51,11 +54,25 @@ def stability_sentence(modes: Modes) -> str:
     return sentence(modes.share, again) if again else ""
 
 
+def caution(modes: Modes) -> str:
+    """What to know before trusting modes that explain less of new samples; empty where none is due.
+
+    Modes learn single samples by heart where there are few samples for each.
+    """
+    held_out, trained = modes.r2, float(modes.quality.get("r2_train", np.nan))
+    samples = int(modes.quality.get("samples_train", 0))
+    if not trained - held_out > _GAP:
+        return ""
+    return (
+        f"R² is {held_out:.2f} on held-out samples and {trained:.2f} on those trained on: "
+        f'{samples:,} samples are few for {len(modes)} modes of "{modes.site}"; take more '
+        "samples, or fewer modes."
+    )
+
+
 def describe(modes: Modes, count: int) -> str:
     """The strongest modes, a line each."""
-    lines = [repr(modes)]
-    if told := stability_sentence(modes):
-        lines.append(told)
+    lines = [repr(modes), *filter(None, (stability_sentence(modes), caution(modes)))]
     heads = f"{'mode':>6} {'share':>7} {'samples':>8} {'stable':>7}  best class and top units"
     lines.append(heads)
     for mode in modes[:count]:

@@ -213,6 +213,13 @@ class Modes(Sequence[Mode]):
         """How many modes are found again, in words; empty where nobody looked."""
         return listing.stability_sentence(self)
 
+    def caution(self) -> str:
+        """What to know before trusting these modes, in words; empty where nothing is.
+
+        Said where R² on held-out samples is far below that on the samples that trained them.
+        """
+        return listing.caution(self)
+
     def describe(self, count: int = 10) -> str:
         """A table of the strongest modes, for people to read."""
         return listing.describe(self, count)
