@@ -252,7 +252,5 @@ def test_modes_that_learned_samples_by_heart(make_modes: Callable[..., Modes]) -
     unsure = make_modes(quality={"r2": 0.33, "r2_train": 0.95, "samples_train": 54})
     told = unsure.caution()
     assert told.startswith("R² is 0.33 on held-out samples and 0.95 on those trained on: 54 ")
-        "R² is 0.33 on held-out samples and 0.95 on those trained on: 54 samples"
-    )
     assert told in unsure.describe()
     assert make_modes(quality={}).caution() == ""
