@@ -18,9 +18,9 @@ import codeclens as cl
 import networks
 import reference
 from codeclens.analysis import Pathways, flow, flow_agreement
-from codeclens.analysis.shares import mode_shares
 from codeclens.attribution import Contributions
 from codeclens.decomposition import NMF, PCA, Modes
+from codeclens.decomposition.shares import mode_shares
 from codeclens.decomposition.views import View
 from codeclens.errors import CodeclensError
 from codeclens.zoo import digits_data, load
