@@ -211,7 +211,6 @@ def test_everything_is_undone_after_an_exception(cnn: Convolutions, images: Tens
     before, count = cnn(images), hooks(cnn)
     cnn.train()
     with pytest.raises(RuntimeError, match="mat1"), ablate(cnn, "first", units=[1]):
-        assert hooks(cnn) > count
         cnn.head(torch.zeros(1, 99))
     with pytest.raises(CodeclensError), preserve(cnn, "first", units=[99]):
         cnn(images)

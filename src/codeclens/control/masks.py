@@ -123,7 +123,8 @@ def at_positions(positions: Positions, site: Site, activation: Tensor) -> Shaped
             )
         mask = given
     else:
-        if len(places) != 1 or given.ndim != 1 or given.is_floating_point():
+        # What is empty has no type of its own.
+        if len(places) != 1 or given.ndim != 1 or (len(given) and given.is_floating_point()):
             raise CodeclensError(
                 f"positions of shape {tuple(given.shape)} and type {given.dtype} do not fit: "
                 f"{what}; pass a mask of booleans of that shape, or, of tokens, their numbers."
