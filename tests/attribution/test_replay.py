@@ -345,6 +345,28 @@ def test_several_sites_are_recorded_in_one_run_and_go_on_to_the_next_batch() -> 
     assert_as_before(model)
 
 
+class Joined(nn.Module):
+    """Lays what lies before the site beside it: both must have as many samples."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.before, self.site, self.last = nn.Linear(6, 6), nn.Linear(6, 6), nn.Linear(12, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = self.before(x)
+        logits: Tensor = self.last(torch.cat([self.site(hidden), hidden], dim=1))
+        return logits
+
+
+def test_as_many_samples_as_were_learned_from_are_learned_from_anew() -> None:
+    model, x = networks.seeded(Joined).double(), networks.noise(3, 6)
+    replay = Replay(model, "site", x)
+    follow([replay], x[:1])
+    twice = torch.cat([replay.activation, replay.activation * 2])
+    expected = whole(model, Site("site"), x[[0, 0]], twice)
+    torch.testing.assert_close(replay(twice), expected, rtol=0, atol=1e-14)
+
+
 def test_what_gave_up_is_left_as_it_is() -> None:
     model, x = networks.seeded(lambda: Layered(aliased)).double(), networks.noise(3, 6)
     replay = Replay(model, "site", None)
