@@ -370,10 +370,9 @@ def test_as_many_samples_as_were_learned_from_are_learned_from_anew() -> None:
 def test_what_gave_up_is_left_as_it_is() -> None:
     model, x = networks.seeded(lambda: Layered(aliased)).double(), networks.noise(3, 6)
     replay = Replay(model, "site", None)
-    with pytest.warns(UserWarning, match="runs the whole model every time") as warned:
+    with pytest.warns(UserWarning, match="runs the whole model every time"):
         record([replay], x)
-        follow([replay], x)
-    assert len(warned) == 1
+    follow([replay], x)  # a second warning would be an error
     assert not replay.shortened
 
 

@@ -46,8 +46,7 @@ def mode_share(modes: Modes, which: Which, found: Found | Mapping[str, Found]) -
     >>> from codeclens.attribution import contributions
     >>> from codeclens.decomposition import NMF
     >>> x = torch.rand(20, 4, generator=torch.Generator().manual_seed(0))
-    >>> import torch.nn as nn
-    >>> model = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 2))
+    >>> model = torch.nn.Sequential(torch.nn.Linear(4, 6), torch.nn.ReLU())
     >>> c = contributions(model, x, sites="1")["1"]
     >>> nmf = NMF(n_modes=3).fit(np.concatenate([c.positive, -c.negative], axis=1))
     >>> modes = Modes("1", "concat", nmf, nmf.encode(np.concatenate([c.positive, -c.negative], 1)))
@@ -79,8 +78,9 @@ def _by_sign(modes: Modes, which: Which, here: Found) -> tuple[Tensor, Tensor]:
     )
     shares = mode_shares(modes, positive, negative, activation, most=len(modes))
     mine = np.isin(shares.mode, numbers)[:, :, None]
+    # Sums of shares may exceed 1 by rounding.
     plus, minus = (
-        torch.from_numpy(part.sum(axis=1)).to(here.positive.device)
+        torch.from_numpy(part.sum(axis=1)).clamp(max=1).to(here.positive.device)
         for part in (shares.positive * mine, shares.negative * mine)
     )
     return plus, minus
@@ -89,7 +89,9 @@ def _by_sign(modes: Modes, which: Which, here: Found) -> tuple[Tensor, Tensor]:
 def _by_unit(here: Found, plus: Tensor, minus: Tensor) -> Tensor:
     gain, loss = here.positive.double(), -here.negative.double()
     total = gain + loss
-    return torch.where(total > 0, (plus * gain + minus * loss) / total.clamp(min=1e-300), 0.0)
+    return torch.where(
+        total > 0, (plus * gain + minus * loss) / total.clamp(min=1e-300), 0.0
+    ).clamp(max=1)
 
 
 def of_site(modes: Modes, found: Found | Mapping[str, Found]) -> Found:
