@@ -56,17 +56,17 @@ def remove(
     Raises CodeclensError as `mode_share` does, for other samples than those of `found`, and as
     `ablate`.
 
-    >>> from codeclens.attribution import contributions
+    >>> from codeclens.attribution import Sum, contributions
     >>> from codeclens.control import activation_at
     >>> from codeclens.decomposition import NMF
     >>> x = torch.rand(20, 4, generator=torch.Generator().manual_seed(0))
-    >>> model = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 2))
-    >>> c = contributions(model, x, sites="1")["1"]
+    >>> model = nn.Sequential(nn.Identity(), nn.Flatten())
+    >>> c = contributions(model, x, sites="0", target=Sum())["0"]
     >>> nmf = NMF(n_modes=3).fit(c.activation)
-    >>> modes = Modes("1", "activation", nmf, nmf.encode(c.activation))
-    >>> with remove(model, modes, 2, c, baseline=activation_at(model, "1", 0 * x[:1])):
+    >>> modes = Modes("0", "activation", nmf, nmf.encode(c.activation))
+    >>> with remove(model, modes, 2, c, baseline=activation_at(model, "0", 0 * x[:1])):
     ...     model(x).shape
-    torch.Size([20, 2])
+    torch.Size([20, 4])
     """
     done = removal(modes, which, found, baseline=baseline, positions=positions)
     with done.applied(model):

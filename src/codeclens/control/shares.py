@@ -43,15 +43,14 @@ def mode_share(modes: Modes, which: Which, found: Found | Mapping[str, Found]) -
 
     Raises CodeclensError for modes of another site, and for a mode that there is not.
 
-    >>> from codeclens.attribution import contributions
+    >>> from codeclens.attribution import Sum, contributions
     >>> from codeclens.decomposition import NMF
     >>> x = torch.rand(20, 4, generator=torch.Generator().manual_seed(0))
-    >>> model = torch.nn.Sequential(torch.nn.Linear(4, 6), torch.nn.ReLU())
-    >>> c = contributions(model, x, sites="1")["1"]
-    >>> nmf = NMF(n_modes=3).fit(np.concatenate([c.positive, -c.negative], axis=1))
-    >>> modes = Modes("1", "concat", nmf, nmf.encode(np.concatenate([c.positive, -c.negative], 1)))
+    >>> model = torch.nn.Sequential(torch.nn.Identity(), torch.nn.Flatten())
+    >>> c = contributions(model, x, sites="0", target=Sum())["0"]
+    >>> modes = Modes("0", "positive", (nmf := NMF(n_modes=3).fit(x)), nmf.encode(x))
     >>> mode_share(modes, 2, c).shape, bool((mode_share(modes, [0, 1, 2], c) <= 1).all())
-    (torch.Size([20, 6]), True)
+    (torch.Size([20, 4]), True)
     """
     here = of_site(modes, found)
     plus, minus = _by_sign(modes, which, here)
