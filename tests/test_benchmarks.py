@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from benchmarks import captum, extraction, faithfulness, flow, pixel_maps
+from benchmarks import captum, control, extraction, faithfulness, flow, pixel_maps
 from benchmarks.faithfulness import CONTROL_NAMES, DEFAULT, METHODS, Estimate, Faithfulness
 from benchmarks.timing import Paired, in_turns
 from scipy.stats import spearmanr
 
 import networks
 import reference
-from codeclens.attribution import ActivationPath, Attributor, Conductance, Label
+from codeclens.attribution import ActivationPath, Attributor, Conductance, Label, find_sites
 from codeclens.visualization import pixel_map
 from codeclens.visualization.canvas import save, styled
 
@@ -52,6 +52,21 @@ def test_the_floor_runs_every_node_and_leaves_the_model_as_it_was() -> None:
     assert runs == [2] * 4
     assert all(p.requires_grad and p.grad is None for p in model.parameters())
     assert not model.get_submodule("layer1.0")._forward_hooks
+
+
+def test_a_sweep_by_replay_is_held_against_full_runs() -> None:
+    model, x = networks.residual_cnn(), networks.noise(4, 3, 12, 12, dtype=torch.float32)
+    sites = find_sites(model, ["layer1.0", "layer1.1", "fc"])
+    first, second, third = control.after(model, sites, x)
+    # Of what follows the first block, the second is two convolutions of 6 × 6 × 9 at 144 places.
+    all_of = 144 * 9 * (3 * 6 + 4 * 36) + 36 * (9 * (48 + 64) + 48) + 40
+    assert first - second == pytest.approx(144 * 9 * 72 / all_of)
+    assert third == 0
+    found = control.compare("tiny", model, sites[:2], x, batch_size=2, pairs=1)
+    assert found.difference == 0.0
+    assert found.limit == pytest.approx(19 / (1 + 9 * (first + second)))
+    assert 0 < found.expected < found.limit
+    assert len(found.times.ratios) == 1
 
 
 @pytest.mark.slow

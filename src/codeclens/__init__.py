@@ -29,7 +29,7 @@ if TYPE_CHECKING:
         contributions,
         find_sites,
     )
-    from codeclens.control import ablate, control_curve, preserve
+    from codeclens.control import ablate, control_curve, preserve, scale, steer
     from codeclens.decomposition import (
         ICA,
         NMF,
@@ -105,7 +105,9 @@ __all__ = [
     "preserve",
     "report",
     "save_modes",
+    "scale",
     "semantics",
+    "steer",
 ]
 
 # Where each name lives. A room is imported when one of its names is first used, so that the command
@@ -117,7 +119,7 @@ _ROOMS = {
         *("Output", "Predicted", "Samples", "Site", "Sum", "Surprisal", "Token"),
         *("TopKSum", "contributions", "find_sites"),
     ),
-    "control": ("ablate", "control_curve", "preserve"),
+    "control": ("ablate", "control_curve", "preserve", "scale", "steer"),
     "decomposition": (
         *("BatchTopK", "Gated", "ICA", "JumpReLU", "KMeans", "Matryoshka", "Modes", "NMF", "PCA"),
         *("ReLUSAE", "SemiNMF", "ThresholdSAE", "TopK", "compare", "decompose", "load_modes"),

@@ -28,9 +28,9 @@ from codeclens.analysis import (
     flow_agreement,
     save_dataset,
 )
-from codeclens.analysis.shares import mode_shares
 from codeclens.attribution import Contributions
 from codeclens.decomposition import NMF, PCA, Modes
+from codeclens.decomposition.shares import mode_shares
 from codeclens.decomposition.views import View
 from codeclens.errors import CodeclensError
 from codeclens.zoo import digits_data, load

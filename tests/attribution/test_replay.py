@@ -15,7 +15,7 @@ import networks
 from codeclens._compat import import_timm, import_torchvision, prepare_torchvision
 from codeclens.attribution import Probe, Selector, Site, find_sites, frozen, select, tapped
 from codeclens.attribution.recording import Leaf, leaves
-from codeclens.attribution.replay import Replay, released
+from codeclens.attribution.replay import Replay, follow, record, released
 from codeclens.errors import CodeclensError
 
 
@@ -323,6 +323,57 @@ def test_hooks_of_the_user_are_met_once() -> None:
     assert replay.shortened
     changed = replay.activation * 2
     assert torch.equal(replay(changed), whole(model, Site("1"), x, changed))
+
+
+def test_several_sites_are_recorded_in_one_run_and_go_on_to_the_next_batch() -> None:
+    model, x = networks.residual_cnn(inplace=True), images(5, 3, 12, 12)
+    sites = find_sites(model, ["bn1", "layer1.0.relu#1", "layer1.1.bn2", "layer2.0"])
+    together = [Replay(model, site, None) for site in sites]
+    # The next batches have other sizes; one sample is as many as the first run learned from.
+    for batch in (x, x[:3] * 2, x[:1], x[1:4]):
+        if batch is x:
+            record(together, batch)
+        else:
+            follow(together, batch)
+        for site, replay in zip(sites, together, strict=True):
+            assert replay.shortened
+            alone = Replay(model, site, batch)
+            assert torch.equal(replay.activation, alone.activation)
+            assert torch.equal(replay.output, alone.output)
+            several = torch.cat([alone.activation * 2, alone.activation])
+            assert torch.equal(replay(several), alone(several))
+    assert_as_before(model)
+
+
+class Joined(nn.Module):
+    """Lays what lies before the site beside it: both must have as many samples."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.before, self.site, self.last = nn.Linear(6, 6), nn.Linear(6, 6), nn.Linear(12, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = self.before(x)
+        logits: Tensor = self.last(torch.cat([self.site(hidden), hidden], dim=1))
+        return logits
+
+
+def test_as_many_samples_as_were_learned_from_are_learned_from_anew() -> None:
+    model, x = networks.seeded(Joined).double(), networks.noise(3, 6)
+    replay = Replay(model, "site", x)
+    follow([replay], x[:1])
+    twice = torch.cat([replay.activation, replay.activation * 2])
+    expected = whole(model, Site("site"), x[[0, 0]], twice)
+    torch.testing.assert_close(replay(twice), expected, rtol=0, atol=1e-14)
+
+
+def test_what_gave_up_is_left_as_it_is() -> None:
+    model, x = networks.seeded(lambda: Layered(aliased)).double(), networks.noise(3, 6)
+    replay = Replay(model, "site", None)
+    with pytest.warns(UserWarning, match="runs the whole model every time"):
+        record([replay], x)
+    follow([replay], x)  # a second warning would be an error
+    assert not replay.shortened
 
 
 # --- Where it gives up, and runs the whole model ---

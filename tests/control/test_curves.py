@@ -171,8 +171,9 @@ def test_each_set_of_units_runs_once(model: Detectors, data: tuple[Tensor, Tenso
         batch_size=40,
         progress=lambda done, total: told.append((done, total)),
     )
-    # Two batches of the undisturbed network, of one unit and of all units, and one to count units.
-    assert len(runs) == 2 * 3 + 1
+    # Two batches of the undisturbed network, of one unit and of all units, one to count units, and
+    # three by which replay learns and is tried.
+    assert len(runs) == 2 * 3 + 1 + 3
     assert told == [(done, 6) for done in range(1, 7)]
 
 

@@ -11,7 +11,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from codeclens.analysis.shares import Shares, mode_shares
 from codeclens.attribution import (
     Attributor,
     Baseline,
@@ -25,6 +24,7 @@ from codeclens.attribution import (
 from codeclens.attribution.joint import Pair, secants_of
 from codeclens.attribution.targets import Bound
 from codeclens.decomposition import Modes
+from codeclens.decomposition.shares import Shares, mode_shares
 from codeclens.errors import CodeclensError
 
 

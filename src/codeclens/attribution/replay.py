@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from codeclens.attribution.capture import Probe, Selector, frozen, run, same_randomness, tapped
-from codeclens.attribution.recording import RUN, Leaf, Reads, Recording, mapped, patched
+from codeclens.attribution.recording import RUN, Leaf, Name, Reads, Recording, mapped, patched
 from codeclens.attribution.sites import Site, find_sites
+from codeclens.attribution.watching import Watch, watched
 from codeclens.errors import CodeclensError
 
 # The input itself, among the tensors that are kept.
@@ -32,7 +32,7 @@ class Replay:
     Replaying `activation` must give `output` exactly. This is tried once; where it does not
     (`shortened` is False), one warning says why, and the whole model runs every time. As a context
     the model stays prepared from call to call, for that use alone. It is left as it was, whatever
-    happens.
+    happens. (With `x` None nothing is run yet: `record` takes several replays through one run.)
 
     Raises CodeclensError for a site that is not reached, runs several times (name one call,
     `"relu#1"`) or does not count samples, and for an activation that does not fit the site.
@@ -46,35 +46,29 @@ class Replay:
     """
 
     def __init__(
-        self, model: nn.Module, site: Site | str, x: Tensor, output: Selector = None
+        self, model: nn.Module, site: Site | str, x: Tensor | None, output: Selector = None
     ) -> None:
         self.model = model
         self.site = _only(model, site)
         self.activation: Tensor
         self.output: Tensor
         self._start: Leaf
-        self._selector = output
+        self.selector = output
         self._entered: ExitStack | None = None
         # The site and the selected output by the calls that a replay counts.
         self._place, self._shown = self.site, output
         self._entries: list[tuple[nn.Module, list[Any]]] | None = None
-        self._early = False
         self._overwritten = True
         self._reads: Reads | None = None
+        # What a run on another number of samples told: itself, how many, and which are read.
+        self._pilot = Recording()
+        self.few = 0
+        self.wanted: set[Name] = set()
         self._copies = 1
         self._given: Tensor | None = None
         self._calls: dict[nn.Module, int] = {}
-        with torch.inference_mode(False), torch.no_grad():
-            x = x.detach().clone()
-            reason = self._record(x)
-        if reason is not None:
-            self._entries, self._place, self._shown = None, self.site, output
-            self._start, self._overwritten = Leaf.of(_INPUT, x, keep=True), True
-            warnings.warn(
-                f'Replay at "{self.site.key}" runs the whole model every time, which gives the '
-                f"same but takes longer: {reason}.",
-                stacklevel=2,
-            )
+        if x is not None:
+            record([self], x)
 
     @property
     def shortened(self) -> bool:
@@ -155,96 +149,131 @@ class Replay:
 
         return given
 
-    # --- The recording ---
+    # --- The recording, step by step; `record` takes several replays through all of them ---
 
-    def _record(self, x: Tensor) -> str | None:
-        """Run the model on `x` and keep what is needed; a reason where replay is not possible."""
-        few = x[:1] if len(x) > 1 else torch.cat([x, x])
-        pilot, reason = self._pilot(few)
-        recording = Recording(set() if self._reads is None else self._reads.read)
-        self._reads = None
-        self.activation, self.output = self._watch(recording, x)
-        reason = reason or recording.compare(pilot, len(x), len(few))
-        if reason is not None:
-            return reason
-        self._entries = recording.entries()
-        self._start = Leaf.of(_INPUT, x, keep=_INPUT in (recording.wanted or ()))
+    def watch(self, wanted: set[Name] | None = None) -> Watch:
+        """What notes a run at this site; `wanted` names the tensors that are kept, None all."""
+        return Watch(self.site, self.selector, Recording(wanted))
+
+    def learn(self, watch: Watch, output: Tensor, x: Tensor) -> str | None:
+        """What is read and overwritten in a replay of a few samples; a reason against replays."""
+        self._pilot, self.few = watch.recording, len(x)
+        self.activation, self.output = watch.activation(len(x)), output
+        self._place, self._shown = watch.place, watch.shown
+        if watch.early:
+            return "the selected output is computed before the site"
+        self._entries = watch.recording.entries()
+        self._start = Leaf.of(_INPUT, x, keep=True)
+        self._overwritten, self._reads = False, Reads()
+        given = self.activation.clone()
+        version = given._version
+        try:
+            with self._reads:
+                self(given)
+        except CodeclensError:
+            raise
+        except Exception as error:  # whatever a model does with another number of samples
+            return _reason(error)
+        finally:
+            self.wanted, self._reads = self._reads.read, None
+        self._overwritten = given._version != version
+        return None
+
+    def take(self, watch: Watch, output: Tensor, x: Tensor, reason: str | None) -> str | None:
+        """Replay the run that was watched from now on; a reason where that is not possible."""
+        self.activation, self.output = watch.activation(len(x)), output
+        self._place, self._shown = watch.place, watch.shown
+        reason = reason or watch.recording.compare(self._pilot, len(x), self.few)
+        if reason is None:
+            self._entries = watch.recording.entries()
+            keep = _INPUT in (watch.recording.wanted or ())
+            self._start = Leaf.of(_INPUT, x, keep=keep)
+        return reason
+
+    def attempt(self) -> str | None:
+        """A reason where replaying the activation does not give the output."""
         try:
             again = self(self.activation)
         except Exception as error:  # whatever a model does when parts of it are left out
             return _reason(error)
         return None if _same(again, self.output) else "what follows the site gives something else"
 
-    def _pilot(self, x: Tensor) -> tuple[Recording, str | None]:
-        """Record and replay another number of samples, to learn what is read and overwritten."""
-        recording = Recording()
+    def give_up(self, x: Tensor, reason: str) -> None:
+        """Run the whole model on `x` from now on, with a warning that says why."""
+        self._entries, self._place, self._shown = None, self.site, self.selector
+        self._start, self._overwritten = Leaf.of(_INPUT, x, keep=True), True
+        warnings.warn(
+            f'Replay at "{self.site.key}" runs the whole model every time, which gives the '
+            f"same but takes longer: {reason}.",
+            stacklevel=4,
+        )
+
+
+def record(replays: Sequence[Replay], x: Tensor) -> None:
+    """Record several replays of one model and one output in the same run of `x` `(B, …)`.
+
+    A run on another number of samples goes before, and a replay at each site follows each run.
+
+    >>> model = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 2))
+    >>> both = [Replay(model, site, None) for site in ("0", "1")]
+    >>> record(both, torch.ones(4, 2))
+    >>> [replay.activation.shape[1] for replay in both]
+    [3, 3]
+    """
+    model, selector = replays[0].model, replays[0].selector
+    reasons: list[str | None] = [None] * len(replays)
+    with torch.inference_mode(False), torch.no_grad():
+        x = x.detach().clone()
+        few = x[:1] if len(x) > 1 else torch.cat([x, x])
+        watches = [replay.watch() for replay in replays]
         try:
-            self.activation, self.output = self._watch(recording, x)
-            if self._early:
-                return recording, "the selected output is computed before the site"
-            self._entries = recording.entries()
-            self._start = Leaf.of(_INPUT, x, keep=True)
-            self._overwritten, self._reads = False, Reads()
-            given = self.activation.clone()
-            version = given._version
-            with self._reads:
-                self(given)
-            self._overwritten = given._version != version
+            output = watched(model, watches, selector, few)
         except CodeclensError:
             raise
         except Exception as error:  # whatever a model does with another number of samples
-            return recording, _reason(error)
-        return recording, None
+            reasons = [_reason(error)] * len(replays)
+        else:
+            reasons = [
+                replay.learn(watch, output, few)
+                for replay, watch in zip(replays, watches, strict=True)
+            ]
+        watches = [replay.watch(replay.wanted) for replay in replays]
+        output = watched(model, watches, selector, x)
+        for n, (replay, watch) in enumerate(zip(replays, watches, strict=True)):
+            reasons[n] = replay.take(watch, output, x, reasons[n])
+        for replay, reason in zip(replays, reasons, strict=True):
+            reason = reason or replay.attempt()
+            if reason is not None:
+                replay.give_up(x, reason)
 
-    def _watch(self, recording: Recording, x: Tensor) -> tuple[Tensor, Tensor]:
-        """The site's tensor and the output of a run that is recorded."""
-        met: list[Tensor] = []
 
-        def meet(_: Site, tensor: Tensor) -> None:
-            if len(stacks) == (self.site.call or 0):
-                met.append(tensor.detach().clone())
-                recording.meet()
-            stacks.append(tuple(recording.stack))
+def follow(replays: Sequence[Replay], x: Tensor) -> None:
+    """Take recorded replays on to the next batch `x` `(B, …)`: one run, in which all are recorded.
 
-        stacks: list[tuple[int, ...]] = []
-        shown: list[tuple[int, ...]] = []
-        with ExitStack() as contexts:
-            contexts.enter_context(frozen(self.model))
-            contexts.enter_context(same_randomness(self.model))
-            contexts.enter_context(patched(recording.forwards(self.model)))
-            contexts.enter_context(tapped(self.model, [replace(self.site, call=None)], meet))
-            if isinstance(self._selector, Site):
-                contexts.enter_context(
-                    tapped(
-                        self.model,
-                        [replace(self._selector, call=None)],
-                        lambda *_: shown.append(tuple(recording.stack)),
-                    )
-                )
-            output = run(self.model, x.clone(), self._selector)
-        self._check(met, len(stacks), len(x))
-        self._place = _renumbered(replace(self.site, call=self.site.call or 0), stacks, recording)
-        if isinstance(self._selector, Site):
-            self._shown = _renumbered(self._selector, shown, recording)
-            last = shown[-1 if self._selector.call is None else self._selector.call]
-            self._early = not _remains(last, recording)
-        return met[0], output
+    What the first batch told is not asked again: which tensors are read, and that replaying gives
+    the output. Those that run the whole model are left as they are.
 
-    def _check(self, met: list[Tensor], calls: int, samples: int) -> None:
-        if not met:
-            raise CodeclensError(
-                f'Site "{self.site.key}" is not reached when the model runs; choose another module.'
-            )
-        if self.site.call is None and calls > 1:
-            raise CodeclensError(
-                f'Site "{self.site.key}" runs {calls} times; name one of its calls, for example '
-                f'"{self.site.key}#0".'
-            )
-        if met[0].ndim < 1 or len(met[0]) != samples:
-            raise CodeclensError(
-                f'Site "{self.site.key}" gives a tensor of shape {tuple(met[0].shape)} for '
-                f"{samples} samples; its first axis does not count them. Choose another module."
-            )
+    >>> model = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 2))
+    >>> replay = Replay(model, "1", torch.ones(4, 2))
+    >>> follow([replay], torch.zeros(3, 2))
+    >>> bool((replay(replay.activation) == model(torch.zeros(3, 2))).all())
+    True
+    """
+    shortened = [replay for replay in replays if replay.shortened]
+    if not shortened:
+        return
+    if any(len(x) == replay.few for replay in shortened):
+        # Axes of samples are those that grow with them: that takes two sizes.
+        record(shortened, x)
+        return
+    with torch.inference_mode(False), torch.no_grad():
+        x = x.detach().clone()
+        watches = [replay.watch(replay.wanted) for replay in shortened]
+        output = watched(shortened[0].model, watches, shortened[0].selector, x)
+        for replay, watch in zip(shortened, watches, strict=True):
+            reason = replay.take(watch, output, x, None)
+            if reason is not None:
+                replay.give_up(x, reason)
 
 
 @contextmanager
@@ -269,18 +298,6 @@ def _only(model: nn.Module, site: Site | str) -> Site:
         keys = ", ".join(f'"{one.key}"' for one in found)
         raise CodeclensError(f"Replay starts from one site, and {site!r} names several: {keys}.")
     return found[0]
-
-
-def _renumbered(site: Site, stacks: list[tuple[int, ...]], recording: Recording) -> Site:
-    """The same call of a site as a replay counts them, in which some modules do not run."""
-    if site.call is None:
-        return site
-    return replace(site, call=sum(_remains(stack, recording) for stack in stacks[: site.call]))
-
-
-def _remains(stack: tuple[int, ...], recording: Recording) -> bool:
-    """Whether what lies within these calls runs in a replay too."""
-    return recording.running is not None and recording.running.issuperset(stack)
 
 
 def _same(ours: Tensor, theirs: Tensor) -> bool:

@@ -1,158 +1,160 @@
-"""Interventions: networks with some units silenced, or all the others, for as long as a `with`."""
+"""Interventions: an edit of some units at a site, done to a network for as long as a `with`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from codeclens.attribution import Site, find_sites, tapped
-from codeclens.decomposition import Mode
+from codeclens.attribution import Site, find_sites, frozen, tapped
+from codeclens.control.edits import Edit, Frame, Put, Value, of_samples
+from codeclens.control.masks import Chosen, Positions, amounts, at_positions
 from codeclens.errors import CodeclensError
 
 Kind = Literal["ablate", "preserve"]
-Units = Sequence[int] | np.ndarray | Tensor
-Where = Mode | Site | str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Intervention:
-    """What is done to a network: the units `chosen` at `site` are ablated or preserved.
+    """What is done to a network: some units at `site` are edited, the rest stays as it is.
 
-    `ablate` and `preserve` make these; `units` is how many the site must have, where that is known.
+    `kind` is an `Edit` that is done to the units `chosen`, or `"ablate"`: those are set to `value`,
+    or `"preserve"`: all others are. `chosen` are indices, or a tensor of booleans or of numbers in
+    [0, 1] `(U,)` or `(M, U)`: how far each unit is edited, M masks for M copies of the batch, one
+    after another. `units` is how many the site must have, where that is known; `positions` are
+    numbers of tokens or a mask `(H, W)`, None for all. `ablate` and its like make these.
     """
 
     site: Site
-    kind: Kind
-    chosen: tuple[int, ...]
-    value: float | Tensor = 0.0
+    kind: Kind | Edit
+    chosen: Chosen
+    value: Value = 0.0
     units: int | None = None
+    positions: Positions | None = None
 
     def __call__(self, site: Site, activation: Tensor) -> Tensor:
-        """The activation `(B, …)` with `value` in place of the units that are switched off.
+        """The activation `(B, …)` with the edit done to it.
 
         Out of place and differentiable. Raises CodeclensError where the site has other units than
-        were counted on, or `value` does not fit them.
+        were counted on, or where masks, positions or values do not fit them.
         """
-        values = site.units(activation)
-        count = values.shape[1]
-        self._check(count, activation)
-        off = torch.full((count,), self.kind == "preserve", device=values.device)
-        off[list(self.chosen)] = self.kind == "ablate"
-        value = torch.as_tensor(self.value, dtype=values.dtype, device=values.device)
-        edited = torch.where(off[:, None], value.reshape(-1, 1), values)
-        return site.restore(edited, like=activation)
+        frame = Frame(site, activation)
+        values = frame.values
+        self._check(values.shape[1], activation)
+        edited = self.edit(frame)
+        amount = amounts(self.chosen, site, activation, self.kind == "preserve")
+        if amount.dtype != torch.bool:
+            # Exact at both ends, where a mixture would be so only up to rounding.
+            edited = torch.where(amount < 1, values + amount * (edited - values), edited)
+            amount = amount > 0
+        if self.positions is not None:
+            amount = amount & at_positions(self.positions, site, activation)
+        return site.restore(torch.where(amount, edited, values), like=activation)
+
+    @property
+    def edit(self) -> Edit:
+        """What is done to the units that are acted on."""
+        return Put(self.value) if isinstance(self.kind, str) else self.kind
+
+    def split(self) -> list[Intervention]:
+        """One intervention for each mask, where there are M of them."""
+        if isinstance(self.chosen, tuple) or self.chosen.ndim < 2:
+            return [self]
+        return [replace(self, chosen=mask) for mask in self.chosen]
+
+    def of_samples(self, rows: slice, total: int) -> Intervention:
+        """The same for some of `total` samples, where values are given for each of them."""
+        edit = of_samples(self.edit, rows, total)
+        if isinstance(edit, Put) and isinstance(self.kind, str):
+            return replace(self, value=edit.value)
+        return replace(self, kind=edit)
 
     @contextmanager
     def applied(self, model: nn.Module) -> Iterator[None]:
         """Do it to `model` while the `with` lasts; raises CodeclensError if the site is not met."""
-        met = False
+        # A copy of the model made within the block keeps its hooks: they do nothing afterwards.
+        met, over = False, False
 
-        def edit(site: Site, activation: Tensor) -> Tensor:
+        def edit(site: Site, activation: Tensor) -> Tensor | None:
             nonlocal met
             met = True
-            return self(site, activation)
+            return None if over else self(site, activation)
+
+        def begin(*_: Any) -> None:
+            nonlocal met
+            met = False
 
         def confirm(*_: Any) -> None:
             # Silence here would read as "these units do not matter".
-            if not met:
+            if not met and not over:
                 raise CodeclensError(
                     f'The model ran without reaching site "{self.site.key}", so nothing was '
                     "changed; choose a module, or a call of it, that takes part in the forward."
                 )
 
-        with tapped(model, [self.site], edit):
-            handle = model.register_forward_hook(confirm)
+        with ExitStack() as hooks:
+            hooks.enter_context(tapped(model, [self.site], edit))
+            # Before all other hooks: the site may be the input of the model itself.
+            hooks.callback(model.register_forward_pre_hook(begin, prepend=True).remove)
+            hooks.callback(model.register_forward_hook(confirm).remove)
             try:
                 yield
             finally:
-                handle.remove()
+                over = True
 
     def _check(self, count: int, activation: Tensor) -> None:
-        shape = tuple(activation.shape)
         if self.units is not None and self.units != count:
             raise CodeclensError(
-                f'The mode has {self.units} units, but site "{self.site.key}" gives {shape}, which '
-                f"is {count} units; take the site that the mode was found at, "
-                "with the same heads and unit axis."
-            )
-        if self.chosen and max(self.chosen) >= count:
-            raise CodeclensError(
-                f'Unit {max(self.chosen)} is out of range: site "{self.site.key}" gives {shape}, '
-                f"which is {count} units (0 to {count - 1})."
-            )
-        if isinstance(self.value, Tensor) and self.value.shape not in ((), (1,), (count,)):
-            raise CodeclensError(
-                f"value has shape {tuple(self.value.shape)}; pass one number, or one for each of "
-                f'the {count} units of site "{self.site.key}".'
+                f'The mode has {self.units} units, but site "{self.site.key}" gives '
+                f"{tuple(activation.shape)}, which is {count} units; take the site that the mode "
+                "was found at, with the same heads and unit axis."
             )
 
 
 @contextmanager
-def ablate(
-    model: nn.Module,
-    where: Where,
-    *,
-    fraction: float | None = None,
-    count: int | None = None,
-    units: Units | None = None,
-    value: float | Tensor = 0.0,
-) -> Iterator[Intervention]:
-    """Set the chosen units to zero, at all positions, while the `with` lasts (METHOD.md §5).
+def intervene(model: nn.Module, interventions: Sequence[Intervention]) -> Iterator[None]:
+    """Do several interventions at once, at one site or at many, while the `with` lasts.
 
-    `where` is a mode, whose units are ranked by their entries (`Mode.top_units`), or a site (its
-    name or a `Site`). Choose the units by exactly one of `fraction` (the strongest share of the
-    mode's units, in [0, 1]), `count` (so many of its strongest) and `units` (indices by hand). They
-    are set to `value`: one number, or one for each unit of the site `(U,)`, such as a mean
-    activation.
+    At one site they follow each other in their order: each sees what those before it left.
 
-    The intervention is out of place, gradients flow through it, several compose (nested, each sees
-    what the ones before left), and it is undone when the block ends, however it ends. It yields
-    the `Intervention`, which says what was chosen.
-
-    Raises CodeclensError for an unknown site, for units that the site has not, and where the
-    network runs without ever reaching the site.
-
-    >>> model = nn.Sequential(nn.Identity(), nn.Flatten())
-    >>> with ablate(model, "0", units=[1]):
+    >>> model = nn.Sequential(nn.Identity(), nn.Identity())
+    >>> double, clear = Put(2.0), Intervention(Site("1"), "ablate", (0,))
+    >>> with intervene(model, [Intervention(Site("0"), double, (0, 1)), clear]):
     ...     model(torch.ones(1, 3))
-    tensor([[1., 0., 1.]])
-    >>> model(torch.ones(1, 3))
-    tensor([[1., 1., 1.]])
+    tensor([[0., 2., 1.]])
     """
-    intervention = _intervention(model, where, "ablate", fraction, count, units, value)
-    with intervention.applied(model):
-        yield intervention
+    with ExitStack() as contexts:
+        for one in interventions:
+            contexts.enter_context(one.applied(model))
+        yield
 
 
-@contextmanager
-def preserve(
-    model: nn.Module,
-    where: Where,
-    *,
-    fraction: float | None = None,
-    count: int | None = None,
-    units: Units | None = None,
-    value: float | Tensor = 0.0,
-) -> Iterator[Intervention]:
-    """Keep only the chosen units: set all the others to zero, while the `with` lasts.
+def activation_at(model: nn.Module, site: str | Site, x: Tensor) -> Tensor:
+    """The activation of a site for the input `x` `(B, …)`, as the network lays it out.
 
-    The same as `ablate` (METHOD.md §5), with the complement of the units. Two of them at one site
-    leave what both keep.
+    In evaluation mode, without gradients: baselines to return to, means and other samples' values
+    to put in. Raises CodeclensError for an unknown site, and one that is not reached or runs
+    several times.
 
-    >>> model = nn.Sequential(nn.Identity(), nn.Flatten())
-    >>> with preserve(model, "0", units=[1]):
-    ...     model(torch.ones(1, 3))
-    tensor([[0., 1., 0.]])
+    >>> activation_at(nn.Sequential(nn.Linear(2, 5), nn.ReLU()), "1", torch.zeros(3, 2)).shape
+    torch.Size([3, 5])
     """
-    intervention = _intervention(model, where, "preserve", fraction, count, units, value)
-    with intervention.applied(model):
-        yield intervention
+    place = one_site(model, site)
+    kept: list[Tensor] = []
+    device = next((parameter.device for parameter in model.parameters()), x.device)
+    look = tapped(model, [place], lambda _, found: kept.append(found.detach().clone()))
+    with frozen(model), torch.no_grad(), look:
+        model(x.to(device))
+    if len(kept) != 1:
+        raise CodeclensError(
+            f'Site "{place.key}" runs {len(kept)} times when the model runs; name a call of a '
+            f'module that takes part in the forward, such as "{place.name}#0".'
+        )
+    return kept[0]
 
 
 def share_to_count(fraction: float, units: int) -> int:
@@ -183,58 +185,3 @@ def one_site(model: nn.Module, where: str | Site) -> Site:
             "nest one for each site."
         )
     return found[0]
-
-
-def _intervention(
-    model: nn.Module,
-    where: Where,
-    kind: Kind,
-    fraction: float | None,
-    count: int | None,
-    units: Units | None,
-    value: float | Tensor,
-) -> Intervention:
-    given = {"fraction": fraction, "count": count, "units": units}
-    named = [name for name, choice in given.items() if choice is not None]
-    if len(named) != 1:
-        what = " and ".join(f"{name}={given[name]}" for name in named) or "none of them"
-        raise CodeclensError(
-            f"Choose the units by exactly one of fraction, count and units; got {what}."
-        )
-    if not isinstance(where, Mode | Site | str):
-        raise CodeclensError(
-            f"An intervention acts on a mode, a Site or a site's name, not on a "
-            f"{type(where).__name__}; of several modes take one, such as modes[0]."
-        )
-    if isinstance(where, Mode):
-        site, size = one_site(model, where.site), len(where.positive)
-    else:
-        site, size = one_site(model, where), None
-    if units is not None:
-        return Intervention(site, kind, _by_hand(units, site), value, size)
-    if not isinstance(where, Mode):
-        raise CodeclensError(
-            f'{named[0]}={given[named[0]]} needs a mode to rank the units of site "{site.key}"; '
-            "pass a mode, or choose by hand with units=[…]."
-        )
-    chosen = where.top_units(count, fraction=fraction)
-    return Intervention(site, kind, tuple(int(unit) for unit in chosen), value, size)
-
-
-def _by_hand(units: Units, site: Site) -> tuple[int, ...]:
-    if isinstance(units, int):
-        raise CodeclensError(
-            f"units={units} must be a list of indices: units=[{units}] for that one unit, or "
-            f"count={units} for so many of a mode's strongest."
-        )
-    chosen = np.asarray(units)
-    if chosen.ndim != 1 or (chosen.size and not np.issubdtype(chosen.dtype, np.integer)):
-        raise CodeclensError(
-            f'units for site "{site.key}" have shape {chosen.shape} and type {chosen.dtype}; '
-            "pass a flat list of integers."
-        )
-    if chosen.size and chosen.min() < 0:
-        raise CodeclensError(
-            f'Unit {chosen.min()} of site "{site.key}" is out of range: units count from 0.'
-        )
-    return tuple(int(unit) for unit in chosen)

@@ -20,6 +20,7 @@ from codeclens.decomposition.hub import from_hub, push_to_hub
 from codeclens.decomposition.logbook import Logbook
 from codeclens.decomposition.mode import Mode
 from codeclens.decomposition.modes import Modes
+from codeclens.decomposition.shares import Shares, mode_shares
 from codeclens.decomposition.tables import StoredTable
 from codeclens.decomposition.training import Epoch
 from codeclens.decomposition.views import View
@@ -42,6 +43,7 @@ __all__ = [
     "Modes",
     "ReLUSAE",
     "SemiNMF",
+    "Shares",
     "Store",
     "StoredTable",
     "ThresholdSAE",
@@ -53,6 +55,7 @@ __all__ = [
     "export_saelens",
     "from_hub",
     "load_modes",
+    "mode_shares",
     "push_to_hub",
     "rivals",
     "save_modes",

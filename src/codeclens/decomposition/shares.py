@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int64
 
-from codeclens.decomposition import Modes
+from codeclens.decomposition.modes import Modes
 from codeclens.decomposition.views import View
 
 _ROUNDING = 1e-12
