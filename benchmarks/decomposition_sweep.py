@@ -215,31 +215,41 @@ def tell(folder: Path, k: int) -> None:
 
 
 def draw(folder: Path, to: Path) -> None:
-    """One panel for each site and view: held-out R² over modes a sample."""
+    """A panel for each site and view, two sites a line: held-out R² over modes a sample."""
     from matplotlib.figure import Figure
 
     with (folder / "frontier.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     places = list(dict.fromkeys((row["network"], row["site"]) for row in rows))
     names = list(dict.fromkeys(row["method"] for row in rows))
-    figure = Figure(figsize=(8, 2.7 * len(places)), layout="constrained")
-    axes = figure.subplots(len(places), 2, squeeze=False, sharex=True)
-    for line, place in zip(axes, places, strict=True):
-        for ax, view in zip(line, ("concat", "activation"), strict=True):
-            for number, name in enumerate(names):
-                points = sorted(
-                    (float(row["l0"]), float(row["r2"]))
-                    for row in rows
-                    if (row["network"], row["site"], row["view"], row["method"])
-                    == (*place, view, name)
-                )
-                style = {"marker": "osv^Dxp*+1hP"[number], "label": name, "linewidth": 1}
-                style["color"] = f"C{number}" if number < 10 else "black"
-                ax.plot(*zip(*points, strict=True), **style) if points else None
-            what = "contributions" if view == "concat" else "activations"
-            ax.set(title=f"{place[0]} {place[1]}: {what}", xscale="log", ylim=(0.4, 1.01))
-            ax.set(xlabel="modes a sample (L0)", ylabel="held-out R²")
-    axes[0][1].legend(fontsize=6, ncols=2)
+    lines = -(-len(places) // 2)
+    figure = Figure(figsize=(11, 2.1 * lines + 0.8), layout="constrained")
+    axes = figure.subplots(lines, 4, squeeze=False, sharex=True, sharey="row")
+    panels = [(place, view) for place in places for view in ("concat", "activation")]
+    for (place, view), ax in zip(panels, axes.flat, strict=False):
+        for number, name in enumerate(names):
+            points = sorted(
+                (float(row["l0"]), float(row["r2"]))
+                for row in rows
+                if (row["network"], row["site"], row["view"], row["method"]) == (*place, view, name)
+            )
+            style: dict[str, Any] = {"marker": "osv^Dxp*+1hP"[number], "label": name}
+            style["color"] = f"C{number}" if number < 10 else "0.2" if number == 10 else "black"
+            ax.plot(*zip(*points, strict=True), linewidth=1, markersize=4, **style)
+        what = "contributions" if view == "concat" else "activations"
+        ax.set_title(f"{place[0]} {place[1]}\n{what}", fontsize=8)
+        low = min(float(row["r2"]) for row in rows if (row["network"], row["site"]) == place)
+        ax.set(xscale="log", ylim=(max(0.0, low) - 0.03, 1.02))
+        ax.tick_params(labelsize=7)
+    for ax in axes[-1]:
+        ax.set_xlabel("modes a sample (L0)", fontsize=8)
+    for line in axes:
+        line[0].set_ylabel("held-out R²", fontsize=8)
+    found = {label: line for ax in axes.flat for line, label in zip(
+        *ax.get_legend_handles_labels(), strict=True)}  # fmt: skip
+    figure.legend(
+        list(found.values()), list(found), loc="outside lower center", ncols=6, fontsize=8
+    )
     figure.savefig(to)
 
 

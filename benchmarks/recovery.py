@@ -1,6 +1,7 @@
 """How well each method recovers planted contribution motifs: cosine and AUC of matched modes.
 
 python -m benchmarks.recovery --to recovery.csv
+python -m benchmarks.recovery --to recovery.csv --tell     # what was measured, as tables
 """
 
 from __future__ import annotations
@@ -95,13 +96,41 @@ def measured(
     }
 
 
+def tell(rows: Sequence[dict[str, Any]]) -> None:
+    """A table of cosines for each view: methods by settings, in which one thing differs."""
+    changes = [USUAL, *(s for s in settings(2) if s != USUAL)]
+    heads = ["usual"] + [
+        ", ".join(f"{name} {value:g}" for name, value in s.items() if value != USUAL[name])
+        for s in changes[1:]
+    ]
+    for view in ("concat", "activation"):
+        print(f"{view}\n\n| method | {' | '.join(heads)} |\n|---|{'---:|' * len(heads)}")
+        for method in dict.fromkeys(row["method"] for row in rows):
+            cells = []
+            for setting in changes:
+                found = [
+                    f"{float(row['cosine']):.2f}, {float(row['auc']):.2f}"
+                    for row in rows
+                    if (row["view"], row["method"]) == (view, method)
+                    and all(float(row[name]) == value for name, value in setting.items())
+                ]
+                cells.append(found[0] if found else "–")
+            print(f"| {method} | {' | '.join(cells)} |")
+        print()
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure every method in every setting, and write a table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--to", type=Path, default=Path("recovery.csv"))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--values", type=int, default=2, help="of each thing that is changed")
+    parser.add_argument("--tell", action="store_true", help="only show what the table holds")
     given = parser.parse_args(arguments)
+    if given.tell:
+        with given.to.open(newline="") as file:
+            tell(list(csv.DictReader(file)))
+        return
     torch.set_num_threads(1)
     rows: list[dict[str, Any]] = []
     for setting in settings(given.values):
