@@ -358,3 +358,17 @@ def gini(shares: np.ndarray) -> float:
     """Half the mean absolute difference of all pairs, relative to the mean."""
     differences = [abs(a - b) for a in shares for b in shares]
     return float(np.mean(differences) / (2 * np.mean(shares)))
+
+
+def holm_by_steps(p: Sequence[float]) -> list[float]:
+    """Holm's correction: how large alpha must be before the step-down procedure rejects each."""
+    found = []
+    for value in p:
+        rejected_at = 0.0
+        for smaller in sorted(p):
+            if smaller > value:
+                break
+            left = sum(other >= smaller for other in p)
+            rejected_at = max(rejected_at, smaller * left)
+        found.append(min(1.0, rejected_at))
+    return found

@@ -2,28 +2,43 @@
 
 from __future__ import annotations
 
-from codeclens.control.curves import FRACTIONS, TRIALS, control_curve
+from codeclens.control.controls import ALL, CONTROLS, Evidence, mode_of
+from codeclens.control.curves import FRACTIONS, TRIALS, control_curve, prepared
+from codeclens.control.estimates import Estimate
 from codeclens.control.interventions import Intervention, ablate, preserve
+from codeclens.control.many import ControlCurves, control_curves
+from codeclens.control.necessity import Necessity, covering, necessity
+from codeclens.control.paired import Comparison, compare_pairs
 from codeclens.control.rankings import ByMode, ByScore, Random, Ranking
-from codeclens.control.results import Condition, ControlCurve, Estimate
-from codeclens.control.selectivity import Selectivity, selectivity_of_modes
-from codeclens.control.sweep import predictions_under
+from codeclens.control.results import Condition, ControlCurve
+from codeclens.control.sweep import outputs_under, predictions_under
 
 __all__ = [
+    "ALL",
+    "CONTROLS",
     "FRACTIONS",
     "TRIALS",
     "ByMode",
     "ByScore",
+    "Comparison",
     "Condition",
     "ControlCurve",
+    "ControlCurves",
     "Estimate",
+    "Evidence",
     "Intervention",
+    "Necessity",
     "Random",
     "Ranking",
-    "Selectivity",
     "ablate",
+    "compare_pairs",
     "control_curve",
+    "control_curves",
+    "covering",
+    "mode_of",
+    "necessity",
+    "outputs_under",
     "predictions_under",
+    "prepared",
     "preserve",
-    "selectivity_of_modes",
 ]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Float32, Int
 from torch import Tensor, nn
 
 from codeclens.attribution import Selector, Site, frozen, select, tapped
@@ -38,9 +38,33 @@ def predictions_under(
     >>> predictions_under(nn.Sequential(model), x, [nothing]).tolist()
     [[1, 0], [0, 0]]
     """
-    predicted = np.empty((1 + len(interventions), len(x)), np.int64)
+    scores = outputs_under(
+        model, x, interventions, batch_size=batch_size, output=output, progress=progress
+    )
+    predicted: Int[np.ndarray, "condition sample"] = scores.argmax(axis=2)
+    return predicted
+
+
+def outputs_under(
+    model: nn.Module,
+    x: Tensor,
+    interventions: Sequence[Intervention],
+    *,
+    batch_size: int = 256,
+    output: Selector = None,
+    progress: Progress | None = None,
+) -> Float32[np.ndarray, "condition sample classes"]:
+    """What the network says of every image, undisturbed and under each intervention.
+
+    As `predictions_under`, but with the scores of all classes, `(1 + M, N, classes)`.
+
+    >>> x = torch.tensor([[1.0, 2.0], [4.0, 3.0]])
+    >>> outputs_under(nn.Sequential(nn.Flatten()), x, []).tolist()
+    [[[1.0, 2.0], [4.0, 3.0]]]
+    """
+    found: np.ndarray | None = None
     starts = range(0, len(x), batch_size)
-    total, done = len(starts) * len(predicted), 0
+    total, done = len(starts) * (1 + len(interventions)), 0
     device = next((parameter.device for parameter in model.parameters()), x.device)
     with frozen(model), torch.no_grad():
         for start in starts:
@@ -51,11 +75,15 @@ def predictions_under(
                 else:
                     with intervention.applied(model):
                         scores = select(model(batch), output)
-                predicted[row, start : start + len(batch)] = _classes(scores, len(batch))
+                values = _classes(scores, len(batch))
+                if found is None:
+                    shape = 1 + len(interventions), len(x), values.shape[1]
+                    found = np.empty(shape, np.float32)
+                found[row, start : start + len(batch)] = values
                 done += 1
                 if progress is not None:
                     progress(done, total)
-    return predicted
+    return np.zeros((1 + len(interventions), 0, 0), np.float32) if found is None else found
 
 
 def count_units(model: nn.Module, site: Site, x: Tensor) -> int:
@@ -81,11 +109,11 @@ def count_units(model: nn.Module, site: Site, x: Tensor) -> int:
     return counts[0]
 
 
-def _classes(scores: Tensor, samples: int) -> Int[np.ndarray, " sample"]:
+def _classes(scores: Tensor, samples: int) -> Float32[np.ndarray, "sample classes"]:
     if scores.ndim != 2 or len(scores) != samples:
         raise CodeclensError(
             f"The model's output has shape {tuple(scores.shape)} for {samples} images; control "
             "needs (samples, classes). Pass output=… to select it."
         )
-    classes: Int[np.ndarray, " sample"] = scores.argmax(dim=1).cpu().numpy()
-    return classes
+    values: Float32[np.ndarray, "sample classes"] = scores.float().cpu().numpy()
+    return values
