@@ -17,6 +17,7 @@ from codeclens.cli.complaints import complaint
 from codeclens.cli.config import (
     SETTINGS,
     AnalyzeSettings,
+    ControlSettings,
     DecomposeSettings,
     DemoSettings,
     ExtractSettings,
@@ -106,6 +107,21 @@ def analyze(
     from codeclens.cli.analyze import run_analyze
 
     run_analyze(settings)
+
+
+@app.command
+def control(
+    store: Place = None,
+    /,
+    *,
+    flags: Annotated[ControlSettings | None, Flat] = None,
+    common: Common = None,
+) -> None:
+    """Ablate and preserve the units of modes, beside every other way to choose units."""
+    settings = ControlSettings.resolve(flags, _file(common), store=store)
+    from codeclens.cli.control import run_control
+
+    run_control(settings)
 
 
 @app.command

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from codeclens.control.controls import ALL, CONTROLS, Evidence, mode_of
-from codeclens.control.curves import FRACTIONS, TRIALS, control_curve, prepared
+from codeclens.control.curves import FRACTIONS, TRIALS, Study, control_curve, prepared
 from codeclens.control.estimates import Estimate
 from codeclens.control.interventions import Intervention, ablate, preserve
 from codeclens.control.many import ControlCurves, control_curves
@@ -30,6 +30,7 @@ __all__ = [
     "Necessity",
     "Random",
     "Ranking",
+    "Study",
     "ablate",
     "compare_pairs",
     "control_curve",

@@ -180,6 +180,13 @@ def by_summed_modes(evidence: Evidence, members: Sequence[int]) -> Ranking:
     return ByScore("summed modes", strength, source)
 
 
+def by_net_mode(evidence: Evidence, members: Sequence[int]) -> Ranking:
+    """Units by the net weights of the same mode, the largest first: those that speak for it."""
+    mode = mode_of(evidence.modes, members)
+    source = f"the net weights of mode {mode.index}, from the largest down"
+    return ByScore("net weights", np.asarray(mode.weights, np.float64), source, True)
+
+
 def by_activation_mode(evidence: Evidence, members: Sequence[int]) -> Ranking:
     """Units by the mode of activations that follows the class best."""
     mode = mode_of(evidence.of_activations, members)
@@ -242,6 +249,7 @@ CONTROLS: dict[str, Maker] = {
     "class contrast": by_class_contrast,
     "gradient": by_gradient,
     "PCA modes": by_component,
+    "net weights": by_net_mode,
     "summed modes": by_summed_modes,
 }
 ALL = tuple(CONTROLS)

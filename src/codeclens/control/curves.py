@@ -108,6 +108,17 @@ class Study:
     seed: int
     resamples: int
 
+    def classes(self) -> list[int]:
+        """The classes that can be controlled: those that the network recognises in some image.
+
+        Of the modes' samples, too, some must be of the class, where modes are chosen by class.
+        """
+        labels, correct = self.measure.labels, self.measure("ablate", []).correct[0]
+        found = np.unique(labels[correct])
+        if isinstance(self.modes, Modes) and self.modes.labels is not None:
+            found = np.intersect1d(found, self.modes.labels)
+        return [int(which) for which in found]
+
     def curve(self, class_index: Members, kind: Kind, name: str | None = None) -> ControlCurve:
         """The curve of one class, or of several together; raises as `control_curve` does."""
         if kind not in get_args(Kind):

@@ -191,11 +191,12 @@ def control_curves(
 ) -> ControlCurves:
     """Measure by interventions what the modes of a decomposition do to the classes they follow.
 
-    One control curve for each of the `classes` (default: all that have images, unless there are
-    superclasses) and each of the `superclasses`, classes by name; sets of units that several share
-    run once. So any two decompositions of a site, or any two ways to choose units, can be compared
-    by what they do (METHOD.md §5). `progress(done, total)` counts curves; everything else is as in
-    `control_curve`, and so are the errors, beside one for no classes at all.
+    One control curve for each of the `classes` (default: all that the network recognises in some
+    image, unless there are superclasses) and each of the `superclasses`, classes by name; sets of
+    units that several share run once. So any two decompositions of a site, or any two ways to
+    choose units, can be compared by what they do (METHOD.md §5). `progress(done, total)` counts
+    curves; everything else is as in `control_curve`, and so are the errors, beside one for no
+    classes at all.
 
     >>> import torch
     >>> from codeclens.decomposition import NMF
@@ -230,11 +231,14 @@ def wanted_classes(
     Raises CodeclensError where there is none.
     """
     if classes is None:
-        classes = [] if superclasses else np.unique(study.measure.labels).tolist()
+        classes = [] if superclasses else study.classes()
     wanted: list[tuple[str | None, Members]] = [(None, int(which)) for which in classes]
     wanted += [(name, [int(i) for i in group]) for name, group in (superclasses or {}).items()]
     if not wanted:
-        raise CodeclensError("No classes were given, and the data have none; pass labelled images.")
+        raise CodeclensError(
+            "No classes were given, and there is none that the network recognises in an image and "
+            "that the modes know; pass labelled images."
+        )
     return wanted
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,17 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from codeclens.attribution import Attributor, Label, Method, Predicted, Selector, Site, Target
+from codeclens.attribution import (
+    Attributor,
+    Contributions,
+    Label,
+    Method,
+    Predicted,
+    Selector,
+    Site,
+    SiteContributions,
+    Target,
+)
 from codeclens.control.effects import Effects, effects_of
 from codeclens.control.estimates import two_digits
 from codeclens.control.interventions import Intervention, Kind, one_site
@@ -19,7 +29,9 @@ from codeclens.control.sweep import Progress, outputs_under
 from codeclens.decomposition import Mode, Modes
 from codeclens.errors import CodeclensError
 
-Acting = Callable[[Mode, Site, Kind], Intervention]
+# What removes, or keeps alone, some modes by number in images of which contributions are known; no
+# mode kept alone is the site with everything switched off.
+Acting = Callable[[Modes, tuple[int, ...], SiteContributions, Kind], Intervention]
 # Modes that one sweep takes out, each once ablated and once preserved.
 _AT_ONCE = 32
 # Images whose contributions are computed at once.
@@ -33,27 +45,33 @@ _WORDS = {
 }
 
 
-def covering(share: float = 0.9) -> Acting:
+def covering(share: float = 0.5) -> Acting:
     """Act on the strongest units of a mode, as many as hold that share of its strength.
 
     The strength of a unit is its larger entry, as in `Mode.top_units`. Raises CodeclensError for a
     share outside (0, 1].
 
-    >>> mode = Mode("0", 0, np.array([0.6, 0.1, 0.3]), np.zeros(3), np.ones(1))
-    >>> covering(0.8)(mode, Site("0"), "ablate").chosen
+    >>> strongest(Mode("0", 0, np.array([0.6, 0.1, 0.3]), np.zeros(3), np.ones(1)), 0.8)
     (0, 2)
     """
     if not 0 < share <= 1:
         raise CodeclensError(f"share (={share}) must lie above 0 and at most at 1.")
 
-    def act(mode: Mode, site: Site, kind: Kind) -> Intervention:
-        units = len(mode.positive)
-        order = mode.top_units(units)
-        held = np.maximum(mode.positive, -mode.negative)[order].cumsum()
-        count = int(np.searchsorted(held, share * held[-1] * (1 - 1e-9))) + 1
-        return Intervention(site, kind, tuple(int(u) for u in order[:count]), units=units)
+    def act(
+        modes: Modes, which: tuple[int, ...], found: SiteContributions, kind: Kind
+    ) -> Intervention:
+        chosen = {unit for number in which for unit in strongest(modes[number], share)}
+        return Intervention(found.site, kind, tuple(sorted(chosen)), units=modes.n_units)
 
     return act
+
+
+def strongest(mode: Mode, share: float) -> tuple[int, ...]:
+    """The strongest units of a mode that hold a share of its strength, strongest first."""
+    order = mode.top_units(len(mode.positive))
+    held = np.maximum(mode.positive, -mode.negative)[order].cumsum()
+    count = int(np.searchsorted(held, share * held[-1] * (1 - 1e-9))) + 1
+    return tuple(int(unit) for unit in order[:count])
 
 
 @dataclass(frozen=True)
@@ -132,7 +150,7 @@ class Necessity:
         ]
         readings = [self.reading(place) for place in range(len(self))]
         lines += [
-            f"{readings.count(one)} of {len(self)} modes are {one}."
+            f"Of {len(self)} modes, {readings.count(one)}: {one}."
             for one in sorted(set(readings))
             if one != "undecided"
         ]
@@ -183,7 +201,7 @@ def necessity(
     a mode contributes its loading times the sum of its weights, in the target's units, so removing
     it should change the target by minus that. The change is measured for the modes `chosen` by
     number (default: all that are present in an image) while `acting` intervenes; by default it
-    ablates, or preserves, the units that hold 90 % of a mode's strength. These units serve other
+    ablates, or preserves, the units that hold half of a mode's strength. These units serve other
     modes as well: what all their contributions predict is told beside it. `progress(done, total)`
     counts modes.
 
@@ -213,19 +231,19 @@ def necessity(
     place = one_site(model, modes.site if site is None else site)
     act = covering() if acting is None else acting
     made = _Contributed(model, place, method, target, baseline, output)
-    parts, net = made.of(x, labels)
-    loadings = np.asarray(modes.project(*parts))
+    found = made.of(x, labels)
+    net = found.net.cpu().numpy()
+    loadings = np.asarray(modes.project(found.positive, found.negative))
     numbers = _numbers(modes, chosen, loadings)
     total = modes.weights.sum(axis=1, dtype=np.float64)
     contributed = loadings[:, numbers].astype(np.float64) * total[numbers]
     bound = made.bound(x, labels, batch_size)
     removed, alone, acted, channels = [], [], [], []
     for start in range(0, len(numbers), _AT_ONCE):
-        some = [replace(modes[int(k)], loadings=loadings[:, k])
-                for k in numbers[start : start + _AT_ONCE]]  # fmt: skip
-        without = [act(mode, place, "ablate") for mode in some]
-        only = [act(mode, place, "preserve") for mode in some]
-        none = Intervention(place, "preserve", (), units=modes.n_units)
+        some = [int(number) for number in numbers[start : start + _AT_ONCE]]
+        without = [act(modes, (number,), found, "ablate") for number in some]
+        only = [act(modes, (number,), found, "preserve") for number in some]
+        none = act(modes, (), found, "preserve")
         scores = outputs_under(
             model, x, [none, *without, *only], batch_size=batch_size, output=output
         )
@@ -265,24 +283,22 @@ class _Contributed:
     baseline: Any
     output: Selector
 
-    def of(self, x: Tensor, labels: Any) -> tuple[list[np.ndarray], np.ndarray]:
-        """Positive and negative contributions, and their sums, `(N, U)`."""
+    def of(self, x: Tensor, labels: Any) -> SiteContributions:
+        """The contributions of all images at the site."""
         attributor = Attributor(
             self.model, sites=self.site, method=self.method, target=self.target,
             baseline=self.baseline, output=self.output,
         )  # fmt: skip
         device = next((parameter.device for parameter in self.model.parameters()), x.device)
-        parts: list[list[np.ndarray]] = [[], []]
+        parts = []
         for start in range(0, len(x), _BATCH):
             rows = slice(start, start + _BATCH)
             batch = x[rows].to(device)
             if start == 0:
                 attributor.prepare(batch)
-            (found,) = attributor(batch, None if labels is None else labels[rows]).values()
-            for part, values in zip(parts, (found.positive, found.negative), strict=True):
-                part.append(values.float().cpu().numpy())
-        both = [np.concatenate(part) for part in parts]
-        return both, both[0] + both[1]
+            parts.append(attributor(batch, None if labels is None else labels[rows]))
+        (found,) = Contributions.joined(parts).values()
+        return found
 
     def bound(self, x: Tensor, labels: Any, batch_size: int) -> Callable[[Tensor], np.ndarray]:
         """The target of outputs `(N, classes)`, fixed at those of the undisturbed network."""
@@ -297,7 +313,7 @@ class _Contributed:
 
 def _numbers(
     modes: Modes, chosen: Sequence[int] | None, loadings: Float[np.ndarray, "sample mode"]
-) -> Int[np.ndarray, " mode"]:
+) -> Int[np.ndarray, " chosen"]:
     if chosen is None:
         found = np.flatnonzero(_present(loadings))
         if not len(found):
