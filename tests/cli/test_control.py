@@ -50,6 +50,7 @@ def control(told: Told, to: str = "run/control", **more: object) -> tuple[int, s
     where = {"modes": "run/modes", "images": "held_out.npz", "to": to}
     options = {**where, **few, **more}
     flags = [part for name, value in options.items() for part in (f"--{name}", value)]
+    flags = [part for part in flags if part is not True]
     return told("control", "run/store.zarr", *flags)
 
 
@@ -120,7 +121,7 @@ def test_other_settings_are_refused_unless_they_may_replace(decomposed: Path, to
     # More classes are no other setting.
     assert control(told, **few | {"classes": "2"})[0] == 0
     assert len({row["class"] for row in rows(decomposed / "control" / "curves.csv")}) == 3
-    replacing = {**few, "seed": 3, "overwrite": "true"}
+    replacing = {**few, "seed": 3, "overwrite": True}
     code, _, err = control(told, **replacing)
     assert code == 0, err
     assert len({row["class"] for row in rows(decomposed / "control" / "curves.csv")}) == 2

@@ -6,14 +6,16 @@ import json
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 from urllib.parse import quote, unquote
 
 import numpy as np
 
 from codeclens.control.curves import Members, members_of
 from codeclens.control.effects import effects_of
+from codeclens.control.interventions import Kind
 from codeclens.control.many import ControlCurves
 from codeclens.control.necessity import Necessity
 from codeclens.control.results import ControlCurve
@@ -150,7 +152,8 @@ class Filing:
         """
         for site in self.sites:
             found: dict[str, list[ControlCurve]] = {}
-            for file in sorted(self.place(site).glob("*.json")):
+            files = [self.place(site).glob(f"{kind}-*.json") for kind in get_args(Kind)]
+            for file in sorted(chain(*files)):
                 try:
                     curve = ControlCurve.from_json(json.loads(file.read_text(encoding="utf-8")))
                 except (ValueError, TypeError, KeyError) as error:
