@@ -17,12 +17,12 @@ from codeclens.cli.complaints import complaint
 from codeclens.cli.config import (
     SETTINGS,
     AnalyzeSettings,
-    ControlSettings,
     DecomposeSettings,
     DemoSettings,
     ExtractSettings,
     ReportSettings,
 )
+from codeclens.cli.control_settings import ControlSettings
 from codeclens.errors import CodeclensError
 
 # Torch and everything that builds on it is imported inside the commands: help comes at once.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ from codeclens.cli.outputs import save_sentences
 from codeclens.cli.progress import progress
 from codeclens.control import ALL, CONTROLS, FRACTIONS, Study, necessity, prepared
 from codeclens.control.filing import Filed, Filing
+from codeclens.control.interventions import Kind
 from codeclens.decomposition import Modes, load_modes
 from codeclens.errors import CodeclensError
 from codeclens.extraction import Samples
@@ -104,7 +105,7 @@ def measure(
         batch_size=settings.batch_size,
         output=output,
     )
-    kinds = ("ablate", "preserve") if settings.kind == "both" else (settings.kind,)
+    kinds: tuple[Kind, ...] = get_args(Kind) if settings.kind == "both" else (settings.kind,)
     runs = [(kind, one) for kind in kinds for one in _asked(study, *wanted)]
     with progress(f"control: {site}", len(runs), "curves") as advance:
         for done, (kind, one) in enumerate(runs):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from codeclens.control.acting import Acting, covering
 from codeclens.control.controls import ALL, CONTROLS, Evidence, mode_of
 from codeclens.control.curves import FRACTIONS, TRIALS, Study, control_curve, prepared
 from codeclens.control.estimates import Estimate
 from codeclens.control.interventions import Intervention, ablate, preserve
 from codeclens.control.many import ControlCurves, control_curves
-from codeclens.control.necessity import Necessity, covering, necessity
+from codeclens.control.necessity import Necessity, necessity
 from codeclens.control.paired import Comparison, compare_pairs
 from codeclens.control.rankings import ByMode, ByScore, Random, Ranking
 from codeclens.control.results import Condition, ControlCurve
@@ -18,6 +19,7 @@ __all__ = [
     "CONTROLS",
     "FRACTIONS",
     "TRIALS",
+    "Acting",
     "ByMode",
     "ByScore",
     "Comparison",

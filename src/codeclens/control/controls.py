@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
@@ -119,7 +120,7 @@ class Evidence:
             for start in range(0, len(rows), _BATCH):
                 some = rows[start : start + _BATCH]
                 batch = x[some].to(device)
-                (of_site,) = attributor(batch, labels[some]).values()
+                (of_site,) = attributor(batch, torch.from_numpy(labels[some])).values()
                 sums = sums + of_site.net.sum(dim=0).double().cpu().numpy()
             means.append(sums / len(rows))
         return np.asarray(np.mean(means, axis=0))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -50,7 +50,11 @@ class Measurements:
         self.model, self.site = model, site
         self.x, self.labels = checked(data)
         self.units = count_units(model, site, self.x[:1])
-        self._options = {"batch_size": batch_size, "output": output, "progress": progress}
+        self._options: dict[str, Any] = {
+            "batch_size": batch_size,
+            "output": output,
+            "progress": progress,
+        }
         self._known: dict[bytes, tuple[np.ndarray, np.ndarray]] = {}
 
     def __call__(self, kind: Kind, sets: Sequence[tuple[int, ...]]) -> Said:

@@ -22,16 +22,14 @@ from codeclens.attribution import (
     SiteContributions,
     Target,
 )
+from codeclens.control.acting import Acting, covering, whole_units
 from codeclens.control.effects import Effects, effects_of
 from codeclens.control.estimates import two_digits
-from codeclens.control.interventions import Intervention, Kind, one_site
+from codeclens.control.interventions import one_site
 from codeclens.control.sweep import Progress, outputs_under
-from codeclens.decomposition import Mode, Modes
+from codeclens.decomposition import Modes
 from codeclens.errors import CodeclensError
 
-# What removes, or keeps alone, some modes by number in images of which contributions are known; no
-# mode kept alone is the site with everything switched off.
-Acting = Callable[[Modes, tuple[int, ...], SiteContributions, Kind], Intervention]
 # Modes that one sweep takes out, each once ablated and once preserved.
 _AT_ONCE = 32
 # Images whose contributions are computed at once.
@@ -45,35 +43,6 @@ _WORDS = {
 }
 
 
-def covering(share: float = 0.5) -> Acting:
-    """Act on the strongest units of a mode, as many as hold that share of its strength.
-
-    The strength of a unit is its larger entry, as in `Mode.top_units`. Raises CodeclensError for a
-    share outside (0, 1].
-
-    >>> strongest(Mode("0", 0, np.array([0.6, 0.1, 0.3]), np.zeros(3), np.ones(1)), 0.8)
-    (0, 2)
-    """
-    if not 0 < share <= 1:
-        raise CodeclensError(f"share (={share}) must lie above 0 and at most at 1.")
-
-    def act(
-        modes: Modes, which: tuple[int, ...], found: SiteContributions, kind: Kind
-    ) -> Intervention:
-        chosen = {unit for number in which for unit in strongest(modes[number], share)}
-        return Intervention(found.site, kind, tuple(sorted(chosen)), units=modes.n_units)
-
-    return act
-
-
-def strongest(mode: Mode, share: float) -> tuple[int, ...]:
-    """The strongest units of a mode that hold a share of its strength, strongest first."""
-    order = mode.top_units(len(mode.positive))
-    held = np.maximum(mode.positive, -mode.negative)[order].cumsum()
-    count = int(np.searchsorted(held, share * held[-1] * (1 - 1e-9))) + 1
-    return tuple(int(unit) for unit in order[:count])
-
-
 @dataclass(frozen=True)
 class Necessity:
     """For some modes of a site, in some images: what happens without each, and with it alone.
@@ -82,7 +51,7 @@ class Necessity:
     the change of the target without the mode, beside minus what it contributes; `alone` what the
     mode makes of the target where the rest of the site is switched off, counted from the site all
     switched off, beside what it contributes. `channels` `(N, K)` is what the contributions of the
-    removed units, of all modes together, predict for `removed`.
+    removed units, of all modes together, predict for `removed`; NaN where each unit lost a share.
     """
 
     site: str
@@ -167,11 +136,16 @@ class Necessity:
 
     def _parting(self, place: int) -> str:
         removed, alone = self.removed, self.alone
-        channels = self.channels[removed.present[:, place], place].mean()
+        channels = float(self.channels[removed.present[:, place], place].mean())
+        units = (
+            ""
+            if np.isnan(channels)
+            else f" (all contributions of its {self.acted[place]} units: {two_digits(channels)})"
+        )
         return (
             f"{self.names[place]} {_WORDS[removed.verdict(place)]}: without it the target changes "
-            f"by {removed.measured(place)}, predicted was {two_digits(removed.predicted(place))} "
-            f"(all contributions of its {self.acted[place]} units: {two_digits(float(channels))}); "
+            f"by {removed.measured(place)}, predicted was "
+            f"{two_digits(removed.predicted(place))}{units}; "
             f"alone it makes {alone.measured(place)} of {two_digits(alone.predicted(place))}. "
             f"Reading: {self.reading(place)}."
         )
@@ -252,13 +226,14 @@ def necessity(
         removed += [run - before for run in values[2 : 2 + len(some)]]
         alone += [run - values[1] for run in values[2 + len(some) :]]
         for intervention in without:
-            off = list(getattr(intervention, "chosen", ()))
-            acted.append(len(off))
-            channels.append(-net[:, off].sum(axis=1, dtype=np.float64))
+            off = whole_units(intervention)
+            acted.append(modes.n_units if off is None else len(off))
+            lost = np.full(len(net), np.nan) if off is None else net[:, off].sum(axis=1)
+            channels.append(-lost.astype(np.float64))
         if progress is not None:
             progress(start + len(some), len(numbers))
     present = loadings[:, numbers] > 0
-    options = {"present": present, "resamples": resamples, "seed": seed}
+    options: dict[str, Any] = {"present": present, "resamples": resamples, "seed": seed}
     return Necessity(
         site=place.key,
         names=tuple(_name(modes, int(k)) for k in numbers),
@@ -327,7 +302,7 @@ def _numbers(
 
 
 def _present(loadings: Float[np.ndarray, "sample mode"]) -> Bool[np.ndarray, " mode"]:
-    return (loadings > 0).any(axis=0)
+    return np.asarray((loadings > 0).any(axis=0))
 
 
 def _name(modes: Modes, number: int) -> str:

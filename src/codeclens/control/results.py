@@ -194,21 +194,24 @@ def compare(
                 for a, b in zip(first, summaries, strict=True)
             ]
         first = first or summaries
-        sides = [Estimate.of(means[:, i], redrawn[..., i]) for i in (0, 1)]
-        sides += [Estimate.of(logits[:, i], logits_redrawn[..., i]) for i in (0, 1)]
-        told = [Estimate.of(np.asarray(value), draws) for value, draws in summaries]
+        (value, values), (effect, effects) = summaries
         conditions.append(
             Condition(
-                ranking.name,
-                ranking.source,
-                len(row),
-                *sides,
-                *told,
-                *advantages,
+                name=ranking.name,
+                source=ranking.source,
+                trials=len(row),
+                target=Estimate.of(means[:, 0], redrawn[..., 0]),
+                others=Estimate.of(means[:, 1], redrawn[..., 1]),
+                target_logit=Estimate.of(logits[:, 0], logits_redrawn[..., 0]),
+                others_logit=Estimate.of(logits[:, 1], logits_redrawn[..., 1]),
+                selectivity=Estimate.of(np.asarray(value), values),
+                logit_effect=Estimate.of(np.asarray(effect), effects),
+                advantage=advantages[0],
+                logit_advantage=advantages[1],
                 by_trial=accuracy.values[row],
             )
         )
-    before = {
+    before: dict[str, Any] = {
         f"{prefix}{suffix}_before": Estimate.of(of.values[0], of.draws[:, 0])[side]
         for suffix, of in (("", accuracy), ("_logit", logit))
         for side, prefix in enumerate(("target", "others"))

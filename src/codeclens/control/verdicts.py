@@ -80,7 +80,7 @@ def _on_logits(one: Comparison) -> str:
 
 
 def _summary(curves: ControlCurves) -> str:
-    found = {word: [] for word in ("better", "worse", "undecided")}
+    found: dict[str, list[str]] = {word: [] for word in ("better", "worse", "undecided")}
     for one in curves.comparisons:
         found[one.verdict].append(f'"{one.control}"')
     words = {

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 # As many as there are controls, apart by hue, by line and by marker.
 _STYLES = (
     ("#6b7280", "o"), ("#3b7dd8", "s"), ("#0f766e", "^"), ("#7c3aed", "D"), ("#a16207", "v"),
-    ("#be185d", "P"), ("#1b1b1b", "X"), ("#65a30d", "<"),
+    ("#be185d", "P"), ("#1b1b1b", "X"), ("#65a30d", "<"), ("#0ea5e9", ">"), ("#78350f", "p"),
 )  # fmt: skip
 _KINDS = {"ablate": "ablated", "preserve": "kept"}
 _VERDICTS = {"better": MODE, "worse": "#3b7dd8", "undecided": "#9ca3af"}
@@ -45,7 +45,7 @@ def curves_figure(runs: Any) -> Figure:
                 _means(one, curves, what, who)
             _advantages(axes[2], curves)
         handles, labels = figure.axes[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=5)
+        figure.legend(handles[::-1], labels[::-1], loc="outside lower center", ncols=5)
     return figure
 
 
@@ -89,7 +89,7 @@ def _means(axes: Axes, curves: Any, what: str, who: str) -> None:
     axes.axhline(curves.before(what), color="#4b5563", linewidth=0.9, linestyle=":", zorder=1)
     done = _KINDS[curves.kind]
     axes.set(
-        title=f"On {who}", ylabel="accuracy", ylim=(-0.03, 1.03),
+        title=f"{done.capitalize()}: on {who}", ylabel="accuracy", ylim=(-0.03, 1.03),
         xlabel=f"units of {curves.site} {done} (%)",
     )  # fmt: skip
     percent_axis(axes, share)
@@ -106,7 +106,7 @@ def _advantages(axes: Axes, curves: Any) -> None:
     axes.set_yticks(range(len(found)), names)
     axes.set_ylim(max(len(found), 1) - 0.5, -0.5)
     classes = f"{len(curves.counted)} classes" if len(curves.counted) > 1 else "one class"
-    axes.set(title="Modes are more selective than", xlabel=f"by, mean over {classes}")
+    axes.set(title="How much more selective modes are", xlabel=f"difference, mean over {classes}")
     axes.grid(axis="y", visible=False)
 
 
