@@ -174,6 +174,14 @@ def test_verdicts_by_where_the_ratio_lies(
     assert effects_of(prediction, effect, prediction < 0).verdict(0) == verdict
 
 
+def test_few_images_decide_nothing() -> None:
+    ones = np.ones((9, 1))
+    for count, verdict in ((4, "undecided"), (5, "as predicted")):
+        present = np.arange(9)[:, None] < count
+        # Draws that miss all of these have no mean, and are left out.
+        assert effects_of(-ones, -ones, present).verdict(0) == verdict
+
+
 def test_absent_samples_do_not_count(rng: np.random.Generator) -> None:
     prediction, effect = rng.normal(size=(2, 50, 3))
     present = rng.random((50, 3)) < 0.5

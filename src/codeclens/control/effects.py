@@ -14,6 +14,8 @@ from codeclens.control.estimates import Estimate
 Reading = Literal["as predicted", "less", "more", "opposite", "undecided"]
 # Within this factor of each other, prediction and measurement agree.
 FACTOR = 2.0
+# In fewer images than these an interval says nothing.
+FEWEST = 5
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,12 @@ class Effects:
         return Estimate.of(np.asarray(value if np.isfinite(value) else np.nan), finite)
 
     def verdict(self, place: int) -> Reading:
-        """How measured ÷ predicted lies to 1: within a factor of 2, below, above, below zero."""
+        """How measured ÷ predicted lies to 1: within a factor of 2, below, above, below zero.
+
+        Undecided where the mode is present in fewer than 5 images.
+        """
+        if self.present[:, place].sum() < FEWEST:
+            return "undecided"
         ratio = self.ratio(place)
         if ratio.high < 0:
             return "opposite"
@@ -122,7 +129,7 @@ def effects_of(
 ) -> Effects:
     """Predicted and measured changes with as many draws of the images for their intervals.
 
-    >>> ones = np.ones((4, 2))
+    >>> ones = np.ones((9, 2))
     >>> effects = effects_of(-ones, -0.25 * ones, ones > 0)
     >>> effects.verdict(0), float(effects.slope.value)
     ('less', 0.25)

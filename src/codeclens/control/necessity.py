@@ -179,9 +179,10 @@ def necessity(
     modes as well: what all their contributions predict is told beside it. `progress(done, total)`
     counts modes.
 
-    A mode `does as predicted` where the 95 % bootstrap interval, over images, of measured ÷
+    A mode does `as predicted` where the 95 % bootstrap interval, over images, of measured ÷
     predicted lies within ½ and 2, `less` or `more` where it lies outside, `opposite` where it lies
-    below zero, and is undecided elsewhere. (Contribution is not necessity: METHOD.md §7.)
+    below zero, and is undecided elsewhere, and where the mode is present in fewer than 5 images.
+    (Contribution is not necessity: METHOD.md §7.)
 
     Raises CodeclensError for modes of a view that does not hold all contributions, and unknown
     numbers.
