@@ -47,6 +47,7 @@ def test_holm_leaves_undefined_tests_out() -> None:
     np.testing.assert_allclose(holm(np.array([0.01, np.nan, 0.04])), [0.02, np.nan, 0.04])
 
 
+@pytest.mark.slow
 def test_false_findings_are_held_in_check(rng: np.random.Generator) -> None:
     """Among controls that are no different, one in twenty studies finds any."""
     studies = 200
