@@ -26,7 +26,7 @@ import torch
 import codeclens as cl
 from benchmarks.material import material
 from codeclens import zoo
-from codeclens.control import selectivity_of_modes
+from codeclens.control import control_curves
 from codeclens.decomposition import (
     ICA,
     NMF,
@@ -169,13 +169,11 @@ def act(folder: Path, sites: Sequence[str], k: int) -> None:
                 found = cl.decompose(store, method, sites=site, view=view)[site]
                 line = f"{site} {view:<10} {method!r:<40}"
                 for kind in ("ablate", "preserve"):
-                    done = selectivity_of_modes(
+                    done = control_curves(
                         ready.model, held_out, found,
                         kind=kind, fractions=(0.1, 0.25, 0.5), trials=1,
                     )  # fmt: skip
-                    low, high = done.interval
-                    line += f" {kind} {done.mean:+.2f} [{low:+.2f}, {high:+.2f}]"
-                    line += f" random {np.nanmean(done.random):+.2f}"
+                    line += f" {kind} {done.mean()} random {done.mean('random').value:+.2f}"
                 print(line, flush=True)
 
 

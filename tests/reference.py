@@ -9,6 +9,7 @@ its output or `"name:input"` for its first input; a module that runs several tim
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -358,3 +359,32 @@ def gini(shares: np.ndarray) -> float:
     """Half the mean absolute difference of all pairs, relative to the mean."""
     differences = [abs(a - b) for a in shares for b in shares]
     return float(np.mean(differences) / (2 * np.mean(shares)))
+
+
+def holm_by_steps(p: Sequence[float]) -> list[float]:
+    """Holm's correction: how large alpha must be before the step-down procedure rejects each."""
+    found = []
+    for value in p:
+        rejected_at = 0.0
+        for smaller in sorted(p):
+            if smaller > value:
+                break
+            left = sum(other >= smaller for other in p)
+            rejected_at = max(rejected_at, smaller * left)
+        found.append(min(1.0, rejected_at))
+    return found
+
+
+def mean_gradient_times_activation(
+    first: nn.Module, rest: nn.Module, x: Tensor, which: int
+) -> list[float]:
+    """Activation times the slope of one output, by small steps of every unit, mean over images."""
+    first, rest = deepcopy(first).double(), deepcopy(rest).double()
+    hidden = first(x.double()).detach()
+    means = []
+    for unit in range(hidden.shape[1]):
+        step = torch.zeros_like(hidden)
+        step[:, unit] = 1e-6
+        slope = (rest(hidden + step)[:, which] - rest(hidden - step)[:, which]) / 2e-6
+        means.append((hidden[:, unit] * slope).mean().item())
+    return means

@@ -120,7 +120,7 @@ def test_the_mode_of_a_class_is_selective_and_chance_is_not(
         assert curve.mode.selectivity.side == sign
         assert curve["random"].advantage.side == 1
         assert curve["wrong class"].advantage.side == 1
-        assert "mode 3 is more selective" in curve.sentence()
+        assert "mode 3 is more selective (by" in curve.sentence()
 
 
 def test_modes_that_were_found_control_their_class(
@@ -153,7 +153,15 @@ def test_batches_and_seeds_change_nothing_but_chance(
     def run(**settings: int) -> ControlCurve:
         return control_curve(model, data, mode_of(2), class_index=2, resamples=50, **settings)
 
-    assert run(batch_size=1).table() == run(batch_size=80).table()
+    for one, other in zip(run(batch_size=1).table(), run(batch_size=80).table(), strict=True):
+        assert one.keys() == other.keys()
+        for name, value in one.items():
+            # Up to rounding: products of other sizes add logits in another order.
+            assert value == (
+                pytest.approx(other[name], rel=1e-5)
+                if name.startswith(("target", "others"))
+                else other[name]
+            )
     assert run(seed=1).table() != run(seed=2).table()
 
 

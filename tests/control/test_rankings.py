@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from codeclens.control.rankings import ByScore, Random, Ranking, find_controls
+from codeclens.control.controls import find_controls
+from codeclens.control.rankings import ByScore, Random, Ranking
 from codeclens.errors import CodeclensError
 
 
@@ -32,15 +33,22 @@ def test_scores_must_fit_the_units(scores: np.ndarray) -> None:
 
 def test_controls_are_found_by_name_and_by_object() -> None:
     mine = ByScore("mine", np.ones(2))
-    assert [c.name for c in find_controls(["random", mine])] == ["random", "mine"]
-    assert find_controls(()) == []
+    assert [c.name for c in find_controls(["random", mine], None, [0])] == ["random", "mine"]
+    assert find_controls((), None, [0]) == []
     assert isinstance(mine, Ranking)
+
+
+def test_scores_with_a_sign_are_taken_from_the_largest_down() -> None:
+    ranking = ByScore("gradient", np.array([1.0, -4.0, 4.0, 0.0]), signed=True)
+    assert ranking.orders(4, trials=5, seed=0).tolist() == [[2, 0, 3, 1]]
 
 
 def test_controls_that_cannot_be() -> None:
     with pytest.raises(CodeclensError, match='no control "rondom"; known are "random"'):
-        find_controls(["rondom"])
+        find_controls(["rondom"], None, [0])
     with pytest.raises(CodeclensError, match='Two rankings are called "random"'):
-        find_controls(["random", Random()])
-    with pytest.raises(CodeclensError, match="not a int"):
-        find_controls([3])
+        find_controls(["random", Random()], None, [0])
+    with pytest.raises(CodeclensError, match="a single mode was given; pass the Modes"):
+        find_controls(["gradient"], None, [0])
+    with pytest.raises(CodeclensError, match="makes one, not a int"):
+        find_controls([3], None, [0])

@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
-from codeclens.control.results import ControlCurve, Estimate, Setting, compare, selectivity
+from codeclens.control.estimates import Estimate
+from codeclens.control.rankings import ByScore, Random
+from codeclens.control.results import (
+    ControlCurve,
+    Measured,
+    Setting,
+    compare,
+    rise,
+    selectivity,
+)
 
 FRACTIONS = np.array([0.1, 0.18, 0.5])
+
+
+RANKINGS = [ByScore("mode 7", np.ones(50)), Random()]
+
+
+def drawn(values: np.ndarray, noise: np.ndarray) -> Measured:
+    return Measured(values, values + noise)
 
 
 def make(kind: str = "ablate", **changes: object) -> ControlCurve:
@@ -15,7 +33,7 @@ def make(kind: str = "ablate", **changes: object) -> ControlCurve:
     about: dict = {
         "site": "blocks.2",
         "kind": kind,
-        "class_index": 3,
+        "members": (3,),
         "class_name": 'class "3"',
         "others": 9,
         "samples": 100,
@@ -28,7 +46,7 @@ def make(kind: str = "ablate", **changes: object) -> ControlCurve:
     accuracy = np.array([[0.9, 0.8], [0.45, 0.8], [0.09, 0.8], [0.0, 0.8], [0.9, 0.8], [0.8, 0.7]])
     rows = [np.array([[1, 2, 3]]), np.array([[4, 4, 4], [5, 5, 5]])]
     noise = np.random.default_rng(0).normal(scale=0.01, size=(200, 6, 2))
-    return compare(setting, ["mode 7", "random"], rows, accuracy, accuracy + noise)
+    return compare(setting, RANKINGS, rows, drawn(accuracy, noise), drawn(10 * accuracy, noise))
 
 
 def test_selectivity_is_zero_for_equal_loss_and_minus_one_for_the_class_alone() -> None:
@@ -116,11 +134,17 @@ def test_the_table_has_one_row_for_each_condition_and_fraction() -> None:
         "fraction": 0.18,
         "units": 9,
         "target_accuracy": pytest.approx(0.09),
-        "target_low": pytest.approx(0.07, abs=0.005),
-        "target_high": pytest.approx(0.11, abs=0.005),
+        "target_accuracy_low": pytest.approx(0.07, abs=0.005),
+        "target_accuracy_high": pytest.approx(0.11, abs=0.005),
         "others_accuracy": pytest.approx(0.8),
-        "others_low": pytest.approx(0.78, abs=0.005),
-        "others_high": pytest.approx(0.82, abs=0.005),
+        "others_accuracy_low": pytest.approx(0.78, abs=0.005),
+        "others_accuracy_high": pytest.approx(0.82, abs=0.005),
+        "target_logit": pytest.approx(0.9),
+        "target_logit_low": pytest.approx(0.88, abs=0.005),
+        "target_logit_high": pytest.approx(0.92, abs=0.005),
+        "others_logit": pytest.approx(8.0),
+        "others_logit_low": pytest.approx(7.98, abs=0.005),
+        "others_logit_high": pytest.approx(8.02, abs=0.005),
     }
 
 
@@ -129,7 +153,7 @@ def test_the_sentence_carries_the_numbers() -> None:
     assert "Ablating the 9 of 50 units (18 %) that weigh most in mode 7 at blocks.2" in text
     assert 'accuracy on class "3" from 0.90 to 0.09 [' in text
     assert "on the 9 other classes from 0.80 to 0.80 [" in text
-    assert 'control "random" (2 trials) take them to 0.85 [' in text
+    assert 'control "random" (2 trials) take accuracy to 0.85 [' in text
     assert "; mode 7 is more selective (by 0." in text
 
 
@@ -141,14 +165,47 @@ def test_the_sentence_says_whether_the_effect_was_intended() -> None:
 def test_the_sentence_says_when_the_mode_is_not_better() -> None:
     assert "mode 7 is less selective (by -0." in make("preserve").sentence()
     curve = make()
-    alike = compare(
-        Setting(**{name: getattr(curve, name) for name in Setting.__dataclass_fields__}),
-        ["mode 7", "same"],
-        [np.array([[1, 2, 3]])] * 2,
+    measured = Measured(
         np.array([[0.9, 0.8], [0.45, 0.8], [0.09, 0.8], [0.0, 0.8]]),
         np.random.default_rng(0).normal(0.5, 0.1, size=(100, 4, 2)),
     )
-    assert "not clearly more selective (by 0.00 [0.00, 0.00])" in alike.sentence()
+    alike = compare(
+        Setting(**{name: getattr(curve, name) for name in Setting.__dataclass_fields__}),
+        [ByScore("mode 7", np.ones(50)), ByScore("same", np.ones(50))],
+        [np.array([[1, 2, 3]])] * 2,
+        measured,
+        measured,
+    )
+    undecided = "whether mode 7 is more selective is undecided (difference 0.00 [0.00, 0.00])"
+    assert undecided in alike.sentence()
+    assert alike["same"].advantage.verdict == "undecided"
     assert "for mode 7: the class and the others are not clearly apart." in alike.sentence()
     assert make(others=1).sentence().count("the other class from") == 1
     assert "Preserving only the 9" in make("preserve").sentence()
+
+
+def test_the_rise_of_a_logit_is_that_of_the_class_less_that_of_the_others() -> None:
+    logits = np.array([[3.0, 5.0], [1.0, 5.0], [0.0, 4.0]])
+    target = (2.0 * 0.08 + 0.5 * 0.32) / 0.4
+    others = (5.0 * 0.08 + 4.5 * 0.32) / 0.4
+    expected = (target - 4.0) - (others - 6.0)
+    assert rise(FRACTIONS, logits, np.array([4.0, 6.0])) == pytest.approx(expected)
+    curve = make()
+    effect = rise(FRACTIONS, curve.mode.by_trial[0] * 10, np.array([9.0, 8.0]))
+    assert curve.mode.logit_effect.value == pytest.approx(effect)
+    assert curve["random"].logit_advantage.side == 1
+
+
+def test_a_curve_survives_json() -> None:
+    curve = make()
+    again = ControlCurve.from_json(json.loads(json.dumps(curve.to_json())))
+    assert again.table() == curve.table()
+    assert again.sentence() == curve.sentence()
+    assert again.members == (3,)
+    assert again["random"].source == "chance"
+    np.testing.assert_array_equal(again["random"].by_trial, curve["random"].by_trial)
+
+
+def test_rounding_is_on_no_side() -> None:
+    tiny = Estimate(np.array(2e-16), np.array(1e-16), np.array(3e-16))
+    assert (tiny.side, tiny.verdict) == (0, "undecided")

@@ -22,6 +22,7 @@ from codeclens.cli.config import (
     ExtractSettings,
     ReportSettings,
 )
+from codeclens.cli.control_settings import ControlSettings
 from codeclens.errors import CodeclensError
 
 # Torch and everything that builds on it is imported inside the commands: help comes at once.
@@ -106,6 +107,21 @@ def analyze(
     from codeclens.cli.analyze import run_analyze
 
     run_analyze(settings)
+
+
+@app.command
+def control(
+    store: Place = None,
+    /,
+    *,
+    flags: Annotated[ControlSettings | None, Flat] = None,
+    common: Common = None,
+) -> None:
+    """Ablate and preserve the units of modes, beside every other way to choose units."""
+    settings = ControlSettings.resolve(flags, _file(common), store=store)
+    from codeclens.cli.control import run_control
+
+    run_control(settings)
 
 
 @app.command

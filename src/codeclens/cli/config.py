@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal
 
 import yaml
 from cyclopts import Parameter
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import Field, field_validator
 
-from codeclens.cli.complaints import complaint, unknown_key
+from codeclens.cli.complaints import unknown_key
+from codeclens.cli.control_settings import ControlSettings
+from codeclens.cli.settings import Settings, split_commas
 from codeclens.errors import CodeclensError
 
 View = Literal["concat", "sum", "positive", "negative", "activation"]
@@ -19,40 +21,11 @@ MethodName = Literal[
 ]  # fmt: skip
 
 
-class Settings(BaseModel):
-    """What all configurations share: no unknown keys, and a name, which is that of the command."""
-
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True, frozen=True)
-    command: ClassVar[str] = ""
-    # What neither a flag nor the file may leave out, with the words that ask for it.
-    needed: ClassVar[dict[str, str]] = {}
-
-    @classmethod
-    def resolve(cls, flags: Self | None, file: Path | None = None, **places: Path | None) -> Self:
-        """The configuration of a file, with flags and the given `places` laid over it.
-
-        Only the flags that were given count (`flags.model_fields_set`). Raises CodeclensError for
-        an unreadable file, an unknown key, a bad value, and where something needed is missing.
-        """
-        given = {name: getattr(flags, name) for name in flags.model_fields_set} if flags else {}
-        given |= {name: place for name, place in places.items() if place is not None}
-        values = {**(read_section(file, cls.command) if file else {}), **given}
-        try:
-            settings = cls.model_validate(values)
-        except ValidationError as error:
-            source = str(file or f"codeclens {cls.command}")
-            raise CodeclensError(complaint(error, cls, source)) from None
-        for name, words in cls.needed.items():
-            if getattr(settings, name) is None:
-                raise CodeclensError(f"codeclens {cls.command} needs {words}.")
-        return settings
-
-
 class ExtractSettings(Settings):
     """What `codeclens extract` does."""
 
     command = "extract"
-    needed = {
+    needed: ClassVar[dict[str, str]] = {
         "model": "a model: pass --model NAME, for example --model timm:resnet18",
         "images": "images: pass --images FOLDER",
         "to": "a place for its result: pass --to STORE, for example --to run/contributions.zarr",
@@ -125,7 +98,7 @@ class DecomposeSettings(Settings):
     """What `codeclens decompose` does."""
 
     command = "decompose"
-    needed = {
+    needed: ClassVar[dict[str, str]] = {
         "store": "a store of contributions: codeclens decompose STORE",
         "to": "a place for its result: pass --to FOLDER",
     }
@@ -177,7 +150,7 @@ class AnalyzeSettings(Settings):
     """What `codeclens analyze` does."""
 
     command = "analyze"
-    needed = {
+    needed: ClassVar[dict[str, str]] = {
         "store": "a store of contributions: codeclens analyze STORE",
         "to": "a place for its result: pass --to FOLDER",
     }
@@ -208,7 +181,7 @@ class ReportSettings(Settings):
     """What `codeclens report` does."""
 
     command = "report"
-    needed = {
+    needed: ClassVar[dict[str, str]] = {
         "store": "a store of contributions: codeclens report STORE",
         "to": "a place for its result: pass --to FILE.html",
     }
@@ -217,6 +190,8 @@ class ReportSettings(Settings):
     """A store that codeclens extract wrote."""
     modes: Path | None = None
     """A folder that codeclens decompose wrote."""
+    control: Path | None = None
+    """A folder that codeclens control wrote; adds a section on what modes do."""
     to: Path | None = None
     """The HTML file to write."""
     title: str | None = None
@@ -241,7 +216,8 @@ class DemoSettings(Settings):
 SETTINGS: dict[str, type[Settings]] = {
     settings.command: settings
     for settings in (
-        ExtractSettings, DecomposeSettings, AnalyzeSettings, ReportSettings, DemoSettings,
+        ExtractSettings, DecomposeSettings, AnalyzeSettings, ControlSettings, ReportSettings,
+        DemoSettings,
     )
 }  # fmt: skip
 
@@ -304,18 +280,6 @@ def configuration(result: Path) -> Path:
     folder = result.absolute().parent
     own = folder / f"{result.name.removesuffix('.zarr')}.config.yaml"
     return own if own.is_file() else folder / "config.yaml"
-
-
-def split_commas(value: Any) -> Any:
-    """Names separated by commas, as a list.
-
-    >>> split_commas("layer1.*,layer2"), split_commas(["a,b", "c"]), split_commas(None)
-    (['layer1.*', 'layer2'], ['a', 'b', 'c'], None)
-    """
-    items = [value] if isinstance(value, str) else value
-    if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
-        return value
-    return [part.strip() for item in items for part in item.split(",") if part.strip()]
 
 
 def _read(file: Path) -> dict[str, Any]:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import codeclens as cl
-from codeclens import zoo
 from codeclens.analysis import (
     Agreement,
     Flow,
@@ -21,26 +20,14 @@ from codeclens.analysis import (
     save_table,
 )
 from codeclens.analysis.flow import batches
-from codeclens.cli.config import AnalyzeSettings, ExtractSettings, configuration
-from codeclens.cli.extract import method_of, opened, selector, target_of
+from codeclens.cli.again import Again, load_again
+from codeclens.cli.config import AnalyzeSettings
 from codeclens.cli.outputs import save_sentences
 from codeclens.cli.progress import progress
 from codeclens.decomposition import Modes
 from codeclens.errors import CodeclensError
-from codeclens.extraction import Samples, default_device, usable_device
 from codeclens.extraction.data import spread
-from codeclens.extraction.fingerprint import differences, model_fingerprint, plain
 from codeclens.visualization import flow_figure, save
-
-
-@dataclass(frozen=True)
-class Again:
-    """The model and images of a store, and the options that it was extracted with."""
-
-    ready: zoo.Ready
-    images: Samples
-    options: dict[str, Any]
-    batch_size: int
 
 
 @dataclass(frozen=True)
@@ -63,7 +50,7 @@ def plan_flow(store: cl.ContributionStore, modes: Mapping[str, Modes]) -> Plan:
             f"--flow goes from modes to modes, and there are those of {len(sites)} sites; pass "
             "--modes FOLDER with two sites or more."
         )
-    again = load_again(store)
+    again = load_again(store, "--flow", "codeclens.flow")
     chosen = {site: modes[site] for site in sites}
     Pathways(again.ready.model, chosen, **again.options)
     return Plan(again, chosen)
@@ -165,39 +152,3 @@ def compared(found: Flow, store: cl.ContributionStore, chosen: np.ndarray[Any, A
         f"The contributions of all modes and the remainder differ from those in the store by at "
         f"most {worst:.1e} of the median target ({len(rows):,} images)."
     )
-
-
-def load_again(store: cl.ContributionStore) -> Again:
-    """The model and images that a store was extracted from, by the configuration beside it.
-
-    Raises CodeclensError where there is none, and where model or images are not the same any more.
-    """
-    path = store.path
-    file = configuration(path) if isinstance(path, Path) else None
-    if file is None or not file.is_file():
-        raise CodeclensError(
-            f"--flow needs the model and the images, and no config.yaml of codeclens extract lies "
-            f'beside "{path}"; extract with the command line, or call codeclens.flow in Python.'
-        )
-    settings = ExtractSettings.resolve(None, file)
-    assert settings.model is not None
-    ready = zoo.load(settings.model, weights=settings.weights)
-    images = opened(settings, ready)
-    made = store.metadata["settings"]
-    for what, now in (("model", model_fingerprint(ready.model)), ("data", images.describe())):
-        changed = next(differences(made[what], plain(now), what), None)
-        if changed is not None:
-            kind = "weights" if what == "model" else "images"
-            raise CodeclensError(
-                f'{file} names other {kind} than "{path}" was made from ({changed[0]} differs); '
-                "extract again, or call codeclens.flow in Python."
-            )
-    ready.model.to(usable_device(settings.device or default_device()))
-    method = replace(method_of(settings), **store.metadata["learned"])  # type: ignore[type-var]
-    options = {
-        "method": method,
-        "target": target_of(settings),
-        "baseline": settings.baseline,
-        "output": selector(settings.output) if settings.output else ready.output,
-    }
-    return Again(ready, images, options, settings.batch_size)

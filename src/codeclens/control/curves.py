@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import get_args
+from dataclasses import dataclass
+from typing import Any, get_args
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from codeclens.attribution import Selector, Site
-from codeclens.control.accuracy import ClassAccuracy
-from codeclens.control.interventions import Intervention, Kind, one_site, share_to_count
-from codeclens.control.rankings import ByMode, Ranking, find_controls
-from codeclens.control.results import ControlCurve, Setting, compare
-from codeclens.control.sweep import Progress, count_units, predictions_under
+from codeclens.control.controls import Control, Evidence, find_controls, mode_of, require_apart
+from codeclens.control.interventions import Kind, one_site, share_to_count
+from codeclens.control.measurements import Measurements, checked
+from codeclens.control.rankings import ByMode
+from codeclens.control.results import ControlCurve, Measured, Setting, compare
+from codeclens.control.sides import Sides
+from codeclens.control.sweep import Progress
 from codeclens.decomposition import Mode, Modes
 from codeclens.errors import CodeclensError
+from codeclens.extraction import ContributionStore
 
 FRACTIONS = (0.01, 0.02, 0.05, 0.10, 0.18, 0.25, 0.5, 0.8, 0.99)
 TRIALS = 5
+Members = int | Sequence[int]
 
 
 def control_curve(
@@ -27,11 +32,15 @@ def control_curve(
     data: tuple[Tensor, Tensor],
     modes: Modes | Mode,
     *,
-    class_index: int,
+    class_index: Members,
+    name: str | None = None,
     fractions: Sequence[float] = FRACTIONS,
     kind: Kind = "ablate",
     site: str | Site | None = None,
-    controls: Iterable[str | Ranking] = ("random",),
+    controls: str | Iterable[Control] = ("random",),
+    store: ContributionStore | None = None,
+    training: tuple[Tensor, Tensor] | None = None,
+    activation_modes: Modes | None = None,
     trials: int = TRIALS,
     seed: int = 0,
     batch_size: int = 256,
@@ -39,13 +48,20 @@ def control_curve(
     resamples: int = 1000,
     progress: Progress | None = None,
 ) -> ControlCurve:
-    """Accuracy on a class and on all the others while more and more units are ablated or preserved.
+    """Accuracy and logit of a class and of all others while more and more units are switched off.
 
-    `data` is the images `(N, …)` and their labels `(N,)`. The units are ranked by the mode of the
-    class (`modes.for_class(class_index)`, or the `Mode` that is passed) and by every control;
-    those with chance in them run `trials` times. The network runs in evaluation mode, once
-    undisturbed and once for each different set of units. `fractions` are shares of the site's
-    units, rounded to whole units. `site` says where to act if not at the modes' own site.
+    `data` is the images `(N, …)` and their labels `(N,)`, best ones that the modes were not found
+    in. `class_index` is a class, or several that form a superclass, which `name` names. The units
+    are ranked by the mode that follows the class best (`mode_of`, or the `Mode` that is passed)
+    and by every control; those with chance in them run `trials` times. The network runs in
+    evaluation mode, once undisturbed and once for each different set of units. `fractions` are
+    shares of the site's units, rounded to whole units. `site` says where to act if not at the
+    modes' own site.
+
+    `controls=ALL` takes every control of `codeclens.control.CONTROLS`. They are made from the
+    samples of `store`, in which the modes were found; "gradient" also takes the `training` images
+    and labels, and without them the images of `data` themselves, which favours it.
+    `activation_modes` saves finding modes of the activations, by the method of `modes`.
 
     Intervals are 95 % bootstrap intervals over images, drawn within each class, and over trials;
     the same draws serve all conditions, so comparisons are paired. (Where every image of a class is
@@ -58,7 +74,7 @@ def control_curve(
     units really acted on (trapezoid rule, from the smallest share to the largest).
 
     Raises CodeclensError for labels that do not fit, a class without images or that the network
-    never recognises, unknown controls, and fractions outside [0, 1].
+    never recognises, unknown controls, controls without a store, and fractions outside [0, 1].
 
     >>> import torch
     >>> model = nn.Sequential(nn.Identity())  # a network that sees class c by its unit c alone
@@ -70,74 +86,143 @@ def control_curve(
     >>> float(curve.mode.selectivity.value)
     -1.0
     """
-    x, labels = _checked(data)
-    if kind not in get_args(Kind):
-        raise CodeclensError(f'kind="{kind}" is not known; choose "ablate" or "preserve".')
+    study = prepared(
+        model, data, modes, fractions=fractions, site=site, controls=controls, store=store,
+        training=training, activation_modes=activation_modes, trials=trials, seed=seed,
+        batch_size=batch_size, output=output, resamples=resamples, progress=progress,
+    )  # fmt: skip
+    return study.curve(class_index, kind, name)
+
+
+@dataclass(frozen=True)
+class Study:
+    """Everything of a control curve but the class and the kind; what they share runs once."""
+
+    measure: Measurements
+    modes: Modes | Mode
+    shares: Float[np.ndarray, " fraction"]
+    counts: Int[np.ndarray, " fraction"]
+    controls: tuple[Control, ...]
+    evidence: Evidence | None
+    trials: int
+    seed: int
+    resamples: int
+
+    def classes(self) -> list[int]:
+        """The classes that can be controlled: those that the network recognises in some image.
+
+        Of the modes' samples, too, some must be of the class, where modes are chosen by class.
+        """
+        labels, correct = self.measure.labels, self.measure("ablate", []).correct[0]
+        found = np.unique(labels[correct])
+        if isinstance(self.modes, Modes) and self.modes.labels is not None:
+            found = np.intersect1d(found, self.modes.labels)
+        return [int(which) for which in found]
+
+    def curve(self, class_index: Members, kind: Kind, name: str | None = None) -> ControlCurve:
+        """The curve of one class, or of several together; raises as `control_curve` does."""
+        if kind not in get_args(Kind):
+            raise CodeclensError(f'kind="{kind}" is not known; choose "ablate" or "preserve".')
+        members = members_of(class_index)
+        measure = self.measure
+        sides = Sides(measure.labels, members)
+        mode = self.modes if isinstance(self.modes, Mode) else mode_of(self.modes, members)
+        rankings = [ByMode(mode)]
+        for ranking in find_controls(self.controls, self.evidence, members):
+            rankings.append(ranking)  # type: ignore[arg-type]
+            require_apart(rankings)
+        orders = [ranking.orders(measure.units, self.trials, self.seed) for ranking in rankings]
+        rows, sets = _distinct(orders, self.counts)
+        said = measure(kind, sets)
+        accuracy = sides.measure(said.correct)
+        if (accuracy[0] == 0).any():
+            which = " and ".join(map(str, members))
+            raise CodeclensError(
+                f"The undisturbed network recognises none of the {len(measure.labels)} images of "
+                f"{f'class {which}' if accuracy[0, 0] == 0 else 'the other classes'}, "
+                "so there is no accuracy to control; check the labels and the preprocessing."
+            )
+        # One set of draws for both, so that they belong together.
+        draws = sides.redraw(np.concatenate([said.correct, said.logit]), self.resamples, self.seed)
+        setting = Setting(
+            site=measure.site.key,
+            kind=kind,
+            members=members,
+            class_name=_class_name(self.modes, members, name),
+            others=sides.others,
+            samples=len(measure.labels),
+            seed=self.seed,
+            units=measure.units,
+            fractions=self.shares,
+            counts=self.counts,
+        )
+        return compare(
+            setting,
+            rankings,
+            rows,
+            Measured(accuracy, draws[:, : len(accuracy)]),
+            Measured(sides.measure(said.logit), draws[:, len(accuracy) :]),
+        )
+
+
+def prepared(
+    model: nn.Module,
+    data: tuple[Tensor, Tensor],
+    modes: Modes | Mode,
+    *,
+    fractions: Sequence[float] = FRACTIONS,
+    site: str | Site | None = None,
+    controls: str | Iterable[Control] = ("random",),
+    store: ContributionStore | None = None,
+    training: tuple[Tensor, Tensor] | None = None,
+    activation_modes: Modes | None = None,
+    trials: int = TRIALS,
+    seed: int = 0,
+    batch_size: int = 256,
+    output: Selector = None,
+    resamples: int = 1000,
+    progress: Progress | None = None,
+) -> Study:
+    """What `control_curve` needs for any class; arguments and errors are the same."""
     if min(trials, batch_size, resamples) < 1:
         raise CodeclensError(
             f"trials (={trials}), batch_size (={batch_size}) and resamples (={resamples}) "
             "must be at least 1."
         )
-    groups = ClassAccuracy(labels, class_index)
-    mode = modes if isinstance(modes, Mode) else modes.for_class(class_index)
-    rankings = find_controls(
-        [ByMode(mode), *([controls] if isinstance(controls, str) else controls)]
-    )
-    place = one_site(model, mode.site if site is None else site)
-    units = count_units(model, place, x[:1])
+    x, _ = checked(data)
+    place = one_site(model, modes.site if site is None else site)
+    options: dict[str, Any] = {"batch_size": batch_size, "output": output, "progress": progress}
+    measure = Measurements(model, (x, data[1]), place, **options)
     shares = np.array(sorted(set(fractions)), np.float64)
     if not len(shares):
         raise CodeclensError("No fractions were given; pass at least one, such as fractions=[0.1].")
-    counts = np.array([share_to_count(share, units) for share in shares])
-    orders = [ranking.orders(units, trials, seed) for ranking in rankings]
-    rows, sets = _distinct(orders, counts)
-    interventions = [Intervention(place, kind, chosen, units=units) for chosen in sets]
-    predicted = predictions_under(
-        model, x, interventions, batch_size=batch_size, output=output, progress=progress
-    )
-    correct = predicted == labels
-    accuracy = groups.measure(correct)
-    if (accuracy[0] == 0).any():
-        which = f"class {class_index}" if accuracy[0, 0] == 0 else "the other classes"
-        raise CodeclensError(
-            f"The undisturbed network recognises none of the {len(x)} images of {which}, "
-            "so there is no accuracy to control; check the labels and the preprocessing."
+    counts = np.array([share_to_count(share, measure.units) for share in shares])
+    evidence = None
+    if isinstance(modes, Modes):
+        evidence = Evidence(
+            model,
+            modes,
+            store,
+            (x, data[1]) if training is None else training,
+            activation_modes,
+            place,
+            output,
+            seed,
+            measured=training is None,
         )
-    setting = Setting(
-        site=place.key,
-        kind=kind,
-        class_index=class_index,
-        class_name=_class_name(modes, class_index),
-        others=groups.others,
-        samples=len(x),
-        seed=seed,
-        units=units,
-        fractions=shares,
-        counts=counts,
-    )
-    names = [ranking.name for ranking in rankings]
-    return compare(setting, names, rows, accuracy, groups.redraw(correct, resamples, seed))
+    wanted = (controls,) if isinstance(controls, str) else tuple(controls)
+    return Study(measure, modes, shares, counts, wanted, evidence, trials, seed, resamples)
 
 
-def _checked(data: tuple[Tensor, Tensor]) -> tuple[Tensor, Int[np.ndarray, " sample"]]:
-    if not isinstance(data, tuple | list) or len(data) != 2:
-        raise CodeclensError(
-            f"data is a {type(data).__name__}; pass a pair (images, labels) of tensors."
-        )
-    x, labels = data[0], np.asarray(data[1])
-    if not isinstance(x, Tensor):
-        raise CodeclensError(f"The images are a {type(x).__name__}; pass a tensor (samples, …).")
-    if labels.shape != x.shape[:1] or not len(x):
-        raise CodeclensError(
-            f"The images have shape {tuple(x.shape)} and the labels {labels.shape}; "
-            "pass one label for each image, and at least one image."
-        )
-    if not np.issubdtype(labels.dtype, np.integer) or labels.min() < 0:
-        raise CodeclensError(
-            f"The labels have type {labels.dtype} and smallest value {labels.min()}; control needs "
-            "the true class of every image, counted from 0."
-        )
-    return x, labels.astype(np.int64)
+def members_of(class_index: Members) -> tuple[int, ...]:
+    """The classes of one side, each once.
+
+    >>> members_of(3), members_of([5, 2, 5])
+    ((3,), (2, 5))
+    """
+    if isinstance(class_index, int | np.integer):
+        return (int(class_index),)
+    return tuple(sorted({int(one) for one in class_index}))
 
 
 def _distinct(
@@ -160,7 +245,11 @@ def _distinct(
     return rows, list(places)
 
 
-def _class_name(modes: Modes | Mode, class_index: int) -> str:
+def _class_name(modes: Modes | Mode, members: tuple[int, ...], name: str | None) -> str:
+    if name is not None:
+        return f'{"class" if len(members) == 1 else "superclass"} "{name}"'
     if isinstance(modes, Mode) or modes.classes is None:
-        return f"class {class_index}"
-    return f'class "{modes.classes[class_index]}"'
+        names = [str(member) for member in members]
+    else:
+        names = [f'"{modes.classes[member]}"' for member in members]
+    return f"{'class' if len(members) == 1 else 'classes'} {', '.join(names)}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -15,14 +14,19 @@ from codeclens.errors import CodeclensError
 
 @runtime_checkable
 class Ranking(Protocol):
-    """An order of a site's units, the ones to act on first; `name` is how results are filed.
+    """An order of a site's units, the ones to act on first.
 
-    Anything with these two is a control: modes of activations, class means, gradients.
+    `name` is how results are filed; `source` says in a few words what the order comes from.
     """
 
     @property
     def name(self) -> str:
         """A short name, unique among the controls of one curve."""
+        ...
+
+    @property
+    def source(self) -> str:
+        """What the order comes from."""
         ...
 
     def orders(self, units: int, trials: int, seed: int) -> Int[np.ndarray, "trial unit"]:
@@ -34,14 +38,17 @@ class Ranking(Protocol):
 class ByMode:
     """The units by the strength of a mode's entries (`Mode.top_units`).
 
-    Raises CodeclensError where the mode has another number of units than the site.
+    `called` is the name, `mode N` unless given. Raises CodeclensError where the mode has another
+    number of units than the site.
     """
 
     mode: Mode
+    called: str = ""
+    source: str = "the entries of the mode that follows the class best"
 
     @property
     def name(self) -> str:
-        return f"mode {self.mode.index}"
+        return self.called or f"mode {self.mode.index}"
 
     def orders(self, units: int, trials: int, seed: int) -> Int[np.ndarray, "trial unit"]:
         if len(self.mode.positive) != units:
@@ -54,16 +61,22 @@ class ByMode:
 
 @dataclass(frozen=True)
 class ByScore:
-    """The units by the magnitude of any score `(U,)`: a class's mean contribution, a gradient.
+    """The units by any score `(U,)`: by its magnitude, or from the largest down where `signed`.
 
-    Raises CodeclensError where there is not one finite score for each unit.
+    Equal units come in their own order. Raises CodeclensError where there is not one finite score
+    for each unit.
 
-    >>> ByScore("mean contribution", np.array([0.1, -3.0, 2.0])).orders(3, trials=1, seed=0)
+    >>> scores = np.array([0.1, -3.0, 2.0])
+    >>> ByScore("mean contribution", scores).orders(3, trials=1, seed=0)
     array([[1, 2, 0]])
+    >>> ByScore("mean contribution", scores, signed=True).orders(3, trials=1, seed=0)
+    array([[2, 0, 1]])
     """
 
     name: str
     scores: Num[np.ndarray, " unit"]
+    source: str = "scores that were given"
+    signed: bool = False
 
     def orders(self, units: int, trials: int, seed: int) -> Int[np.ndarray, "trial unit"]:
         scores = np.asarray(self.scores)
@@ -72,7 +85,7 @@ class ByScore:
                 f'The scores of control "{self.name}" have shape {scores.shape}; they must be one '
                 f"finite number for each of the {units} units."
             )
-        return np.argsort(-np.abs(scores), kind="stable")[None]
+        return np.argsort(-scores if self.signed else -np.abs(scores), kind="stable")[None]
 
 
 @dataclass(frozen=True)
@@ -84,38 +97,8 @@ class Random:
     """
 
     name: str = "random"
+    source: str = "chance"
 
     def orders(self, units: int, trials: int, seed: int) -> Int[np.ndarray, "trial unit"]:
         random = np.random.default_rng(seed)
         return np.stack([random.permutation(units) for _ in range(trials)])
-
-
-CONTROLS: dict[str, Ranking] = {"random": Random()}
-
-
-def find_controls(controls: Iterable[str | Ranking]) -> list[Ranking]:
-    """The rankings that names and `Ranking` objects mean.
-
-    Raises CodeclensError for an unknown name, and where two have the same name.
-
-    >>> [control.name for control in find_controls(["random"])]
-    ['random']
-    """
-    found: list[Ranking] = []
-    for control in controls:
-        if isinstance(control, str):
-            if control not in CONTROLS:
-                known = ", ".join(f'"{name}"' for name in CONTROLS)
-                raise CodeclensError(
-                    f'There is no control "{control}"; known are {known}, '
-                    "and any Ranking, such as ByScore(name, scores)."
-                )
-            control = CONTROLS[control]
-        elif not isinstance(control, Ranking):
-            raise CodeclensError(
-                f"A control is a name or a Ranking, not a {type(control).__name__}."
-            )
-        if control.name in {other.name for other in found}:
-            raise CodeclensError(f'Two rankings are called "{control.name}"; name them apart.')
-        found.append(control)
-    return found

@@ -1,91 +1,56 @@
-"""What a control curve is: accuracies with their intervals, as a table and in words."""
+"""What a control curve is: means with their intervals along fractions of units, as a table."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, Self
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from codeclens.control.accuracy import mean_height
-
-# The fraction that is told in words: where the reference reports its effect (METHOD.md §5). Fixed
-# beforehand, so that the sentence does not pick the fraction that looks best.
-TOLD = {"ablate": 0.18, "preserve": 0.25}
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A number or an array of numbers with its 95 % bootstrap interval, all of one shape."""
-
-    value: Float[np.ndarray, "*shape"]
-    low: Float[np.ndarray, "*shape"]
-    high: Float[np.ndarray, "*shape"]
-
-    @classmethod
-    def of(
-        cls, value: Float[np.ndarray, "*shape"], draws: Float[np.ndarray, "draw ..."]
-    ) -> Estimate:
-        """An estimate from the value `(…)` and its bootstrap draws `(n, …)`.
-
-        >>> str(Estimate.of(np.array(0.5), np.linspace(0.4, 0.6, 41)))
-        '0.50 [0.41, 0.59]'
-        """
-        if np.isnan(draws).any():
-            # Draws without a value are left out; where there is no other, so has the interval none.
-            undefined = np.isnan(draws).all(axis=0)
-            filled = np.where(undefined, 0.0, draws)
-            bounds = np.nanquantile(filled, [0.025, 0.975], axis=0)
-            bounds = np.where(undefined, np.nan, bounds)
-        else:
-            bounds = np.quantile(draws, [0.025, 0.975], axis=0)
-        return cls(np.asarray(value), np.asarray(bounds[0]), np.asarray(bounds[1]))
-
-    def __getitem__(self, place: int) -> Estimate:
-        return Estimate(*(np.asarray(part[place]) for part in (self.value, self.low, self.high)))
-
-    def __str__(self) -> str:
-        value, low, high = (_two_digits(float(p)) for p in (self.value, self.low, self.high))
-        return f"{value} [{low}, {high}]"
-
-    @property
-    def side(self) -> int:
-        """1 or −1 where the interval lies above or below zero, else 0."""
-        return int(self.low > 0) - int(self.high < 0)
+from codeclens.control.estimates import Estimate
+from codeclens.control.rankings import Ranking
+from codeclens.control.sides import mean_height
 
 
 @dataclass(frozen=True)
 class Condition:
     """One ranking of units along the curve.
 
-    `target` and `others` are accuracies by fraction `(F,)`, means over `trials`. `selectivity` is
-    the summary of METHOD.md §5; `advantage` is by how much the mode of the class is more selective
-    than this control, positive where the mode is better, None for that mode itself.
+    `target` and `others` are accuracies by fraction `(F,)`, means over `trials`; `target_logit` and
+    `others_logit` are the logits of the images' own classes. `selectivity` is the summary of
+    METHOD.md §5. `logit_effect` is the mean over the curve by which the class's own logit rises
+    more than those of others do, in logits: below zero where ablation hits the class more.
+    `advantage` and `logit_advantage` are by how much the mode of the class is more selective than
+    this control, positive where the mode is better, None for that mode itself.
     """
 
     name: str
+    source: str
     trials: int
     target: Estimate
     others: Estimate
+    target_logit: Estimate
+    others_logit: Estimate
     selectivity: Estimate
+    logit_effect: Estimate
     advantage: Estimate | None
+    logit_advantage: Estimate | None
     by_trial: Float[np.ndarray, "trial fraction 2"] = field(repr=False)
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What was asked: where, of which class, on what.
+    """What was asked: where, of which class or classes, on what.
 
-    `fractions` `(F,)` ascend; `counts` `(F,)` are the numbers of units that they are, out of
-    `units`. `others` is how many other classes there are.
+    `members` are the classes of the one side, `others` how many there are on the other. `fractions`
+    `(F,)` ascend; `counts` `(F,)` are the numbers of units that they are, out of `units`.
     """
 
     site: str
     kind: str
-    class_index: int
+    members: tuple[int, ...]
     class_name: str
     others: int
     samples: int
@@ -97,14 +62,17 @@ class Setting:
 
 @dataclass(frozen=True)
 class ControlCurve(Setting):
-    """Accuracy on a class and on the others along fractions of units acted on.
+    """Accuracy and logits of a class and of the others along fractions of units acted on.
 
-    `target_before` and `others_before` are the accuracies of the undisturbed network;
-    `conditions[0]` is the mode of the class, the rest are the controls.
+    `target_before` and `others_before` are the accuracies of the undisturbed network,
+    `target_logit_before` and `others_logit_before` its logits; `conditions[0]` is the mode of the
+    class, the rest are the controls.
     """
 
     target_before: Estimate
     others_before: Estimate
+    target_logit_before: Estimate
+    others_logit_before: Estimate
     conditions: tuple[Condition, ...]
 
     def __getitem__(self, name: str) -> Condition:
@@ -120,68 +88,41 @@ class ControlCurve(Setting):
 
     def table(self) -> list[dict[str, Any]]:
         """One row for each condition and fraction, the undisturbed network first."""
-        rows = [self._row("before", 0.0, 0, self.target_before, self.others_before)]
+        before = [getattr(self, f"{name}_before") for name in _MEANS]
+        rows = [self._row("before", 0.0, 0, before)]
         for condition in self.conditions:
+            means = [getattr(condition, name) for name in _MEANS]
             for place, (fraction, count) in enumerate(
                 zip(self.fractions, self.counts, strict=True)
             ):
-                target, others = condition.target[place], condition.others[place]
-                rows.append(self._row(condition.name, float(fraction), int(count), target, others))
+                here = [mean[place] for mean in means]
+                rows.append(self._row(condition.name, float(fraction), int(count), here))
         return rows
 
     def sentence(self) -> str:
         """What happened, in words that are computed from the numbers."""
-        place = int(np.argmin(np.abs(self.fractions - TOLD[self.kind])))
-        verb = "Ablating" if self.kind == "ablate" else "Preserving only"
-        count = int(self.counts[place])
-        parts = [
-            f"{verb} the {count} of {self.units} units ({100 * count / self.units:.0f} %) that "
-            f"weigh most in {self.mode.name} at {self.site} takes accuracy on {self.class_name} "
-            f"from {self.target_before.value:.2f} to {self.mode.target[place]} and on "
-            f"{self._other_classes()} from {self.others_before.value:.2f} to "
-            f"{self.mode.others[place]}."
-        ]
-        parts += [
-            f"As many units by the control {_named(control)} take them to "
-            f"{control.target[place]} and {control.others[place]}."
-            for control in self.conditions[1:]
-        ]
-        parts.append(
-            f"Over all fractions the selectivity is {self.mode.selectivity} for {self.mode.name}: "
-            f"{self._meaning()}."
-        )
-        parts += [self._verdict(control) for control in self.conditions[1:]]
-        return " ".join(parts)
+        from codeclens.control.words import curve_sentence
 
-    def _verdict(self, control: Condition) -> str:
-        assert control.advantage is not None
-        words = {1: "more", 0: "not clearly more", -1: "less"}[control.advantage.side]
-        return (
-            f"For {_named(control)} it is {control.selectivity}; {self.mode.name} is {words} "
-            f"selective (by {control.advantage})."
-        )
+        return curve_sentence(self)
 
-    def _meaning(self) -> str:
-        # Better than chance is not enough: a damaged network may fall back on this very class.
-        intended = -1 if self.kind == "ablate" else 1
-        side = self.mode.selectivity.side
-        if side == 0:
-            return "the class and the others are not clearly apart"
-        if side == intended:
-            return "as intended, " + (
-                "the class loses more" if side < 0 else "the class keeps more"
-            )
-        return "against intention, " + (
-            "the class keeps more" if side > 0 else "the class loses more"
-        )
+    def to_json(self) -> dict[str, Any]:
+        """Everything in plain values, from which `from_json` makes the same curve again."""
+        return {f.name: _plain(getattr(self, f.name)) for f in fields(self)}
 
-    def _other_classes(self) -> str:
-        if self.others == 1:
-            return "the other class"
-        return f"the {self.others} other classes"
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Self:
+        """The curve that `to_json` wrote."""
+        values = dict(content)
+        for name in (f"{mean}_before" for mean in _MEANS):
+            values[name] = _estimate(values[name])
+        values["members"] = tuple(values["members"])
+        values["fractions"] = np.array(values["fractions"], np.float64)
+        values["counts"] = np.array(values["counts"], np.int64)
+        values["conditions"] = tuple(_condition(one) for one in values["conditions"])
+        return cls(**values)
 
     def _row(
-        self, condition: str, fraction: float, count: int, target: Estimate, others: Estimate
+        self, condition: str, fraction: float, count: int, means: Sequence[Estimate]
     ) -> dict[str, Any]:
         row: dict[str, Any] = {
             "site": self.site,
@@ -191,21 +132,37 @@ class ControlCurve(Setting):
             "fraction": fraction,
             "units": count,
         }
-        for name, accuracy in (("target", target), ("others", others)):
-            row[f"{name}_accuracy"] = float(accuracy.value)
-            row[f"{name}_low"] = float(accuracy.low)
-            row[f"{name}_high"] = float(accuracy.high)
+        for name, mean in zip(_COLUMNS, means, strict=True):
+            row[name] = float(mean.value)
+            row[f"{name}_low"] = float(mean.low)
+            row[f"{name}_high"] = float(mean.high)
         return row
+
+
+# What is measured on both sides, and what the columns of tables call it.
+_MEANS = ("target", "others", "target_logit", "others_logit")
+_COLUMNS = ("target_accuracy", "others_accuracy", "target_logit", "others_logit")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One quantity on both sides for all runs `(R, 2)`, the undisturbed one first, and its draws.
+
+    `draws` is `(n, R, 2)`.
+    """
+
+    values: Float[np.ndarray, "run 2"]
+    draws: Float[np.ndarray, "draw run 2"]
 
 
 def compare(
     setting: Setting,
-    names: Sequence[str],
+    rankings: Sequence[Ranking],
     rows: Sequence[Int[np.ndarray, "_trial fraction"]],
-    accuracy: Float[np.ndarray, "condition 2"],
-    draws: Float[np.ndarray, "draw condition 2"],
+    accuracy: Measured,
+    logit: Measured,
 ) -> ControlCurve:
-    """The curve from the accuracies of all runs, the undisturbed one first, and their draws.
+    """The curve from what was measured in all runs, the undisturbed one first.
 
     `rows` says for every ranking, the mode of the class first, which run belongs to which trial and
     fraction.
@@ -214,37 +171,52 @@ def compare(
     places = setting.counts / setting.units
     better = -1.0 if setting.kind == "ablate" else 1.0
     conditions: list[Condition] = []
-    for name, row in zip(names, rows, strict=True):
+    first: list[tuple[Any, Any]] = []
+    for ranking, row in zip(rankings, rows, strict=True):
         # Trials are drawn again as well: another run would have other random units.
-        trials = random.integers(len(row), size=(len(draws), len(row)))
-        redrawn = np.take_along_axis(draws[:, row], trials[:, :, None, None], axis=1).mean(axis=1)
-        mean = accuracy[row].mean(axis=0)
-        value = selectivity(places, mean, accuracy[0])
-        values = selectivity(places, redrawn, draws[:, 0])
-        advantage = None
-        if not conditions:
-            first = value, values
-        else:
-            gain = np.asarray(better * (first[0] - value))
-            advantage = Estimate.of(gain, better * (first[1] - values))
+        trials = random.integers(len(row), size=(len(accuracy.draws), len(row)))
+        means, redrawn = _over_trials(accuracy, row, trials)
+        logits, logits_redrawn = _over_trials(logit, row, trials)
+        summaries = [
+            (
+                selectivity(places, means, accuracy.values[0]),
+                selectivity(places, redrawn, accuracy.draws[:, 0]),
+            ),
+            (
+                rise(places, logits, logit.values[0]),
+                rise(places, logits_redrawn, logit.draws[:, 0]),
+            ),
+        ]
+        advantages: list[Estimate | None] = [None, None]
+        if first:
+            advantages = [
+                Estimate.of(np.asarray(better * (a[0] - b[0])), better * (a[1] - b[1]))
+                for a, b in zip(first, summaries, strict=True)
+            ]
+        first = first or summaries
+        (value, values), (effect, effects) = summaries
         conditions.append(
             Condition(
-                name,
-                len(row),
-                Estimate.of(mean[:, 0], redrawn[..., 0]),
-                Estimate.of(mean[:, 1], redrawn[..., 1]),
-                Estimate.of(value, values),
-                advantage,
-                accuracy[row],
+                name=ranking.name,
+                source=ranking.source,
+                trials=len(row),
+                target=Estimate.of(means[:, 0], redrawn[..., 0]),
+                others=Estimate.of(means[:, 1], redrawn[..., 1]),
+                target_logit=Estimate.of(logits[:, 0], logits_redrawn[..., 0]),
+                others_logit=Estimate.of(logits[:, 1], logits_redrawn[..., 1]),
+                selectivity=Estimate.of(np.asarray(value), values),
+                logit_effect=Estimate.of(np.asarray(effect), effects),
+                advantage=advantages[0],
+                logit_advantage=advantages[1],
+                by_trial=accuracy.values[row],
             )
         )
-    before = Estimate.of(accuracy[0], draws[:, 0])
-    return ControlCurve(
-        **vars(setting),
-        target_before=before[0],
-        others_before=before[1],
-        conditions=tuple(conditions),
-    )
+    before: dict[str, Any] = {
+        f"{prefix}{suffix}_before": Estimate.of(of.values[0], of.draws[:, 0])[side]
+        for suffix, of in (("", accuracy), ("_logit", logit))
+        for side, prefix in enumerate(("target", "others"))
+    }
+    return ControlCurve(**vars(setting), **before, conditions=tuple(conditions))
 
 
 def selectivity(
@@ -268,13 +240,45 @@ def selectivity(
     return np.asarray(np.where(np.isfinite(result), result, np.nan))
 
 
-def _two_digits(value: float) -> str:
-    if math.isnan(value):
-        return "undefined"
-    text = f"{value:.2f}"
-    return "0.00" if text == "-0.00" else text
+def rise(
+    places: Float[np.ndarray, " fraction"],
+    logits: Float[np.ndarray, "*draw fraction 2"],
+    before: Float[np.ndarray, "*draw 2"],
+) -> Float[np.ndarray, "*draw"]:
+    """By how much the target's logit rises more than the others', mean along the curve, in logits.
+
+    >>> logits = np.array([[4.0, 5.0], [1.0, 5.0]])
+    >>> rise(np.array([0.1, 0.2]), logits, before=np.array([4.0, 6.0]))
+    array(-0.5)
+    """
+    change = mean_height(places, np.moveaxis(logits - before[..., None, :], -1, -2))
+    return np.asarray(change[..., 0] - change[..., 1])
 
 
-def _named(control: Condition) -> str:
-    trials = f" ({control.trials} trials)" if control.trials > 1 else ""
-    return f'"{control.name}"{trials}'
+def _over_trials(
+    of: Measured, row: Int[np.ndarray, "trial fraction"], trials: Int[np.ndarray, "draw trial"]
+) -> tuple[Float[np.ndarray, "fraction 2"], Float[np.ndarray, "draw fraction 2"]]:
+    redrawn = np.take_along_axis(of.draws[:, row], trials[:, :, None, None], axis=1).mean(axis=1)
+    return of.values[row].mean(axis=0), redrawn
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Estimate | Condition):
+        return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
+    if isinstance(value, tuple):
+        return [_plain(one) for one in value]
+    return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
+
+
+def _estimate(content: Mapping[str, Any] | None) -> Any:
+    if content is None:
+        return None
+    return Estimate(**{name: np.array(value, np.float64) for name, value in content.items()})
+
+
+def _condition(content: Mapping[str, Any]) -> Condition:
+    values = {
+        name: _estimate(value) if value is None or isinstance(value, Mapping) else value
+        for name, value in content.items()
+    }
+    return Condition(**{**values, "by_trial": np.array(values["by_trial"], np.float64)})

@@ -1,7 +1,7 @@
 """One self-contained page about contributions and modes."""
 
 from codeclens.report.completeness import Gap, completeness_section, gap_sentence, gaps
-from codeclens.report.control import control_section
+from codeclens.report.control import control_section, controls_section
 from codeclens.report.document import (
     Facts,
     Figure,
@@ -33,6 +33,7 @@ __all__ = [
     "Text",
     "completeness_section",
     "control_section",
+    "controls_section",
     "followings",
     "gap_sentence",
     "gaps",

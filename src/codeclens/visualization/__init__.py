@@ -2,6 +2,7 @@
 
 from codeclens.visualization.canvas import save
 from codeclens.visualization.channels import ChannelMap, channel_maps
+from codeclens.visualization.control import curves_figure, necessity_figure
 from codeclens.visualization.exemplars import Exemplar, Exemplars, exemplars
 from codeclens.visualization.figures import control_figure, layer_figure
 from codeclens.visualization.flows import flow_figure
@@ -21,10 +22,12 @@ __all__ = [
     "channel_maps",
     "common_scale",
     "control_figure",
+    "curves_figure",
     "exemplars",
     "flow_figure",
     "layer_figure",
     "mode_figure",
+    "necessity_figure",
     "overlay",
     "pixel_map",
     "pixel_maps",

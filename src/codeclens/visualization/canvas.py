@@ -7,6 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from jaxtyping import Float
+
 from codeclens.errors import CodeclensError
 
 if TYPE_CHECKING:
@@ -128,3 +131,16 @@ def shared_prefix(names: list[str]) -> str:
     while same < min(len(first), len(last)) and first[same] == last[same]:
         same += 1
     return first[: first.rfind(".", 0, same) + 1] if len(names) > 1 else ""
+
+
+def percent_axis(axes: Axes, share: Float[np.ndarray, " fraction"]) -> None:
+    """Small shares are as telling as large ones: a logarithmic axis with plain numbers."""
+    positive = share[share > 0]
+    if not len(positive) or positive.max() < 4 * positive.min():
+        return
+    axes.set_xscale("log")
+    ticks = [
+        t for t in (1, 2, 5, 10, 20, 50, 100) if 0.8 * positive.min() <= t <= 1.2 * share.max()
+    ]
+    axes.set_xticks(ticks, [str(tick) for tick in ticks])
+    axes.minorticks_off()

@@ -17,6 +17,7 @@ from codeclens.visualization.canvas import (
     WIDTH,
     blank,
     name_sites,
+    percent_axis,
     styled,
 )
 
@@ -166,20 +167,7 @@ def _control(axes: Axes, curve: Any) -> None:
     kind, done = _KINDS[curve.kind]
     axes.set(title=f"{kind}: {curve.class_name}", ylabel="accuracy", ylim=(-0.03, 1.03))
     axes.set_xlabel(f"units of {curve.site} {done} (%)")
-    _percent_axis(axes, share)
-
-
-def _percent_axis(axes: Axes, share: Float[np.ndarray, " fraction"]) -> None:
-    """Small shares are as telling as large ones: a logarithmic axis with plain numbers."""
-    positive = share[share > 0]
-    if not len(positive) or positive.max() < 4 * positive.min():
-        return
-    axes.set_xscale("log")
-    ticks = [
-        t for t in (1, 2, 5, 10, 20, 50, 100) if 0.8 * positive.min() <= t <= 1.2 * share.max()
-    ]
-    axes.set_xticks(ticks, [str(tick) for tick in ticks])
-    axes.minorticks_off()
+    percent_axis(axes, share)
 
 
 def _whole_numbers(axes: Axes) -> None:

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codeclens.control import accuracy
-from codeclens.control.accuracy import ClassAccuracy, mean_height
+from codeclens.control import sides
+from codeclens.control.sides import Sides, mean_height
 from codeclens.errors import CodeclensError
 
 LABELS = np.array([0] * 20 + [1] * 50 + [4] * 30)
@@ -31,16 +31,32 @@ def by_loops(correct: np.ndarray, labels: np.ndarray, class_index: int) -> list[
 def test_accuracy_gives_every_other_class_the_same_weight(
     correct: np.ndarray, class_index: int
 ) -> None:
-    groups = ClassAccuracy(LABELS, class_index)
+    groups = Sides(LABELS, (class_index,))
     assert groups.others == 2
     np.testing.assert_allclose(groups.measure(correct), by_loops(correct, LABELS, class_index))
+
+
+def test_a_superclass_gives_each_of_its_classes_the_same_weight(correct: np.ndarray) -> None:
+    sides = Sides(LABELS, (0, 4))
+    assert sides.others == 1
+    for hits, (target, others) in zip(correct, sides.measure(correct), strict=True):
+        assert target == pytest.approx((hits[LABELS == 0].mean() + hits[LABELS == 4].mean()) / 2)
+        assert others == pytest.approx(hits[LABELS == 1].mean())
+    with pytest.raises(CodeclensError, match="All images have the labels 0, 1, 4"):
+        Sides(LABELS, (0, 1, 4))
+
+
+def test_any_value_of_an_image_has_a_mean(rng: np.random.Generator) -> None:
+    values = rng.normal(size=(1, 100)).astype(np.float32)
+    ((target, _),) = Sides(LABELS, (1,)).measure(values)
+    assert target == pytest.approx(values[0, LABELS == 1].astype(np.float64).mean())
 
 
 def test_draws_are_resampled_images_of_each_class(
     correct: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(accuracy, "_BLOCK", 700)
-    groups = ClassAccuracy(LABELS, 1)
+    monkeypatch.setattr(sides, "_BLOCK", 700)
+    groups = Sides(LABELS, (1,))
     draws = groups.redraw(correct, 5000, seed=0)
     assert draws.shape == (5000, 3, 2)
     measured = groups.measure(correct)
@@ -53,7 +69,7 @@ def test_draws_are_resampled_images_of_each_class(
 
 
 def test_draws_are_paired_and_repeatable(correct: np.ndarray) -> None:
-    groups = ClassAccuracy(LABELS, 1)
+    groups = Sides(LABELS, (1,))
     draws = groups.redraw(np.concatenate([correct, correct[:1]]), 50, seed=1)
     # Up to rounding: a product of other sizes may add in another order.
     np.testing.assert_allclose(draws[:, 0], draws[:, 3], rtol=1e-12)
@@ -63,14 +79,14 @@ def test_draws_are_paired_and_repeatable(correct: np.ndarray) -> None:
 
 def test_a_class_without_images_names_those_with() -> None:
     with pytest.raises(CodeclensError, match=r"label class_index=3; .* occur are 0, 1, 4\."):
-        ClassAccuracy(LABELS, 3)
+        Sides(LABELS, (3,))
     with pytest.raises(CodeclensError, match=r"occur are 0, .*, 9 …\."):
-        ClassAccuracy(np.arange(12), 77)
+        Sides(np.arange(12), (77,))
 
 
 def test_one_class_alone_is_refused() -> None:
     with pytest.raises(CodeclensError, match="All images have the label 4"):
-        ClassAccuracy(np.full(3, 4), 4)
+        Sides(np.full(3, 4), (4,))
 
 
 @given(st.lists(st.floats(0, 1), min_size=2, max_size=6, unique=True), st.floats(0, 1))

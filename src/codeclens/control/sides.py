@@ -1,4 +1,4 @@
-"""Accuracy on one class and on all the others, and how sure it is: arrays in, arrays out."""
+"""The class and the others: means over their images, and how sure they are: arrays alone."""
 
 from __future__ import annotations
 
@@ -15,57 +15,62 @@ _BLOCK = 1 << 22
 
 
 @dataclass(frozen=True)
-class ClassAccuracy:
-    """Accuracy on a target class, and on the others as the mean of their accuracies.
+class Sides:
+    """A class, or a superclass of several, on the one side, and all other classes on the other.
 
-    `labels` is `(N,)`. The mean over the other classes gives each of them the same weight, however
-    many images it has. Raises CodeclensError where the class, or any other, does not occur.
+    `labels` is `(N,)`, `members` the classes on the one side. A side's mean is the mean of its
+    classes' means: it gives each of them the same weight, however many images it has. Raises
+    CodeclensError where a member does not occur, or no other class does.
     """
 
     labels: Int[np.ndarray, " sample"]
-    class_index: int
+    members: tuple[int, ...]
 
     def __post_init__(self) -> None:
         present = np.unique(self.labels)
-        if self.class_index not in present:
-            some = ", ".join(str(label) for label in present[:10])
+        for member in self.members:
+            if member not in present:
+                some = ", ".join(str(label) for label in present[:10])
+                raise CodeclensError(
+                    f"No image has the label class_index={member}; "
+                    f"the labels that occur are {some}{' …' if len(present) > 10 else ''}."
+                )
+        if not self.members or not self.others:
+            which = "label" if len(self.members) == 1 else "labels"
             raise CodeclensError(
-                f"No image has the label class_index={self.class_index}; "
-                f"the labels that occur are {some}{' …' if len(present) > 10 else ''}."
-            )
-        if len(present) < 2:
-            raise CodeclensError(
-                f"All images have the label {self.class_index}; other classes are needed to tell "
-                "whether the effect is on that class alone."
+                f"All images have the {which} {', '.join(map(str, self.members)) or '(none)'}; "
+                "other classes are needed to tell whether the effect is on that side alone."
             )
 
     @property
     def others(self) -> int:
         """How many other classes there are."""
-        return len(np.unique(self.labels)) - 1
+        return len(np.setdiff1d(self.labels, self.members))
 
     def measure(
-        self, correct: Bool[np.ndarray, "condition sample"]
+        self, values: Shaped[np.ndarray, "condition sample"]
     ) -> Float[np.ndarray, "condition 2"]:
-        """Accuracy on the target class and on the others `(R, 2)` from hits and misses `(R, N)`.
+        """The mean on the class and on the others `(R, 2)` of a value per image `(R, N)`.
 
-        >>> groups = ClassAccuracy(np.array([0, 0, 1, 2, 2, 2]), class_index=0)
-        >>> groups.measure(np.array([[True, False, True, False, False, False]]))
+        The mean of hits and misses is accuracy.
+
+        >>> sides = Sides(np.array([0, 0, 1, 2, 2, 2]), members=(0,))
+        >>> sides.measure(np.array([[True, False, True, False, False, False]]))
         array([[0.5, 0.5]])
         """
         weights = self._weights(np.ones((1, len(self.labels)), np.int64))
-        return np.stack([correct @ weight[0] for weight in weights], axis=1)
+        return np.stack([values.astype(np.float64) @ weight[0] for weight in weights], axis=1)
 
     def redraw(
-        self, correct: Bool[np.ndarray, "condition sample"], n: int, seed: int
+        self, values: Shaped[np.ndarray, "condition sample"], n: int, seed: int
     ) -> Float[np.ndarray, "draw condition 2"]:
-        """The same accuracies in `n` bootstrap draws of the images, drawn within each class.
+        """The same means in `n` bootstrap draws of the images, drawn within each class.
 
         All conditions see the same draws, so that differences between them are paired.
         """
-        hits = correct.T.astype(np.float64)
+        columns = values.T.astype(np.float64)
         draws = [
-            np.stack([weight @ hits for weight in self._weights(counts)], axis=-1)
+            np.stack([weight @ columns for weight in self._weights(counts)], axis=-1)
             for counts in self._counts(n, np.random.default_rng(seed))
         ]
         return np.concatenate(draws)
@@ -89,8 +94,12 @@ class ClassAccuracy:
     ) -> tuple[Float[np.ndarray, "draw sample"], Float[np.ndarray, "draw sample"]]:
         _, index, sizes = np.unique(self.labels, return_inverse=True, return_counts=True)
         within = counts / sizes[index]
-        target = self.labels == self.class_index
-        return within * target, within * ~target / self.others
+        target = self._is_member
+        return within * target / len(set(self.members)), within * ~target / self.others
+
+    @property
+    def _is_member(self) -> Bool[np.ndarray, " sample"]:
+        return np.isin(self.labels, self.members)
 
 
 def mean_height(

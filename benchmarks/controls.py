@@ -1,0 +1,114 @@
+"""Do modes choose units better than other ways do? Control curves of all classes, on real networks.
+
+Contributions of some images become modes; on other images the units of each class's mode are
+ablated, and preserved, beside those that every control chooses, and a test over classes says which
+is more selective. Then each mode is removed, and kept alone, beside what it contributes.
+
+    python -m benchmarks.controls digits-resnet --to FOLDER
+    CODECLENS_BENCH=… python -m benchmarks.controls cifar-resnet56 --sites layer2.8,layer3.4
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+import codeclens as cl
+from benchmarks.material import Material, material
+from codeclens import zoo
+from codeclens.analysis import save_table
+from codeclens.control import ALL, control_curves, necessity
+from codeclens.decomposition import Modes
+from codeclens.visualization import curves_figure, necessity_figure, save
+
+FRACTIONS = (0.02, 0.05, 0.1, 0.18, 0.25, 0.5, 0.8)
+STEPS, TRIALS = 5, 3
+# What is measured by default: sites, images for modes, images for curves, images for necessity.
+SIZES = {
+    "digits-resnet": ("blocks.2,blocks.4,blocks.5", 1500, 300, 64),
+    "cifar-resnet56": ("layer2.8,layer3.2,layer3.7", 1500, 300, 48),
+}
+
+
+def halves(of: Material, found_in: int, measured: int) -> tuple[tuple[Tensor, Tensor], ...]:
+    """Images and labels that modes are found in, and others that are measured on."""
+    if of.name == "digits-resnet":
+        x, labels = zoo.digits_data("train")
+        first = x[:found_in], labels[:found_in]
+        rows = list(range(measured))
+    else:
+        rows = list(range(found_in))
+        first = of.images(rows), torch.from_numpy(of.labels[rows])
+        rows = list(range(len(of.labels) - measured, len(of.labels)))
+    return first, (of.images(rows), torch.from_numpy(of.labels[rows]))
+
+
+def study(
+    of: Material, sites: Sequence[str], sizes: Sequence[int], method: str, to: Path, seed: int
+) -> None:
+    """Print the sentences of every site, and write tables and figures into a folder."""
+    training, held_out = halves(of, sizes[0], sizes[1])
+    with tempfile.TemporaryDirectory() as folder:
+        store = cl.extract(
+            of.model, training, sites=list(sites), method=cl.Conductance(steps=STEPS),
+            to=Path(folder) / "c.zarr", classes=list(of.classes), batch_size=32,
+        )  # fmt: skip
+        kind = cl.TopK(expansion=3, k=8) if method == "topk" else cl.NMF(n_modes=20)
+        modes = cl.decompose(store, kind, seed=seed)
+        for site, found in modes.items():
+            start = time.perf_counter()
+            runs = [
+                control_curves(
+                    of.model, held_out, found, kind=acting, controls=ALL, store=store,
+                    training=training, fractions=FRACTIONS, trials=TRIALS, seed=seed,
+                )
+                for acting in ("ablate", "preserve")
+            ]  # fmt: skip
+            took = time.perf_counter() - start
+            print(f"\n{of.name}, {found!r}: both kinds in {took:.0f} s")
+            print("\n".join(line for curves in runs for line in curves.sentences()))
+            save(curves_figure(runs), to / f"{of.name}-{method}-{site}.png")
+            name = f"{of.name}-{method}-{site}.csv"
+            save_table(to / name, [row for curves in runs for row in curves.comparison_table()])
+            if sizes[2]:
+                tell_necessity(of, found, (held_out[0][: sizes[2]], held_out[1]), to, method, seed)
+
+
+def tell_necessity(
+    of: Material, modes: Modes, data: tuple[Tensor, Tensor], to: Path, method: str, seed: int
+) -> None:
+    """Print how removal and keeping alone compare with what contributions predict."""
+    found = necessity(of.model, data[0], modes, method=cl.Conductance(steps=STEPS), seed=seed)
+    print("\n".join(found.sentences(5)))
+    save(necessity_figure(found), to / f"{of.name}-{method}-{modes.site}-necessity.png")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure one network."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("network", choices=sorted(SIZES))
+    parser.add_argument("--sites", help="separated by commas")
+    parser.add_argument("--method", choices=("topk", "nmf"), default="topk")
+    parser.add_argument("--images", type=int, help="images that are measured on")
+    parser.add_argument("--found-in", type=int, help="images that modes are found in")
+    parser.add_argument("--necessity", type=int, help="images for necessity, 0 for none")
+    parser.add_argument("--to", type=Path, default=Path("controls"))
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args(arguments)
+    sites, *sizes = SIZES[options.network]
+    given = (options.found_in, options.images, options.necessity)
+    sizes = [b if a is None else a for a, b in zip(given, sizes, strict=True)]
+    np.set_printoptions(precision=3)
+    sites = (options.sites or sites).split(",")
+    study(material(options.network), sites, sizes, options.method, options.to, options.seed)
+
+
+if __name__ == "__main__":
+    main()

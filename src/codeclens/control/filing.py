@@ -1,0 +1,197 @@
+"""Filing: control curves and necessities in a folder, each part of it whole or absent."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any, get_args
+from urllib.parse import quote, unquote
+
+import numpy as np
+
+from codeclens.control.curves import Members, members_of
+from codeclens.control.effects import effects_of
+from codeclens.control.interventions import Kind
+from codeclens.control.many import ControlCurves
+from codeclens.control.necessity import Necessity
+from codeclens.control.results import ControlCurve
+from codeclens.errors import CodeclensError
+from codeclens.extraction.fingerprint import differences, plain
+
+PARTS, MADE_BY = "parts", "made-by.json"
+
+
+@dataclass(frozen=True)
+class Filed:
+    """What is filed of one site: its curves by kind, and its necessity where it was measured."""
+
+    site: str
+    curves: tuple[ControlCurves, ...]
+    necessity: Necessity | None
+
+
+@dataclass(frozen=True)
+class Filing:
+    """A folder of finished parts, so that a run that was stopped goes on where it was.
+
+    A part is one curve of a site, kind and class, or the necessity of a site. `made_by.json` says
+    what they depend on.
+
+    >>> import tempfile
+    >>> filing = Filing(Path(tempfile.mkdtemp()))
+    >>> filing.require({"seed": 0}); filing.sites
+    []
+    """
+
+    folder: Path
+
+    @property
+    def sites(self) -> list[str]:
+        """The sites of which there is a part, in the order of their names."""
+        places = sorted(self._parts.iterdir()) if self._parts.is_dir() else []
+        return [unquote(place.name) for place in places if place.is_dir()]
+
+    def require(self, made_by: Mapping[str, Any], overwrite: bool = False) -> None:
+        """Begin, or go on with parts that the same things made.
+
+        Raises CodeclensError where parts of other settings lie in the folder, unless they may be
+        overwritten: then they are removed.
+        """
+        file = self._parts / MADE_BY
+        now = plain(dict(made_by))
+        if file.is_file():
+            try:
+                before = json.loads(file.read_text(encoding="utf-8"))
+            except ValueError as error:
+                raise CodeclensError(
+                    f"{file} is damaged: choose another folder, or pass --overwrite."
+                ) from error
+            changed = next(differences(before, now), None)
+            if changed is None:
+                return
+            if not overwrite:
+                name, old, new = changed
+                raise CodeclensError(
+                    f"{self.folder} holds results that were made with {name} = {old}, and now it "
+                    f"is {new}; choose another folder, or pass --overwrite to replace them."
+                )
+        if overwrite and self._parts.is_dir():
+            shutil.rmtree(self._parts)
+        self._write(file, json.dumps(now, indent=1).encode())
+
+    def place(self, site: str) -> Path:
+        """The folder of a site's parts."""
+        return self._parts / quote(site, safe="")
+
+    def curve(
+        self, site: str, kind: str, members: Members, name: str | None = None
+    ) -> ControlCurve | None:
+        """A curve that is filed, or None."""
+        file = self._curve_file(site, kind, members, name)
+        if not file.is_file():
+            return None
+        return ControlCurve.from_json(json.loads(file.read_text(encoding="utf-8")))
+
+    def save_curve(self, curve: ControlCurve, name: str | None = None) -> None:
+        """File a curve; `name` is that of its superclass."""
+        file = self._curve_file(curve.site, curve.kind, curve.members, name)
+        self._write(file, json.dumps(curve.to_json()).encode())
+
+    def necessity(self, site: str) -> Necessity | None:
+        """The necessity of a site that is filed, or None."""
+        file = self.place(site) / "necessity.npz"
+        if not file.is_file():
+            return None
+        with np.load(file, allow_pickle=False) as found:
+            options = {"resamples": int(found["resamples"]), "seed": int(found["seed"])}
+            removed, alone = (
+                effects_of(found[f"{n}_prediction"], found[f"{n}_effect"], found["present"],
+                           **options)
+                for n in ("removed", "alone")
+            )  # fmt: skip
+            return Necessity(
+                site=site,
+                names=tuple(str(name) for name in found["names"]),
+                numbers=found["numbers"],
+                acted=found["acted"],
+                samples=len(found["target"]),
+                target=found["target"],
+                removed=removed,
+                alone=alone,
+                channels=found["channels"],
+            )
+
+    def save_necessity(self, found: Necessity, seed: int = 0) -> None:
+        """File the necessity of a site; `seed` draws its intervals again."""
+        arrays = {
+            "names": np.array(found.names, str),
+            "numbers": found.numbers,
+            "acted": found.acted,
+            "target": found.target,
+            "channels": found.channels,
+            "present": found.removed.present,
+            "resamples": np.array(len(found.removed.draws)),
+            "seed": np.array(seed),
+        }
+        for name, effects in (("removed", found.removed), ("alone", found.alone)):
+            arrays |= {f"{name}_prediction": effects.prediction, f"{name}_effect": effects.effect}
+        file = self.place(found.site) / "necessity.npz"
+        beside = file.with_name(".necessity.npz")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        np.savez_compressed(beside, allow_pickle=False, **arrays)
+        beside.replace(file)
+
+    def all(self) -> Iterator[Filed]:
+        """Everything that is filed, site by site; curves of classes first, by their number.
+
+        Raises CodeclensError where a part is damaged.
+        """
+        for site in self.sites:
+            found: dict[str, list[ControlCurve]] = {}
+            files = [self.place(site).glob(f"{kind}-*.json") for kind in get_args(Kind)]
+            for file in sorted(chain(*files)):
+                try:
+                    curve = ControlCurve.from_json(json.loads(file.read_text(encoding="utf-8")))
+                except (ValueError, TypeError, KeyError) as error:
+                    raise CodeclensError(
+                        f"The part {file} is damaged: delete it and run again ({error})."
+                    ) from error
+                found.setdefault(curve.kind, []).append(curve)
+            curves = [
+                ControlCurves(tuple(sorted(of_kind, key=lambda c: (len(c.members) > 1, c.members))))
+                for _, of_kind in sorted(found.items())
+            ]
+            yield Filed(site, tuple(curves), self.necessity(site))
+
+    @property
+    def _parts(self) -> Path:
+        return self.folder / PARTS
+
+    def _curve_file(self, site: str, kind: str, members: Members, name: str | None) -> Path:
+        which = "_".join(map(str, members_of(members)))
+        label = f"{which}-{quote(name, safe='')}" if name else which
+        # A superclass of many classes would make a name that no disk takes.
+        if len(label) > 120:
+            label = f"{label[:80]}-{abs(hash_of(label)):x}"
+        return self.place(site) / f"{kind}-{label}.json"
+
+    def _write(self, file: Path, content: bytes) -> None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        beside = file.with_name(f".{file.name}")
+        beside.write_bytes(content)
+        beside.replace(file)
+
+
+def hash_of(text: str) -> int:
+    """A short number for a long name, the same in every process.
+
+    >>> hash_of("a") == hash_of("a")
+    True
+    """
+    from zlib import crc32
+
+    return crc32(text.encode())
