@@ -214,6 +214,7 @@ def tell(folder: Path, k: int) -> None:
 
 def draw(folder: Path, to: Path) -> None:
     """A panel for each site and view, two sites a line: held-out R² over modes a sample."""
+    from matplotlib import rc_context
     from matplotlib.figure import Figure
 
     with (folder / "frontier.csv").open(newline="") as file:
@@ -248,7 +249,8 @@ def draw(folder: Path, to: Path) -> None:
     figure.legend(
         list(found.values()), list(found), loc="outside lower center", ncols=6, fontsize=8
     )
-    figure.savefig(to)
+    with rc_context({"svg.fonttype": "none"}):  # letters stay letters, and the file small
+        figure.savefig(to)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
