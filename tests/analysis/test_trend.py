@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import permutations
+
 import numpy as np
 import pytest
 from scipy.stats import spearmanr
@@ -131,3 +133,18 @@ def test_words_do_not_contradict_the_ends() -> None:
     assert "though it goes from 1.00" in trend_phrase(same, sites[:3], "{:.2f}")
     few = Trend(np.array([0.1, 0.2, 0.3]), 1.0, 1.0, 1.0)
     assert trend_phrase(few, sites[:3], "{:.2f}").endswith("[1.00, 1.00]; three sites are few")
+
+
+def test_no_trend_at_all_is_none() -> None:
+    """Ranks whose products with depth cancel, which floating point does not quite see."""
+    orders = [order for order in permutations(range(7)) if not _products(order)]
+    for order in orders[:200]:
+        ranks = np.array(order, float)
+        assert rank_correlation(ranks / 7, np.arange(7)) == 0
+        trend = Trend.of(ranks, np.tile(ranks / 3, (20, 1)))
+        assert trend.direction == "shows no clear trend"
+
+
+def _products(order: tuple[int, ...]) -> int:
+    """Spearman's numerator: zero where there is no trend."""
+    return sum((2 * rank - 6) * (2 * place - 6) for place, rank in enumerate(order))
