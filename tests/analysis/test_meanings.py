@@ -44,6 +44,8 @@ class Known:
         self.classes = classes
         self.label = np.arange(SAMPLES) % 5
         self.label[::12] = -1
+        self.key = np.arange(SAMPLES).astype(str)
+        self.path, self.metadata = "known.zarr", {"settings": {}}
         self.arrays = {}
         wanted = np.arange(UNITS) % 5
         shared = random.exponential(size=(SAMPLES, UNITS))
@@ -310,7 +312,7 @@ def test_it_says_what_is_wrong(store: Known) -> None:
     with pytest.raises(CodeclensError, match='modes of "layer9", which the store does not have'):
         semantics(store, {"layer9": modes_of(store, "blocks.0", planted(store))})
     short = modes_of(store, "blocks.0", planted(store)[:7])
-    with pytest.raises(CodeclensError, match="loadings of 7 samples and the store 240"):
+    with pytest.raises(CodeclensError, match="7 of them, not 240"):
         semantics(store, {"blocks.0": short})
     of_activations = modes_of(store, "blocks.0", planted(store), "activation")
     with pytest.raises(CodeclensError, match='of the view "activation"; pass modes of activations'):

@@ -206,3 +206,36 @@ def test_a_hierarchy_that_does_not_fit_is_one_sentence(
     assert code == 2
     assert 'The hierarchy has no class "pug"' in err
     assert not (tmp_path / "layers.csv").exists()  # before anything is computed
+
+
+def test_modes_of_other_samples_are_refused_before_anything_is_computed(
+    folder: Path, told: Told, tmp_path: Path
+) -> None:
+    contributions(tmp_path / "other.zarr", (torch.arange(90) + 1) % 3)
+    to = tmp_path / "out"
+    code, out, err = told(
+        "analyze", tmp_path / "other.zarr", "--modes", folder / "concat", "--to", to
+    )
+    assert code == 2
+    assert "found in other samples than those of the store" in err
+    assert "labels differ, first in sample 0: 0, not 1" in err
+    assert out == ""
+    assert not to.exists()
+
+
+def test_results_are_not_written_into_a_store(folder: Path, told: Told) -> None:
+    before = sorted(path.name for path in (folder / "c.zarr").iterdir())
+    code, _, err = told("analyze", folder / "c.zarr", "--to", folder / "c.zarr")
+    assert code == 2
+    assert "is a store of contributions, among whose files results would be written" in err
+    assert sorted(path.name for path in (folder / "c.zarr").iterdir()) == before
+
+
+def test_a_folder_of_seeds_says_where_the_modes_are(
+    folder: Path, told: Told, tmp_path: Path
+) -> None:
+    save_modes(cl.load_modes(folder / "concat"), tmp_path / "m" / "seed-3")
+    code, _, err = told("analyze", folder / "c.zarr", "--modes", tmp_path / "m", "--to", tmp_path)
+    assert code == 2
+    assert "itself; those of one seed are in" in err
+    assert "seed-3" in err

@@ -12,8 +12,8 @@ import torch
 from torch import nn
 
 import codeclens as cl
+from codeclens.decomposition import require_modes_of
 from codeclens.errors import CodeclensError
-from codeclens.report import require_modes_of
 
 
 def network(units: int = 6, seed: int = 0) -> nn.Sequential:

@@ -29,7 +29,7 @@ from codeclens.analysis.nulls import permutation_nulls
 from codeclens.analysis.results import Spread
 from codeclens.analysis.statistics import numeric
 from codeclens.analysis.trend import Trend, redrawn_medians
-from codeclens.decomposition import Modes
+from codeclens.decomposition import Modes, require_samples_of
 from codeclens.decomposition.quality import class_sums, correlation_of_sums
 from codeclens.errors import CodeclensError
 from codeclens.extraction import ContributionStore
@@ -130,11 +130,7 @@ def _check(given: Mapping[str, Mapping[str, Modes]], store: ContributionStore) -
                     f'There are modes of "{site}", which the store does not have; its sites are '
                     f"{', '.join(store.sites)}."
                 )
-            if len(modes.loadings) != len(store):
-                raise CodeclensError(
-                    f'The modes of "{site}" have loadings of {len(modes.loadings):,} samples and '
-                    f"the store {len(store):,}; decompose this store again."
-                )
+            require_samples_of(store, {site: modes})
             if (modes.view == "activation") != (source == "activation_modes"):
                 raise CodeclensError(
                     f'The modes of "{site}" are of the view "{modes.view}"; pass modes of '

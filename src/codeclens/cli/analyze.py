@@ -15,8 +15,7 @@ from codeclens.cli.config import AnalyzeSettings, write_section
 from codeclens.cli.flow import plan_flow, run_flow
 from codeclens.cli.modes import apart, modes_sentences, write_modes
 from codeclens.cli.outputs import save_sentences
-from codeclens.decomposition import load_modes
-from codeclens.report import require_modes_of
+from codeclens.decomposition import load_modes, require_modes_of, require_samples_of
 from codeclens.visualization import layer_figure, save, semantics_figure
 
 
@@ -31,6 +30,7 @@ def run_analyze(settings: AnalyzeSettings) -> None:
     modes = load_modes(settings.modes) if settings.modes else {}
     store = cl.ContributionStore(settings.store)
     require_modes_of(store, modes)
+    require_samples_of(store, modes)
     labelled = len(np.unique(store.label[store.label >= 0])) > 1
     hierarchy = cl.Hierarchy.from_file(settings.hierarchy) if settings.hierarchy else None
     if hierarchy is not None and labelled:

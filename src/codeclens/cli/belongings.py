@@ -48,6 +48,11 @@ def refuse_leftovers(folder: Path, writes: Set[str], overwrite: bool) -> list[st
     Raises CodeclensError where there is any, unless it may be removed, and where a store of
     contributions goes by the name of a result.
     """
+    if _holds_contributions(folder):
+        raise CodeclensError(
+            f"{folder} is a store of contributions, among whose files results would be written; "
+            "pass another --to."
+        )
     for name in ALL:
         if _holds_contributions(folder / name):
             raise CodeclensError(

@@ -22,12 +22,11 @@ from codeclens.cli.progress import progress
 from codeclens.control import ALL, CONTROLS, FRACTIONS, Study, necessity, prepared
 from codeclens.control.filing import Filed, Filing
 from codeclens.control.interventions import Kind
-from codeclens.decomposition import Modes, load_modes
+from codeclens.decomposition import Modes, load_modes, require_modes_of
 from codeclens.errors import CodeclensError
 from codeclens.extraction import Samples
 from codeclens.extraction.data import spread
 from codeclens.extraction.fingerprint import array_digest
-from codeclens.report import require_modes_of
 from codeclens.visualization import curves_figure, necessity_figure, save
 
 # Images of each class whose gradients are averaged.

@@ -77,7 +77,7 @@ def run_decompose(settings: DecomposeSettings) -> None:
         )
     method = method_of(settings)
     require_own(settings, settings.to)
-    seeds = [int(s) for s in settings.seeds.split(",")] if settings.seeds else [settings.seed]
+    seeds = seeds_of(settings, [settings.seed])
     fits = len(chosen_sites(store, settings.sites)) * len(seeds) * (3 if settings.halves else 1)
     with progress("modes", None, "epochs") as advance:
         by_site = cl.decompose(
@@ -103,8 +103,20 @@ def run_decompose(settings: DecomposeSettings) -> None:
             for told in filter(None, (found.stability_sentence(), found.caution())):
                 print(f"  {told}")
     write_section(settings.to, settings)
-    told = f", for {len(seeds)} seeds each," if settings.seeds else ""
+    told = f", for {len(seeds)} seeds each," if len(seeds) > 1 else ""
     print(f"{len(by_site)} sites{told} written to {settings.to}")
+
+
+def seeds_of(settings: DecomposeSettings, default: list[int]) -> list[int]:
+    """The seeds that are asked for; raises CodeclensError where one is named twice."""
+    if not settings.seeds:
+        return default
+    seeds = [int(seed) for seed in settings.seeds.split(",")]
+    if len(set(seeds)) < len(seeds):
+        raise CodeclensError(
+            f"--seeds {settings.seeds} names a seed twice; the same seed gives the same modes."
+        )
+    return seeds
 
 
 def require_own(settings: DecomposeSettings, to: Path) -> None:
@@ -133,7 +145,7 @@ def run_comparison(settings: DecomposeSettings, store: cl.ContributionStore, to:
             "--compare sets the number of modes by --expansion and --k, and trains every method "
             "for its own epochs; leave --n-modes and --epochs out."
         )
-    seeds = [int(s) for s in settings.seeds.split(",")] if settings.seeds else [0, 1, 2]
+    seeds = seeds_of(settings, [0, 1, 2])
     with progress("methods", None, "methods") as advance:
         found = cl.compare(
             store,

@@ -21,7 +21,7 @@ from codeclens.decomposition.fits import Task, fits, grouped
 from codeclens.decomposition.fitting import Autoencoder
 from codeclens.decomposition.logbook import Logbook
 from codeclens.decomposition.modes import Modes
-from codeclens.decomposition.stability import found_again
+from codeclens.decomposition.stability import chance, found_again
 from codeclens.decomposition.tables import PART, StoredTable
 from codeclens.decomposition.training import Epoch, named
 from codeclens.decomposition.views import View, check_view, columns_of
@@ -118,7 +118,7 @@ def decompose(
     How well every mode is found again is in `quality`, `(K,)` cosines of matched modes: for several
     seeds "stability_seeds", the mean over the other seeds, and where `halves` asks for fits to two
     halves of the samples, too, "stability_halves", the mean over both. `Modes.stability` is the
-    lower of the two.
+    lower of the two; "stability_chance" is what one shuffled mode in twenty reaches.
 
     Returns Modes by site, in the store's order; for a list of seeds, a dict from seed to Modes for
     each site (arXiv 2603.06557; METHOD.md §3). Raises CodeclensError, naming the site, for an
@@ -226,6 +226,7 @@ def _judge_stability(
         for where, dictionaries in (("seeds", others), ("halves", halves[seed])):
             if dictionaries:
                 modes.quality[f"stability_{where}"] = found_again(modes.dictionary, dictionaries)
+                modes.quality["stability_chance"] = chance(modes.dictionary, seed)
 
 
 def _modes(

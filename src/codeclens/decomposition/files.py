@@ -133,7 +133,9 @@ def load_modes(folder: str | os.PathLike[str]) -> dict[str, Modes]:
     from codeclens.decomposition.modes import Modes
 
     if not (Path(folder) / SET_FILE).is_file():
-        raise CodeclensError(f'There are no modes in the folder "{folder}".')
+        seeds = sorted(Path(folder).glob(f"*/{SET_FILE}"))
+        hint = f' itself; those of one seed are in "{seeds[0].parent}"' if seeds else ""
+        raise CodeclensError(f'There are no modes in the folder "{folder}"{hint}.')
     facts = _facts(Path(folder) / SET_FILE, SET_FORMAT)
     return {site: Modes.load(Path(folder) / name) for site, name in facts["sites"].items()}
 

@@ -51,7 +51,8 @@ def table(modes: Modes) -> list[dict[str, Any]]:
 def stability_sentence(modes: Modes) -> str:
     """How many modes are found again, in words; empty where nobody looked."""
     again = {told: modes.quality[name] for name, told in STABILITY.items() if name in modes.quality}
-    return sentence(modes.share, again) if again else ""
+    by_chance = float(modes.quality.get("stability_chance", np.nan))
+    return sentence(modes.share, again, by_chance) if again else ""
 
 
 def caution(modes: Modes) -> str:

@@ -13,6 +13,10 @@ from codeclens.errors import CodeclensError
 
 # A mode whose partner elsewhere has this cosine or more counts as found again.
 FOUND = 0.7
+# A mode with this cosine is the same one.
+_SAME = 0.99
+# How often modes are shuffled to see what chance finds again.
+_SHUFFLES = 5
 
 
 class Match(NamedTuple):
@@ -67,19 +71,34 @@ def found_again(
 ) -> Float[np.ndarray, " mode"]:
     """How well each mode is found again in other dictionaries: its mean cosine with its partners.
 
-    `D` is `(K, D)`, each other `(K', D)`; the result `(K,)` is the mean over the dictionaries in
-    which a partner was left for the mode, NaN where in none (METHOD.md §3). Raises CodeclensError
-    where the numbers of units differ.
+    `D` is `(K, D)`, each other `(K', D)`; the result `(K,)` is the mean over the dictionaries, with
+    0 for those in which no partner was left for the mode; NaN without others (METHOD.md §3).
+    Raises CodeclensError where the numbers of units differ.
 
     >>> found_again(np.eye(2), [np.eye(2), np.eye(2)[:1]])
-    array([1., 1.])
+    array([1. , 0.5])
     """
     if not others:
         return np.full(len(D), np.nan)
-    cosines = np.stack([matched(D, other).cosine for other in others])
-    known = ~np.isnan(cosines)
-    total = np.where(known, cosines, 0.0).sum(axis=0)
-    return np.asarray(np.where(known.any(axis=0), total / np.maximum(known.sum(axis=0), 1), np.nan))
+    cosines = [np.nan_to_num(matched(D, other).cosine) for other in others]
+    return np.asarray(np.mean(cosines, axis=0))
+
+
+def chance(D: Num[np.ndarray, "mode unit"], seed: int = 0) -> float:
+    """The cosine that one in twenty modes reaches with modes that are none.
+
+    Modes of contributions that never fall below zero are alike by that alone. Each unit's entries
+    are dealt out anew among the modes, so that units keep what they are like and belong together by
+    chance; these are matched with the real modes, several times. NaN for a single mode.
+
+    >>> 0.98 < chance(1 + np.eye(8) / 9) <= 1, bool(np.isnan(chance(np.ones((1, 3)))))
+    (True, True)
+    """
+    if len(D) < 2:
+        return float("nan")
+    random = np.random.default_rng(seed)
+    cosines = [matched(D, random.permuted(np.asarray(D), axis=0)).cosine for _ in range(_SHUFFLES)]
+    return float(np.quantile(np.concatenate(cosines), 0.95))
 
 
 def halves(samples: int, seed: int) -> tuple[Int[np.ndarray, " first"], Int[np.ndarray, " second"]]:
@@ -94,21 +113,27 @@ def halves(samples: int, seed: int) -> tuple[Int[np.ndarray, " first"], Int[np.n
 
 
 def sentence(
-    share: Float[np.ndarray, " mode"], again: dict[str, Float[np.ndarray, " mode"]]
+    share: Float[np.ndarray, " mode"],
+    again: dict[str, Float[np.ndarray, " mode"]],
+    by_chance: float = float("nan"),
 ) -> str:
     """How many modes are found again, and what they carry, in words.
 
     `share` `(K,)` is each mode's share of the reconstruction; `again` holds what `found_again`
-    gave, by where modes were looked for ("other seeds").
+    gave, by where modes were looked for ("other seeds"). Found is a mode whose cosine is at least
+    0.7, and `by_chance`, which shuffled modes seldom reach (0.99 where these reach even more).
 
-    >>> sentence(np.array([0.75, 0.25]), {"other seeds": np.array([0.9, 0.2])})
-    'Found again (cosine 0.7 or more): with other seeds 1 of 2 modes, which carry 75 %.'
+    >>> sentence(np.array([0.75, 0.25]), {"other seeds": np.array([0.9, 0.2])}, 0.8)
+    'Found again (cosine of 0.80 or more, by chance 0.80): with other seeds 1 of 2 modes, which \
+carry 75 %.'
     """
+    least = min(float(np.fmax(FOUND, by_chance)), _SAME)
     parts = []
     for where, cosine in again.items():
-        found = cosine >= FOUND
+        found = cosine >= least
         parts.append(
             f"{where} {int(found.sum())} of {len(found)} modes, which carry "
             f"{100 * share[found].sum():.0f} %"
         )
-    return f"Found again (cosine {FOUND} or more): with " + "; with ".join(parts) + "."
+    told = "" if np.isnan(by_chance) else f", by chance {by_chance:.2f}"
+    return f"Found again (cosine of {least:.2f} or more{told}): with " + "; with ".join(parts) + "."

@@ -16,7 +16,7 @@ from codeclens.report.images import Image
 from codeclens.report.layers import layers_section
 from codeclens.report.modes import modes_section, overview
 from codeclens.report.provenance import provenance_section
-from codeclens.report.report import report, require_modes_of
+from codeclens.report.report import report
 from codeclens.report.semantics import Following, followings
 
 __all__ = [
@@ -42,5 +42,4 @@ __all__ = [
     "overview",
     "provenance_section",
     "report",
-    "require_modes_of",
 ]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import codeclens
 from codeclens.analysis import LayerStatistics, layer_statistics
-from codeclens.decomposition import Modes
+from codeclens.decomposition import Modes, require_modes_of
 from codeclens.errors import CodeclensError
 from codeclens.extraction import ContributionStore
 from codeclens.report.completeness import completeness_section
@@ -81,31 +81,6 @@ def report(
         footer=f"Written by codeclens {codeclens.__version__}. Every sentence is computed.",
     )
     return page.save(Path(to))
-
-
-def require_modes_of(store: ContributionStore, modes: Mapping[str, Modes]) -> None:
-    """Raise CodeclensError where modes belong to other sites, or to another network, than a store.
-
-    Modes of the same network found in another store of it may be looked at beside this one.
-    """
-    for site, one in modes.items():
-        if site not in store.sites:
-            raise CodeclensError(
-                f'The modes are of site "{site}", which the store "{store.path}" does not have; '
-                f"its sites are {', '.join(store.sites[:6])}."
-            )
-        if one.n_units != store.units(site):
-            raise CodeclensError(
-                f'The modes of site "{site}" are patterns of {one.n_units} units, but the store '
-                f'"{store.path}" has {store.units(site)} there; decompose this store.'
-            )
-        found_in = one.provenance.get("contributions", {}).get("settings", {}).get("model")
-        if found_in is not None and found_in != store.metadata["settings"]["model"]:
-            raise CodeclensError(
-                f'The modes of site "{site}" were found in another network than the store '
-                f'"{store.path}" ({found_in.get("class")} with other weights or structure); '
-                "decompose this store."
-            )
 
 
 def lead(store: ContributionStore, modes: Mapping[str, Modes]) -> str:
