@@ -20,7 +20,7 @@ from codeclens.decomposition.hub import from_hub, push_to_hub
 from codeclens.decomposition.logbook import Logbook
 from codeclens.decomposition.mode import Mode
 from codeclens.decomposition.modes import Modes
-from codeclens.decomposition.shares import Shares, mode_shares
+from codeclens.decomposition.shares import Shares, division, mode_shares, shares_of
 from codeclens.decomposition.tables import StoredTable
 from codeclens.decomposition.training import Epoch
 from codeclens.decomposition.views import View
@@ -51,6 +51,7 @@ __all__ = [
     "View",
     "compare",
     "decompose",
+    "division",
     "export_overcomplete",
     "export_saelens",
     "from_hub",
@@ -59,4 +60,5 @@ __all__ = [
     "push_to_hub",
     "rivals",
     "save_modes",
+    "shares_of",
 ]

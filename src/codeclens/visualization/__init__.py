@@ -6,6 +6,7 @@ from codeclens.visualization.exemplars import Exemplar, Exemplars, exemplars
 from codeclens.visualization.figures import control_figure, layer_figure
 from codeclens.visualization.flows import flow_figure
 from codeclens.visualization.images import Overlay, as_picture, common_scale, overlay
+from codeclens.visualization.paths import maps_of_modes, path_maps
 from codeclens.visualization.pixels import PixelMap, pixel_map, pixel_maps
 from codeclens.visualization.semantics import semantics_figure
 from codeclens.visualization.sheets import channel_figure, mode_figure
@@ -24,8 +25,10 @@ __all__ = [
     "exemplars",
     "flow_figure",
     "layer_figure",
+    "maps_of_modes",
     "mode_figure",
     "overlay",
+    "path_maps",
     "pixel_map",
     "pixel_maps",
     "save",
