@@ -62,7 +62,7 @@ def test_maps_equal_one_backward_for_each_place_and_segment() -> None:
         model = nn.Sequential(*layers).double()
     x = networks.noise(2, 3, 9, 9)
     attributor = Attributor(
-        model, sites="3", method=METHOD, target=Output(1), baseline=0.1, reduce=None
+        model, sites="3", method=METHOD, target=Output(1), baseline=0.125, reduce=None
     )
     full = attributor(x)["3"].full
     assert full is not None
@@ -72,7 +72,7 @@ def test_maps_equal_one_backward_for_each_place_and_segment() -> None:
     for part in range(2):
         share = divided.field(part).reshape(full.shape)
         expected = slow_path_maps(
-            model, x, "3", lambda y: y[:, 1], torch.full_like(x, 0.1), NODES, share
+            model, x, "3", lambda y: y[:, 1], torch.full_like(x, 0.125), NODES, share
         )
         for ours, slow in zip(found[part], expected, strict=True):
             assert slow.abs().max() > 0
