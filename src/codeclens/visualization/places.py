@@ -59,8 +59,8 @@ def place_maps(
 
     The contributions are those whose maps `pixel_map` sums, `c_kp = Σ_pixels J_kp · x`: all of them
     from one forward-mode derivative, and one backward pass for each place that is mapped.
-    (METHOD.md §6.) Arguments are those of `pixel_map`. Raises CodeclensError as it does, and for a unit that
-    there is not.
+    (METHOD.md §6.) Arguments are those of `pixel_map`. Raises CodeclensError as it does, and for a
+    unit that there is not.
 
     >>> _ = torch.manual_seed(0)
     >>> layers = [nn.Conv2d(3, 8, 3, stride=2), nn.ReLU(), nn.Flatten(), nn.Linear(128, 5)]
