@@ -22,6 +22,7 @@ from codeclens.cli.config import (
     ExtractSettings,
     ReportSettings,
 )
+from codeclens.cli.explaining import ExplainSettings
 from codeclens.errors import CodeclensError
 
 # Torch and everything that builds on it is imported inside the commands: help comes at once.
@@ -106,6 +107,21 @@ def analyze(
     from codeclens.cli.analyze import run_analyze
 
     run_analyze(settings)
+
+
+@app.command
+def explain(
+    image: Annotated[Path | None, Parameter(help="An image file.")] = None,
+    /,
+    *,
+    flags: Annotated[ExplainSettings | None, Flat] = None,
+    common: Common = None,
+) -> None:
+    """Explain the output for one image as a sum over modes, with a pixel map for each."""
+    settings = ExplainSettings.resolve(flags, _file(common), image=image)
+    from codeclens.cli.explain import run_explain
+
+    run_explain(settings)
 
 
 @app.command

@@ -149,7 +149,7 @@ def _photograph(sheet: _Sheet, explanation: Explanation, thumbs: bool) -> None:
     axes.imshow(pixels)
     axes.axis("off")
     axes.set_anchor("NW")
-    said = f"{explanation.words}: {_signed(explanation.target, False)} {explanation.unit}"
+    said = f"target {_signed(explanation.target, False)} {explanation.unit}"
     sheet.words(_GAP, _HEAD + 0.2, said, fontsize=8, va="bottom")
     top = _HEAD + 0.45 + _PHOTOGRAPH * min(pixels.shape[0] / pixels.shape[1], 1.0)
     words = ("orange: drives places that count for it", "blue: drives places that count against it")
@@ -243,7 +243,8 @@ def _thumbnail(explanation: Explanation, term: Term, scale: float) -> np.ndarray
 
 
 def _signed(value: float, sign: bool) -> str:
-    # A true minus sign, as wide as the plus.
+    # A true minus sign, as wide as the plus, and none before a zero.
+    value = round(value, 2) + 0.0
     return (f"{value:+.2f}" if sign else f"{value:.2f}").replace("-", "−")
 
 

@@ -59,7 +59,7 @@ def target_words(
 ) -> str:
     """What the target of one sample is called, by its output `(1, …)` and the classes' names.
 
-    >>> output = torch.tensor([[0.0, 3.0, 2.0]])
+    >>> output = Tensor([[0.0, 3.0, 2.0]])
     >>> target_words(Predicted(), output, ["tub", "espresso", "cup"])
     'espresso'
     >>> target_words(Contrast(), output, ["tub", "espresso", "cup"])

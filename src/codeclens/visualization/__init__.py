@@ -6,6 +6,7 @@ from codeclens.visualization.exemplars import Exemplar, Exemplars, exemplars
 from codeclens.visualization.fields import Box, ReceptiveField, receptive_field, strongest_box
 from codeclens.visualization.figures import control_figure, layer_figure
 from codeclens.visualization.flows import flow_figure
+from codeclens.visualization.gallery import Gallery, gallery
 from codeclens.visualization.images import Overlay, as_picture, common_scale, overlay
 from codeclens.visualization.paths import maps_of_modes, path_maps
 from codeclens.visualization.pixels import PixelMap, pixel_map, pixel_maps
@@ -18,6 +19,7 @@ __all__ = [
     "ChannelMap",
     "Exemplar",
     "Exemplars",
+    "Gallery",
     "Overlay",
     "PixelMap",
     "Place",
@@ -30,6 +32,7 @@ __all__ = [
     "control_figure",
     "exemplars",
     "flow_figure",
+    "gallery",
     "layer_figure",
     "maps_of_modes",
     "mode_figure",
