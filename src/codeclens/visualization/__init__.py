@@ -6,7 +6,7 @@ from codeclens.visualization.exemplars import Exemplar, Exemplars, exemplars
 from codeclens.visualization.fields import Box, ReceptiveField, receptive_field, strongest_box
 from codeclens.visualization.figures import control_figure, layer_figure
 from codeclens.visualization.flows import flow_figure
-from codeclens.visualization.gallery import Gallery, gallery
+from codeclens.visualization.galleries import Gallery, gallery
 from codeclens.visualization.images import Overlay, as_picture, common_scale, overlay
 from codeclens.visualization.paths import maps_of_modes, path_maps
 from codeclens.visualization.pixels import PixelMap, pixel_map, pixel_maps

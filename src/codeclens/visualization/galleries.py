@@ -157,7 +157,7 @@ class _Best:
         start: int,
         loadings: Float[np.ndarray, "sample mode"] | None = None,
     ) -> None:
-        """Take in the scores of rows from `start` on; −∞ is none. Of equal ones the earlier stay."""
+        """Take in scores of rows from `start` on; −∞ is none. Of equal ones the earlier stay."""
         count = self.score.shape[1]
         # Only modes with something better than their worst so far need to be sorted again.
         better = np.flatnonzero(scores.max(axis=0) > self.score[:, -1])
