@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, Literal, TypeVar
 
 import torch
@@ -143,7 +144,7 @@ class Attributor:
         each part of the earlier one, columns to that of each part of the later one. Raises
         CodeclensError for a method that is not secants along a path.
         """
-        draws = self._walked(x, labels, lambda *run: joint_along(*run, divisions, pairs))
+        draws = self._walked(x, labels, partial(joint_along, divisions=divisions, pairs=pairs))
         return {pair: torch.stack([draw[pair] for draw in draws]).mean(dim=0) for pair in pairs}
 
     def pixels(
@@ -155,7 +156,7 @@ class Attributor:
         the site is a cut the maps of all parts sum to T(x) − T(x0). Raises CodeclensError for a
         method that is not secants along a path.
         """
-        draws = self._walked(x, labels, lambda *run: pixels_along(*run, divisions))
+        draws = self._walked(x, labels, partial(pixels_along, divisions=divisions))
         return {key: torch.stack([draw[key] for draw in draws]).mean(dim=0) for key in divisions}
 
     def _walked(

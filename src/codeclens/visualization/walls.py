@@ -83,7 +83,7 @@ def gallery_figure(
         figure.set_layout_engine("none")
 
         def words(left: float, top: float, text: str, **given: Any) -> None:
-            style = {"va": "top", "fontsize": 7.5} | given
+            style: dict[str, Any] = {"va": "top", "fontsize": 7.5} | given
             figure.text(
                 left / across, 1 - top / high, text, **{"va": "top", "fontsize": 7.5} | style
             )
@@ -94,7 +94,8 @@ def gallery_figure(
         for kind, found in rows:
             note = ""
             if kind == "maps":
-                note = f"\norange: for it\nblue: against it\nfull colour: {scale:.1g}\n{unit} per pixel"
+                note = "\norange: for it\nblue: against it\nfull colour:"
+                note += f"\n{scale:.1g} {unit} a pixel"
             words(0.08, top + 0.05, _WHAT[kind] + note, linespacing=1.3)
             for place, one in enumerate(found):
                 left = _WORDS + place * (_TILE + 0.06)
