@@ -152,9 +152,8 @@ class Attributor:
     ) -> dict[str, Tensor]:
         """What passes from each pixel through every part of each site `(A, 2, B, …)`, signs apart.
 
-        The sum over pixels of a part's two maps is what the part contributes, exactly, and where
-        the site is a cut the maps of all parts sum to T(x) − T(x0). Raises CodeclensError for a
-        method that is not secants along a path.
+        A part's two maps sum over pixels to what it contributes, exactly. Raises CodeclensError for
+        a method that is not secants along a path.
         """
         draws = self._walked(x, labels, partial(pixels_along, divisions=divisions))
         return {key: torch.stack([draw[key] for draw in draws]).mean(dim=0) for key in divisions}
