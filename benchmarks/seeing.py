@@ -170,7 +170,7 @@ def curves(model: nn.Module, modes: dict[str, Modes], held: Photographs, images:
 
 
 def localisation(model: nn.Module, modes: dict[str, Modes], held: Photographs, images: int) -> None:
-    shares: dict[tuple[str, str], list[float]] = {}
+    shares: dict[tuple[str, str], list[tuple[float, bool]]] = {}
     numbers = [number for number, _ in CLASSES.values()]
     for row in range(images):
         pair = held[(3 * row) % len(held)], held[(3 * row + 5 * held.count) % len(held)]
@@ -178,27 +178,30 @@ def localisation(model: nn.Module, modes: dict[str, Modes], held: Photographs, i
         for (_, label), half in zip(pair, halves, strict=True):
             target = cl.Output(numbers[label])
             slope = gradient(model, x, numbers[label])
-            found = {("", "gradient × input"): slope * x, ("", "saliency"): slope}
+            maps = {("", "gradient × input"): slope * x, ("", "saliency"): slope.abs()}
             for site, own in modes.items():
                 mode = own.for_class(label)
                 (path,) = path_maps(model, x, own, [mode.index], method=FEW, target=target)
-                found[site, "mode, along the path"] = path.net
-                found[site, "mode, three units at x"] = pixel_map(
-                    model, x, mode=mode, target=target
-                ).net
-            for key, map_ in found.items():
+                at_x = pixel_map(model, x, mode=mode, target=target)
+                maps[site, "mode, along the path"] = path.net
+                maps[site, "mode, three units at x"] = at_x.net
+            for key, map_ in maps.items():
                 inside = float(share_inside(smooth(map_.sum(dim=1), SMOOTH), half))
-                shares.setdefault(key, []).append(inside)
+                own_half = float(map_[(..., *half.slices)].sum())
+                more = own_half > float(map_.sum()) - own_half
+                shares.setdefault(key, []).append((inside, more))
         print(f"{row + 1} of {images} composites", flush=True)
     print(
-        "\n| site | map of a class | its half holds | more than half of it, in |\n|---|---|---|---|"
+        "\n| site | map of a class | strength in its half | more than half, in | sum larger, in |"
     )
-    for (site, name), values in shares.items():
-        known = [value for value in values if np.isfinite(value)]
+    print("|---|---|---|---|---|")
+    for (site, name), found in shares.items():
+        known = [inside for inside, _ in found if np.isfinite(inside)]
         right = sum(value > 0.5 for value in known)
         low, middle, high = np.quantile(known, [0.25, 0.5, 0.75])
         spread = f"{middle:.0%} ({low:.0%} to {high:.0%})"
-        print(f"| {site} | {name} | {spread} | {right} of {len(known)} |")
+        larger = f"{sum(more for _, more in found)} of {len(found)}"
+        print(f"| {site} | {name} | {spread} | {right} of {len(known)} | {larger} |")
 
 
 def randomisation(
@@ -256,7 +259,7 @@ CHECKS = {"randomisation": randomisation, "curves": curves, "localisation": loca
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("checks", nargs="*", choices=[*CHECKS, []], default=list(CHECKS))
+    parser.add_argument("checks", nargs="*", help=f"{', '.join(CHECKS)}; all unless said")
     parser.add_argument("--images", type=int, default=6)
     parser.add_argument("--keep", type=Path, required=True, help="where modes are kept")
     parser.add_argument("--figure", type=Path, help="draw an explanation there, and check nothing")
@@ -269,7 +272,7 @@ def main() -> None:
         draw(ready, modes, given.figure)
         return
     held = Photographs(ready.transform, FIRST, 3)
-    for name in given.checks:
+    for name in given.checks or CHECKS:
         print(f"\n{name}", flush=True)
         CHECKS[name](ready.model, modes, held, given.images)
 

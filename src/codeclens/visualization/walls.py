@@ -83,10 +83,8 @@ def gallery_figure(
         figure.set_layout_engine("none")
 
         def words(left: float, top: float, text: str, **given: Any) -> None:
-            style: dict[str, Any] = {"va": "top", "fontsize": 7.5} | given
-            figure.text(
-                left / across, 1 - top / high, text, **{"va": "top", "fontsize": 7.5} | style
-            )
+            style: dict[str, Any] = {"va": "top", "fontsize": 7.5, **given}
+            figure.text(left / across, 1 - top / high, text, **style)
 
         title = f"{gallery.site}, mode {mode}" + (f": {name}" if name else "")
         words(0.08, 0.1, title, fontsize=10, fontweight="bold")
