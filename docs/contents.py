@@ -15,7 +15,7 @@ SOURCE = PAGE.parents[1] / "src" / "codeclens"
 START, END = "<!-- contents: written by docs/contents.py -->\n", "<!-- end of contents -->"
 ORDER = (
     *("attribution", "extraction", "decomposition", "analysis", "control", "visualization"),
-    *("zoo", "report", "explorer", "cli"),
+    *("zoo", "explanation", "report", "explorer", "cli"),
 )
 
 

@@ -30,9 +30,10 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "control": PATH,
     "visualization": PATH,
     "zoo": PATH[:1],
-    "report": (*PATH, *ASIDE, "zoo"),
-    "explorer": (*PATH, *ASIDE, "zoo"),
-    "cli": (*PATH, *ASIDE, "zoo", "report", "explorer"),
+    "explanation": (*PATH, *ASIDE),
+    "report": (*PATH, *ASIDE, "explanation", "zoo"),
+    "explorer": (*PATH, *ASIDE, "explanation", "zoo"),
+    "cli": (*PATH, *ASIDE, "explanation", "zoo", "report", "explorer"),
 }
 FOR_ALL = ("errors", "_compat")
 ARRAYS_ONLY = ("analysis/statistics.py", "decomposition/quality.py")

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
         load_modes,
         save_modes,
     )
+    from codeclens.explanation import explain
     from codeclens.extraction import ContributionStore, ImageFolder, RayEngine, extract, plan
     from codeclens.report import report
     from codeclens.visualization import pixel_map
@@ -95,6 +96,7 @@ __all__ = [
     "contributions",
     "control_curve",
     "decompose",
+    "explain",
     "extract",
     "find_sites",
     "flow",
@@ -125,6 +127,7 @@ _ROOMS = {
         *("ReLUSAE", "SemiNMF", "ThresholdSAE", "TopK", "compare", "decompose", "load_modes"),
         "save_modes",
     ),
+    "explanation": ("explain",),
     "extraction": ("ContributionStore", "ImageFolder", "RayEngine", "extract", "plan"),
     "report": ("report",),
     "visualization": ("pixel_map",),

@@ -7,9 +7,12 @@ Nothing here comes from the package. Sites are `(B, U, H, W)` feature maps, or, 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
+
+import reference
 
 
 def slow_maps(
@@ -67,4 +70,39 @@ def _one(
                 positive += pixels
             elif contribution < 0:
                 negative += pixels
+    return positive, negative
+
+
+def slow_path_maps(
+    model: nn.Module,
+    x: Tensor,
+    site: str,
+    target: reference.TargetFunction,
+    baseline: Tensor,
+    nodes: Sequence[float],
+    share: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """What passes from every pixel through a share of every place of a feature map `(B, U, H, W)`.
+
+    The network knows no nonlinearity but ReLU modules. In each segment every ReLU is replaced by
+    its secant slope, so that the network is linear, and one backward runs from each place of each
+    unit. Signs are kept apart by what the place contributes on the whole path.
+    """
+    segments = []
+    for low, high in pairwise(nodes):
+        left, right = (baseline + alpha * (x - baseline) for alpha in (low, high))
+        slopes = reference.secant_slopes(model, left, right)
+        start = right.detach().clone().requires_grad_()
+        value, here, _ = reference.with_slopes(model, start, slopes, (site, site), target)
+        (arrived,) = torch.autograd.grad(value.sum(), here, retain_graph=True)
+        change = here.detach() - reference.trace(model, left, [site], target).activations[site]
+        segments.append((here, start, arrived, change, right - left))
+    excites = sum(arrived * change for _, _, arrived, change, _ in segments) > 0
+    positive, negative = torch.zeros_like(x), torch.zeros_like(x)
+    for here, start, arrived, _, step in segments:
+        for place in torch.cartesian_prod(*(torch.arange(size) for size in here.shape)):
+            at = tuple(place.tolist())
+            (through,) = torch.autograd.grad(here[at], start, retain_graph=True)
+            pixels = share[at] * arrived[at] * through * step
+            (positive if excites[at] else negative).add_(pixels)
     return positive, negative

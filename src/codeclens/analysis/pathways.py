@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -24,7 +23,7 @@ from codeclens.attribution import (
 from codeclens.attribution.joint import Pair, secants_of
 from codeclens.attribution.targets import Bound
 from codeclens.decomposition import Modes
-from codeclens.decomposition.shares import Shares, mode_shares
+from codeclens.decomposition.shares import Shares, division, shares_of
 from codeclens.errors import CodeclensError
 
 
@@ -92,7 +91,7 @@ class Pathways:
                     "modes of one of its calls."
                 )
         shares = {site: self.shares(site, found) for site in self.sites}
-        divisions = {site: _division(shares[site], found, site) for site in self.sites}
+        divisions = {site: division(shares[site], found[site]) for site in self.sites}
         joint = self.attributor.joint(x, divisions, self.pairs, labels)
         return Passage(
             found, shares, divisions, {pair: _array(values) for pair, values in joint.items()}
@@ -100,10 +99,7 @@ class Pathways:
 
     def shares(self, site: str, found: Contributions) -> Shares:
         """How the contributions of one site divide among its modes."""
-        here = found[site]
-        positive, negative = _array(here.positive), _array(here.negative)
-        activation = _array(here.activation)
-        return mode_shares(self.modes[site], positive, negative, activation, self.most)
+        return shares_of(self.modes[site], found[site], self.most)
 
     def is_cut(self, x: Tensor) -> dict[str, bool]:
         """Whether all paths from the input to the output lead through each site."""
@@ -124,17 +120,6 @@ def _chosen(modes: Mapping[str, Modes], sites: Iterable[str | Site] | None) -> S
             f"({', '.join(keys) or 'none'}), and two or more different ones are needed."
         )
     return chosen
-
-
-def _division(shares: Shares, found: Contributions, site: str) -> Division:
-    here = found[site]
-    assert here.full is not None
-    units = here.site.units(here.full)
-    return Division(
-        torch.from_numpy(shares.positive).to(units),
-        torch.from_numpy(shares.negative).to(units),
-        units > 0,
-    )
 
 
 def _array(values: Tensor) -> Float[np.ndarray, "..."]:

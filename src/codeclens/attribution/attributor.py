@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from functools import partial
+from typing import Any, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,7 @@ from codeclens.attribution.capture import Pass, Probe, Selector
 from codeclens.attribution.conductance import Conductance
 from codeclens.attribution.joint import Division, Pair, joint_along, secants_of
 from codeclens.attribution.methods import Attributed, Explained, Method, wide
+from codeclens.attribution.pixelwise import pixels_along
 from codeclens.attribution.reduction import split_signs
 from codeclens.attribution.results import Contributions, SiteContributions
 from codeclens.attribution.sites import Site, find_sites
@@ -24,6 +26,7 @@ from codeclens.errors import CodeclensError
 
 Reduce = Literal["sum"] | None
 Labels = Tensor | Sequence[int] | None
+_Found = TypeVar("_Found")
 
 # Bytes of a portion of a batch on the CPU, by its survey. Secants take half as much again.
 MEMORY_AT_ONCE = 400_000_000
@@ -141,6 +144,24 @@ class Attributor:
         each part of the earlier one, columns to that of each part of the later one. Raises
         CodeclensError for a method that is not secants along a path.
         """
+        draws = self._walked(x, labels, partial(joint_along, divisions=divisions, pairs=pairs))
+        return {pair: torch.stack([draw[pair] for draw in draws]).mean(dim=0) for pair in pairs}
+
+    def pixels(
+        self, x: Tensor, divisions: Mapping[str, Division], labels: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """What passes from each pixel through every part of each site `(A, 2, B, …)`, signs apart.
+
+        A part's two maps sum over pixels to what it contributes, exactly. Raises CodeclensError for
+        a method that is not secants along a path.
+        """
+        draws = self._walked(x, labels, partial(pixels_along, divisions=divisions))
+        return {key: torch.stack([draw[key] for draw in draws]).mean(dim=0) for key in divisions}
+
+    def _walked(
+        self, x: Tensor, labels: Tensor | None, walk: Callable[..., _Found]
+    ) -> list[_Found]:
+        """What a walk along the path finds, for every baseline of the batch."""
         with torch.inference_mode(False), torch.enable_grad():
             x = _plain(x)
             self.prepare(x)
@@ -154,10 +175,7 @@ class Attributor:
 
                 # Schedules without a pilot are placed for each run.
                 placed = method.prepare(probe, x, starts[0])
-                draws = [
-                    joint_along(placed, probe, x, start, at_x, divisions, pairs) for start in starts
-                ]
-        return {pair: torch.stack([draw[pair] for draw in draws]).mean(dim=0) for pair in pairs}
+                return [walk(placed, probe, x, start, at_x) for start in starts]
 
     def _portions(self, x: Tensor, targets: Sequence[Target | Bound]) -> list[slice]:
         """The samples that are taken at once, as equal as can be."""

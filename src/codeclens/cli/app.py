@@ -23,6 +23,7 @@ from codeclens.cli.config import (
     ReportSettings,
 )
 from codeclens.cli.control_settings import ControlSettings
+from codeclens.cli.explain_settings import ExplainSettings
 from codeclens.errors import CodeclensError
 
 # Torch and everything that builds on it is imported inside the commands: help comes at once.
@@ -122,6 +123,21 @@ def control(
     from codeclens.cli.control import run_control
 
     run_control(settings)
+
+
+@app.command
+def explain(
+    image: Annotated[Path | None, Parameter(help="An image file.")] = None,
+    /,
+    *,
+    flags: Annotated[ExplainSettings | None, Flat] = None,
+    common: Common = None,
+) -> None:
+    """Explain the output for one image as a sum over modes, with a pixel map for each."""
+    settings = ExplainSettings.resolve(flags, _file(common), image=image)
+    from codeclens.cli.explain import run_explain
+
+    run_explain(settings)
 
 
 @app.command

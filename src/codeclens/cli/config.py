@@ -216,8 +216,8 @@ class DemoSettings(Settings):
 SETTINGS: dict[str, type[Settings]] = {
     settings.command: settings
     for settings in (
-        ExtractSettings, DecomposeSettings, AnalyzeSettings, ControlSettings, ReportSettings,
-        DemoSettings,
+        ExtractSettings, DecomposeSettings, AnalyzeSettings, ControlSettings, ExplainSettings,
+        ReportSettings, DemoSettings,
     )
 }  # fmt: skip
 

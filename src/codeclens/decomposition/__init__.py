@@ -21,7 +21,7 @@ from codeclens.decomposition.logbook import Logbook
 from codeclens.decomposition.mode import Mode
 from codeclens.decomposition.modes import Modes
 from codeclens.decomposition.origins import require_modes_of, require_samples_of
-from codeclens.decomposition.shares import Shares, mode_shares
+from codeclens.decomposition.shares import Shares, division, mode_shares, shares_of
 from codeclens.decomposition.tables import StoredTable
 from codeclens.decomposition.training import Epoch
 from codeclens.decomposition.views import View
@@ -52,6 +52,7 @@ __all__ = [
     "View",
     "compare",
     "decompose",
+    "division",
     "export_overcomplete",
     "export_saelens",
     "from_hub",
@@ -62,4 +63,5 @@ __all__ = [
     "require_samples_of",
     "rivals",
     "save_modes",
+    "shares_of",
 ]

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from jaxtyping import Float, Int64
 
+from codeclens.attribution import Division, SiteContributions
 from codeclens.decomposition.modes import Modes
 from codeclens.decomposition.views import View
+from codeclens.errors import CodeclensError
 
 _ROUNDING = 1e-12
 
@@ -27,6 +31,16 @@ class Shares:
     positive: Float[np.ndarray, "sample part unit"]
     negative: Float[np.ndarray, "sample part unit"]
     contribution: Float[np.ndarray, "sample part"]
+
+    def only(self, numbers: Sequence[int]) -> Shares:
+        """Of some modes alone, the same ones in every sample; an absent one has no share."""
+        here = self.mode[:, None, :] == np.asarray(numbers, np.int64)[None, :, None]
+        positive, negative = (
+            np.einsum("bna,bau->bnu", here, part) for part in (self.positive, self.negative)
+        )
+        contribution = np.einsum("bna,ba->bn", here, self.contribution)
+        mode = np.tile(np.asarray(numbers, np.int64), (len(self.mode), 1))
+        return Shares(mode, positive, negative, contribution)
 
 
 def mode_shares(
@@ -61,6 +75,33 @@ def mode_shares(
         for z, x, plus, minus in zip(loadings, np.sign(seen), positive, negative, strict=True)
     ]
     return _padded(kept, positive, negative, len(modes))
+
+
+def shares_of(modes: Modes, found: SiteContributions, most: int = 32) -> Shares:
+    """The same of what `contributions` found at the site of the modes."""
+    positive, negative, activation = (
+        part.detach().cpu().double().numpy()
+        for part in (found.positive, found.negative, found.activation)
+    )
+    return mode_shares(modes, positive, negative, activation, most)
+
+
+def division(shares: Shares, found: SiteContributions) -> Division:
+    """Shares as a division of the site's contributions at every position, for `Attributor.joint`.
+
+    Raises CodeclensError where `found` holds no contributions at positions (`reduce=None`).
+    """
+    if found.full is None:
+        raise CodeclensError(
+            f'The contributions of "{found.site.key}" are summed over positions; pass '
+            "reduce=None to keep them apart."
+        )
+    units = found.site.units(found.full)
+    return Division(
+        torch.from_numpy(shares.positive).to(units),
+        torch.from_numpy(shares.negative).to(units),
+        units > 0,
+    )
 
 
 _Part = tuple[Int64[np.ndarray, " part"], Float[np.ndarray, "sign part unit"]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from codeclens.attribution import Predicted, Selector, Site, Target, find_sites
 from codeclens.attribution.targets import Bound
 from codeclens.errors import CodeclensError
+from codeclens.visualization.smoothing import smooth
 from codeclens.visualization.tracing import AnyBaseline, Tracing, trace
 
 if TYPE_CHECKING:
@@ -34,7 +35,8 @@ class PixelMap:
     that count against it; both are shaped like x `(B, …)`: gradient part times input, so that a
     map's sum over pixels is what its places contribute together. Single pixels have either sign in
     both: a place that contributes on the whole may be held back by some of its pixels. `target`
-    `(B,)` is T(x).
+    `(B,)` is T(x). `mode` is the number of the mode where the map is of its share of all units
+    (see `path_maps`), and then `units` is empty.
     """
 
     positive: Float[Tensor, "batch ..."]
@@ -42,6 +44,7 @@ class PixelMap:
     site: str
     units: tuple[int, ...]
     target: Float[Tensor, " batch"]
+    mode: int | None = None
 
     @property
     def net(self) -> Float[Tensor, "batch ..."]:
@@ -58,7 +61,15 @@ class PixelMap:
         """What the other places take from it, ≤ 0 up to rounding."""
         return self.negative.flatten(1).sum(dim=1)
 
+    def smoothed(self, sigma: float) -> PixelMap:
+        """Both maps under a Gaussian of `sigma` pixels, which keeps their sums."""
+        return replace(
+            self, positive=smooth(self.positive, sigma), negative=smooth(self.negative, sigma)
+        )
+
     def __repr__(self) -> str:
+        if self.mode is not None:
+            return f"PixelMap({tuple(self.positive.shape)} of mode {self.mode} of {self.site!r})"
         shown = ", ".join(map(str, self.units[:4])) + (" …" if len(self.units) > 4 else "")
         return f"PixelMap({tuple(self.positive.shape)} through units {shown} of {self.site!r})"
 

@@ -1,0 +1,215 @@
+"""What an explanation is: for each site a sum over modes, as a table, in words and as pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from codeclens.analysis import save_table
+from codeclens.visualization import Exemplar
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Term:
+    """One mode in the sum: what the target owes to it in this input, and what is known of it.
+
+    `contribution` is signed, in the target's units. `loading` says how strongly the mode is
+    present, `name` which classes it follows ("" where none). Where they were asked for, `effect` is
+    by how much the target falls when exactly the mode's share is taken out of the activation, and
+    `positive` and `negative` `(C, H, W)` are its pixel map, which sums to the contribution;
+    `exemplars` are the samples in which it is strongest.
+    """
+
+    site: str
+    mode: int
+    name: str
+    contribution: float
+    loading: float
+    effect: float | None = None
+    positive: Float[Tensor, "*input"] | None = None
+    negative: Float[Tensor, "*input"] | None = None
+    exemplars: tuple[Exemplar, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """The mode's number, and its name where it has one."""
+        return f"mode {self.mode}" + (f" · {self.name}" if self.name else "")
+
+    def __repr__(self) -> str:
+        return f"Term({self.title!r} of {self.site!r}: {self.contribution:+.3g})"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class SiteExplanation:
+    """The change of the target as a sum over the modes of one site, the strongest first.
+
+    `terms` are all modes that are present. What they leave has two parts: `unexplained` passes
+    through the site but belongs to no mode; `elsewhere` does not pass through it (0 up to rounding
+    where the site `is_cut`, or the method's quadrature error).
+    """
+
+    site: str
+    is_cut: bool
+    change: float
+    terms: tuple[Term, ...]
+    unexplained: float
+
+    @property
+    def explained(self) -> float:
+        """What all modes contribute together."""
+        return sum(term.contribution for term in self.terms)
+
+    @property
+    def elsewhere(self) -> float:
+        """What reaches the target without passing through the site."""
+        return self.change - self.explained - self.unexplained
+
+    @property
+    def remainder(self) -> float:
+        """All that is no mode's: `change` = the sum over modes + `remainder`, exactly."""
+        return self.change - self.explained
+
+    @property
+    def mapped(self) -> tuple[Term, ...]:
+        """The modes that have a pixel map."""
+        return tuple(term for term in self.terms if term.positive is not None)
+
+    def __repr__(self) -> str:
+        return f"SiteExplanation({self.site!r}: {len(self.terms)} modes, change {self.change:+.3g})"
+
+
+class Explanation(Mapping[str, SiteExplanation]):
+    """Why the network gave its output for one input: a mapping from sites to sums over modes.
+
+    `target` and `baseline_target` are T(x) and T(x0), `words` what the target is called,
+    `prediction` the class with the largest output, `picture` what the network saw. It draws itself:
+    `figure()`, `save(path)` as .png, .svg, .pdf or .html, and as it is in notebooks.
+    """
+
+    def __init__(
+        self,
+        sites: Mapping[str, SiteExplanation],
+        *,
+        target: float,
+        baseline_target: float,
+        words: str,
+        prediction: str,
+        picture: UInt8[np.ndarray, "rows columns 3"] | None = None,
+        unit: str = "logits",
+    ) -> None:
+        self._sites = dict(sites)
+        self.target = target
+        self.baseline_target = baseline_target
+        self.words = words
+        self.prediction = prediction
+        self.picture = picture
+        self.unit = unit
+
+    @property
+    def change(self) -> float:
+        """T(x) − T(x0), which the sums of all sites share."""
+        return self.target - self.baseline_target
+
+    def __getitem__(self, key: str) -> SiteExplanation:
+        try:
+            return self._sites[key]
+        except KeyError:
+            known = ", ".join(f'"{site}"' for site in self._sites)
+            raise KeyError(f'Site "{key}" is not explained; there are {known}.') from None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._sites)
+
+    def __len__(self) -> int:
+        return len(self._sites)
+
+    def table(self) -> list[dict[str, Any]]:
+        """One row for each mode of each site and for what they leave, plain numbers."""
+        rows: list[dict[str, Any]] = []
+        for site, one in self.items():
+            rows += [_row(site, term) for term in one.terms]
+            left = (("unexplained", one.unexplained), ("elsewhere", one.elsewhere))
+            rows += [_rest(site, part, amount) for part, amount in left]
+        return rows
+
+    def to_csv(self, path: str | Path) -> Path:
+        """Write the table; returns the path."""
+        return save_table(path, self.table())
+
+    def sentences(self) -> list[str]:
+        """What the explanation says, in words, a sentence or two for each site."""
+        words = [
+            f'"{self.words}" is {self.target:.2f} {self.unit} for this input and '
+            f"{self.baseline_target:.2f} for the baseline."
+        ]
+        for site, one in self.items():
+            if not one.terms:
+                words.append(f"{site}: no mode is present.")
+                continue
+            first = one.terms[0]
+            words.append(
+                f"{site}: {len(one.terms)} modes make {one.explained:+.2f} of {one.change:+.2f}, "
+                f"the remainder {one.remainder:+.2f}; most is due to {first.title} "
+                f"({first.contribution:+.2f})."
+            )
+            told = [term for term in one.terms if term.effect is not None]
+            if told:
+                strongest = max(told, key=lambda term: abs(term.effect or 0.0))
+                words.append(
+                    f"{site}: taking out {strongest.title} changes the target by "
+                    f"{-(strongest.effect or 0.0):+.2f}."
+                )
+        return words
+
+    def figure(self, site: str | None = None, *, most: int = 6) -> Figure:
+        """The waterfall of one site, or of all of them, with `most` modes one by one."""
+        from codeclens.explanation.figure import explanation_figure
+
+        return explanation_figure(self, site, most=most)
+
+    def save(self, path: str | Path, site: str | None = None, *, most: int = 6) -> list[Path]:
+        """Write the waterfall (.png, .svg, .pdf; PNG and SVG without ending) or a page (.html).
+
+        Returns the paths written. Raises CodeclensError for another ending.
+        """
+        from codeclens.explanation.page import save_page
+        from codeclens.visualization import save
+
+        if Path(path).suffix.lower() in (".html", ".htm"):
+            return [save_page(self, Path(path), most=most)]
+        return save(self.figure(site, most=most), path)
+
+    def _repr_html_(self) -> str:
+        from codeclens.explanation.page import fragment
+
+        return fragment(self)
+
+    def __repr__(self) -> str:
+        return f"Explanation({self.words!r}: {self.change:+.3g} over modes of {', '.join(self)})"
+
+
+def _row(site: str, term: Term) -> dict[str, Any]:
+    keys = [str(one.sample if one.key is None else one.key) for one in term.exemplars]
+    return {
+        "site": site,
+        "part": f"mode {term.mode}",
+        "name": term.name,
+        "contribution": term.contribution,
+        "loading": term.loading,
+        "effect": term.effect,
+        "exemplars": " ".join(keys),
+    }
+
+
+def _rest(site: str, part: str, amount: float) -> dict[str, Any]:
+    row = dict.fromkeys(("site", "part", "name", "contribution", "loading", "effect", "exemplars"))
+    return row | {"site": site, "part": part, "contribution": amount}
