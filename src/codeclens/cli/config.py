@@ -11,6 +11,7 @@ from pydantic import Field, field_validator
 
 from codeclens.cli.complaints import unknown_key
 from codeclens.cli.control_settings import ControlSettings
+from codeclens.cli.explain_settings import ExplainSettings
 from codeclens.cli.settings import Settings, split_commas
 from codeclens.errors import CodeclensError
 
