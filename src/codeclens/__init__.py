@@ -47,6 +47,7 @@ if TYPE_CHECKING:
         compare,
         decompose,
         load_modes,
+        ready_modes,
         save_modes,
     )
     from codeclens.extraction import ContributionStore, ImageFolder, RayEngine, extract, plan
@@ -103,6 +104,7 @@ __all__ = [
     "pixel_map",
     "plan",
     "preserve",
+    "ready_modes",
     "report",
     "save_modes",
     "scale",
@@ -123,7 +125,7 @@ _ROOMS = {
     "decomposition": (
         *("BatchTopK", "Gated", "ICA", "JumpReLU", "KMeans", "Matryoshka", "Modes", "NMF", "PCA"),
         *("ReLUSAE", "SemiNMF", "ThresholdSAE", "TopK", "compare", "decompose", "load_modes"),
-        "save_modes",
+        *("ready_modes", "save_modes"),
     ),
     "extraction": ("ContributionStore", "ImageFolder", "RayEngine", "extract", "plan"),
     "report": ("report",),

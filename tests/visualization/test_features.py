@@ -111,7 +111,7 @@ def test_the_model_is_left_as_it_was() -> None:
 
 
 def test_a_filter_is_found() -> None:
-    """The best picture for one linear filter is the filter: bright where it is positive."""
+    """For one linear filter the best picture is known, and most of its response is reached."""
     model = nn.Sequential(nn.Conv2d(1, 1, 16, bias=False))
     rows = torch.linspace(0, 4 * math.pi, 16).sin()
     with torch.no_grad():
@@ -120,9 +120,9 @@ def test_a_filter_is_found() -> None:
     found = feature_visualization(
         model, site="0", unit=0, shape=(1, 16, 16), steps=300, wobble=still
     )
-    bright = found.picture[0].mean(dim=1)
-    assert bool((bright[rows > 0.1] > 0.7).all())
-    assert bool((bright[rows < -0.1] < 0.3).all())
+    # A picture is at most 1 where the filter is positive and at least 0 elsewhere.
+    best = float(model[0].weight.detach().clamp(min=0).sum())
+    assert 0.75 * best < found.after < best
 
 
 def test_the_digits_network_sees_its_digit() -> None:

@@ -20,6 +20,7 @@ from codeclens.decomposition.hub import from_hub, push_to_hub
 from codeclens.decomposition.logbook import Logbook
 from codeclens.decomposition.mode import Mode
 from codeclens.decomposition.modes import Modes
+from codeclens.decomposition.ready import ready_card, ready_modes, ready_names
 from codeclens.decomposition.shares import Shares, mode_shares
 from codeclens.decomposition.tables import StoredTable
 from codeclens.decomposition.training import Epoch
@@ -57,6 +58,9 @@ __all__ = [
     "load_modes",
     "mode_shares",
     "push_to_hub",
+    "ready_card",
+    "ready_modes",
+    "ready_names",
     "rivals",
     "save_modes",
 ]

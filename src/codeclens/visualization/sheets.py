@@ -105,7 +105,7 @@ def feature_figure(
     down = -(-len(found) // across)
     tile = 2 * WIDTH / _ACROSS
     with styled():
-        figure = blank(across * tile, down * (tile + 0.35) + (0.25 if title else 0))
+        figure = blank(across * tile, down * (tile + 0.2) + (0.25 if title else 0))
         grid = figure.subplots(down, across, squeeze=False)
         for axes in grid.flat:
             axes.axis("off")
