@@ -1,6 +1,6 @@
 """Draw what drives the ready modes of EfficientNet-Lite0 most, and how long that takes.
 
-    python -m benchmarks.features --to docs/features.jpg
+python -m benchmarks.features --to docs/features.jpg
 """
 
 from __future__ import annotations

@@ -56,8 +56,8 @@ Contributions of all units of every block to the logit of the predicted class, f
 photographs of as many ImageNet classes, from the zero input, by {steps} steps of the secant rule at
 nodes of equal arc length: they sum to the change of the logit exactly. Excitation and suppression
 apart (view `concat`), positions summed. A tenth of the photographs, {held_out}, was held out.
-`{method}` in the widest blocks, as many modes as units in those that have fewer. The photographs
-themselves are not part of this package; a key names the class and the number of each.
+`{method}` gives up to {most} modes a block, no more than there are units. The photographs
+themselves are not part of this package; a key names the class of each.
 
 ## Quality
 
@@ -85,7 +85,27 @@ halves of the photographs have a cosine of 0.7 or more, on the average.
 
 Made by `python -m benchmarks.ready_modes`, which gives the same files from the same photographs.
 """
-CHOICE = ""
+# What `compare` printed for the photographs above.
+CHOICE = """## Why this method
+
+Means of two seeds on held-out photographs, at an early, a middle and a late block (`blocks.2.1`,
+`blocks.4.1`, `blocks.6.0`); stability is the mean cosine of modes matched between halves of the
+photographs:
+
+| method | R² | logit error | stability |
+|---|---|---|---|
+| NMF, 16 modes | 0.794, 0.605, 0.177 | 0.101, 0.120, 0.114 | 0.73, 0.78, 0.64 |
+| **NMF, 32 modes** | 0.894, 0.728, 0.237 | 0.092, 0.089, 0.109 | 0.66, 0.72, 0.54 |
+| NMF, 48 modes | 0.942, 0.783, 0.293 | 0.060, 0.081, 0.111 | 0.64, 0.67, 0.49 |
+| PCA, 32 modes | 0.899, 0.739, 0.245 | 0.087, 0.085, 0.103 | 0.42, 0.39, 0.21 |
+| TopK, 32 modes, 8 present | 0.609, 0.333, 0.070 | 0.159, 0.143, 0.249 | 0.84, 0.76, 0.58 |
+| TopK, 48 modes, 16 present | 0.718, 0.474, 0.139 | 0.109, 0.154, 0.198 | 0.73, 0.65, 0.49 |
+| TopK, 96 modes, 8 present | 0.515, 0.200, 0.054 | 0.147, 0.205, 0.345 | 0.82, 0.72, 0.52 |
+
+NMF explains as much as PCA, within 0.011, with modes that are found again and only add. 500
+photographs are too few for autoencoders: more modes make them worse. 48 modes would explain more,
+but would have been learned from fewer than ten photographs each.
+"""
 
 
 class Photographs(Samples):
@@ -208,9 +228,9 @@ def origin(provenance: dict[str, Any]) -> dict[str, Any]:
 
 def card(modes: dict[str, cl.Modes]) -> str:
     """The card of all blocks: what the modes are, how they were made, how good they are."""
-    first = next(iter(modes.values()))
-    samples = len(first.loadings)
-    held_out = first.quality["samples_held_out"]
+    *_, last = modes.values()
+    samples = len(last.loadings)
+    held_out = last.quality["samples_held_out"]
     rows = [
         f"| `{site}` | {one.n_units} | {len(one)} | {one.r2:.3f} | {one.quality['r2_train']:.3f} | "
         f"{one.l0:.1f} | {one.quality['target_r2']:.2f} | {one.quality['target_error']:.3f} | "
@@ -218,7 +238,7 @@ def card(modes: dict[str, cl.Modes]) -> str:
         for site, one in modes.items()
     ]
     return CARD.format(
-        samples=samples, held_out=held_out, steps=STEPS, method=f"{first.method!r}",
+        samples=samples, held_out=held_out, steps=STEPS, method=f"{last.method!r}",
         most=max(map(len, modes.values())), rows="\n".join(rows), choice=CHOICE,
     )  # fmt: skip
 
