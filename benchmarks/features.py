@@ -16,8 +16,8 @@ from codeclens import zoo
 from codeclens.visualization import feature_figure, feature_visualization
 
 NAME = "efficientnet-lite0"
-SIDE = 160
-STEPS = 160
+SIDE = 128
+STEPS = 80
 # Blocks from early to late, and a mode of each.
 MODES = (
     *(("blocks.1.1", 1), ("blocks.2.1", 3), ("blocks.3.2", 2), ("blocks.4.2", 1)),

@@ -256,7 +256,8 @@ def _parts(mode: Mode | None, unit: int | None, units: Tensor, site: Site) -> _P
 def _along(parts: _Parts, activation: Float[Tensor, "1 unit place"]) -> Tensor:
     """The mean activation along the net weights."""
     weights = parts[0] if parts[0] is parts[1] else parts[0] + parts[1]
-    return (weights * activation.mean(dim=2)[0]).sum() / weights.norm()
+    mean: Tensor = (weights * activation.mean(dim=2)[0]).sum() / weights.norm()
+    return mean
 
 
 def _projected(parts: _Parts, contribution: Float[Tensor, "1 unit place"]) -> Tensor:

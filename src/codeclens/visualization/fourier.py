@@ -63,7 +63,8 @@ class FourierPicture:
         if self.shape[0] == 3:
             colours = torch.tensor(_COLOURS, dtype=values.dtype, device=values.device)
             values = torch.einsum("dc,chw->dhw", colours / colours.norm(dim=0).max(), values)
-        return values.sigmoid()[None]
+        picture: Tensor = values.sigmoid()[None]
+        return picture
 
 
 @dataclass(frozen=True)
