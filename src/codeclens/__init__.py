@@ -47,6 +47,7 @@ if TYPE_CHECKING:
         compare,
         decompose,
         load_modes,
+        ready_modes,
         save_modes,
     )
     from codeclens.explanation import explain
@@ -105,6 +106,7 @@ __all__ = [
     "pixel_map",
     "plan",
     "preserve",
+    "ready_modes",
     "report",
     "save_modes",
     "scale",
@@ -125,7 +127,7 @@ _ROOMS = {
     "decomposition": (
         *("BatchTopK", "Gated", "ICA", "JumpReLU", "KMeans", "Matryoshka", "Modes", "NMF", "PCA"),
         *("ReLUSAE", "SemiNMF", "ThresholdSAE", "TopK", "compare", "decompose", "load_modes"),
-        "save_modes",
+        *("ready_modes", "save_modes"),
     ),
     "explanation": ("explain",),
     "extraction": ("ContributionStore", "ImageFolder", "RayEngine", "extract", "plan"),

@@ -159,7 +159,7 @@ class AnalyzeSettings(Settings):
     store: Annotated[Path | None, Parameter(show=False)] = None
     """A store that codeclens extract wrote."""
     modes: Path | None = None
-    """A folder that codeclens decompose wrote; adds a table of modes."""
+    """A folder that codeclens decompose wrote, or efficientnet-lite0; adds a table of modes."""
     hierarchy: Path | None = None
     """Superclasses of the classes: a tree in YAML, WordNet's data.noun or a list "child parent"."""
     permutations: int = Field(default=1000, ge=1)

@@ -21,6 +21,7 @@ from codeclens.decomposition.logbook import Logbook
 from codeclens.decomposition.mode import Mode
 from codeclens.decomposition.modes import Modes
 from codeclens.decomposition.origins import require_modes_of, require_samples_of
+from codeclens.decomposition.ready import ready_card, ready_modes, ready_names
 from codeclens.decomposition.shares import Shares, division, mode_shares, shares_of
 from codeclens.decomposition.tables import StoredTable
 from codeclens.decomposition.training import Epoch
@@ -59,6 +60,9 @@ __all__ = [
     "load_modes",
     "mode_shares",
     "push_to_hub",
+    "ready_card",
+    "ready_modes",
+    "ready_names",
     "require_modes_of",
     "require_samples_of",
     "rivals",

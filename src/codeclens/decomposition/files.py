@@ -28,6 +28,8 @@ SET_FORMAT = "codeclens modes of several sites"
 VERSION = 1
 # Names all sites of a folder in their order; "%" keeps it apart from any quoted site.
 SET_FILE = "all%sites.json"
+# Modes that come with the package, a folder for each network.
+SHIPPED = Path(__file__).parent / "shipped"
 
 
 def write(modes: Modes, path: str | os.PathLike[str]) -> Path:
@@ -126,18 +128,34 @@ def save_modes(modes: Mapping[str, Modes], folder: str | os.PathLike[str]) -> Pa
 def load_modes(folder: str | os.PathLike[str]) -> dict[str, Modes]:
     """Read what `save_modes` wrote, sites in their order; raises CodeclensError as `load` does.
 
+    Where there is no such folder, the name of a network whose modes ship with the package means
+    these (see `ready_modes`).
+
     >>> import tempfile
     >>> list(load_modes(save_modes({}, tempfile.mkdtemp())))
     []
     """
     from codeclens.decomposition.modes import Modes
 
-    if not (Path(folder) / SET_FILE).is_file():
-        seeds = sorted(Path(folder).glob(f"*/{SET_FILE}"))
-        hint = f' itself; those of one seed are in "{seeds[0].parent}"' if seeds else ""
+    place = Path(folder)
+    if os.fspath(folder) in shipped() and not place.exists():
+        place = SHIPPED / place
+    if not (place / SET_FILE).is_file():
+        known = ", ".join(f'"{name}"' for name in shipped())
+        seeds = sorted(place.glob(f"*/{SET_FILE}"))
+        hint = (
+            f' itself; those of one seed are in "{seeds[0].parent}"'
+            if seeds
+            else f"; modes of {known} ship with codeclens"
+        )
         raise CodeclensError(f'There are no modes in the folder "{folder}"{hint}.')
-    facts = _facts(Path(folder) / SET_FILE, SET_FORMAT)
-    return {site: Modes.load(Path(folder) / name) for site, name in facts["sites"].items()}
+    facts = _facts(place / SET_FILE, SET_FORMAT)
+    return {site: Modes.load(place / name) for site, name in facts["sites"].items()}
+
+
+def shipped() -> list[str]:
+    """The networks whose modes ship with the package."""
+    return sorted(file.parent.name for file in SHIPPED.glob(f"*/{SET_FILE}"))
 
 
 def _fields(facts: dict[str, Any], tensors: dict[str, Tensor]) -> dict[str, Any]:

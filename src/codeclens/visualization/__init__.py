@@ -6,9 +6,11 @@ from codeclens.visualization.control import curves_figure, necessity_figure
 from codeclens.visualization.crops import crop_boxes, field_boxes
 from codeclens.visualization.deletion import PixelCurve, deletion_curve
 from codeclens.visualization.exemplars import Exemplar, Exemplars, exemplars
+from codeclens.visualization.features import FeatureVisualization, feature_visualization
 from codeclens.visualization.fields import Box, ReceptiveField, receptive_field, strongest_box
 from codeclens.visualization.figures import control_figure, layer_figure
 from codeclens.visualization.flows import flow_figure
+from codeclens.visualization.fourier import Wobble
 from codeclens.visualization.galleries import Gallery, gallery
 from codeclens.visualization.images import Overlay, as_picture, common_scale, overlay
 from codeclens.visualization.localisation import share_inside, side_by_side
@@ -21,7 +23,7 @@ from codeclens.visualization.randomisation import (
     randomised,
 )
 from codeclens.visualization.semantics import semantics_figure
-from codeclens.visualization.sheets import channel_figure, mode_figure
+from codeclens.visualization.sheets import channel_figure, feature_figure, mode_figure
 from codeclens.visualization.smoothing import smooth
 from codeclens.visualization.walls import gallery_figure
 
@@ -30,6 +32,7 @@ __all__ = [
     "ChannelMap",
     "Exemplar",
     "Exemplars",
+    "FeatureVisualization",
     "Gallery",
     "Overlay",
     "PixelCurve",
@@ -38,6 +41,7 @@ __all__ = [
     "Places",
     "Randomisation",
     "ReceptiveField",
+    "Wobble",
     "as_picture",
     "channel_figure",
     "channel_maps",
@@ -47,6 +51,8 @@ __all__ = [
     "curves_figure",
     "deletion_curve",
     "exemplars",
+    "feature_figure",
+    "feature_visualization",
     "field_boxes",
     "flow_figure",
     "gallery",

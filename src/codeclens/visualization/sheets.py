@@ -10,6 +10,7 @@ import numpy as np
 from codeclens.errors import CodeclensError
 from codeclens.visualization.canvas import WIDTH, blank, styled
 from codeclens.visualization.channels import ChannelMap
+from codeclens.visualization.features import FeatureVisualization
 from codeclens.visualization.images import (
     AGAINST,
     FOR,
@@ -80,6 +81,40 @@ def mode_figure(
         if title:
             figure.suptitle(title, fontsize=9, fontweight="bold", x=0.01, ha="left")
         _key(bottom, f"0 to {scale:.2g} {unit} per pixel", rows=1)
+    return figure
+
+
+def feature_figure(
+    found: Sequence[FeatureVisualization],
+    *,
+    title: str | None = None,
+    captions: Sequence[str] | None = None,
+) -> Figure:
+    """Draw optimised pictures side by side, each with what it drives, or with its caption.
+
+    Raises CodeclensError where there are none, or not as many captions.
+    """
+    if captions is None:
+        captions = [f"{one.site}\n{one.feature}" for one in found]
+    if len(found) != len(captions) or not found:
+        raise CodeclensError(
+            f"There are {len(found)} pictures and {len(captions)} captions; pass one for every "
+            "picture, and at least one."
+        )
+    across = min(len(found), _ACROSS // 2)
+    down = -(-len(found) // across)
+    tile = 2 * WIDTH / _ACROSS
+    with styled():
+        figure = blank(across * tile, down * (tile + 0.2) + (0.25 if title else 0))
+        grid = figure.subplots(down, across, squeeze=False)
+        for axes in grid.flat:
+            axes.axis("off")
+        for axes, one, caption in zip(grid.flat, found, captions, strict=False):
+            pixels = one.picture.movedim(0, -1).float().cpu().numpy()
+            axes.imshow(pixels if pixels.shape[2] == 3 else pixels[..., 0], cmap="gray")
+            axes.set_title(caption, fontsize=7, fontweight="normal", loc="center", pad=2)
+        if title:
+            figure.suptitle(title, fontsize=9, fontweight="bold", x=0.01, ha="left")
     return figure
 
 
