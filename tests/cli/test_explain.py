@@ -9,6 +9,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+import codeclens as cl
+from codeclens.cli.explain import modes_of
+from codeclens.cli.explain_settings import ExplainSettings
+from codeclens.errors import CodeclensError
+
 Told = Callable[..., tuple[int, str, str]]
 
 
@@ -75,3 +80,16 @@ def test_what_is_missing_is_said_in_one_sentence(decomposed: Path, told: Told) -
         assert err.count("\n") == 1
     code, _, err = told("explain", image, "--to", "out")
     assert (code, "needs a model" in err) == (2, True)
+
+
+def test_modes_that_ship_are_taken_where_none_are_named() -> None:
+    settings = ExplainSettings(image=Path("photo.jpg"), to=Path("out"))
+    modes, sites = modes_of(settings)
+    assert settings.model == "efficientnet-lite0"
+    assert list(modes) == list(cl.ready_modes())
+    assert sites is not None
+    assert set(sites) < set(modes)
+    all_of_them = settings.model_copy(update={"sites": ["blocks.0.0"]})
+    assert modes_of(all_of_them)[1] == ["blocks.0.0"]
+    with pytest.raises(CodeclensError, match="No modes of digits-resnet ship with codeclens"):
+        modes_of(settings.model_copy(update={"model": "digits-resnet"}))

@@ -18,18 +18,18 @@ from codeclens.cli.config import write_section
 from codeclens.cli.explain_settings import ExplainSettings
 from codeclens.cli.extract import class_names, selector
 from codeclens.cli.outputs import save_sentences
-from codeclens.decomposition import load_modes
+from codeclens.decomposition import Modes, load_modes, ready_names
 from codeclens.errors import CodeclensError
+
+# Of the modes that ship, where nothing else is asked for.
+SHOWN = ("blocks.4.2", "blocks.5.3")
 
 
 def run_explain(settings: ExplainSettings) -> None:
     """Explain as the settings say, print the sentences and write everything."""
     assert settings.image is not None
-    assert settings.modes is not None
-    assert settings.model is not None
     assert settings.to is not None
-    modes = load_modes(settings.modes)
-    _require_sites(settings.sites, modes, settings.modes)
+    modes, sites = modes_of(settings)
     ready = zoo.load(settings.model, weights=settings.weights)
     classes = class_names(settings.classes) if settings.classes else ready.labels
     image = _opened(settings.image)
@@ -39,7 +39,7 @@ def run_explain(settings: ExplainSettings) -> None:
         ready.model,
         x,
         modes,
-        sites=settings.sites,
+        sites=sites,
         method=cl.Conductance(settings.steps),
         target=_target(settings, ready, x, classes),
         baseline=settings.baseline,
@@ -58,6 +58,25 @@ def run_explain(settings: ExplainSettings) -> None:
     write_section(to, settings)
     print("\n".join(explanation.sentences()))
     print(f"The figure, the page, the table and these sentences are in {to}")
+
+
+def modes_of(settings: ExplainSettings) -> tuple[dict[str, Modes], Sequence[str] | None]:
+    """The modes that are meant, and at which sites; raises CodeclensError where there are none.
+
+    Without a folder they are those that ship with the package, of a middle and of a late block: all
+    sixteen would take minutes.
+    """
+    if settings.modes is None and settings.model not in ready_names():
+        raise CodeclensError(
+            f"No modes of {settings.model} ship with codeclens; pass --modes FOLDER, which "
+            "codeclens decompose wrote."
+        )
+    where = Path(settings.model) if settings.modes is None else settings.modes
+    modes = load_modes(where)
+    _require_sites(settings.sites, modes, where)
+    if settings.modes is None and settings.sites is None:
+        return modes, SHOWN
+    return modes, settings.sites
 
 
 def _opened(path: Path) -> Image.Image:

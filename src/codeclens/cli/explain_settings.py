@@ -17,21 +17,19 @@ class ExplainSettings(Settings):
     command: ClassVar[str] = "explain"
     needed: ClassVar[dict[str, str]] = {
         "image": "an image: codeclens explain photo.jpg",
-        "model": "a model: pass --model NAME, the one that the modes were found in",
-        "modes": "modes: pass --modes FOLDER, which codeclens decompose wrote",
         "to": "a place for its result: pass --to FOLDER",
     }
 
     image: Annotated[Path | None, Parameter(show=False)] = None
     """An image file."""
-    model: str | None = None
+    model: str = "efficientnet-lite0"
     """digits-resnet, efficientnet-lite0, torchvision:, timm: or hf:NAME, or module:function."""
     weights: str | None = None
     """A weights file (.safetensors, or a state dict in a .pt), or "random" for an untrained one."""
     modes: Path | None = None
-    """A folder that codeclens decompose wrote."""
+    """A folder that codeclens decompose wrote. [default: modes that ship, where the model has some]"""
     sites: list[str] | None = None
-    """Sites of the modes, separated by commas. [default: all]"""
+    """Sites of the modes, by commas. [default: all; blocks.4.2, blocks.5.3 of modes that ship]"""
     target: str = "predicted"
     """What is explained: predicted, or a class by its name or number."""
     instead_of: str | None = None

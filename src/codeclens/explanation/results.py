@@ -158,7 +158,7 @@ class Explanation(Mapping[str, SiteExplanation]):
             first = one.terms[0]
             words.append(
                 f"{site}: {len(one.terms)} modes make {one.explained:+.2f} of {one.change:+.2f}, "
-                f"the remainder {one.remainder:+.2f}; most is due to {first.title} "
+                f"the remainder {round(one.remainder, 2) + 0.0:+.2f}; most is due to {first.title} "
                 f"({first.contribution:+.2f})."
             )
             told = [term for term in one.terms if term.effect is not None]
