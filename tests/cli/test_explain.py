@@ -78,8 +78,8 @@ def test_what_is_missing_is_said_in_one_sentence(decomposed: Path, told: Told) -
         assert code == 2
         assert words in err
         assert err.count("\n") == 1
-    code, _, err = told("explain", image, "--to", "out")
-    assert (code, "needs a model" in err) == (2, True)
+    code, _, err = told("explain", image, "--model", "tiny:build", "--to", "out")
+    assert (code, "pass --modes FOLDER" in err) == (2, True)
 
 
 def test_modes_that_ship_are_taken_where_none_are_named() -> None:

@@ -27,7 +27,7 @@ class ExplainSettings(Settings):
     weights: str | None = None
     """A weights file (.safetensors, or a state dict in a .pt), or "random" for an untrained one."""
     modes: Path | None = None
-    """A folder that codeclens decompose wrote. [default: modes that ship, where the model has some]"""
+    """A folder that codeclens decompose wrote. [default: those that ship for the model]"""
     sites: list[str] | None = None
     """Sites of the modes, by commas. [default: all; blocks.4.2, blocks.5.3 of modes that ship]"""
     target: str = "predicted"
