@@ -33,6 +33,7 @@ STEPS, TRIALS = 5, 3
 # What is measured by default: sites, images for modes, images for curves, images for necessity.
 SIZES = {
     "digits-resnet": ("blocks.2,blocks.4,blocks.5", 1500, 300, 64),
+    "efficientnet-imagenette": ("blocks.6.0", 120, 60, 0),
     "cifar-resnet56": ("layer2.8,layer3.2,layer3.7", 1500, 300, 48),
 }
 
