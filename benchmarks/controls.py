@@ -52,7 +52,13 @@ def halves(of: Material, found_in: int, measured: int) -> tuple[tuple[Tensor, Te
 
 
 def study(
-    of: Material, sites: Sequence[str], sizes: Sequence[int], method: str, to: Path, seed: int
+    of: Material,
+    sites: Sequence[str],
+    sizes: Sequence[int],
+    method: str,
+    to: Path,
+    seed: int,
+    groups: dict[str, list[int]],
 ) -> None:
     """Print the sentences of every site, and write tables and figures into a folder."""
     training, held_out = halves(of, sizes[0], max(sizes[1], sizes[2]))
@@ -68,7 +74,7 @@ def study(
             stem = to / f"{of.name}-{method}-{site}"
             if sizes[1]:
                 measured = held_out[0][: sizes[1]], held_out[1][: sizes[1]]
-                tell_curves(of, found, measured, store, training, stem, seed)
+                tell_curves(of, found, measured, store, training, stem, seed, groups)
             if sizes[2]:
                 tell_necessity(of, found, held_out[0][: sizes[2]], stem, seed)
 
@@ -81,6 +87,7 @@ def tell_curves(
     training: tuple[Tensor, Tensor],
     stem: Path,
     seed: int,
+    groups: dict[str, list[int]],
 ) -> None:
     """Print what ablation and preservation of all classes' modes do, beside all controls."""
     start = time.perf_counter()
@@ -88,11 +95,16 @@ def tell_curves(
         control_curves(
             of.model, data, modes, kind=acting, controls=ALL, store=store,
             training=training, fractions=FRACTIONS, trials=TRIALS, seed=seed,
+            superclasses=groups or None,
         )
         for acting in ("ablate", "preserve")
     ]  # fmt: skip
     print(f"both kinds in {time.perf_counter() - start:.0f} s")
     print("\n".join(line for curves in runs for line in curves.sentences()))
+    for curves in runs if groups else []:
+        for curve in curves:
+            told = (f"{name} {curves.of(curve, name).selectivity}" for name in curves.names)
+            print(f"{curves.kind}, {curve.class_name}: {'; '.join(told)}")
     save(curves_figure(runs), Path(f"{stem}.png"))
     rows = [row for curves in runs for row in curves.comparison_table()]
     save_table(Path(f"{stem}.csv"), rows)
@@ -120,6 +132,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--images", type=int, help="images for curves, 0 for none")
     parser.add_argument("--found-in", type=int, help="images that modes are found in")
     parser.add_argument("--necessity", type=int, help="images for necessity, 0 for none")
+    parser.add_argument(
+        "--superclass", nargs="*", default=[], help="NAME=NUMBER,NUMBER,…, instead of all classes"
+    )
     parser.add_argument("--to", type=Path, default=Path("controls"))
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
@@ -128,7 +143,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sizes = [b if a is None else a for a, b in zip(given, sizes, strict=True)]
     np.set_printoptions(precision=3)
     sites = (options.sites or sites).split(",")
-    study(material(options.network), sites, sizes, options.method, options.to, options.seed)
+    pairs = (text.split("=") for text in options.superclass)
+    groups = {name: [int(number) for number in numbers.split(",")] for name, numbers in pairs}
+    of = material(options.network)
+    study(of, sites, sizes, options.method, options.to, options.seed, groups)
 
 
 if __name__ == "__main__":
