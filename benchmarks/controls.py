@@ -67,16 +67,24 @@ def study(
             of.model, training, sites=list(sites), method=cl.Conductance(steps=STEPS),
             to=Path(folder) / "c.zarr", classes=list(of.classes), batch_size=32,
         )  # fmt: skip
-        kind = cl.TopK(expansion=3, k=8) if method == "topk" else cl.NMF(n_modes=20)
-        modes = cl.decompose(store, kind, seed=seed)
-        for site, found in modes.items():
-            print(f"\n{of.name}, {found!r}")
+        modes = {site: found(store, site, method, seed) for site in store.sites}
+        for site, one in modes.items():
+            print(f"\n{of.name}, {one!r}")
             stem = to / f"{of.name}-{method}-{site}"
             if sizes[1]:
                 measured = held_out[0][: sizes[1]], held_out[1][: sizes[1]]
-                tell_curves(of, found, measured, store, training, stem, seed, groups)
+                tell_curves(of, one, measured, store, training, stem, seed, groups)
             if sizes[2]:
-                tell_necessity(of, found, held_out[0][: sizes[2]], stem, seed)
+                tell_necessity(of, one, held_out[0][: sizes[2]], stem, seed)
+
+
+def found(store: cl.ContributionStore, site: str, method: str, seed: int) -> Modes:
+    """Three modes a unit, 8 in a sample, or 20 by NMF; of few samples half as many as they."""
+    kind: cl.TopK | cl.NMF = cl.NMF(n_modes=20)
+    if method == "topk":
+        few = len(store.label) // 2 < 3 * store.units(site)
+        kind = cl.TopK(n_modes=len(store.label) // 2, k=8) if few else cl.TopK(expansion=3, k=8)
+    return cl.decompose(store, kind, sites=[site], seed=seed)[site]
 
 
 def tell_curves(
