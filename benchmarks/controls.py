@@ -24,7 +24,7 @@ import codeclens as cl
 from benchmarks.material import Material, material
 from codeclens import zoo
 from codeclens.analysis import save_table
-from codeclens.control import ALL, control_curves, necessity
+from codeclens.control import ALL, control_curves, covering, necessity
 from codeclens.decomposition import Modes
 from codeclens.visualization import curves_figure, necessity_figure, save
 
@@ -33,6 +33,7 @@ STEPS, TRIALS = 5, 3
 # What is measured by default: sites, images for modes, images for curves, images for necessity.
 SIZES = {
     "digits-resnet": ("blocks.2,blocks.4,blocks.5", 1500, 300, 64),
+    "efficientnet-imagenette": ("blocks.6.0", 120, 60, 0),
     "cifar-resnet56": ("layer2.8,layer3.2,layer3.7", 1500, 300, 48),
 }
 
@@ -51,43 +52,83 @@ def halves(of: Material, found_in: int, measured: int) -> tuple[tuple[Tensor, Te
 
 
 def study(
-    of: Material, sites: Sequence[str], sizes: Sequence[int], method: str, to: Path, seed: int
+    of: Material,
+    sites: Sequence[str],
+    sizes: Sequence[int],
+    method: str,
+    to: Path,
+    seed: int,
+    groups: dict[str, list[int]],
 ) -> None:
     """Print the sentences of every site, and write tables and figures into a folder."""
-    training, held_out = halves(of, sizes[0], sizes[1])
+    training, held_out = halves(of, sizes[0], max(sizes[1], sizes[2]))
     with tempfile.TemporaryDirectory() as folder:
         store = cl.extract(
             of.model, training, sites=list(sites), method=cl.Conductance(steps=STEPS),
             to=Path(folder) / "c.zarr", classes=list(of.classes), batch_size=32,
         )  # fmt: skip
-        kind = cl.TopK(expansion=3, k=8) if method == "topk" else cl.NMF(n_modes=20)
-        modes = cl.decompose(store, kind, seed=seed)
-        for site, found in modes.items():
-            start = time.perf_counter()
-            runs = [
-                control_curves(
-                    of.model, held_out, found, kind=acting, controls=ALL, store=store,
-                    training=training, fractions=FRACTIONS, trials=TRIALS, seed=seed,
-                )
-                for acting in ("ablate", "preserve")
-            ]  # fmt: skip
-            took = time.perf_counter() - start
-            print(f"\n{of.name}, {found!r}: both kinds in {took:.0f} s")
-            print("\n".join(line for curves in runs for line in curves.sentences()))
-            save(curves_figure(runs), to / f"{of.name}-{method}-{site}.png")
-            name = f"{of.name}-{method}-{site}.csv"
-            save_table(to / name, [row for curves in runs for row in curves.comparison_table()])
+        modes = {site: found(store, site, method, seed) for site in store.sites}
+        for site, one in modes.items():
+            print(f"\n{of.name}, {one!r}")
+            stem = to / f"{of.name}-{method}-{site}"
+            if sizes[1]:
+                measured = held_out[0][: sizes[1]], held_out[1][: sizes[1]]
+                tell_curves(of, one, measured, store, training, stem, seed, groups)
             if sizes[2]:
-                tell_necessity(of, found, (held_out[0][: sizes[2]], held_out[1]), to, method, seed)
+                tell_necessity(of, one, held_out[0][: sizes[2]], stem, seed)
 
 
-def tell_necessity(
-    of: Material, modes: Modes, data: tuple[Tensor, Tensor], to: Path, method: str, seed: int
+def found(store: cl.ContributionStore, site: str, method: str, seed: int) -> Modes:
+    """Three modes a unit, 8 in a sample, or 20 by NMF; of few samples half as many as they."""
+    kind: cl.TopK | cl.NMF = cl.NMF(n_modes=20)
+    if method == "topk":
+        few = len(store.label) // 2 < 3 * store.units(site)
+        kind = cl.TopK(n_modes=len(store.label) // 2, k=8) if few else cl.TopK(expansion=3, k=8)
+    return cl.decompose(store, kind, sites=[site], seed=seed)[site]
+
+
+def tell_curves(
+    of: Material,
+    modes: Modes,
+    data: tuple[Tensor, Tensor],
+    store: cl.ContributionStore,
+    training: tuple[Tensor, Tensor],
+    stem: Path,
+    seed: int,
+    groups: dict[str, list[int]],
 ) -> None:
-    """Print how removal and keeping alone compare with what contributions predict."""
-    found = necessity(of.model, data[0], modes, method=cl.Conductance(steps=STEPS), seed=seed)
-    print("\n".join(found.sentences(5)))
-    save(necessity_figure(found), to / f"{of.name}-{method}-{modes.site}-necessity.png")
+    """Print what ablation and preservation of all classes' modes do, beside all controls."""
+    start = time.perf_counter()
+    runs = [
+        control_curves(
+            of.model, data, modes, kind=acting, controls=ALL, store=store,
+            training=training, fractions=FRACTIONS, trials=TRIALS, seed=seed,
+            superclasses=groups or None,
+        )
+        for acting in ("ablate", "preserve")
+    ]  # fmt: skip
+    print(f"both kinds in {time.perf_counter() - start:.0f} s")
+    print("\n".join(line for curves in runs for line in curves.sentences()))
+    for curves in runs if groups else []:
+        for curve in curves:
+            told = (f"{name} {curves.of(curve, name).selectivity}" for name in curves.names)
+            print(f"{curves.kind}, {curve.class_name}: {'; '.join(told)}")
+    save(curves_figure(runs), Path(f"{stem}.png"))
+    rows = [row for curves in runs for row in curves.comparison_table()]
+    save_table(Path(f"{stem}.csv"), rows)
+
+
+def tell_necessity(of: Material, modes: Modes, x: Tensor, stem: Path, seed: int) -> None:
+    """Print how removal and keeping alone compare with what contributions predict.
+
+    Once with exactly the mode's share of each unit, and once with whole units.
+    """
+    for name, acting in (("exact", None), ("units", covering(0.5))):
+        found = necessity(
+            of.model, x, modes, acting=acting, method=cl.Conductance(steps=STEPS), seed=seed
+        )
+        print(f"necessity, {name}:\n" + "\n".join(found.sentences(3)), flush=True)
+        save(necessity_figure(found), Path(f"{stem}-necessity-{name}.png"))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -96,9 +137,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("network", choices=sorted(SIZES))
     parser.add_argument("--sites", help="separated by commas")
     parser.add_argument("--method", choices=("topk", "nmf"), default="topk")
-    parser.add_argument("--images", type=int, help="images that are measured on")
+    parser.add_argument("--images", type=int, help="images for curves, 0 for none")
     parser.add_argument("--found-in", type=int, help="images that modes are found in")
     parser.add_argument("--necessity", type=int, help="images for necessity, 0 for none")
+    parser.add_argument(
+        "--superclass", nargs="*", default=[], help="NAME=NUMBER,NUMBER,…, instead of all classes"
+    )
     parser.add_argument("--to", type=Path, default=Path("controls"))
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
@@ -107,7 +151,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sizes = [b if a is None else a for a, b in zip(given, sizes, strict=True)]
     np.set_printoptions(precision=3)
     sites = (options.sites or sites).split(",")
-    study(material(options.network), sites, sizes, options.method, options.to, options.seed)
+    pairs = (text.split("=") for text in options.superclass)
+    groups = {name: [int(number) for number in numbers.split(",")] for name, numbers in pairs}
+    of = material(options.network)
+    study(of, sites, sizes, options.method, options.to, options.seed, groups)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 """Material: networks with trained weights and real images, for measuring.
 
 The digits network and EfficientNet-Lite0 come with packages. What `CODECLENS_BENCH` names is a
-folder of more: two residual networks for CIFAR-10 with their test images (`cifar10/`), and one
-photograph for each class of ImageNet (`imagenet_sample_1000/`).
+folder of more: two residual networks for CIFAR-10 with their test images (`cifar10/`), one
+photograph for each class of ImageNet (`imagenet_sample_1000/`), and many of ten classes
+(`imagenette_val/`).
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ NAMES = ("digits-resnet", "cifar-resnet20", "cifar-resnet56", "efficientnet-lite
 
 
 def material(name: str) -> Material:
-    """The network of that name, one of `NAMES`, with its images.
+    """The network of that name, one of `NAMES` or `efficientnet-imagenette`, with its images.
 
     Raises FileNotFoundError where it needs `CODECLENS_BENCH` and there is none.
     """
@@ -60,6 +61,8 @@ def material(name: str) -> Material:
         return _digits()
     if name == "efficientnet-lite0":
         return _efficientnet()
+    if name == "efficientnet-imagenette":
+        return _imagenette()
     return _cifar(int(name.removeprefix("cifar-resnet")))
 
 
@@ -100,6 +103,27 @@ def _efficientnet() -> Material:
     labels = np.array([int(row["class_index"]) for row in rows_of])
     return Material(
         "efficientnet-lite0", ready.model, "@blocks", photographs, labels, ready.labels or []
+    )
+
+
+def _imagenette() -> Material:
+    """The same network with many photographs of ten classes, in turns of their classes."""
+    ready, folder = zoo.load("efficientnet-lite0"), bench() / "imagenette_val"
+    with (bench() / "imagenet_sample_1000" / "labels.csv").open() as stream:
+        numbers = {row["wnid"]: int(row["class_index"]) for row in csv.DictReader(stream)}
+    of_class = [sorted(path.iterdir()) for path in sorted(folder.iterdir()) if path.is_dir()]
+    files = [file for turn in zip(*of_class, strict=False) for file in turn]
+
+    def photographs(rows: Sequence[int]) -> Tensor:
+        found = []
+        for row in rows:
+            with Image.open(files[row]) as image:
+                found.append(ready.transform(image.convert("RGB")))
+        return torch.stack(found)
+
+    labels = np.array([numbers[file.parent.name] for file in files])
+    return Material(
+        "efficientnet-imagenette", ready.model, "@blocks", photographs, labels, ready.labels or []
     )
 
 

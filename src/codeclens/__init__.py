@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         TopKSum,
         contributions,
         find_sites,
+        in_axes,
     )
     from codeclens.control import ablate, control_curve, preserve, scale, steer
     from codeclens.decomposition import (
@@ -101,6 +102,7 @@ __all__ = [
     "extract",
     "find_sites",
     "flow",
+    "in_axes",
     "layer_statistics",
     "load_modes",
     "pixel_map",
@@ -121,7 +123,7 @@ _ROOMS = {
     "attribution": (
         *("ActivationGradient", "Blur", "Conductance", "Contrast", "Entropy", "Label"),
         *("Output", "Predicted", "Samples", "Site", "Sum", "Surprisal", "Token"),
-        *("TopKSum", "contributions", "find_sites"),
+        *("TopKSum", "contributions", "find_sites", "in_axes"),
     ),
     "control": ("ablate", "control_curve", "preserve", "scale", "steer"),
     "decomposition": (

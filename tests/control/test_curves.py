@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from torch.utils.data import TensorDataset
 
 from codeclens.attribution import ActivationGradient, Label, Site, contributions
 from codeclens.control import ByScore, ControlCurve, ablate, control_curve, predictions_under
+from codeclens.control.curves import members_of
 from codeclens.control.interventions import Intervention
 from codeclens.decomposition import Mode, TopK, decompose
 from codeclens.errors import CodeclensError
@@ -299,3 +301,18 @@ def test_units_that_speak_for_a_digit_control_that_digit() -> None:
     assert curve.mode.others.value[-1] > 0.9
     assert curve.mode.target.value[-1] < 0.5
     assert curve["random"].advantage.side == 1
+
+
+@pytest.mark.parametrize("wrong", ["13", 3.0, True, [0, "a"], None])
+def test_what_is_no_class(wrong: Any) -> None:
+    with pytest.raises(CodeclensError, match="is no class; pass its number"):
+        members_of(wrong)
+
+
+def test_what_is_no_modes_and_no_store() -> None:
+    data = torch.eye(3), torch.arange(3)
+    with pytest.raises(CodeclensError, match="modes is a dict; pass the modes of one site"):
+        control_curve(nn.Identity(), data, {"0": None}, class_index=0)
+    mode = Mode("0", 0, np.ones(3), np.zeros(3), np.ones(1))
+    with pytest.raises(CodeclensError, match="store is a str; pass ContributionStore"):
+        control_curve(nn.Sequential(nn.Identity()), data, mode, class_index=0, store="run/c.zarr")

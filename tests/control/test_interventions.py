@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from codeclens.attribution import Site
-from codeclens.control import ablate, preserve
+from codeclens.control import Intervention, ablate, preserve
 from codeclens.control.interventions import share_to_count
 from codeclens.decomposition import Mode
 from codeclens.errors import CodeclensError
@@ -378,3 +378,8 @@ def test_a_fraction_is_a_share(fraction: float) -> None:
 def test_shares_round_to_the_nearest_unit_but_never_to_none() -> None:
     counts = [share_to_count(f, 64) for f in (0, 0.001, 0.01, 0.1, 0.18, 0.99, 1)]
     assert counts == [0, 1, 1, 6, 12, 63, 64]
+
+
+def test_an_unknown_kind_is_refused() -> None:
+    with pytest.raises(CodeclensError, match='no kind of intervention "presrve"'):
+        Intervention(Site("0"), "presrve", (1,))

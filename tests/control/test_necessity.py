@@ -220,3 +220,11 @@ def test_absent_samples_do_not_count(rng: np.random.Generator) -> None:
         assert effects.measured(place).value == pytest.approx(effect[there, place].mean())
     assert np.isnan(effects.predicted(2))
     assert effects.verdict(2) == "undecided"
+
+
+def test_nothing_to_measure_is_told(x: Tensor) -> None:
+    model = Head(lambda a: a.sum(dim=1))
+    with pytest.raises(CodeclensError, match="There are no images"):
+        necessity(model, x[:0], modes(), **SETTINGS)
+    with pytest.raises(CodeclensError, match="chosen names no mode"):
+        necessity(model, x, modes(), chosen=[], **SETTINGS)

@@ -289,3 +289,20 @@ def test_mistakes() -> None:
     refuse("Unit 9 is out of range", [Intervention(Site("layer1.0"), "ablate", (9,))])
     refuse('"layer1.0#1" is not reached', [Intervention(Site("layer1.0", call=1), "ablate", (0,))])
     refuse('no site "layer9"', [Intervention(Site("layer9"), "ablate", (0,))])
+
+
+def test_a_module_called_twice_named_by_hand_runs_the_whole_model() -> None:
+    class Twice(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.fc = nn.Conv2d(3, 3, 1), nn.Linear(3, 2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.fc(torch.relu(self.a(torch.relu(self.a(x)))).mean((2, 3)))
+
+    torch.manual_seed(0)
+    model, x = Twice().eval(), torch.randn(4, 3, 5, 5)
+    acting = [Intervention(Site("a"), "ablate", (0,))]
+    with pytest.warns(UserWarning, match="whole model runs"):
+        found = outputs_under(model, x, acting)
+    np.testing.assert_array_equal(found, outputs_under(model, x, acting, replay=False))

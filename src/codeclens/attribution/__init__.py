@@ -4,6 +4,7 @@ from codeclens.attribution.ablation import AblationEffect
 from codeclens.attribution.activation_path import ActivationPath
 from codeclens.attribution.adapters import Captum, Zennit
 from codeclens.attribution.attributor import Attributor
+from codeclens.attribution.axes import in_axes
 from codeclens.attribution.baselines import Baseline, Blur, Constant, Given, Samples
 from codeclens.attribution.capture import Probe, Selector, frozen, select, tapped
 from codeclens.attribution.completeness import warn_of_gaps, warn_of_tolerance
@@ -68,6 +69,7 @@ __all__ = [
     "contributions",
     "find_sites",
     "frozen",
+    "in_axes",
     "select",
     "split_signs",
     "survey",

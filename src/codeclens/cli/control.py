@@ -68,7 +68,9 @@ def run_control(settings: ControlSettings) -> None:
     filing.require(made_by, settings.overwrite)
     for site, one in modes.items():
         # Only what a site's own parts depend on, so that others may be added.
-        Filing(filing.place(site)).require({"modes": array_digest(one.dictionary)})
+        Filing(filing.place(site)).require(
+            {"modes": array_digest(one.dictionary)}, settings.overwrite
+        )
         measure(settings, filing, again, store, one, (x, labels), (classes, groups))
     about = held_out_sentence(settings, len(x))
     write_control(filing, settings.to, about, list(store.sites))

@@ -189,6 +189,13 @@ def prepared(
             f"trials (={trials}), batch_size (={batch_size}) and resamples (={resamples}) "
             "must be at least 1."
         )
+    if not isinstance(modes, Modes | Mode):
+        raise CodeclensError(
+            f"modes is a {type(modes).__name__}; pass the modes of one site, such as modes[SITE], "
+            "or one mode."
+        )
+    if store is not None and not isinstance(store, ContributionStore):
+        raise CodeclensError(f"store is a {type(store).__name__}; pass ContributionStore(PATH).")
     x, _ = checked(data)
     place = one_site(model, modes.site if site is None else site)
     options: dict[str, Any] = {"batch_size": batch_size, "output": output, "progress": progress}
@@ -220,6 +227,15 @@ def members_of(class_index: Members) -> tuple[int, ...]:
     >>> members_of(3), members_of([5, 2, 5])
     ((3,), (2, 5))
     """
+    given: Any = class_index
+    members = [given] if isinstance(given, int | np.integer) else given
+    numbers = isinstance(members, Iterable) and not isinstance(members, str | bytes)
+    if not numbers or any(
+        isinstance(one, bool) or not isinstance(one, int | np.integer) for one in members
+    ):
+        raise CodeclensError(
+            f"class_index={class_index!r} is no class; pass its number, or several numbers."
+        )
     if isinstance(class_index, int | np.integer):
         return (int(class_index),)
     return tuple(sorted({int(one) for one in class_index}))

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any, get_args
 from urllib.parse import quote, unquote
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -73,15 +75,30 @@ class Filing:
             changed = next(differences(before, now), None)
             if changed is None:
                 return
-            if not overwrite:
+            if not overwrite and self._finished():
                 name, old, new = changed
                 raise CodeclensError(
                     f"{self.folder} holds results that were made with {name} = {old}, and now it "
                     f"is {new}; choose another folder, or pass --overwrite to replace them."
                 )
-        if overwrite and self._parts.is_dir():
-            shutil.rmtree(self._parts)
+        if overwrite:
+            self._clear()
         self._write(file, json.dumps(now, indent=1).encode())
+
+    def _finished(self) -> bool:
+        """Whether there is any part; without one nothing is lost."""
+        files = list(self._parts.rglob("*.*"))
+        if self.folder.parent.name == PARTS:  # a site's own folder
+            files += self.folder.glob("*.*")
+        return any(file.is_file() and file.name != MADE_BY for file in files)
+
+    def _clear(self) -> None:
+        """Remove the parts, for a site those of the site itself."""
+        if self._parts.is_dir():
+            shutil.rmtree(self._parts)
+        if self.folder.parent.name == PARTS:
+            for file in self.folder.glob("*.*"):
+                file.unlink()
 
     def place(self, site: str) -> Path:
         """The folder of a site's parts."""
@@ -94,7 +111,8 @@ class Filing:
         file = self._curve_file(site, kind, members, name)
         if not file.is_file():
             return None
-        return ControlCurve.from_json(json.loads(file.read_text(encoding="utf-8")))
+        with _whole(file):
+            return ControlCurve.from_json(json.loads(file.read_text(encoding="utf-8")))
 
     def save_curve(self, curve: ControlCurve, name: str | None = None) -> None:
         """File a curve; `name` is that of its superclass."""
@@ -106,7 +124,7 @@ class Filing:
         file = self.place(site) / "necessity.npz"
         if not file.is_file():
             return None
-        with np.load(file, allow_pickle=False) as found:
+        with _whole(file), np.load(file, allow_pickle=False) as found:
             options = {"resamples": int(found["resamples"]), "seed": int(found["seed"])}
             removed, alone = (
                 effects_of(found[f"{n}_prediction"], found[f"{n}_effect"], found["present"],
@@ -154,12 +172,8 @@ class Filing:
             found: dict[str, list[ControlCurve]] = {}
             files = [self.place(site).glob(f"{kind}-*.json") for kind in get_args(Kind)]
             for file in sorted(chain(*files)):
-                try:
+                with _whole(file):
                     curve = ControlCurve.from_json(json.loads(file.read_text(encoding="utf-8")))
-                except (ValueError, TypeError, KeyError) as error:
-                    raise CodeclensError(
-                        f"The part {file} is damaged: delete it and run again ({error})."
-                    ) from error
                 found.setdefault(curve.kind, []).append(curve)
             curves = [
                 ControlCurves(tuple(sorted(of_kind, key=lambda c: (len(c.members) > 1, c.members))))
@@ -195,3 +209,14 @@ def hash_of(text: str) -> int:
     from zlib import crc32
 
     return crc32(text.encode())
+
+
+@contextmanager
+def _whole(file: Path) -> Iterator[None]:
+    """Say which part is damaged, and what to do."""
+    try:
+        yield
+    except (ValueError, KeyError, TypeError, OSError, BadZipFile) as error:
+        raise CodeclensError(
+            f"The part {file} is damaged: delete it and run again ({error})."
+        ) from error

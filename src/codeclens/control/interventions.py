@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -35,6 +35,13 @@ class Intervention:
     value: Value = 0.0
     units: int | None = None
     positions: Positions | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.kind, str) and self.kind not in get_args(Kind):
+            raise CodeclensError(
+                f'There is no kind of intervention "{self.kind}"; it is "ablate" or "preserve", '
+                "or an edit."
+            )
 
     def __call__(self, site: Site, activation: Tensor) -> Tensor:
         """The activation `(B, …)` with the edit done to it.

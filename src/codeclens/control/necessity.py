@@ -204,6 +204,10 @@ def necessity(
             f'The modes of "{modes.site}" are of the view "{modes.view}", which holds only a part '
             'of the contributions and predicts no change; take modes of "concat" or "sum".'
         )
+    if not len(x):
+        raise CodeclensError("There are no images; pass at least one.")
+    if chosen is not None and not len(chosen):
+        raise CodeclensError("chosen names no mode; pass some numbers, or None for all.")
     place = one_site(model, modes.site if site is None else site)
     made = _Contributed(model, place, method, target, baseline, output)
     act = removing(made.rest(x)) if acting is None else acting

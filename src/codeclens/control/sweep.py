@@ -240,7 +240,9 @@ class _Sweep:
                 break
             except UnreplayableError as error:
                 # No error here: an intervention may act at every call of its module.
-                del found[error.site]
+                # The error names the site as it was resolved, the sweep as it was given.
+                given = next(site for site in found if site.key == error.site.key)
+                del found[given]
                 warnings.warn(
                     f"The whole model runs for every intervention, since what follows the site "
                     f"cannot be run alone: {error}",

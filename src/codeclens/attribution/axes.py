@@ -1,0 +1,162 @@
+"""Axes: a network that says the same, but shows a site in other units, such as principal axes."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Any, Literal, get_args
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from codeclens.attribution.capture import frozen, tapped
+from codeclens.attribution.sites import Site, find_sites
+from codeclens.errors import CodeclensError
+
+Axes = Literal["varimax", "principal", "features"] | Tensor
+# Images that run at once.
+_BATCH = 128
+_TURNS = 200
+
+
+def in_axes(
+    model: nn.Module,
+    site: str | Site,
+    x: Float[Tensor, "batch ..."],
+    *,
+    axes: Axes = "varimax",
+    tokens: Sequence[int] | None = None,
+) -> tuple[nn.Module, Site]:
+    """A copy of a model in which a site's tokens are rewritten in other units, and where they are.
+
+    A stream of tokens has no units of its own: other features would do as well, and each serves
+    every class, so neither contributions nor control are sparse in features. The copy turns the
+    features of each token by an orthogonal matrix and back, so that it computes the same (up to
+    rounding); between the two lies the site that is returned, whose units are the coordinates,
+    counted from each token's mean over `x` `(N, …)`: to ablate one is to put it back to its mean.
+    Whatever takes a model and a site takes these: `extract`, `control_curves`, `ablate`.
+
+    `axes` are `"principal"` (of the activations of `x`, widest first), `"varimax"` (these turned
+    until each is large in few samples and tokens; Kaiser 1958), `"features"` (as they are, only
+    counted from the mean) or an orthogonal matrix `(U, U)` with an axis in each column. No labels
+    are used. `tokens` are those that are rewritten, `[0]` for a class token in front; the others
+    pass by, and what they contribute is not seen.
+
+    Raises CodeclensError where the site is not a tensor `(B, tokens, features)` or `(B, features)`,
+    for tokens that it has not, and for a matrix that is not orthogonal.
+
+    >>> _ = torch.manual_seed(0)
+    >>> model, x = nn.Sequential(nn.Linear(4, 4), nn.GELU(), nn.Linear(4, 2)), torch.randn(20, 4)
+    >>> turned, site = in_axes(model, "1", x)
+    >>> site.key, bool(torch.allclose(turned(x), model(x), atol=1e-6))
+    ('1.axes', True)
+    """
+    found = find_sites(model, site)
+    place = found[0]
+    if len(found) > 1 or place.heads is not None or place.call is not None:
+        raise CodeclensError(
+            f'"{site}" means {len(found)} sites, or a call or the heads of one; axes are turned at '
+            "the output or input of one module."
+        )
+    values = _activations(model, place, x)
+    count, features = values.shape[1:]
+    chosen = list(range(count)) if tokens is None else list(tokens)
+    if not chosen or not all(0 <= token < count for token in chosen):
+        raise CodeclensError(
+            f'tokens={tokens} do not fit site "{place.key}", which has {count}, counted from 0.'
+        )
+    values = values[:, chosen]
+    mean = values.mean(dim=0)
+    matrix = _matrix(axes, values - mean, features)
+    turned = copy.deepcopy(model)
+    module = turned.get_submodule(place.name)
+    shown = _Shown(module, place, matrix.to(values), mean, None if tokens is None else chosen)
+    owner, _, name = place.name.rpartition(".")
+    setattr(turned.get_submodule(owner), name, shown.train(module.training))
+    return turned, Site(f"{place.name}.axes", unit_axis=-1)
+
+
+class _Shown(nn.Module):
+    """A module whose output, or input, passes through other units on its way."""
+
+    def __init__(
+        self, module: nn.Module, site: Site, matrix: Tensor, mean: Tensor, tokens: list[int] | None
+    ) -> None:
+        super().__init__()
+        self.module = module
+        self.axes = nn.Identity()
+        self._port, self._item, self._tokens = site.port, site.item, tokens
+        self.register_buffer("matrix", matrix)
+        self.register_buffer("mean", mean)
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        if self._port == "input":
+            return self.module(self._through(args[0]), *args[1:], **kwargs)
+        return self._through(self.module(*args, **kwargs))
+
+    def _through(self, given: Tensor) -> Tensor:
+        if given.ndim == 2:
+            return self._turned(given, self.mean[0])
+        if self._tokens is None:
+            return self._turned(given, self.mean)
+        found = self._turned(given[:, self._tokens], self.mean)
+        # Out of place, for whoever differentiates.
+        parts = list(given.split(1, dim=1))
+        for token, part in zip(self._tokens, found.split(1, dim=1), strict=True):
+            parts[token] = part
+        return torch.cat(parts, dim=1)
+
+    def _turned(self, values: Tensor, mean: Tensor) -> Tensor:
+        coordinates: Tensor = self.axes((values - mean) @ self.matrix)
+        return coordinates @ self.matrix.T + mean
+
+
+def _activations(model: nn.Module, site: Site, x: Tensor) -> Float[Tensor, "batch token feature"]:
+    kept: list[Tensor] = []
+    with frozen(model), torch.no_grad(), tapped(model, [site], lambda _, a: kept.append(a.clone())):
+        for batch in x.split(_BATCH):
+            model(batch)
+    if not kept or kept[0].ndim not in (2, 3) or site.item is not None:
+        shape = tuple(kept[0].shape) if kept else "nothing"
+        raise CodeclensError(
+            f'Site "{site.key}" gives {shape}; axes are for a tensor (batch, tokens, features) '
+            "or (batch, features)."
+        )
+    values = torch.cat(kept)
+    return values[:, None] if values.ndim == 2 else values
+
+
+def _matrix(axes: Axes, centred: Tensor, features: int) -> Tensor:
+    if isinstance(axes, Tensor):
+        one = torch.eye(features, dtype=torch.float64)
+        given = axes.detach().cpu().double()
+        if given.shape != one.shape or not torch.allclose(given.T @ given, one, atol=1e-4):
+            raise CodeclensError(
+                f"axes of shape {tuple(axes.shape)} are no orthogonal matrix of {features} columns."
+            )
+        return axes
+    if axes not in get_args(get_args(Axes)[0]):
+        raise CodeclensError(
+            f'axes="{axes}" are not known; choose "varimax", "principal", "features" or a matrix.'
+        )
+    if axes == "features":
+        return torch.eye(features)
+    flat = centred.reshape(-1, features).double()
+    _, vectors = torch.linalg.eigh(flat.T @ flat)
+    vectors = vectors.flip(1)
+    return vectors if axes == "principal" else vectors @ _varimax(flat @ vectors)
+
+
+def _varimax(scores: Tensor) -> Tensor:
+    """The rotation after which squared scores differ most (Kaiser 1958), `(U, U)`."""
+    turn, before = torch.eye(scores.shape[1], dtype=scores.dtype), 0.0
+    for _ in range(_TURNS):
+        turned = scores @ turn
+        slope = turned.pow(3) - turned * turned.square().mean(dim=0)
+        left, spread, right = torch.linalg.svd(scores.T @ slope)
+        turn = left @ right
+        if float(spread.sum()) <= before * (1 + 1e-6):
+            break
+        before = float(spread.sum())
+    return turn
