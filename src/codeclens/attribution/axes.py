@@ -80,13 +80,16 @@ def in_axes(
 class _Shown(nn.Module):
     """A module whose output, or input, passes through other units on its way."""
 
+    matrix: Tensor
+    mean: Tensor
+
     def __init__(
         self, module: nn.Module, site: Site, matrix: Tensor, mean: Tensor, tokens: list[int] | None
     ) -> None:
         super().__init__()
         self.module = module
         self.axes = nn.Identity()
-        self._port, self._item, self._tokens = site.port, site.item, tokens
+        self._port, self._tokens = site.port, tokens
         self.register_buffer("matrix", matrix)
         self.register_buffer("mean", mean)
 
@@ -114,9 +117,10 @@ class _Shown(nn.Module):
 
 def _activations(model: nn.Module, site: Site, x: Tensor) -> Float[Tensor, "batch token feature"]:
     kept: list[Tensor] = []
+    device = next((parameter.device for parameter in model.parameters()), x.device)
     with frozen(model), torch.no_grad(), tapped(model, [site], lambda _, a: kept.append(a.clone())):
         for batch in x.split(_BATCH):
-            model(batch)
+            model(batch.to(device))
     if not kept or kept[0].ndim not in (2, 3) or site.item is not None:
         shape = tuple(kept[0].shape) if kept else "nothing"
         raise CodeclensError(
@@ -143,8 +147,7 @@ def _matrix(axes: Axes, centred: Tensor, features: int) -> Tensor:
     if axes == "features":
         return torch.eye(features)
     flat = centred.reshape(-1, features).double()
-    _, vectors = torch.linalg.eigh(flat.T @ flat)
-    vectors = vectors.flip(1)
+    vectors: Tensor = torch.linalg.eigh(flat.T @ flat)[1].flip(1)
     return vectors if axes == "principal" else vectors @ _varimax(flat @ vectors)
 
 
