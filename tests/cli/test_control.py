@@ -157,3 +157,39 @@ def test_what_is_needed_is_asked_for(told: Told, tmp_path: Path) -> None:
     code, _, err = told("control", tmp_path / "store.zarr", "--to", tmp_path / "out")
     assert code == 2
     assert "codeclens control needs modes: pass --modes FOLDER" in err
+
+
+def test_other_modes_replace_a_sites_parts_where_that_is_asked_for(
+    decomposed: Path, told: Told
+) -> None:
+    quick = {"classes": "3", "controls": "random", "necessity": 0, "kind": "ablate"}
+    assert control(told, **quick)[0] == 0
+    few = ("--n-modes", 12, "--k", 3, "--epochs", 3)
+    assert told("decompose", "run/store.zarr", *few, "--to", "run/other")[0] == 0
+    code, _, err = control(told, modes="run/other", **quick)
+    assert code == 2
+    assert "pass --overwrite to replace them" in err
+    code, _, err = control(told, modes="run/other", overwrite=True, **quick)
+    assert code == 0, err
+
+
+def test_damaged_parts_are_named_in_one_sentence(decomposed: Path, told: Told) -> None:
+    quick = {"classes": "3", "controls": "random", "kind": "ablate"}
+    assert control(told, **quick)[0] == 0
+    place = decomposed / "control" / "parts" / "blocks.5"
+    (place / "necessity.npz").write_bytes((place / "necessity.npz").read_bytes()[:300])
+    code, _, err = control(told, **quick)
+    assert code == 2
+    assert "necessity.npz is damaged: delete it and run again" in err
+    (place / "necessity.npz").unlink()
+    (place / "ablate-3.json").write_text('{"x":', encoding="utf-8")
+    code, _, err = control(told, **quick)
+    assert code == 2
+    assert "ablate-3.json is damaged: delete it and run again" in err
+
+
+def test_a_mistaken_run_leaves_nothing_in_the_way(decomposed: Path, told: Told) -> None:
+    quick = {"classes": "3", "controls": "random", "necessity": 0, "kind": "ablate"}
+    assert control(told, fractions="0.1,5", **quick)[0] == 2
+    code, _, err = control(told, **quick)
+    assert code == 0, err

@@ -124,7 +124,7 @@ class Filing:
         file = self.place(site) / "necessity.npz"
         if not file.is_file():
             return None
-        with _whole(file), np.load(file, allow_pickle=False) as found:
+        with _whole(file), file.open("rb") as raw, np.load(raw, allow_pickle=False) as found:
             options = {"resamples": int(found["resamples"]), "seed": int(found["seed"])}
             removed, alone = (
                 effects_of(found[f"{n}_prediction"], found[f"{n}_effect"], found["present"],
