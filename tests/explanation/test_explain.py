@@ -267,3 +267,26 @@ def test_a_network_without_images_is_explained_without_maps() -> None:
     assert told.picture is None
     assert told["1"].mapped == ()
     assert told["1"].explained + told["1"].remainder == pytest.approx(told.change, rel=1e-12)
+
+
+def test_it_says_what_the_modes_alone_would_make() -> None:
+    """Shares add up whatever the modes are worth; loadings times patterns do not."""
+    model, x, modes = setting("residual")
+    found = explained()
+    for site, one in found.items():
+        here = contributions(model, x[:1], sites=site, method=METHOD)[site]
+        loadings = modes[site].project(here.positive.numpy(), here.negative.numpy())
+        weights = modes[site].weights.sum(axis=1)
+        slow = sum(float(z) * float(w) for z, w in zip(loadings[0], weights, strict=True))
+        assert one.reconstructed == pytest.approx(slow, rel=1e-4)
+        told = " ".join(found.sentences())
+        assert f"alone make {one.reconstructed:+.2f} of {one.change:+.2f}" in told
+        strongest = max(one.terms, key=lambda term: term.contribution)
+        assert f"strongest for it is {strongest.title} ({strongest.contribution:+.2f})" in told
+
+
+@pytest.mark.parametrize("wrong", [None, []])
+def test_modes_of_no_kind(wrong: object) -> None:
+    model, x, _ = setting("residual")
+    with pytest.raises(CodeclensError, match="pass the modes of one site, or a dict of them"):
+        explain(model, x[:1], wrong, method=METHOD)  # type: ignore[arg-type]

@@ -22,6 +22,7 @@ from codeclens.attribution.baselines import as_baseline
 from codeclens.attribution.targets import Bound, bind
 from codeclens.control import activation_at, outputs_under, removal
 from codeclens.decomposition import Modes, shares_of
+from codeclens.decomposition.views import net_total
 from codeclens.errors import CodeclensError
 from codeclens.explanation.names import names_beyond_chance, target_words
 from codeclens.explanation.results import Explanation, SiteExplanation, Term
@@ -120,6 +121,11 @@ def _require_one(x: Tensor, most: int) -> None:
 
 
 def _chosen(modes: Modes | Mapping[str, Modes], sites: Any) -> dict[str, Modes]:
+    if not isinstance(modes, Modes | Mapping):
+        raise CodeclensError(
+            f"modes is a {type(modes).__name__}; pass the modes of one site, or a dict of them by "
+            "site, as decompose gives it."
+        )
     given = {modes.site: modes} if isinstance(modes, Modes) else dict(modes)
     wanted = list(given) if sites is None else [sites] if isinstance(sites, str) else list(sites)
     missing = [site for site in wanted if site not in given]
@@ -185,7 +191,10 @@ def _site(
         terms.append(term)
     terms.sort(key=lambda term: -abs(term.contribution))
     rest = float(shares.contribution[0][shares.mode[0] == len(modes)].sum())
-    return SiteExplanation(modes.site, here.is_cut, change, tuple(terms), rest)
+    rebuilt = float("nan")
+    if modes.view in ("concat", "sum"):
+        rebuilt = float(net_total(modes.decode(loadings[None]), modes.view)[0])
+    return SiteExplanation(modes.site, here.is_cut, change, tuple(terms), rest, rebuilt, modes.r2)
 
 
 def _effects(

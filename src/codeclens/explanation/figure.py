@@ -123,7 +123,7 @@ def _rows(explanation: Explanation, one: SiteExplanation, most: int) -> list[_Ro
     if others:
         count = f"{len(others)} other mode" + ("s" if len(others) > 1 else "")
         add(count, sum(term.contribution for term in others))
-    add("no mode explains it", one.unexplained)
+    add("of no mode", one.unexplained)
     if not one.is_cut or abs(one.elsewhere) > 0.005 * abs(one.change):
         add("not through this site", one.elsewhere)
     rows.append(_Row("this input", 0.0, explanation.target, _DARK, total=True))

@@ -46,7 +46,7 @@ def fragment(explanation: Explanation, *, most: int = 6) -> str:
             for term in one.terms
         ]
         rows += [
-            ("no mode explains it", one.unexplained, None, ""),
+            ("of no mode", one.unexplained, None, ""),
             ("not through this site", one.elsewhere, None, ""),
             ("sum: T(x) − T(x0)", one.change, None, ""),
         ]

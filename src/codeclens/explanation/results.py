@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -55,6 +56,11 @@ class SiteExplanation:
     `terms` are all modes that are present. What they leave has two parts: `unexplained` passes
     through the site but belongs to no mode; `elsewhere` does not pass through it (0 up to rounding
     where the site `is_cut`, or the method's quadrature error).
+
+    Terms divide all that units contribute among the modes that are present, so that they add up.
+    How well the modes really tell it is another question: `reconstructed` is the change that their
+    loadings times their patterns make (NaN for views of one sign), and `r2` that of all units'
+    contributions on samples held out of training.
     """
 
     site: str
@@ -62,6 +68,8 @@ class SiteExplanation:
     change: float
     terms: tuple[Term, ...]
     unexplained: float
+    reconstructed: float = float("nan")
+    r2: float = float("nan")
 
     @property
     def explained(self) -> float:
@@ -155,12 +163,17 @@ class Explanation(Mapping[str, SiteExplanation]):
             if not one.terms:
                 words.append(f"{site}: no mode is present.")
                 continue
-            first = one.terms[0]
             words.append(
                 f"{site}: {len(one.terms)} modes make {one.explained:+.2f} of {one.change:+.2f}, "
-                f"the remainder {round(one.remainder, 2) + 0.0:+.2f}; most is due to {first.title} "
-                f"({first.contribution:+.2f})."
+                f"the remainder {round(one.remainder, 2) + 0.0:+.2f}; {_strongest(one.terms)}."
             )
+            if not math.isnan(one.reconstructed):
+                r2 = "" if math.isnan(one.r2) else f"; R² on held-out samples {one.r2:.2f}"
+                words.append(
+                    f"{site}: that divides among the modes all that units contribute. Their "
+                    f"loadings times their patterns alone make {one.reconstructed:+.2f} of "
+                    f"{one.change:+.2f}{r2}."
+                )
             told = [term for term in one.terms if term.effect is not None]
             if told:
                 strongest = max(told, key=lambda term: abs(term.effect or 0.0))
@@ -213,3 +226,14 @@ def _row(site: str, term: Term) -> dict[str, Any]:
 def _rest(site: str, part: str, amount: float) -> dict[str, Any]:
     row = dict.fromkeys(("site", "part", "name", "contribution", "loading", "effect", "exemplars"))
     return row | {"site": site, "part": part, "contribution": amount}
+
+
+def _strongest(terms: Sequence[Term]) -> str:
+    """The strongest mode of each sign, in words."""
+    told = []
+    for which, sign in (("for", 1), ("against", -1)):
+        of_sign = [term for term in terms if sign * term.contribution > 0]
+        if of_sign:
+            best = max(of_sign, key=lambda term: abs(term.contribution))
+            told.append(f"strongest {which} it is {best.title} ({best.contribution:+.2f})")
+    return ", ".join(told) or "none of them counts"
