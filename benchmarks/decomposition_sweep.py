@@ -8,7 +8,6 @@ and a figure of held-out R² over L0 are written there.
     python -m benchmarks.decomposition_sweep fit --folder cache
     python -m benchmarks.decomposition_sweep draw --folder cache --to frontier.svg
     python -m benchmarks.decomposition_sweep tell --folder cache --k 8
-    python -m benchmarks.decomposition_sweep act --folder cache --sites blocks.4 --k 8
 """
 
 from __future__ import annotations
@@ -26,7 +25,6 @@ import torch
 import codeclens as cl
 from benchmarks.material import material
 from codeclens import zoo
-from codeclens.control import control_curves
 from codeclens.decomposition import (
     ICA,
     NMF,
@@ -51,8 +49,6 @@ PLANS: dict[str, tuple[int, int, Sequence[str]]] = {
     "cifar-resnet56": (2000, 5, ("layer1.8", "layer2.8", "layer3.7")),
     "efficientnet-lite0": (1000, 5, ("blocks.3.1", "blocks.4.2", "blocks.5.3")),
 }
-# Digits on which modes are tried out, as many of each class.
-HELD_OUT = 300
 
 
 def extracted(name: str, folder: Path) -> cl.ContributionStore:
@@ -155,28 +151,6 @@ def fit(folder: Path, names: Sequence[str], sites: Sequence[str], given: Any) ->
                     writer.writerows(rows)
 
 
-def act(folder: Path, sites: Sequence[str], k: int) -> None:
-    """What modes do on held-out digits: selectivity of ablating and of preserving their units."""
-    store = cl.ContributionStore(folder / "digits-resnet.zarr")
-    ready = zoo.load("digits-resnet")
-    images, labels = zoo.digits_data("held_out")
-    held_out = images[:HELD_OUT], labels[:HELD_OUT]
-    for site in sites:
-        modes = 3 * store.units(site)
-        entrants = [TopK(n_modes=modes, k=k), KMeans(n_modes=modes), NMF(n_modes=2 * k)]
-        for view in ("concat", "activation"):
-            for method in entrants:
-                found = cl.decompose(store, method, sites=site, view=view)[site]
-                line = f"{site} {view:<10} {method!r:<40}"
-                for kind in ("ablate", "preserve"):
-                    done = control_curves(
-                        ready.model, held_out, found,
-                        kind=kind, fractions=(0.1, 0.25, 0.5), trials=1,
-                    )  # fmt: skip
-                    line += f" {kind} {done.mean()} random {done.mean('random').value:+.2f}"
-                print(line, flush=True)
-
-
 def at_budget(points: Sequence[tuple[float, float]], k: float) -> float:
     """R² at `k` modes a sample from points (L0, R²), between which it is straight over log L0.
 
@@ -256,7 +230,7 @@ def draw(folder: Path, to: Path) -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Extract, measure what was extracted, or draw what was measured."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=["extract", "fit", "draw", "tell", "act"])
+    parser.add_argument("what", choices=["extract", "fit", "draw", "tell"])
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--networks", default=",".join(PLANS))
     parser.add_argument("--sites", default="", help="of those extracted; all without it")
@@ -273,8 +247,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         draw(given.folder, given.to)
     elif given.what == "tell":
         tell(given.folder, given.k[0])
-    elif given.what == "act":
-        act(given.folder, given.sites.split(","), given.k[0])
     elif given.what == "fit":
         fit(given.folder, names, [s for s in given.sites.split(",") if s], given)
     else:

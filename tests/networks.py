@@ -13,6 +13,8 @@ from typing import NamedTuple, TypeVar
 import torch
 from torch import Tensor, nn
 
+from codeclens._compat import prepare_torchvision
+
 Model = TypeVar("Model", bound=nn.Module)
 
 
@@ -319,3 +321,20 @@ class Failing(nn.Module):
             raise self.error
         logits: Tensor = self.last(x)
         return logits
+
+
+def transformers_vit() -> nn.Module:
+    """A small vision transformer of the package transformers, for images (B, 3, 16, 16)."""
+    prepare_torchvision()
+    from transformers import ViTConfig, ViTForImageClassification
+
+    config = ViTConfig(
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=32,
+        image_size=16,
+        patch_size=8,
+        num_labels=4,
+    )
+    return seeded(lambda: ViTForImageClassification(config))

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 import networks
-from codeclens._compat import import_timm, import_torchvision, prepare_torchvision
+from codeclens._compat import import_timm, import_torchvision
 from codeclens.attribution import Selector, Site, find_sites, frozen, select
 from codeclens.control import Intervention, outputs_under, predictions_under
 from codeclens.control.edits import Add, Exchange, Put, Scale
@@ -105,19 +105,7 @@ def test_timm_networks(name: str) -> None:
 
 
 def test_a_network_of_transformers() -> None:
-    prepare_torchvision()
-    from transformers import ViTConfig, ViTForImageClassification
-
-    config = ViTConfig(
-        hidden_size=16,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=32,
-        image_size=16,
-        patch_size=8,
-        num_labels=4,
-    )
-    model = networks.seeded(lambda: ViTForImageClassification(config))
+    model = networks.transformers_vit()
     block = next(name for name, _ in model.named_modules() if name.endswith(".1"))
     norm = next(name for name, _ in model.named_modules() if name.endswith(".1.layernorm_after"))
     assert_exact(model, [block, norm], images(7, 3, 16, 16), "logits")
