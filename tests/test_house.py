@@ -32,8 +32,9 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "zoo": PATH[:1],
     "explanation": (*PATH, *ASIDE),
     "report": (*PATH, *ASIDE, "explanation", "zoo"),
+    "retina": (*PATH, *ASIDE, "explanation", "zoo", "report"),
     "explorer": (*PATH, *ASIDE, "explanation", "zoo"),
-    "cli": (*PATH, *ASIDE, "explanation", "zoo", "report", "explorer"),
+    "cli": (*PATH, *ASIDE, "explanation", "zoo", "retina", "report", "explorer"),
 }
 FOR_ALL = ("errors", "_compat")
 ARRAYS_ONLY = ("analysis/statistics.py", "decomposition/quality.py")

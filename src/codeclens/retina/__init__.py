@@ -1,0 +1,6 @@
+"""The retina: movies for images, ganglion cells for classes, hertz for logits."""
+
+from codeclens.retina.movies import Movie
+from codeclens.retina.recordings import Recording
+
+__all__ = ["Movie", "Recording"]

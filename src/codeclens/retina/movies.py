@@ -1,0 +1,109 @@
+"""Movies: what a retina sees, with its times in seconds and its places in µm or degrees."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float
+from torch import Tensor
+
+from codeclens.errors import CodeclensError
+
+Unit = Literal["um", "deg"]
+UNITS = ("um", "deg")
+
+
+@dataclass(frozen=True, eq=False)
+class Movie:
+    """Frames `(T, H, W)` that follow one another at `rate` Hz, with pixels of `pixel` `unit`.
+
+    `unit` is `"um"` (micrometres on the retina) or `"deg"` (degrees of the visual field). None of
+    these is ever guessed: a receptive field without a scale, or a latency without a clock, cannot
+    be compared with anything. A light that fills the field is a movie of one pixel.
+
+    Raises CodeclensError for frames of another shape, or not finite, and for a rate or a size that
+    is not positive.
+
+    >>> import torch
+    >>> movie = Movie(torch.zeros(100, 22, 22), rate=50.0, pixel=50.0, unit="um")
+    >>> movie.duration, movie.size, movie.windows(40).shape
+    (2.0, (1100.0, 1100.0), torch.Size([61, 40, 22, 22]))
+    """
+
+    frames: Float[Tensor, "time y x"]
+    rate: float
+    pixel: float
+    unit: Unit
+
+    def __post_init__(self) -> None:
+        if self.frames.ndim != 3 or not len(self.frames):
+            raise CodeclensError(
+                f"A movie's frames have shape {tuple(self.frames.shape)}; pass (time, y, x), with "
+                "one frame or more."
+            )
+        if not self.frames.is_floating_point():
+            raise CodeclensError(
+                f"A movie's frames are {self.frames.dtype}; pass floating-point intensities or "
+                "contrasts, as the model takes them."
+            )
+        bad = ~self.frames.isfinite().flatten(1).all(dim=1)
+        if bad.any():
+            raise CodeclensError(
+                f"Frame {int(bad.nonzero()[0])} of the movie holds NaN or infinity."
+            )
+        for what, value in (("rate (Hz)", self.rate), ("pixel", self.pixel)):
+            if not (math.isfinite(value) and value > 0):
+                raise CodeclensError(f"A movie's {what} is {value!r}; pass a positive number.")
+        if self.unit not in UNITS:
+            raise CodeclensError(
+                f'A pixel is measured in "um" or "deg", not in {self.unit!r}: which is it?'
+            )
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    @property
+    def duration(self) -> float:
+        """How long the movie lasts, in s."""
+        return len(self.frames) / self.rate
+
+    @property
+    def size(self) -> tuple[float, float]:
+        """Height and width of the field, in `unit`."""
+        height, width = self.frames.shape[1:]
+        return height * self.pixel, width * self.pixel
+
+    @property
+    def times(self) -> Float[np.ndarray, " time"]:
+        """When each frame begins, in s."""
+        return np.arange(len(self.frames)) / self.rate
+
+    def windows(self, history: int) -> Float[Tensor, "window history y x"]:
+        """Every stretch of `history` frames, the newest last: the samples of a model.
+
+        A view of the frames, so that an hour of film is not held `history` times. The response to
+        window `i` belongs to frame `i + history − 1`. Raises CodeclensError where the movie is
+        shorter than that.
+        """
+        if not 1 <= history <= len(self.frames):
+            raise CodeclensError(
+                f"A movie of {len(self.frames)} frames has no window of {history}; pass a longer "
+                "movie or a shorter history."
+            )
+        return self.frames.unfold(0, history, 1).movedim(-1, 1)
+
+    def window_times(self, history: int) -> Float[np.ndarray, " window"]:
+        """When the newest frame of each window begins, in s."""
+        return self.times[history - 1 :]
+
+    def between(self, start: float, stop: float) -> Movie:
+        """The frames that begin from `start` to before `stop`, in s."""
+        first, last = (round(moment * self.rate) for moment in (start, stop))
+        if not 0 <= first < last <= len(self.frames):
+            raise CodeclensError(
+                f"From {start} to {stop} s there is no part of a movie of {self.duration} s."
+            )
+        return replace(self, frames=self.frames[first:last])

@@ -1,0 +1,67 @@
+"""Recordings: what ganglion cells answered to a movie, in hertz."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from jaxtyping import Float
+from torch import Tensor
+
+from codeclens.errors import CodeclensError
+from codeclens.retina.movies import Movie
+
+
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """Responses `(T, cells)` in Hz to the T frames of `movie`, one name for each cell.
+
+    Counts of spikes in the bins of the frames come in by `from_counts`. Raises CodeclensError where
+    the shapes do not fit, a rate is negative or not finite, and where two cells have one name.
+
+    >>> import torch
+    >>> movie = Movie(torch.zeros(100, 1, 1), rate=50.0, pixel=1.0, unit="deg")
+    >>> counts = torch.ones(100, 2)
+    >>> Recording.from_counts(movie, counts, ["on", "off"]).rates[0]
+    tensor([50., 50.])
+    """
+
+    movie: Movie
+    rates: Float[Tensor, "time cell"]
+    cells: Sequence[str]
+
+    def __post_init__(self) -> None:
+        if self.rates.ndim != 2 or len(self.rates) != len(self.movie):
+            raise CodeclensError(
+                f"Responses have shape {tuple(self.rates.shape)} for {len(self.movie)} frames; "
+                "pass (time, cells), a row for each frame."
+            )
+        if len(self.cells) != self.rates.shape[1] or len(set(self.cells)) != len(self.cells):
+            raise CodeclensError(
+                f"{len(set(self.cells))} different names for {self.rates.shape[1]} cells; pass one "
+                "for each."
+            )
+        bad = ~(self.rates.isfinite() & (self.rates >= 0))
+        if bad.any():
+            frame, cell = (int(index) for index in bad.nonzero()[0])
+            raise CodeclensError(
+                f"Cell {self.cells[cell]!r} has the rate {float(self.rates[frame, cell])} at frame "
+                f"{frame}; rates are finite and not negative."
+            )
+
+    @classmethod
+    def from_counts(
+        cls, movie: Movie, counts: Float[Tensor, "time cell"], cells: Sequence[str]
+    ) -> Recording:
+        """Rates in Hz from the spikes counted while each frame was shown."""
+        return cls(movie, counts.to(movie.frames) * movie.rate, cells)
+
+    def between(self, start: float, stop: float) -> Recording:
+        """What was answered from `start` to before `stop`, in s."""
+        part = self.movie.between(start, stop)
+        first = round(start * self.movie.rate)
+        return Recording(part, self.rates[first : first + len(part)], self.cells)
+
+    def targets(self, history: int) -> Float[Tensor, "window cell"]:
+        """The responses that belong to the movie's `windows(history)`."""
+        return self.rates[history - 1 :]
