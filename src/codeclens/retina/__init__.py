@@ -2,5 +2,6 @@
 
 from codeclens.retina.movies import Movie
 from codeclens.retina.recordings import Recording
+from codeclens.retina.response import ResponseModel
 
-__all__ = ["Movie", "Recording"]
+__all__ = ["Movie", "Recording", "ResponseModel"]
