@@ -155,7 +155,8 @@ def slow_shares(modes: Modes, found: Contributions, site: str, shape: Any) -> Te
                         float(loadings[b, k]) * float(modes.dictionary[k, entry])
                         for k in range(len(modes))
                     ]
-                    total = sum(parts)
+                    there = one.positive[b, u] if excites else -one.negative[b, u]
+                    total = max(sum(parts), float(there))
                     own = [part / total if total > 0 else 0.0 for part in parts]
                     field[b, :, u, row, column] = torch.tensor(
                         [*own, 1 - sum(own)], dtype=torch.float64

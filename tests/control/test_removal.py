@@ -84,7 +84,8 @@ def share_by_hand(modes: Modes, c: SiteContributions, which: int) -> tuple[np.nd
                 max(float(loadings[b, k]) * float(modes.dictionary[k, column]) * sign, 0.0)
                 for k in range(len(modes))
             ]
-            value = parts[which] / sum(parts) if sum(parts) > 0 else 0.0
+            whole = max(sum(parts), abs(float(seen[b, column])))
+            value = parts[which] / whole if whole > 0 else 0.0
             unit = column % units
             if modes.view == "concat":
                 both[int(column >= units), b, unit] = value

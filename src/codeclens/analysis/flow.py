@@ -49,7 +49,7 @@ def flow(
     `F_ij = Σ v_i ⊙ (Jᵀ (w_j ⊙ g)) ⊙ Δa`, summed over the path from the baseline to x: the cotangent
     g at the later site is restricted to mode j's share w_j of every unit, passed back to the
     earlier one by secants, multiplied by the change of the activation there and divided by the
-    shares v_i of its modes (`l_i D_iu / Σ l D`; METHOD.md §2a and §7). Where both sites are cuts,
+    shares v_i of its modes (`mode_shares`; METHOD.md §2a and §7). Where both sites are cuts,
     rows sum to the contribution of mode i, columns to that of mode j and everything to
     T(x) − T(x0), exactly and in every sample; what no mode explains is a remainder of its own, the
     last row and column. Divided by its sum, a column says where mode j's contribution came from.

@@ -35,10 +35,10 @@ class Found(Protocol):
 def mode_share(modes: Modes, which: Which, found: Found | Mapping[str, Found]) -> Tensor:
     """How much of what each unit contributes is due to a mode, or to several together, in [0, 1].
 
-    Of a unit's positive contributions mode j has the share `l_j D_ju / Σ_k l_k D_ku`, of the
-    negative ones likewise (`mode_shares`); what no mode explains belongs to none. Where `found`
-    holds contributions at all positions (`contributions(…, reduce=None)`) the share is a tensor in
-    the layout of the activation: at each position the one of the sign that the unit has there. Else
+    Of a unit's positive contributions mode j has the share `l_j D_ju / max(|x_u|, Σ_k l_k D_ku)`,
+    of the negative ones likewise (`mode_shares`); what no mode explains belongs to none. Where
+    `found` holds contributions at all positions (`contributions(…, reduce=None)`) the share is a
+    tensor in the layout of the activation: at each position the one of the sign that the unit has there. Else
     it is `(B, U)`, the mean of both, weighted by how much the unit contributes with either sign.
 
     Raises CodeclensError for modes of another site, and for a mode that there is not.

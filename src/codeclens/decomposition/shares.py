@@ -52,12 +52,13 @@ def mode_shares(
 ) -> Shares:
     """Divide contributions `(B, U)`, signs as they are, among the modes of their site.
 
-    Of a unit's positive (or negative) contributions mode k has the share `l_k D_ku / Σ l D`, its
-    part of the reconstruction, as receptive fields are divided in METHOD.md §7. Entries that point
-    away from what is there count as none, and a constant that the dictionary adds belongs to the
-    remainder, like units that no mode explains. Modes of the views "sum" and "activation" have the
-    same share of both signs; those of one sign have none of the other. Of more than `most` modes
-    with a share the largest contributions are kept, the others join the remainder.
+    Of a unit's contribution x_u mode k has what its loading and its pattern make, `l_k D_ku`, and
+    what all of them leave is the remainder's. Where together they make more than there is they
+    divide it: the share is `l_k D_ku / max(Σ l D, |x_u|)`. Entries that point away from what is
+    there count as none, and a constant that the dictionary adds belongs to the remainder. Modes of
+    the views "sum" and "activation" have the same share of both signs; those of one sign have none
+    of the other. Of more than `most` modes with a share the largest contributions are kept, the
+    others join the remainder.
 
     >>> from codeclens.decomposition import NMF
     >>> X = np.random.default_rng(0).gamma(0.5, size=(30, 4))
@@ -72,7 +73,7 @@ def mode_shares(
     offset = modes.method.decode(np.zeros((1, len(modes)), np.float32))[0].astype(np.float64)
     kept = [
         _divided(modes, z, x, offset, plus, minus, most)
-        for z, x, plus, minus in zip(loadings, np.sign(seen), positive, negative, strict=True)
+        for z, x, plus, minus in zip(loadings, seen, positive, negative, strict=True)
     ]
     return _padded(kept, positive, negative, len(modes))
 
@@ -125,7 +126,7 @@ def _view(
 def _divided(
     modes: Modes,
     loadings: Float[np.ndarray, " mode"],
-    sign: Float[np.ndarray, " column"],
+    seen: Float[np.ndarray, " column"],
     offset: Float[np.ndarray, " column"],
     positive: Float[np.ndarray, " unit"],
     negative: Float[np.ndarray, " unit"],
@@ -133,9 +134,12 @@ def _divided(
 ) -> _Part:
     """The modes of one sample with their shares of both signs."""
     present = np.flatnonzero(loadings)
+    sign = np.sign(seen)
     towards = np.maximum(loadings[present, None] * modes.dictionary[present] * sign, 0)
     total = towards.sum(axis=0) + np.maximum(offset * sign, 0)
-    share = towards / np.where(total > 0, total, 1)
+    # Modes that make less than there is leave the rest to the remainder.
+    whole = np.maximum(total, np.abs(seen))
+    share = towards / np.where(whole > 0, whole, 1)
     both = _of_signs(modes.view, share)
     contribution = both[0] @ positive + both[1] @ negative
     chosen = np.flatnonzero(both.any(axis=(0, 2)))

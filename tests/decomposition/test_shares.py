@@ -1,0 +1,57 @@
+"""Shares: what each mode makes of a unit's contribution, never more than there is."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from codeclens.decomposition import NMF, PCA, Modes, mode_shares
+
+
+def case(seed: int, signed: bool) -> tuple[Modes, np.ndarray, np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    positive, negative = rng.gamma(0.5, size=(12, 5)), -rng.gamma(0.5, size=(12, 5))
+    X = positive + negative if signed else np.concatenate([positive, -negative], axis=1)
+    method = PCA(n_modes=3).fit(X) if signed else NMF(n_modes=3).fit(X)
+    modes = Modes("a", "sum" if signed else "concat", method, method.encode(X))
+    return modes, positive, negative, X
+
+
+@given(st.integers(0, 10_000), st.booleans())
+def test_no_mode_has_more_of_a_unit_than_its_loading_times_its_pattern(
+    seed: int, signed: bool
+) -> None:
+    modes, positive, negative, X = case(seed, signed)
+    shares = mode_shares(modes, positive, negative, positive, most=3)
+    loadings = np.asarray(modes.loadings, np.float64)
+    for row in range(len(X)):
+        for part, number in enumerate(shares.mode[row, :-1]):
+            if number < 0:
+                continue
+            both = shares.positive[row, part], shares.negative[row, part]
+            share = both[0] if signed else np.concatenate(both)
+            made = np.abs(loadings[row, number] * modes.dictionary[number])
+            assert (share * np.abs(X[row]) <= made + 1e-6).all()
+    together = shares.positive.sum(axis=1), shares.negative.sum(axis=1)
+    np.testing.assert_allclose(together, 1, atol=1e-9)
+
+
+def test_what_the_modes_do_not_make_is_the_remainder() -> None:
+    modes, positive, negative, X = case(0, signed=False)
+    made = np.asarray(modes.loadings, np.float64) @ modes.dictionary
+    shares = mode_shares(modes, positive, negative, positive, most=3)
+    left = shares.contribution[np.arange(12), -1]
+    gaps = np.maximum(X - made, 0)
+    np.testing.assert_allclose(left, gaps[:, :5].sum(1) - gaps[:, 5:].sum(1), atol=1e-5)
+
+
+def test_modes_that_make_too_much_divide_what_there_is() -> None:
+    X = np.outer(np.arange(1.0, 13), [1.0, 1.0])
+    nmf = NMF(n_modes=1).fit(X)
+    modes = Modes("a", "positive", nmf, nmf.encode(X))
+    there = np.array([[1.0, 3.0]])  # of which the one mode makes 2 and 2
+    shares = mode_shares(modes, there, 0 * there, there)
+    np.testing.assert_allclose(shares.positive[0], [[1, 2 / 3], [0, 1 / 3]], atol=1e-4)
+    np.testing.assert_allclose(shares.contribution, [[3, 1]], atol=1e-3)
