@@ -16,12 +16,13 @@ from codeclens.analysis import (
     Semantics,
     class_profile,
     false_discovery,
+    names_beyond_chance,
     p_values,
     permutation_nulls,
     save_dataset,
     specificity,
 )
-from codeclens.decomposition import PCA
+from codeclens.decomposition import PCA, ready_modes
 from codeclens.decomposition.quality import indicator_correlation
 from codeclens.errors import CodeclensError
 
@@ -321,3 +322,29 @@ def test_it_says_what_is_wrong(store: Known) -> None:
         semantics(
             store, None, Hierarchy({"beagle": ["x"], "pug": ["x"], "cab": ["x"], "van": ["x"]})
         )
+
+
+def test_modes_are_named_beyond_chance_by_classes_or_superclasses() -> None:
+    random = np.random.default_rng(0)
+    labels = np.arange(SAMPLES) % 5
+    Z = random.gamma(0.5, size=(SAMPLES, 4)).astype(np.float32)
+    Z[:, 1] += 3 * (labels == 4)
+    Z[:, 2] += 2 * (labels < 2)
+    method = PCA(n_modes=4).fit(random.normal(size=(50, 6)))
+    modes = Modes("a", "activation", method, Z, labels, tuple(CLASSES))
+    assert names_beyond_chance(modes) == ["", "cup", "beagle, pug", ""]
+    assert names_beyond_chance(modes, TREE) == ["", "cup", "dog (2 of 2 classes)", ""]
+    assert names_beyond_chance(replace(modes, labels=None)) == [""] * 4
+
+
+def test_the_tree_that_ships_knows_every_class_of_imagenet_once() -> None:
+    tree = Hierarchy.from_file("imagenet")
+    classes = ready_modes()["blocks.5.3"].classes
+    assert classes is not None
+    found = tree.among(classes)
+    deepest = found.members[:, found.depth == found.depth.max()]
+    assert tree.matrix(classes).any(axis=1).all()
+    assert deepest.sum(axis=1).max() == 1
+    dogs = found.members[:, found.names.index("dog")]
+    assert dogs.sum() == 118  # as many breeds as ILSVRC 2012 has
+    assert not tree.ambiguous(classes)

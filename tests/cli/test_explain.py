@@ -55,6 +55,7 @@ def test_an_image_is_explained_in_every_form(decomposed: Path, told: Told) -> No
 def test_targets_are_chosen_by_number_and_against_another(decomposed: Path, told: Told) -> None:
     image = sorted((decomposed / "images").rglob("*.png"))[0]
     quick = "--no-maps", "--no-effects", "--sites", "4"
+    quick = *quick, "--overwrite"
     assert '"grey" is' in explain(told, image, "--target", "1", *quick)[1]
     assert '"bright" is' in explain(told, image, "--target", "Bright", *quick)[1]
     against = "--target", "1", "--instead-of", "dark"
@@ -62,6 +63,20 @@ def test_targets_are_chosen_by_number_and_against_another(decomposed: Path, told
     alone = explain(told, image, *quick)[1].split('"')[1]
     other = next(name for name in ("dark", "grey") if name != alone)
     assert f'"{alone} − {other}" is' in explain(told, image, "--instead-of", other, *quick)[1]
+
+
+def test_an_explanation_is_not_lost_to_another(decomposed: Path, told: Told) -> None:
+    first, second = sorted((decomposed / "images").rglob("*.png"))[:2]
+    quick = "--no-effects", "--no-maps", "--sites", "4"
+    assert explain(told, first, *quick)[0] == 0
+    before = (decomposed / "out" / "explanation.csv").read_bytes()
+    code, _, err = explain(told, second, *quick)
+    assert code != 0
+    assert "holds an explanation that was made with image" in err
+    assert (decomposed / "out" / "explanation.csv").read_bytes() == before
+    assert explain(told, first, *quick)[0] == 0  # the same again
+    assert explain(told, second, *quick, "--overwrite")[0] == 0
+    assert (decomposed / "out" / "explanation.csv").read_bytes() != before
 
 
 def test_what_is_missing_is_said_in_one_sentence(decomposed: Path, told: Told) -> None:

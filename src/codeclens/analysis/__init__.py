@@ -17,7 +17,7 @@ from codeclens.analysis.flow import flow, mode_names
 from codeclens.analysis.flows import Edge, Flow, FlowGraph, PairFlow
 from codeclens.analysis.hierarchy import Hierarchy, Superclasses
 from codeclens.analysis.layers import layer_statistics
-from codeclens.analysis.meanings import class_words, semantics
+from codeclens.analysis.meanings import class_words, names_beyond_chance, semantics
 from codeclens.analysis.naming import mode_name
 from codeclens.analysis.nulls import (
     critical_correlation,
@@ -77,6 +77,7 @@ __all__ = [
     "membership_correlation",
     "mode_name",
     "mode_names",
+    "names_beyond_chance",
     "p_values",
     "participation_ratio",
     "permutation_nulls",

@@ -17,6 +17,8 @@ from jaxtyping import Bool, Int
 from codeclens.analysis.taxonomies import nltk_nouns, wordnet_file, yaml_tree
 from codeclens.errors import CodeclensError
 
+# Trees that come with the package, by name.
+SHIPPED = {path.stem: path for path in (Path(__file__).parent / "hierarchies").glob("*.yaml")}
 # What zoo labels carry to tell equal names apart.
 _NUMBERED = re.compile(r" \(\d+\)$")
 
@@ -72,8 +74,14 @@ class Hierarchy:
     def from_file(cls, path: str | os.PathLike[str]) -> Hierarchy:
         """From a file of either kind: YAML where it ends in .yaml or .yml, else as `from_wordnet`.
 
-        Raises CodeclensError where the file cannot be read.
+        Where there is no file of that name, "imagenet" is the tree that ships: coarse kinds of the
+        1,000 classes. Raises CodeclensError where the file cannot be read.
+
+        >>> Hierarchy.from_file("imagenet").members("bear")
+        ['American black bear', 'brown bear', 'ice bear', 'sloth bear']
         """
+        if str(path) in SHIPPED and not Path(path).exists():
+            path = SHIPPED[str(path)]
         is_yaml = Path(path).suffix.lower() in (".yaml", ".yml")
         return cls.from_yaml(path) if is_yaml else cls.from_wordnet(path)
 

@@ -24,7 +24,7 @@ from codeclens.analysis.findings import (
     median,
 )
 from codeclens.analysis.hierarchy import Hierarchy, Superclasses
-from codeclens.analysis.naming import Evidence, mode_name, short_names
+from codeclens.analysis.naming import DIFFUSE, NAMELESS, Evidence, mode_name, short_names
 from codeclens.analysis.nulls import permutation_nulls
 from codeclens.analysis.results import Spread
 from codeclens.analysis.statistics import numeric
@@ -108,6 +108,44 @@ def semantics(
         trends=_trends(sites, criteria),
         ambiguous=() if hierarchy is None else tuple(hierarchy.ambiguous(looked_up)),
     )
+
+
+def names_beyond_chance(
+    modes: Modes,
+    hierarchy: Hierarchy | None = None,
+    *,
+    threshold: float = 0.2,
+    alpha: float = 0.05,
+    permutations: int = 200,
+    seed: int = 0,
+) -> list[str]:
+    """What each mode is about: the classes or the superclass that its loadings follow, or "".
+
+    By the same rules as `semantics`, from the labels that the modes carry: above `threshold` and
+    beyond what permuted labels give, under false-discovery control over all modes. Without labels
+    of two classes or more all names are empty. Raises CodeclensError where a class is not in the
+    hierarchy, and for a number that is out of range.
+
+    >>> from codeclens.decomposition import NMF
+    >>> X = np.repeat(np.eye(2, 4), 20, axis=0) + 0.01
+    >>> nmf = NMF(n_modes=2).fit(X)
+    >>> labels = np.repeat([0, 1], 20)
+    >>> modes = Modes("a", "positive", nmf, nmf.encode(X), labels=labels, classes=("cat", "dog"))
+    >>> sorted(names_beyond_chance(modes))
+    ['cat', 'dog']
+    """
+    criteria = Criteria(threshold, alpha, permutations, _DRAWS, seed)
+    labels = modes.labels
+    if labels is None or len(np.unique(labels[labels >= 0])) < 2:
+        return [""] * len(modes)
+    looked_up = list(modes.classes or map(str, range(int(labels.max()) + 1)))
+    called = looked_up if hierarchy is None else hierarchy.titles(looked_up)
+    if modes.classes is None:
+        called = [f"class {number}" for number in looked_up]
+    above = None if hierarchy is None else hierarchy.among(looked_up)
+    study = _Study(labels, tuple(short_names(called)), above, criteria)
+    names = study.meaning(modes.site, "modes", np.asarray(modes.loadings)).names
+    return ["" if name in NAMELESS or name.startswith(DIFFUSE) else name for name in names]
 
 
 def class_words(store: ContributionStore) -> list[str]:

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
+# What modes are called that follow nothing, or nothing in particular.
+NO_CLASS, CONSTANT, DIFFUSE = "no class beyond chance", "does not vary", "diffuse: "
+NAMELESS = (NO_CLASS, CONSTANT)
 # Classes that a name lists; the others are counted.
 _LISTED = 3
 
@@ -41,9 +44,9 @@ def mode_name(
     """What to call a mode: its classes, or a superclass, or that it follows none.
 
     A superclass names the mode where the mode follows it better than any class, with how many of
-    its classes the mode follows on their own. Otherwise the classes with at least half of the best
-    correlation do, the best first, three by name. No class or superclass is named whose correlation
-    is not above `threshold` and beyond chance.
+    its classes the mode follows on their own, if any. Otherwise the classes with at least half of
+    the best correlation do, the best first, three by name. No class or superclass is named whose
+    correlation is not above `threshold` and beyond chance.
 
     >>> none = (np.zeros(0), 1.0, False)
     >>> mode_name(Evidence(np.array([0.1, 0.6, 0.5]), 0.3, True, *none), ["tub", "espresso", "cup"])
@@ -59,7 +62,7 @@ def mode_name(
     )
     best = r.max(initial=-np.inf)
     if not np.isfinite(best):
-        return "does not vary"
+        return CONSTANT
     beyond = (r > max(threshold, evidence.critical)) & evidence.significant
     group = int(of_groups.argmax()) if len(of_groups) else -1
     if (
@@ -70,7 +73,8 @@ def mode_name(
         and of_groups[group] > best
     ):
         follows = int(((r > evidence.critical) & members[:, group]).sum()) * evidence.significant
-        return f"{superclasses[group]} ({follows} of {int(members[:, group].sum())} classes)"
+        some = f" ({follows} of {int(members[:, group].sum())} classes)" if follows else ""
+        return superclasses[group] + some
     if beyond.any():
         named = np.flatnonzero(beyond & (r >= 0.5 * best))
         named = named[np.argsort(-r[named], kind="stable")]
@@ -78,8 +82,8 @@ def mode_name(
         more = len(named) - _LISTED
         return f"{listed} and {more} more" if more > 0 else listed
     if best <= threshold and (evidence.significant or evidence.superclass_significant):
-        return f"diffuse: no class above {threshold:g}"
-    return "no class beyond chance"
+        return f"{DIFFUSE}no class above {threshold:g}"
+    return NO_CLASS
 
 
 def short_names(classes: Sequence[str]) -> list[str]:

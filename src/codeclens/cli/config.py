@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -243,6 +244,31 @@ def read_section(file: Path, command: str) -> dict[str, Any]:
     if unknown:
         raise CodeclensError(unknown_key(str(file), unknown, list(SETTINGS), "section"))
     return dict(content[command])
+
+
+def require_own(
+    settings: Settings, to: Path, what: str, files: str, made_by: Sequence[str]
+) -> None:
+    """Raise CodeclensError where results of other settings lie in the folder, to be kept.
+
+    `files` is a pattern of the results' files, `made_by` names the settings that make a difference.
+    """
+    file = to / "config.yaml"
+    if getattr(settings, "overwrite", False) or not file.is_file() or not any(to.rglob(files)):
+        return
+    try:
+        before = read_section(file, settings.command)
+    except CodeclensError:
+        return  # another command's alone
+    now = settings.model_dump(mode="json")
+    different = [name for name in made_by if before.get(name, now[name]) != now[name]]
+    if different:
+        name = different[0]
+        verb = "was" if what.startswith("an ") else "were"
+        raise CodeclensError(
+            f"{to} holds {what} that {verb} made with {name} = {before[name]}, and now it is "
+            f"{now[name]}; choose another folder, or pass --overwrite to replace."
+        )
 
 
 def write_section(folder: Path, settings: Settings) -> Path:

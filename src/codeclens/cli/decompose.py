@@ -9,7 +9,7 @@ from typing import Any
 
 import codeclens as cl
 from codeclens.analysis import save_table
-from codeclens.cli.config import DecomposeSettings, read_section, write_section
+from codeclens.cli.config import DecomposeSettings, require_own, write_section
 from codeclens.cli.outputs import save_sentences
 from codeclens.cli.progress import Advance, progress
 from codeclens.decomposition import (
@@ -76,7 +76,7 @@ def run_decompose(settings: DecomposeSettings) -> None:
             "--methods says what --compare compares; pass --compare, or one --method."
         )
     method = method_of(settings)
-    require_own(settings, settings.to)
+    require_own(settings, settings.to, "modes", "*.safetensors", _MADE_BY)
     seeds = seeds_of(settings, [settings.seed])
     fits = len(chosen_sites(store, settings.sites)) * len(seeds) * (3 if settings.halves else 1)
     with progress("modes", None, "epochs") as advance:
@@ -117,25 +117,6 @@ def seeds_of(settings: DecomposeSettings, default: list[int]) -> list[int]:
             f"--seeds {settings.seeds} names a seed twice; the same seed gives the same modes."
         )
     return seeds
-
-
-def require_own(settings: DecomposeSettings, to: Path) -> None:
-    """Raise CodeclensError where modes of other settings lie in the folder, to be kept."""
-    file = to / "config.yaml"
-    if settings.overwrite or not file.is_file() or not any(to.rglob("*.safetensors")):
-        return
-    try:
-        before = read_section(file, settings.command)
-    except CodeclensError:
-        return  # another command's alone
-    now = settings.model_dump(mode="json")
-    different = [name for name in _MADE_BY if before.get(name, now[name]) != now[name]]
-    if different:
-        name = different[0]
-        raise CodeclensError(
-            f"{to} holds modes that were made with {name} = {before[name]}, and now it is "
-            f"{now[name]}; choose another folder, or pass --overwrite to replace them."
-        )
 
 
 def run_comparison(settings: DecomposeSettings, store: cl.ContributionStore, to: Path) -> None:

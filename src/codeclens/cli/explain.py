@@ -13,8 +13,9 @@ from torch import Tensor
 
 import codeclens as cl
 from codeclens import zoo
+from codeclens.analysis import Hierarchy
 from codeclens.attribution import Target, select
-from codeclens.cli.config import write_section
+from codeclens.cli.config import require_own, write_section
 from codeclens.cli.explain_settings import ExplainSettings
 from codeclens.cli.extract import class_names, selector
 from codeclens.cli.outputs import save_sentences
@@ -23,12 +24,16 @@ from codeclens.errors import CodeclensError
 
 # Of the modes that ship, where nothing else is asked for.
 SHOWN = ("blocks.4.2", "blocks.5.3")
+_MADE_BY = [
+    name for name in ExplainSettings.model_fields if name not in ("to", "overwrite", "maps")
+]
 
 
 def run_explain(settings: ExplainSettings) -> None:
     """Explain as the settings say, print the sentences and write everything."""
     assert settings.image is not None
     assert settings.to is not None
+    require_own(settings, settings.to, "an explanation", "explanation.*", _MADE_BY)
     modes, sites = modes_of(settings)
     ready = zoo.load(settings.model, weights=settings.weights)
     classes = class_names(settings.classes) if settings.classes else ready.labels
@@ -48,6 +53,8 @@ def run_explain(settings: ExplainSettings) -> None:
         maps=settings.maps,
         effects=settings.effects,
         classes=classes,
+        # Modes that ship carry a single photograph a class: only kinds of classes can be followed.
+        names=Hierarchy.from_file("imagenet") if settings.modes is None else None,
         picture=None if as_seen is None else as_seen(image),
     )
     to = settings.to

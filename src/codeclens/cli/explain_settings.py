@@ -48,6 +48,8 @@ class ExplainSettings(Settings):
     """The entry of the model's output that holds the classes, where it returns a dict or tuple."""
     classes: Path | None = None
     """A text file with one class name a line, in the order of the outputs."""
+    overwrite: bool = False
+    """Replace an explanation with other settings in the same folder."""
     to: Path | None = None
     """The folder for figures (PNG and SVG), a page (HTML), a table (CSV) and sentences."""
 

@@ -38,8 +38,9 @@ def mode_share(modes: Modes, which: Which, found: Found | Mapping[str, Found]) -
     Of a unit's positive contributions mode j has the share `l_j D_ju / max(|x_u|, Σ_k l_k D_ku)`,
     of the negative ones likewise (`mode_shares`); what no mode explains belongs to none. Where
     `found` holds contributions at all positions (`contributions(…, reduce=None)`) the share is a
-    tensor in the layout of the activation: at each position the one of the sign that the unit has there. Else
-    it is `(B, U)`, the mean of both, weighted by how much the unit contributes with either sign.
+    tensor in the layout of the activation: at each position the one of the sign that the unit has
+    there. Else it is `(B, U)`, the mean of both, weighted by how much the unit contributes with
+    either sign.
 
     Raises CodeclensError for modes of another site, and for a mode that there is not.
 

@@ -2,8 +2,8 @@
 
 from codeclens.explanation.explaining import explain
 from codeclens.explanation.figure import explanation_figure
-from codeclens.explanation.names import names_beyond_chance, target_words
 from codeclens.explanation.results import Explanation, SiteExplanation, Term
+from codeclens.explanation.words import target_words
 
 __all__ = [
     "Explanation",
@@ -11,6 +11,5 @@ __all__ = [
     "Term",
     "explain",
     "explanation_figure",
-    "names_beyond_chance",
     "target_words",
 ]

@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from codeclens.analysis import Hierarchy, names_beyond_chance
+from codeclens.analysis.naming import short_names
 from codeclens.attribution import (
     Attributor,
     Baseline,
@@ -22,11 +24,10 @@ from codeclens.attribution.baselines import as_baseline
 from codeclens.attribution.targets import Bound, bind
 from codeclens.control import activation_at, outputs_under, removal
 from codeclens.decomposition import Modes, shares_of
-from codeclens.decomposition.views import net_total
 from codeclens.errors import CodeclensError
-from codeclens.explanation.names import names_beyond_chance, target_words
 from codeclens.explanation.results import Explanation, SiteExplanation, Term
-from codeclens.visualization import PixelMap, exemplars, maps_of_modes
+from codeclens.explanation.words import target_words
+from codeclens.visualization import Exemplar, PixelMap, exemplars, maps_of_modes
 from codeclens.visualization.images import Picture, as_pixels
 
 
@@ -46,7 +47,7 @@ def explain(
     effects: bool = True,
     examples: int = 4,
     classes: Sequence[str] | None = None,
-    names: Mapping[str, Sequence[str]] | None = None,
+    names: Mapping[str, Sequence[str]] | Hierarchy | None = None,
     picture: Picture | None = None,
 ) -> Explanation:
     """Explain the output for one input `x` `(1, …)` as a sum over modes, at each of their sites.
@@ -55,8 +56,9 @@ def explain(
     share (`mode_shares`), summed over units and positions. The `most` strongest modes of each site
     also get a pixel map that sums to their contribution (`path_maps`; not with `maps=False` and for
     inputs that are no images), the measured effect of taking them out (`remove`), and `examples`
-    keys of the samples in which they are strongest. They are called by the classes that they follow
-    beyond chance, or by `names` (one for each mode of a site).
+    samples in which they are strongest. They are called by the classes that they follow beyond
+    chance, with a `Hierarchy` as `names` by its superclasses, too, or by the given `names` (one for
+    each mode of a site).
 
     `modes` are those of one site or of several (`sites` picks some). `target=Contrast(a, b)` asks
     why a and not b. `method`, `target`, `baseline`, `output` and `labels` are those of
@@ -160,16 +162,12 @@ def _site(
     change: float,
     maps: Sequence[PixelMap],
     effects: Mapping[int, float],
-    names: Mapping[str, Sequence[str]] | None,
+    names: Mapping[str, Sequence[str]] | Hierarchy | None,
     examples: int,
 ) -> SiteExplanation:
     here = found[modes.site]
     shares = shares_of(modes, here, most=len(modes))
-    called = names_beyond_chance(modes) if names is None else names.get(modes.site, ())
-    if names is not None and len(called) not in (0, len(modes)):
-        raise CodeclensError(
-            f'There are {len(called)} names for the {len(modes)} modes of "{modes.site}".'
-        )
+    called = _called(modes, names)
     given = [here.positive, here.negative] if modes.view in ("concat", "sum") else [
         {"positive": here.positive, "negative": here.negative}.get(modes.view, here.activation)
     ]  # fmt: skip
@@ -187,14 +185,32 @@ def _site(
             None if k not in by_mode else by_mode[k].positive[0],
             None if k not in by_mode else by_mode[k].negative[0],
             () if best is None else tuple(best[k]),
+            () if best is None else tuple(_shown(modes, one) for one in best[k]),
         )  # fmt: skip
         terms.append(term)
     terms.sort(key=lambda term: -abs(term.contribution))
     rest = float(shares.contribution[0][shares.mode[0] == len(modes)].sum())
-    rebuilt = float("nan")
-    if modes.view in ("concat", "sum"):
-        rebuilt = float(net_total(modes.decode(loadings[None]), modes.view)[0])
-    return SiteExplanation(modes.site, here.is_cut, change, tuple(terms), rest, rebuilt, modes.r2)
+    return SiteExplanation(modes.site, here.is_cut, change, tuple(terms), rest, modes.r2)
+
+
+def _called(modes: Modes, names: Mapping[str, Sequence[str]] | Hierarchy | None) -> Sequence[str]:
+    """The names of a site's modes, one for each, or none at all."""
+    if names is None or isinstance(names, Hierarchy):
+        return names_beyond_chance(modes, names)
+    called = names.get(modes.site, ())
+    if len(called) not in (0, len(modes)):
+        raise CodeclensError(
+            f'There are {len(called)} names for the {len(modes)} modes of "{modes.site}".'
+        )
+    return called
+
+
+def _shown(modes: Modes, one: Exemplar) -> str:
+    """What an exemplar shows: its class where that is known, else its key."""
+    label = -1 if modes.labels is None else int(modes.labels[one.sample])
+    if modes.classes is not None and label >= 0:
+        return short_names(modes.classes)[label]
+    return str(one.sample if one.key is None else one.key)
 
 
 def _effects(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -27,9 +28,9 @@ if TYPE_CHECKING:
 _GREY = (0.62, 0.64, 0.67)
 _DARK = (0.15, 0.15, 0.17)
 # Inches. Rows with a thumbnail and without one, the title of a site, its axis.
-_TALL, _LOW, _TITLE, _AXIS = 0.86, 0.27, 0.3, 0.52
+_TALL, _LOW, _TITLE, _AXIS = 1.12, 0.27, 0.3, 0.52
 # Columns: the photograph, labels, amounts, bars; what separates them and lies at the border.
-_PHOTOGRAPH, _LABELS, _AMOUNTS, _BARS, _GAP = 1.9, 1.35, 0.5, 3.7, 0.1
+_PHOTOGRAPH, _LABELS, _AMOUNTS, _BARS, _GAP = 1.9, 1.6, 0.5, 3.7, 0.1
 _HEAD, _KEY = 0.36, 0.42
 # Thumbnails are small: their maps are smoothed by this share of the shorter side.
 _SMOOTHING = 1 / 45
@@ -131,8 +132,17 @@ def _rows(explanation: Explanation, one: SiteExplanation, most: int) -> list[_Ro
 
 
 def _label(term: Term) -> str:
-    name = term.name if len(term.name) <= 30 else term.name[:29] + "…"
-    return f"mode {term.mode}" + (f"\n{name}" if name else "")
+    """The mode's number, what it follows, and what it is strongest in where nothing is known."""
+    lines = [f"mode {term.mode}"]
+    if term.name:
+        lines.append(_cut(term.name))
+    elif term.shows:
+        lines += ["strongest in", *(_cut(shown) for shown in dict.fromkeys(term.shows[:2]))]
+    return "\n".join(lines)
+
+
+def _cut(text: str, longest: int = 28) -> str:
+    return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
 def _is_tall(row: _Row) -> bool:
@@ -176,6 +186,8 @@ def _band(
     maps = [(term.positive, term.negative) for row in rows if (term := row.term) and _is_tall(row)]
     title = f"{one.site}"
     full = 0.0
+    if not math.isnan(one.r2):
+        title += f"   R² {one.r2:.2f} on held-out samples"
     if maps:
         smoothing = _SMOOTHING * min(maps[0][0].shape[-2:])  # type: ignore[union-attr]
         full = common_scale(maps, smoothing=smoothing)  # type: ignore[arg-type]

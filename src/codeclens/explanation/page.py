@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from html import escape
 from pathlib import Path
 
@@ -36,13 +37,13 @@ def save_page(explanation: Explanation, path: Path, *, most: int = 6) -> Path:
 
 def fragment(explanation: Explanation, *, most: int = 6) -> str:
     """The sentences, the waterfall of every site and all numbers, as a piece of HTML."""
-    parts = [f"<p>{_minus(escape(' '.join(explanation.sentences())))}</p>"]
+    parts = [f"<p>{_minus(escape(sentence))}</p>" for sentence in explanation.sentences()]
     for site, one in explanation.items():
         alt = escape(f"Waterfall over the modes of {site}", quote=True)
         data = base64.b64encode(_png(explanation, site, most)).decode("ascii")
         parts.append(f'<p><img alt="{alt}" src="data:image/png;base64,{data}"></p>')
         rows = [
-            (term.title, term.contribution, term.effect, ", ".join(_names(term.exemplars)))
+            (term.title, term.contribution, term.effect, ", ".join(term.shows))
             for term in one.terms
         ]
         rows += [
@@ -51,7 +52,7 @@ def fragment(explanation: Explanation, *, most: int = 6) -> str:
             ("sum: T(x) − T(x0)", one.change, None, ""),
         ]
         parts.append(
-            _table(("part of " + site, "contribution", "fall without it", "exemplars"), rows)
+            _table(("part of " + site, "contribution", "fall without it", "strongest in"), rows)
         )
     return "".join(parts)
 
@@ -62,10 +63,6 @@ def _png(explanation: Explanation, site: str, most: int) -> bytes:
     with styled():
         figure.savefig(stream, format="png", dpi=150)
     return stream.getvalue()
-
-
-def _names(exemplars: tuple) -> list[str]:  # type: ignore[type-arg]
-    return [str(one.sample if one.key is None else one.key) for one in exemplars]
 
 
 def _table(heads: tuple[str, ...], rows: list[tuple[str, float, float | None, str]]) -> str:
@@ -94,4 +91,5 @@ def _written(cell: str | float | None) -> str:
 
 
 def _minus(text: str) -> str:
-    return text.replace(" -", " −") if not text.startswith("-") else "−" + text[1:]
+    """True minus signs before numbers."""
+    return re.sub(r"(?<![\w.])-(?=\d)", "−", text)

@@ -27,7 +27,8 @@ class Term:
     present, `name` which classes it follows ("" where none). Where they were asked for, `effect` is
     by how much the target falls when exactly the mode's share is taken out of the activation, and
     `positive` and `negative` `(C, H, W)` are its pixel map, which sums to the contribution;
-    `exemplars` are the samples in which it is strongest.
+    `exemplars` are the samples in which it is strongest, and `shows` says what they show: their
+    classes, or their keys where these are not known.
     """
 
     site: str
@@ -39,10 +40,11 @@ class Term:
     positive: Float[Tensor, "*input"] | None = None
     negative: Float[Tensor, "*input"] | None = None
     exemplars: tuple[Exemplar, ...] = ()
+    shows: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
-        """The mode's number, and its name where it has one."""
+        """The mode's number, and what it follows where that is known."""
         return f"mode {self.mode}" + (f" · {self.name}" if self.name else "")
 
     def __repr__(self) -> str:
@@ -54,13 +56,10 @@ class SiteExplanation:
     """The change of the target as a sum over the modes of one site, the strongest first.
 
     `terms` are all modes that are present. What they leave has two parts: `unexplained` passes
-    through the site but belongs to no mode; `elsewhere` does not pass through it (0 up to rounding
-    where the site `is_cut`, or the method's quadrature error).
-
-    Terms divide all that units contribute among the modes that are present, so that they add up.
-    How well the modes really tell it is another question: `reconstructed` is the change that their
-    loadings times their patterns make (NaN for views of one sign), and `r2` that of all units'
-    contributions on samples held out of training.
+    through the site but belongs to no mode, since no mode has more of a unit than its loading times
+    its pattern makes (`mode_shares`); `elsewhere` does not pass through it (0 up to rounding where
+    the site `is_cut`, or the method's quadrature error). `r2` is that of all units' contributions
+    on samples held out of training (NaN where it was not measured).
     """
 
     site: str
@@ -68,7 +67,6 @@ class SiteExplanation:
     change: float
     terms: tuple[Term, ...]
     unexplained: float
-    reconstructed: float = float("nan")
     r2: float = float("nan")
 
     @property
@@ -163,16 +161,15 @@ class Explanation(Mapping[str, SiteExplanation]):
             if not one.terms:
                 words.append(f"{site}: no mode is present.")
                 continue
+            r2 = "" if math.isnan(one.r2) else f" (their R² on held-out samples is {one.r2:.2f})"
             words.append(
-                f"{site}: {len(one.terms)} modes make {one.explained:+.2f} of {one.change:+.2f}, "
-                f"the remainder {round(one.remainder, 2) + 0.0:+.2f}; {_strongest(one.terms)}."
+                f"{site}: {len(one.terms)} modes make {one.explained:+.2f} of {one.change:+.2f}"
+                f"{r2}, {round(one.unexplained, 2) + 0.0:+.2f} belongs to no mode; "
+                f"{_strongest(one.terms)}."
             )
-            if not math.isnan(one.reconstructed):
-                r2 = "" if math.isnan(one.r2) else f"; R² on held-out samples {one.r2:.2f}"
+            if not one.is_cut or abs(one.elsewhere) > 0.005 * abs(one.change):
                 words.append(
-                    f"{site}: that divides among the modes all that units contribute. Their "
-                    f"loadings times their patterns alone make {one.reconstructed:+.2f} of "
-                    f"{one.change:+.2f}{r2}."
+                    f"{site}: {round(one.elsewhere, 2) + 0.0:+.2f} does not pass through this site."
                 )
             told = [term for term in one.terms if term.effect is not None]
             if told:
@@ -219,12 +216,15 @@ def _row(site: str, term: Term) -> dict[str, Any]:
         "contribution": term.contribution,
         "loading": term.loading,
         "effect": term.effect,
+        "shows": ", ".join(term.shows),
         "exemplars": " ".join(keys),
     }
 
 
 def _rest(site: str, part: str, amount: float) -> dict[str, Any]:
-    row = dict.fromkeys(("site", "part", "name", "contribution", "loading", "effect", "exemplars"))
+    row = dict.fromkeys(
+        ("site", "part", "name", "contribution", "loading", "effect", "shows", "exemplars")
+    )
     return row | {"site": site, "part": part, "contribution": amount}
 
 

@@ -26,7 +26,7 @@ AGAINST = (0.00, 0.37, 0.80)
 _FULL = 0.99
 _FLOOR = 0.12
 _GAMMA = 0.8
-_OPACITY = 0.82
+_OPACITY = 0.94
 _LUMINANCE = (0.299, 0.587, 0.114)
 
 
@@ -239,8 +239,8 @@ def _blend(
     share = (positive / np.maximum(positive + negative, 1e-12))[:, :, None]
     colour = share * np.asarray(FOR) + (1 - share) * np.asarray(AGAINST)
     # Washed out, so that colours show on dark places too; the colour keeps the picture's relief.
-    faded = 0.34 + 0.62 * light
-    inked = np.clip(colour * (0.55 + 0.45 * light) + 0.18 * light, 0, 1)
+    faded = 0.5 + 0.47 * light
+    inked = np.clip(colour * (0.62 + 0.38 * light) + 0.1 * light, 0, 1)
     blended = (1 - opacity) * faded + opacity * inked
     pixels: UInt8[np.ndarray, "rows columns 3"] = np.round(255 * blended).astype(np.uint8)
     return pixels
