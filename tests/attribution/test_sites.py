@@ -212,3 +212,35 @@ def test_a_site_is_an_output_or_an_input() -> None:
 def test_what_is_no_site_is_refused(sites: object) -> None:
     with pytest.raises(CodeclensError, match="is no site; pass module names"):
         find_sites(nn.Sequential(nn.ReLU()), sites)  # type: ignore[arg-type]
+
+
+class Gate(nn.Module):
+    """Squeeze and excitation made of linear layers: what it gives are feature maps."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.down, self.up = nn.Linear(8, 2), nn.Linear(2, 8)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x * self.up(self.down(x.mean(dim=(2, 3))).relu()).sigmoid()[:, :, None, None]
+
+
+class ChannelsLast(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.mix = nn.Linear(8, 8)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.mix(x)
+
+
+@pytest.mark.parametrize(
+    ("module", "shape"), [(Gate(), (2, 8, 5, 6)), (ChannelsLast(), (2, 5, 6, 8))]
+)
+def test_linear_layers_may_give_feature_maps(module: nn.Module, shape: tuple[int, ...]) -> None:
+    model = nn.Sequential(module, nn.Flatten())
+    site = find_sites(model, "0")[0]
+    found = module(torch.randn(shape))
+    units = site.units(found)
+    assert units.shape == (2, 8, 30)
+    assert torch.equal(site.restore(units, like=found), found)

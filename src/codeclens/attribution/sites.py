@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Literal
 
@@ -55,6 +55,9 @@ class Site:
     item: int | str | None = None
     heads: int | None = None
     unit_axis: int | None = None
+    # Of a module whose layers are linear, the sizes that units can have; a gate of linear layers
+    # may give feature maps, which only the tensor tells.
+    _widths: frozenset[int] = field(default=frozenset(), compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.port not in ("output", "input"):
@@ -129,6 +132,8 @@ class Site:
     def _axis(self, activation: Tensor) -> int:
         if self.unit_axis is not None:
             axis, count = self.unit_axis, activation.ndim
+            if self._widths and count == 4 and activation.shape[-1] not in self._widths:
+                return 1
             if not -count < axis < count or axis == 0:
                 raise CodeclensError(
                     f'Site "{self.key}" has unit_axis={axis}, but its tensor has shape '
@@ -235,7 +240,20 @@ def _with_axis(site: Site, modules: Mapping[str, nn.Module]) -> Site:
             axis = _layer_axis(sibling)
             site = site if axis is None else replace(site, unit_axis=axis)
         return site
-    return replace(site, unit_axis=_layer_axis(module) or _composite_axis(module))
+    axis = _layer_axis(module)
+    if axis is not None:
+        return replace(site, unit_axis=axis)
+    axis = _composite_axis(module)
+    return replace(site, unit_axis=axis, _widths=_widths(module) if axis == -1 else frozenset())
+
+
+def _widths(module: nn.Module) -> frozenset[int]:
+    layers = [part for part in module.modules() if isinstance(part, nn.Linear)]
+    norms = [part for part in module.modules() if isinstance(part, nn.LayerNorm)]
+    return frozenset(
+        [size for layer in layers for size in (layer.in_features, layer.out_features)]
+        + [norm.normalized_shape[-1] for norm in norms]
+    )
 
 
 def _layer_axis(layer: nn.Module) -> int | None:
