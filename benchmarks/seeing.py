@@ -82,6 +82,12 @@ class Photographs:
         with Image.open(sorted(folder.iterdir())[self.first + place]) as image:
             return self.transform(image.convert("RGB")), number
 
+    def other(self, row: int, classes: int = 0) -> tuple[Tensor, int]:
+        """Photographs of all classes in turn, their first ones first; `classes` further on."""
+        turn, number = divmod(row, len(CLASSES))
+        number = (number + classes) % len(CLASSES)
+        return self[number * self.count + turn % self.count]
+
 
 def learned(ready: zoo.Ready, keep: Path) -> dict[str, Modes]:
     """The modes, from the folder or computed."""
@@ -130,7 +136,7 @@ def curves(model: nn.Module, modes: dict[str, Modes], held: Photographs, images:
     areas: dict[tuple[str, str], list[list[float]]] = {}
     numbers = [number for number, _ in CLASSES.values()]
     for row in range(images):
-        x, label = held[(3 * row) % len(held)]
+        x, label = held.other(row)
         x, output = x[None], numbers[label]
         for site, own in modes.items():
             mode = strongest(model, x, own, cl.Output(output))
@@ -173,7 +179,7 @@ def localisation(model: nn.Module, modes: dict[str, Modes], held: Photographs, i
     shares: dict[tuple[str, str], list[tuple[float, bool]]] = {}
     numbers = [number for number, _ in CLASSES.values()]
     for row in range(images):
-        pair = held[(3 * row) % len(held)], held[(3 * row + 5 * held.count) % len(held)]
+        pair = held.other(row), held.other(row, 5)
         x, halves = side_by_side(pair[0][0][None], pair[1][0][None])
         for (_, label), half in zip(pair, halves, strict=True):
             target = cl.Output(numbers[label])
@@ -210,7 +216,7 @@ def randomisation(
     numbers = [number for number, _ in CLASSES.values()]
     ranks: dict[tuple[str, str], list[np.ndarray]] = {}
     for row in range(images):
-        x, label = held[(3 * row) % len(held)]
+        x, label = held.other(row)
         x, output = x[None], numbers[label]
 
         def edges(_: nn.Module, x: Tensor) -> Tensor:
