@@ -13,14 +13,12 @@ from codeclens.decomposition import NMF, Modes
 from networks import noise, residual_cnn
 
 
-class Held:
-    count = 1
-
-    def __len__(self) -> int:
-        return 4
+class Held(seeing.Photographs):
+    def __init__(self) -> None:
+        super().__init__(lambda image: image, 0, 2)  # type: ignore[arg-type,return-value]
 
     def __getitem__(self, row: int) -> tuple[Tensor, int]:
-        return noise(3, 12, 12, seed=row, dtype=torch.float32), row % 2
+        return noise(3, 12, 12, seed=row, dtype=torch.float32), row // self.count
 
 
 @pytest.mark.parametrize("check", seeing.CHECKS)
@@ -41,3 +39,12 @@ def test_a_check_tells_its_table(
     assert len(rows) >= 4
     assert sum("layer1.1" in row for row in rows) >= 1
     assert all("nan" not in row for row in rows)
+
+
+def test_photographs_are_taken_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(seeing, "CLASSES", {"a": (0, "ant"), "b": (3, "bee"), "c": (5, "cat")})
+    held = Held()
+    assert [held.other(row)[1] for row in range(4)] == [0, 1, 2, 0]
+    assert held.other(1, 2)[1] == 0
+    first = [held.other(row)[0] for row in range(6)]
+    assert not any(torch.equal(a, b) for i, a in enumerate(first) for b in first[:i])
