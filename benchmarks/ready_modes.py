@@ -7,6 +7,7 @@ give the same files again.
     CODECLENS_BENCH=… python -m benchmarks.ready_modes extract --folder cache
     python -m benchmarks.ready_modes compare --folder cache --to comparison.csv
     python -m benchmarks.ready_modes write --folder cache
+    python -m benchmarks.ready_modes names       # of the modes that ship, by ImageNet's kinds
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from threadpoolctl import threadpool_limits
 import codeclens as cl
 from benchmarks.material import bench
 from codeclens import zoo
+from codeclens.analysis import Hierarchy, names_beyond_chance
 from codeclens.decomposition import quality
 from codeclens.decomposition.files import SHIPPED
 from codeclens.decomposition.views import net_total
@@ -180,6 +182,16 @@ def compare(store: cl.ContributionStore, to: Path | None) -> None:
             writer.writerows(found.table())
 
 
+def names() -> None:
+    """Print what the modes of each block that ship follow beyond chance, kinds of classes too."""
+    kinds = Hierarchy.from_file("imagenet")
+    for site, modes in cl.ready_modes(NAME).items():
+        classes = sum(map(bool, names_beyond_chance(modes)))
+        named = {k: name for k, name in enumerate(names_beyond_chance(modes, kinds)) if name}
+        told = ", ".join(f"{k} {name}" for k, name in named.items())
+        print(f"{site}: {classes} of {len(modes)} modes follow a class, {len(named)} a kind: {told}")
+
+
 def write(store: cl.ContributionStore, to: Path) -> dict[str, cl.Modes]:
     """Decompose every block, and write modes and card; the same store gives the same files."""
     modes = {}
@@ -246,11 +258,16 @@ def card(modes: dict[str, cl.Modes]) -> str:
 def main() -> None:
     """Run one step from the command line."""
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
-    parser.add_argument("step", choices=["extract", "compare", "write"])
-    parser.add_argument("--folder", type=Path, required=True, help="where contributions are kept")
+    parser.add_argument("step", choices=["extract", "compare", "write", "names"])
+    parser.add_argument("--folder", type=Path, help="where contributions are kept")
     parser.add_argument("--limit", type=int, default=LIMIT, help="photographs")
     parser.add_argument("--to", type=Path, help="where the table or the modes are written")
     options = parser.parse_args()
+    if options.step == "names":
+        names()
+        return
+    if options.folder is None:
+        parser.error("--folder: where are contributions kept?")
     # The number of threads changes the last digits.
     torch.set_num_threads(1)
     with threadpool_limits(1):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -177,6 +178,15 @@ WRONG: dict[str, tuple[Callable[[], object], str]] = {
     "site": (lambda: explained(sites=["layer9"]), 'no modes of site "layer9"'),
     "none": (lambda: explained(sites=[]), "No site was given"),
     "most": (lambda: explained(most=-1), "most"),
+    "names": (lambda: explained(classes=["a", "b"]), "2 names of classes for 5 outputs"),
+    "network": (
+        lambda: explain(
+            setting("residual")[0], setting("residual")[1][:1],
+            {"layer2.0": replace(setting("residual")[2]["layer1.1"], site="layer2.0")},
+            method=METHOD,
+        ),
+        "of another network",
+    ),
     "method": (
         lambda: explain(
             setting("residual")[0], setting("residual")[1][:1], setting("residual")[2],

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from codeclens import CodeclensError, Output
 from codeclens.visualization import (
     Box,
+    PixelCurve,
     deletion_curve,
     pixel_map,
     randomisation_test,
@@ -118,3 +119,10 @@ def test_halves_are_where_they_are_said_to_be() -> None:
         side_by_side(left, right[:, :1])
     with pytest.raises(CodeclensError, match="with colours"):
         share_inside(left[0, 0], first)
+
+
+def test_an_area_over_next_to_nothing_is_not_told() -> None:
+    values = np.array([[1.0, 1.0], [3.0, 0.4], [1.001, 0.0]])
+    area = PixelCurve(np.array([0, 0.5, 1.0]), values, inserted=False).area
+    assert np.isnan(area[0])
+    assert area[1] == pytest.approx((1 + 0.4) / 4 + 0.4 / 4)

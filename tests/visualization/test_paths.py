@@ -134,6 +134,8 @@ def test_smoothing_keeps_the_sums() -> None:
 
 def test_what_cannot_be_summed_and_who_is_not_there_are_told() -> None:
     made = setting("layer1.1")
+    with pytest.raises(CodeclensError, match=r"1\.5 is no mode"):
+        path_maps(made.model, made.x, made.modes, [1.5], method=METHOD)  # type: ignore[list-item]
     with pytest.raises(CodeclensError, match="no mode 9"):
         path_maps(made.model, made.x[:1], made.modes, [9], method=METHOD)
     with pytest.raises(CodeclensError, match="secant"):

@@ -162,7 +162,7 @@ class AnalyzeSettings(Settings):
     modes: Path | None = None
     """A folder that codeclens decompose wrote, or efficientnet-lite0; adds a table of modes."""
     hierarchy: Path | None = None
-    """Superclasses of the classes: a tree in YAML, WordNet's data.noun or a list "child parent"."""
+    """Superclasses: "imagenet", a tree in YAML, WordNet's data.noun or a list "child parent"."""
     permutations: int = Field(default=1000, ge=1)
     """Permutations of the labels that correlations with classes are held against."""
     flow: bool = False

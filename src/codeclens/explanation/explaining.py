@@ -92,6 +92,7 @@ def explain(
     if maps and x.ndim == 4:
         shown = maps_of_modes(attributor, x, found, by_site, drawn, labels)
     result = _output_of(model, x, output)
+    _require_names(classes, result)
     bound = bind(chosen_target, result, labels)
     fallen: dict[str, dict[int, float]] = {site: {} for site in by_site}
     if effects:
@@ -148,6 +149,12 @@ def _contributed(
             raise CodeclensError(
                 f'Site "{site}" runs several times, as {", ".join(found)}; explaining needs the '
                 "modes of one of its calls."
+            )
+        units = found[site].positive.shape[1]
+        if units != modes.n_units:
+            raise CodeclensError(
+                f'The modes of "{site}" are of {modes.n_units} units and the model has {units} '
+                "there: they are of another network."
             )
         shares = shares_of(modes, found[site], most=len(modes))
         here = (shares.mode[0] >= 0) & (shares.mode[0] < len(modes))
@@ -242,6 +249,14 @@ def _effects(
 
 def _output_of(model: nn.Module, x: Tensor, output: Selector) -> Tensor:
     return torch.from_numpy(outputs_under(model, x, [], output=output))[0]
+
+
+def _require_names(classes: Sequence[str] | None, result: Tensor) -> None:
+    if classes is not None and result.ndim == 2 and len(classes) != result.shape[1]:
+        raise CodeclensError(
+            f"There are {len(classes)} names of classes for {result.shape[1]} outputs; pass one "
+            "for each, in their order."
+        )
 
 
 def _picture(x: Tensor, picture: Picture | None) -> np.ndarray[Any, Any] | None:

@@ -16,6 +16,8 @@ from codeclens.errors import CodeclensError
 
 # From inputs `(B, …)` to a number for each.
 Measure = Callable[[Tensor], Tensor]
+# Of a curve's range; areas of curves whose ends are nearer are not told.
+_LEAST_SPAN = 0.05
 FRACTIONS = (0.0, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0)
 
 
@@ -34,11 +36,17 @@ class PixelCurve:
 
     @property
     def area(self) -> Float[np.ndarray, " sample"]:
-        """The mean height of each curve, with the input at 1 and the baseline at 0."""
+        """The mean height of each curve, with the input at 1 and the baseline at 0.
+
+        NaN where these differ by less than a twentieth of the curve's range: whatever lies between
+        would be divided by next to nothing.
+        """
         whole, nothing = self.values[0], self.values[-1]
         if self.inserted:
             whole, nothing = nothing, whole
-        span = np.where(whole == nothing, np.nan, whole - nothing)
+        span = whole - nothing
+        least = _LEAST_SPAN * np.ptp(self.values, axis=0)
+        span = np.where((span == 0) | (np.abs(span) < least), np.nan, span)
         heights = (self.values - nothing) / span
         middles = (heights[1:] + heights[:-1]) / 2
         return np.asarray((middles * np.diff(self.fractions)[:, None]).sum(axis=0))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 from torch import Tensor, nn
 
 from codeclens.attribution import (
@@ -100,6 +101,9 @@ def maps_of_modes(
 
 
 def _numbers(modes: Modes, which: Sequence[int]) -> list[int]:
+    odd = [one for one in which if not isinstance(one, int | np.integer) or isinstance(one, bool)]
+    if odd:
+        raise CodeclensError(f"{odd[0]!r} is no mode; pass the numbers of modes, for example [0].")
     strange = [number for number in which if not 0 <= number <= len(modes)]
     if strange:
         raise CodeclensError(

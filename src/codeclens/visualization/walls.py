@@ -149,6 +149,7 @@ def _class_bars(
     axes.tick_params(axis="y", length=0)
     axes.spines[:].set_visible(False)
     for place, (_, count, share) in zip(places, classes, strict=True):
-        text = f"{count} samples, {share:.0%} of the class"
+        plural = "" if count == 1 else "s"
+        text = f"{count} sample{plural}, {share:.0%} of the class"
         axes.annotate(text, (share, place), xytext=(4, 0), textcoords="offset points",
                       va="center", fontsize=6.5)  # fmt: skip
