@@ -189,7 +189,7 @@ def names() -> None:
         classes = sum(map(bool, names_beyond_chance(modes)))
         named = {k: name for k, name in enumerate(names_beyond_chance(modes, kinds)) if name}
         told = ", ".join(f"{k} {name}" for k, name in named.items())
-        print(f"{site}: {classes} of {len(modes)} modes follow a class, {len(named)} a kind: {told}")
+        print(f"{site}: {classes} of {len(modes)} follow a class, {len(named)} a kind: {told}")
 
 
 def write(store: cl.ContributionStore, to: Path) -> dict[str, cl.Modes]:
