@@ -1,4 +1,4 @@
-"""The demo's photographs: which channels of an ImageNet network speak for its answer, and where."""
+"""The demo's photographs: which modes and channels of an ImageNet network make its answer."""
 
 from __future__ import annotations
 
@@ -13,20 +13,24 @@ from PIL import Image as Picture
 
 import codeclens as cl
 from codeclens import zoo
-from codeclens.analysis import save_table
+from codeclens.analysis import Hierarchy, save_table
 from codeclens.attribution import Contributions
 from codeclens.cli.outputs import save_arrays
 from codeclens.cli.progress import progress
+from codeclens.explanation import Explanation
 from codeclens.report import Figure, Image, Section, Table, Text
 from codeclens.report.document import Block
 from codeclens.report.words import Cell, listed, percent
 from codeclens.visualization import ChannelMap, channel_figure, channel_maps, save
 from codeclens.zoo.efficientnet import TRANSFORM, imagenet_labels
 
+# Where modes that ship explain photographs, and by how many steps: sums are exact at any number.
+EXPLAINED, STEPS = "blocks.5.3", 5
+
 
 @dataclass(frozen=True)
 class Look:
-    """One photograph, the network's answer, and the channels that moved it most."""
+    """One photograph, the network's answer, and the modes and channels that moved it most."""
 
     name: str
     picture: Picture.Image
@@ -35,6 +39,7 @@ class Look:
     probability: float
     contributions: Contributions
     channels: list[ChannelMap]
+    explanation: Explanation
 
 
 def photographs_section(to: Path) -> Section:
@@ -53,6 +58,7 @@ def look_at_photographs() -> list[Look]:
     labels = imagenet_labels()
     pictures = zoo.demo_photographs()
     sites = early_middle_late([site.key for site in cl.find_sites(ready.model, ready.sites)])
+    modes, kinds = cl.ready_modes("efficientnet-lite0"), Hierarchy.from_file("imagenet")
     looks = []
     with progress("photographs", len(pictures), "photographs") as advance:
         for name, picture in pictures:
@@ -61,15 +67,21 @@ def look_at_photographs() -> list[Look]:
                 logits = ready.model(x)[0]
             best = int(logits.argmax())
             found = cl.contributions(ready.model, x, sites=sites)
+            as_seen = TRANSFORM.picture(picture)
+            explained = cl.explain(
+                ready.model, x, modes, sites=EXPLAINED, method=cl.Conductance(STEPS), most=5,
+                classes=labels, names=kinds, picture=as_seen,
+            )  # fmt: skip
             looks.append(
                 Look(
                     name,
-                    TRANSFORM.picture(picture),
+                    as_seen,
                     labels[best],
                     float(logits[best]),
                     float(logits.softmax(0)[best]),
                     found,
                     channel_maps(ready.model, x, found),
+                    explained,
                 )
             )
             advance(len(looks), len(pictures))
@@ -132,6 +144,14 @@ def _section(look: Look, to: Path) -> Section:
         f"The answer is {look.label}, with a logit of {look.logit:.2f} "
         f"({percent(look.probability, 1)} of the probability). {_told(look)}"
     )
+    look.explanation.save(to / "modes")
+    look.explanation.to_csv(to / "modes.csv")
+    by_modes = " ".join(look.explanation.sentences()[1:])
+    of_modes = (
+        f"The answer for {look.name} as a sum over the modes of `{EXPLAINED}`, which ship with the "
+        "package: orange moves the logit up, blue down; a diamond shows how far it falls when the "
+        "mode is taken out. Maps show where a mode gets its input."
+    )
     differ = sum(c.contribution * c.at_input < 0 for c in look.channels)
     caption = (
         f"Channels of {look.name} that moved the logit of {look.label} most, by block from early "
@@ -142,7 +162,13 @@ def _section(look: Look, to: Path) -> Section:
         f"{len(look.channels)} channels."
     )
     return Section(
-        look.name, [Text(text), Figure(Image.of_figure(figure), caption, text, wide=True)]
+        look.name,
+        [
+            Text(text),
+            Figure(Image.of_figure(figure), caption, text, wide=True),
+            Text(by_modes),
+            Figure(Image.of_figure(look.explanation.figure(most=5)), of_modes, by_modes, wide=True),
+        ],
     )
 
 
