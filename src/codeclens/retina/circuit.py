@@ -88,6 +88,7 @@ class Circuit(ResponseModel):
         self.drives = nn.Flatten()
         self.rates = Rates()
         self.requires_grad_(False)
+        self.synapses.settle(self.look(torch.zeros(1, self.history, size, size)))
 
     @staticmethod
     def _require_positions(positions: Mapping[str, tuple[float, float]], reach: float) -> None:

@@ -19,18 +19,18 @@ OPPOSITE = {"right": "left", "left": "right", "up": "down", "down": "up"}
 
 @dataclass(frozen=True)
 class Wiring:
-    """What one type of ganglion cell hears: weights by interneuron, and its threshold.
+    """What one type of ganglion cell hears: weights by interneuron, and its drive at rest.
 
     `excitation` and `inhibition` map names of `INTERNEURONS` to positive weights. Bipolar cells and
     starbursts are gathered by a Gaussian of `sigma` µm, wide-field cells from a ring around it
-    at `ring` µm where one is given. The drive less `threshold` is rectified.
+    at `ring` µm where one is given. `rest` is the drive in the mean light; its rectified part fires.
     """
 
     excitation: Mapping[str, float]
     inhibition: Mapping[str, float] = field(default_factory=dict)
     sigma: float = 90.0
     ring: float | None = None
-    threshold: float = 0.12
+    rest: float = 0.0
 
 
 def _directional(way: str) -> Wiring:
@@ -80,7 +80,11 @@ class Synapses(nn.Module):
         maps = torch.stack([_maps(TYPES[kind], place, size, pixel) for kind, place in cells])
         # Convolutions look backwards: the newest lag is last.
         self.register_buffer("weight", maps[:, :, None] * kernel.flip(0)[:, None, None])
-        self.register_buffer("bias", torch.tensor([-TYPES[kind].threshold for kind, _ in cells]))
+        self.register_buffer("bias", torch.tensor([TYPES[kind].rest for kind, _ in cells]))
+
+    def settle(self, resting: Float[Tensor, "1 unit time y x"]) -> None:
+        """Set the thresholds so that with these interneurons each cell's drive is its rest."""
+        self.bias += self.bias - self(resting)[0, 0]
 
     def forward(
         self, interneurons: Float[Tensor, "batch unit time y x"]

@@ -15,6 +15,8 @@ DIRECTIONS = {"right": (1.0, 0.0), "left": (-1.0, 0.0), "up": (0.0, 1.0), "down"
 AMACRINE = ("wide", "crossover.on", "crossover.off", *(f"starburst.{d}" for d in DIRECTIONS))
 # How sharply releases bend at their thresholds: a smooth rectification.
 SHARPNESS = 6.0
+# How much more motion from the wrong side takes from a starburst than that from the right side adds.
+VETO = 2.0
 
 
 class Silencing(nn.Module):
@@ -73,9 +75,9 @@ class Bipolar(nn.Module):
         self.centre = Pool(size, 40 / pixel)
         self.surround = Pool(size, 150 / pixel)
         self.surround_weight = 0.7
-        self.register_buffer("gain", torch.tensor([20.0, 16.0, 22.0, 16.0]))
-        self.register_buffer("threshold", torch.tensor([1.0, 0.4, 1.0, 0.4]))
-        self.register_buffer("depression", torch.tensor([2.5, 1.5, 2.5, 1.5]))
+        self.register_buffer("gain", torch.tensor([40.0, 30.0, 44.0, 30.0]))
+        self.register_buffer("threshold", torch.tensor([0.1, 0.0, 0.1, 0.0]))
+        self.register_buffer("depression", torch.tensor([4.0, 2.5, 4.0, 2.5]))
         self.silencing = Silencing(BIPOLAR)
         self.taps = taps + memory - 1
 
@@ -100,8 +102,8 @@ class Amacrine(nn.Module):
     - `wide` gathers both transient types over a wide pool;
     - `crossover.on` gathers the sustained ON type nearby (and goes to OFF cells), `crossover.off`
       the sustained OFF type;
-    - `starburst.right` adds, of both transient types, what is released a step to the right now and
-      a step to the left a moment ago, less the opposite order: it answers to motion to the right.
+    - `starburst.right` adds, of both transient types, what is released here now and a step to the
+      left a moment ago, less a step to the right a moment ago: it answers to motion to the right.
 
     Takes releases `(B, 4, T, H, W)`, gives `(B, 7, T', H, W)` in the order of `AMACRINE`.
     """
@@ -120,7 +122,8 @@ class Amacrine(nn.Module):
         self.register_buffer("delays", torch.stack([fast, late]))
         self.wide = Pool(size, 150 / pixel)
         self.narrow = Pool(size, 60 / pixel)
-        step = 50 / pixel
+        self.here = Pool(size, 40 / pixel)
+        step = 75 / pixel
         self.ahead = nn.ModuleList(
             Pool(size, 40 / pixel, (step * x, step * y)) for x, y in DIRECTIONS.values()
         )
@@ -135,14 +138,10 @@ class Amacrine(nn.Module):
         sources = torch.cat([self.wide(transient), self.narrow(release[:, 1::2])], dim=1)
         gathered = causal(sources, self.membranes)
         now, late = causal(transient.expand(-1, 2, -1, -1, -1), self.delays).split(1, dim=1)
-        # The pool ahead of one direction lies behind the opposite one.
-        opposite = (1, 0, 3, 2)
-        newer = [pool(now) for pool in self.ahead]
-        older = [pool(late) for pool in self.ahead]
-        motion = [
-            newer[way] + older[opposite[way]] - newer[opposite[way]] - older[way]
-            for way in range(len(opposite))
-        ]
+        here = self.here(now)
+        beside = [pool(late) for pool in self.ahead]
+        # What lies behind one direction lies ahead of the opposite one.
+        motion = [here + beside[back] - VETO * beside[way] for way, back in enumerate((1, 0, 3, 2))]
         drive = torch.cat([gathered, *motion], dim=1)
         scaled = self.gain[:, None, None, None] * drive - self.threshold[:, None, None, None]
         return self.silencing(F.softplus(scaled, beta=SHARPNESS))
