@@ -35,8 +35,8 @@ class Wiring:
 
 def _directional(way: str) -> Wiring:
     return Wiring(
-        {"bipolar.on.transient": 2.0, "bipolar.off.transient": 2.0},
-        {f"amacrine.starburst.{OPPOSITE[way]}": 3.5},
+        {"bipolar.on.transient": 2.5, "bipolar.off.transient": 2.5},
+        {f"amacrine.starburst.{OPPOSITE[way]}": 2.8},
     )
 
 
@@ -54,9 +54,10 @@ TYPES: dict[str, Wiring] = {
         {"bipolar.off.sustained": 2.0, "bipolar.off.transient": 0.3}, {"amacrine.crossover.on": 1.2}
     ),
     "oms": Wiring(
-        {"bipolar.on.transient": 2.5, "bipolar.off.transient": 2.5},
-        {"amacrine.wide": 1.5},
+        {"bipolar.on.transient": 3.0, "bipolar.off.transient": 3.0},
+        {"amacrine.wide": 2.4},
         ring=350.0,
+        rest=-0.1,
     ),
     **{f"ds.{way}": _directional(way) for way in DIRECTIONS},
 }

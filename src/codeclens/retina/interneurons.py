@@ -75,9 +75,9 @@ class Bipolar(nn.Module):
         self.centre = Pool(size, 40 / pixel)
         self.surround = Pool(size, 150 / pixel)
         self.surround_weight = 0.7
-        self.register_buffer("gain", torch.tensor([40.0, 30.0, 44.0, 30.0]))
+        self.register_buffer("gain", torch.tensor([40.0, 36.0, 44.0, 36.0]))
         self.register_buffer("threshold", torch.tensor([0.1, 0.0, 0.1, 0.0]))
-        self.register_buffer("depression", torch.tensor([4.0, 2.5, 4.0, 2.5]))
+        self.register_buffer("depression", torch.tensor([4.0, 4.0, 4.0, 4.0]))
         self.silencing = Silencing(BIPOLAR)
         self.taps = taps + memory - 1
 

@@ -176,23 +176,28 @@ def contrast_adaptation(
 
 
 def latency(
-    model: ResponseModel, screen: Screen, *, contrasts: Sequence[float] = (0.1, 0.2, 0.4, 0.8)
+    model: ResponseModel,
+    screen: Screen,
+    *,
+    contrasts: Sequence[float] = (0.1, 0.2, 0.4, 0.8),
+    radius: float = 150.0,
+    place: tuple[float, float] = (0.0, 0.0),
 ) -> Latency:
-    """How soon cells answer to full-field flashes of several contrasts, bright or dark.
+    """How soon cells answer to flashes of a disc at `place`, 0.2 s long, bright or dark.
 
-    For each cell the polarity counts that drives it more at the highest contrast.
+    For each cell the polarity counts that drives it more at the highest contrast, while it lasts.
     """
-    found = [
-        [_onset(model, flash(screen, contrast=sign * c, before=_before(model)), _before(model))
-         for c in contrasts]
-        for sign in (1, -1)
-    ]  # fmt: skip
     bright, dark = (
-        tuple(torch.stack([each[part] for each in polarity]) for part in (0, 1))
-        for polarity in found
+        [_flashed(model, screen, sign * contrast, radius, place) for contrast in contrasts]
+        for sign in (1, -1)
     )
-    better = bright[1][-1] >= dark[1][-1]
-    onset, height = (torch.where(better, b, d) for b, d in zip(bright, dark, strict=True))
+    better = bright[-1][1] >= dark[-1][1]
+    onset, height = (
+        torch.stack(
+            [torch.where(better, b[part], d[part]) for b, d in zip(bright, dark, strict=True)]
+        )
+        for part in (0, 1)
+    )
     return Latency(contrasts, onset.masked_fill(height < 2, torch.nan), height)
 
 
@@ -290,19 +295,29 @@ def _gain(model: ResponseModel, movie: Movie) -> Float[Tensor, " cell"]:
     return torch.stack(gains).to(rates)
 
 
-def _onset(
-    model: ResponseModel, movie: Movie, start: float
+def _flashed(
+    model: ResponseModel,
+    screen: Screen,
+    contrast: float,
+    radius: float,
+    place: tuple[float, float],
 ) -> tuple[Float[Tensor, " cell"], Float[Tensor, " cell"]]:
     """Half-way to the peak after a flash began, in s, and the height of the peak in Hz."""
+    before = _before(model)
+    movie = flash(screen, contrast=contrast, radius=radius, place=place, before=before)
     rates = model.respond(movie)
-    first = round(start * model.rate) - model.history + 1
-    rest = rates[:first].mean(dim=0)
-    answer = rates[first : first + round(0.3 * model.rate)] - rest
+    first = round(before * model.rate) - model.history + 1
+    rest = rates[first - 1]
+    answer = rates[first : first + round(0.2 * model.rate)] - rest
     height = answer.amax(dim=0)
     onsets = []
     for cell, peak in enumerate(height):
+        if peak <= 0:
+            onsets.append(torch.full_like(peak, torch.nan))
+            continue
         above = int((answer[:, cell] >= peak / 2).nonzero()[0])
         low = answer[above - 1, cell] if above else torch.zeros_like(peak)
         share = (peak / 2 - low) / (answer[above, cell] - low).clamp(min=1e-12)
-        onsets.append((above - 1 + share) / model.rate)
+        # A rate belongs to the end of its frame.
+        onsets.append((above + share) / model.rate)
     return torch.stack(onsets), height

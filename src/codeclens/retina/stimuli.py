@@ -26,12 +26,16 @@ def flash(
     *,
     contrast: float,
     duration: float = 0.2,
+    radius: float | None = None,
+    place: tuple[float, float] = (0.0, 0.0),
     before: float = 1.5,
     after: float = 1.0,
 ) -> Movie:
-    """A flash of the whole field, of `contrast` for `duration` s, in the mean light; times in s.
+    """A flash of `contrast` for `duration` s in the mean light, of the whole field or of a disc.
 
-    It begins `before` s after the first frame. Raises CodeclensError for a contrast below −1.
+    A disc has a `radius` and lies at `place` (x, y from the middle, y upwards; in the screen's
+    unit). The flash begins `before` s after the first frame. Raises CodeclensError for a contrast
+    below −1 and a disc without a pixel.
 
     >>> movie = flash(Screen(), contrast=0.5)
     >>> movie.frames.shape, float(movie.frames[75, 0, 0]), float(movie.frames[74, 0, 0])
@@ -41,7 +45,13 @@ def flash(
     first, count = screen.frames(before), screen.frames(duration)
     light = torch.zeros(first + count + screen.frames(after))
     light[first : first + count] = contrast
-    return screen.movie(light)
+    if radius is None:
+        return screen.movie(light)
+    across, up = screen.places()
+    disc = torch.hypot(across - place[0], up - place[1]) <= radius
+    if not disc.any():
+        raise CodeclensError(f"A disc of {radius} {screen.unit} at {place} covers no pixel.")
+    return screen.movie(light[:, None, None] * disc)
 
 
 def flicker(screen: Screen, *, contrasts: list[float], each: float = 10.0, seed: int = 0) -> Movie:
