@@ -35,23 +35,24 @@ class Wiring:
 
 def _directional(way: str) -> Wiring:
     return Wiring(
-        {"bipolar.on.transient": 2.5, "bipolar.off.transient": 2.5},
-        {f"amacrine.starburst.{OPPOSITE[way]}": 2.8},
+        {"bipolar.on.transient": 2.0, "bipolar.off.transient": 2.0},
+        {f"amacrine.starburst.{OPPOSITE[way]}": 3.6},
+        rest=-0.1,
     )
 
 
 TYPES: dict[str, Wiring] = {
     "on.transient": Wiring(
-        {"bipolar.on.transient": 2.5}, {"amacrine.crossover.off": 0.5, "amacrine.wide": 0.2}
+        {"bipolar.on.transient": 2.5}, {"amacrine.crossover.off": 0.8, "amacrine.wide": 0.2}
     ),
     "on.sustained": Wiring(
-        {"bipolar.on.sustained": 2.5, "bipolar.on.transient": 0.3}, {"amacrine.crossover.off": 0.8}
+        {"bipolar.on.sustained": 2.5, "bipolar.on.transient": 0.3}, {"amacrine.crossover.off": 1.0}
     ),
     "off.transient": Wiring(
         {"bipolar.off.transient": 2.5}, {"amacrine.crossover.on": 0.8, "amacrine.wide": 0.2}
     ),
     "off.sustained": Wiring(
-        {"bipolar.off.sustained": 2.0, "bipolar.off.transient": 0.3}, {"amacrine.crossover.on": 1.2}
+        {"bipolar.off.sustained": 2.0, "bipolar.off.transient": 0.3}, {"amacrine.crossover.on": 1.0}
     ),
     "oms": Wiring(
         {"bipolar.on.transient": 3.0, "bipolar.off.transient": 3.0},

@@ -15,8 +15,8 @@ DIRECTIONS = {"right": (1.0, 0.0), "left": (-1.0, 0.0), "up": (0.0, 1.0), "down"
 AMACRINE = ("wide", "crossover.on", "crossover.off", *(f"starburst.{d}" for d in DIRECTIONS))
 # How sharply releases bend at their thresholds: a smooth rectification.
 SHARPNESS = 6.0
-# How much more motion from the wrong side takes from a starburst than that from the right side adds.
-VETO = 2.0
+# How much what comes from the wrong side takes from a starburst, for 1 that the right side adds.
+VETO = 1.5
 
 
 class Silencing(nn.Module):
@@ -127,8 +127,8 @@ class Amacrine(nn.Module):
         self.ahead = nn.ModuleList(
             Pool(size, 40 / pixel, (step * x, step * y)) for x, y in DIRECTIONS.values()
         )
-        self.register_buffer("gain", torch.tensor([3.0, 1.5, 1.5, 3.0, 3.0, 3.0, 3.0]))
-        self.register_buffer("threshold", torch.tensor([1.0, 0.4, 0.4, 0.5, 0.5, 0.5, 0.5]))
+        self.register_buffer("gain", torch.tensor([3.0, 4.0, 4.0, 3.0, 3.0, 3.0, 3.0]))
+        self.register_buffer("threshold", torch.tensor([1.0, 0.2, 0.2, 1.8, 1.8, 1.8, 1.8]))
         self.silencing = Silencing(AMACRINE)
 
     def forward(
