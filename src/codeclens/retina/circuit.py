@@ -63,11 +63,12 @@ class Circuit(ResponseModel):
         rate: float = 50.0,
         pixel: float = 50.0,
         positions: Mapping[str, tuple[float, float]] = MIDDLE,
+        dtype: torch.dtype = torch.float32,
     ) -> None:
         self._require_positions(positions, Screen(size, rate, pixel).width / 2)
         placed = [(kind, name, place) for name, place in positions.items() for kind in TYPES]
         alone = len(positions) == 1
-        photoreceptors = Photoreceptors(rate)
+        photoreceptors = Photoreceptors(rate, dtype=torch.float64)
         bipolar = Bipolar(size, rate, pixel)
         amacrine = Amacrine(size, rate, pixel)
         synapses = Synapses([(kind, place) for kind, _, place in placed], size, rate, pixel)
@@ -88,7 +89,13 @@ class Circuit(ResponseModel):
         self.drives = nn.Flatten()
         self.rates = Rates()
         self.requires_grad_(False)
-        self.synapses.settle(self.look(torch.zeros(1, self.history, size, size)))
+        self.synapses.settle(self.look(self._grey()))
+        # Made in double precision, so that a circuit of doubles is one to the last place.
+        self.to(dtype)
+
+    def _grey(self) -> Float[Tensor, "1 history y x"]:
+        """One window of the mean light."""
+        return torch.zeros(1, self.history, self.size, self.size).to(self.synapses.weight)
 
     @staticmethod
     def _require_positions(positions: Mapping[str, tuple[float, float]], reach: float) -> None:
@@ -167,9 +174,7 @@ class Circuit(ResponseModel):
         >>> bool((silent(grey) <= circuit(grey)).all())
         True
         """
-        rest = self.look(
-            torch.zeros(1, self.history, self.size, self.size).to(self.synapses.weight)
-        )
+        rest = self.look(self._grey())
         levels = rest[0, :, -1, self.size // 2, self.size // 2]
         copy = deepcopy(self)
         for name in names:

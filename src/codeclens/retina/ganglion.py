@@ -78,11 +78,12 @@ class Synapses(nn.Module):
     ) -> None:
         super().__init__()
         self.taps = max(1, round(0.06 * rate))
-        kernel = gamma_kernel(self.taps, rate, 0.01).float()
+        kernel = gamma_kernel(self.taps, rate, 0.01)
         maps = torch.stack([_maps(TYPES[kind], place, size, pixel) for kind, place in cells])
         # Convolutions look backwards: the newest lag is last.
         self.register_buffer("weight", maps[:, :, None] * kernel.flip(0)[:, None, None])
-        self.register_buffer("bias", torch.tensor([TYPES[kind].rest for kind, _ in cells]))
+        rest = [TYPES[kind].rest for kind, _ in cells]
+        self.register_buffer("bias", torch.tensor(rest, dtype=torch.float64))
 
     def settle(self, resting: Float[Tensor, "1 unit time y x"]) -> None:
         """Set the thresholds so that with these interneurons each cell's drive is its rest."""
@@ -118,4 +119,4 @@ def _maps(
         for name, weight in weights.items():
             shape = around if name == "amacrine.wide" else near
             maps[INTERNEURONS.index(name)] += sign * weight * shape / shape.sum()
-    return maps.float()
+    return maps

@@ -22,7 +22,7 @@ VETO = 1.5
 class Silencing(nn.Module):
     """Leaves signals `(B, channel, …)` as they are, but holds silenced channels at a level.
 
-    >>> gate = Silencing(("a", "b"))
+    >>> gate = Silencing(("a", "b")).float()
     >>> gate.hold("b", 0.0)
     >>> gate(torch.ones(1, 2))
     tensor([[1., 0.]])
@@ -34,8 +34,8 @@ class Silencing(nn.Module):
     def __init__(self, names: tuple[str, ...]) -> None:
         super().__init__()
         self.names = names
-        self.register_buffer("passes", torch.ones(len(names)))
-        self.register_buffer("held", torch.zeros(len(names)))
+        self.register_buffer("passes", torch.ones(len(names), dtype=torch.float64))
+        self.register_buffer("held", torch.zeros(len(names), dtype=torch.float64))
 
     def hold(self, name: str, level: float) -> None:
         """Silence one channel: from now on it is at `level`."""
@@ -47,6 +47,10 @@ class Silencing(nn.Module):
     def forward(self, signals: Tensor) -> Tensor:
         shape = (-1, *[1] * (signals.ndim - 2))
         return signals * self.passes.reshape(shape) + self.held.reshape(shape)
+
+
+def _table(values: list[float]) -> Float[Tensor, " channel"]:
+    return torch.tensor(values, dtype=torch.float64)
 
 
 class Bipolar(nn.Module):
@@ -69,15 +73,15 @@ class Bipolar(nn.Module):
         taps, memory = max(2, round(0.3 * rate)), max(2, round(0.24 * rate))
         quick = gamma_kernel(taps, rate, 0.02) - gamma_kernel(taps, rate, 0.045)
         lasting = gamma_kernel(taps, rate, 0.03) - 0.4 * gamma_kernel(taps, rate, 0.07)
-        self.register_buffer("kernels", torch.stack([2.0 * quick, lasting]).float())
+        self.register_buffer("kernels", torch.stack([2.0 * quick, lasting]))
         recovery = gamma_kernel(memory - 1, rate, 0.08, order=0)
-        self.register_buffer("recovery", torch.cat([torch.zeros(1), recovery.float()]))
+        self.register_buffer("recovery", torch.cat([torch.zeros(1, dtype=torch.float64), recovery]))
         self.centre = Pool(size, 40 / pixel)
         self.surround = Pool(size, 150 / pixel)
         self.surround_weight = 0.7
-        self.register_buffer("gain", torch.tensor([40.0, 36.0, 44.0, 36.0]))
-        self.register_buffer("threshold", torch.tensor([0.1, 0.0, 0.1, 0.0]))
-        self.register_buffer("depression", torch.tensor([4.0, 4.0, 4.0, 4.0]))
+        self.register_buffer("gain", _table([40.0, 36.0, 44.0, 36.0]))
+        self.register_buffer("threshold", _table([0.1, 0.0, 0.1, 0.0]))
+        self.register_buffer("depression", _table([4.0, 4.0, 4.0, 4.0]))
         self.silencing = Silencing(BIPOLAR)
         self.taps = taps + memory - 1
 
@@ -116,9 +120,9 @@ class Amacrine(nn.Module):
     def __init__(self, size: int, rate: float, pixel: float) -> None:
         super().__init__()
         self.taps = max(2, round(0.12 * rate))
-        slow, fast = (gamma_kernel(self.taps, rate, tau).float() for tau in (0.03, 0.01))
+        slow, fast = (gamma_kernel(self.taps, rate, tau) for tau in (0.03, 0.01))
         self.register_buffer("membranes", torch.stack([fast, slow, slow]))
-        late = gamma_kernel(self.taps, rate, 0.03, order=2).float()
+        late = gamma_kernel(self.taps, rate, 0.03, order=2)
         self.register_buffer("delays", torch.stack([fast, late]))
         self.wide = Pool(size, 150 / pixel)
         self.narrow = Pool(size, 60 / pixel)
@@ -127,8 +131,8 @@ class Amacrine(nn.Module):
         self.ahead = nn.ModuleList(
             Pool(size, 40 / pixel, (step * x, step * y)) for x, y in DIRECTIONS.values()
         )
-        self.register_buffer("gain", torch.tensor([3.0, 4.0, 4.0, 3.0, 3.0, 3.0, 3.0]))
-        self.register_buffer("threshold", torch.tensor([1.0, 0.2, 0.2, 1.8, 1.8, 1.8, 1.8]))
+        self.register_buffer("gain", _table([3.0, 4.0, 4.0, 3.0, 3.0, 3.0, 3.0]))
+        self.register_buffer("threshold", _table([1.0, 0.2, 0.2, 1.8, 1.8, 1.8, 1.8]))
         self.silencing = Silencing(AMACRINE)
 
     def forward(

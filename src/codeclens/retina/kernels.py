@@ -46,9 +46,9 @@ class Pool(nn.Module):
 
     `sigma` and the displacement `(x, y)` of the pool from the cell, y upwards, are in pixels.
     Weights sum to 1 on an unbounded plane: what lies beyond the square counts as zero. The shape
-    `(…, size, size)` is kept.
+    `(…, size, size)` is kept. Weights are made in double precision; convert them as you need.
 
-    >>> pool = Pool(9, sigma=1.0, shift=(2.0, 0.0))
+    >>> pool = Pool(9, sigma=1.0, shift=(2.0, 0.0)).float()
     >>> spot = torch.zeros(9, 9)
     >>> spot[4, 6] = 1
     >>> divmod(int(pool(spot).argmax()), 9)
@@ -73,4 +73,4 @@ def _gaussians(size: int, sigma: float, shift: float) -> Float[Tensor, "to sourc
     apart = places[None, :] - places[:, None] - shift
     far = torch.arange(-20 * (1 + int(sigma)), 20 * (1 + int(sigma)) + 1, dtype=torch.float64)
     norm = torch.exp(-0.5 * ((far - shift % 1) / sigma) ** 2).sum()
-    return (torch.exp(-0.5 * (apart / sigma) ** 2) / norm).float()
+    return torch.exp(-0.5 * (apart / sigma) ** 2) / norm

@@ -44,6 +44,7 @@ class Photoreceptors(nn.Module):
         slow: float = 0.07,
         beta: float = 2.0,
         gamma: float = 0.3,
+        dtype: torch.dtype = torch.float32,
     ) -> None:
         super().__init__()
         for what, value in (
@@ -58,10 +59,10 @@ class Photoreceptors(nn.Module):
         self.rate = rate
         self.taps = max(1, round(duration * rate))
         # Logarithms keep them positive while they are trained.
-        self.log_fast = nn.Parameter(torch.tensor(math.log(fast)))
-        self.log_slow = nn.Parameter(torch.tensor(math.log(slow)))
-        self.log_beta = nn.Parameter(torch.tensor(math.log(beta)))
-        self.logit_gamma = nn.Parameter(torch.tensor(math.log(gamma / (1 - gamma))))
+        self.log_fast = nn.Parameter(torch.tensor(math.log(fast), dtype=dtype))
+        self.log_slow = nn.Parameter(torch.tensor(math.log(slow), dtype=dtype))
+        self.log_beta = nn.Parameter(torch.tensor(math.log(beta), dtype=dtype))
+        self.logit_gamma = nn.Parameter(torch.tensor(math.log(gamma / (1 - gamma)), dtype=dtype))
 
     def kernels(self) -> tuple[Float[Tensor, " lag"], Float[Tensor, " lag"]]:
         """Ky and Kz, lag 0 first."""

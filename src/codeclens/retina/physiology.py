@@ -18,7 +18,7 @@ from codeclens.errors import CodeclensError
 from codeclens.retina.movies import Movie
 from codeclens.retina.response import ResponseModel
 from codeclens.retina.screens import Screen
-from codeclens.retina.stimuli import bar, flash, flicker, grating, moving_object, train
+from codeclens.retina.stimuli import bar, flash, flash_train, flicker, grating, moving_object
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,10 +118,7 @@ def direction_selectivity(
         raise CodeclensError(f"{directions} directions give no index; show 3 or more.")
     shown = [360 * number / directions for number in range(directions)]
     rates = torch.stack(
-        [
-            _after(model, _grating(screen, way, wavelength, speed), 1.0).mean(dim=0)
-            for way in shown
-        ]
+        [_after(model, _grating(screen, way, wavelength, speed), 1.0).mean(dim=0) for way in shown]
     )
     angles = torch.tensor([math.radians(way) for way in shown], dtype=rates.dtype)
     x, y = (rates.T @ part for part in (angles.cos(), angles.sin()))
@@ -217,7 +214,7 @@ def omitted_stimulus(
     every, long = screen.frames(period), screen.frames(window)
     answers = []
     for count in (flashes, 1):
-        movie = train(
+        movie = flash_train(
             screen, flashes=count, period=period, contrast=contrast, before=_before(model),
             after=max(1.0, window),
         )  # fmt: skip

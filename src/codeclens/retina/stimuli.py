@@ -156,7 +156,7 @@ def bar(
     )
 
 
-def train(
+def flash_train(
     screen: Screen,
     *,
     flashes: int = 12,
@@ -172,7 +172,7 @@ def train(
     one would have begun. Raises CodeclensError for a contrast below −1, no flash, or flashes as
     long as the period.
 
-    >>> movie = train(Screen(), flashes=3)
+    >>> movie = flash_train(Screen(), flashes=3)
     >>> (movie.frames[:, 0, 0] < 0).nonzero().flatten()
     tensor([60, 61, 66, 67, 72, 73])
     """
@@ -227,8 +227,11 @@ def moving_object(
     frames = screen.frames(duration)
     source = torch.Generator().manual_seed(seed)
     paths = [_jumps(frames, pause * screen.rate, wavelength, source) for _ in range(2)]
-    behind, inside = paths[0], {"differential": paths[1], "global": paths[0]}.get(
-        motion, torch.zeros(frames, dtype=torch.float64)
+    behind, inside = (
+        paths[0],
+        {"differential": paths[1], "global": paths[0]}.get(
+            motion, torch.zeros(frames, dtype=torch.float64)
+        ),
     )
     across, up = screen.places()
     far = torch.hypot(across - place[0], up - place[1])
