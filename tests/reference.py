@@ -495,7 +495,7 @@ def _in_time(signal: np.ndarray, kernel: np.ndarray) -> np.ndarray:
 def _in_space(
     signal: np.ndarray, sigma: float, pixel: float, shift: tuple[float, float] = (0, 0)
 ) -> np.ndarray:
-    """Each pixel gathers from a Gaussian around the place that lies `shift` µm (x, y up) from it."""
+    """Each pixel gathers from a Gaussian around the place `shift` µm (x, y up) away from it."""
     n, s = signal.shape[1], sigma / pixel
     offsets = np.arange(-100, 101)
     x_norm, y_norm = (np.exp(-0.5 * ((offsets - part / pixel) / s) ** 2).sum() for part in shift)

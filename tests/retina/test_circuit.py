@@ -1,4 +1,4 @@
-"""The circuit is what it says: the same by loops, by windows and at once, and its blocks are real."""
+"""The circuit is the same by loops, by windows and at once, and its blocks are real."""
 
 from __future__ import annotations
 

@@ -21,9 +21,9 @@ OPPOSITE = {"right": "left", "left": "right", "up": "down", "down": "up"}
 class Wiring:
     """What one type of ganglion cell hears: weights by interneuron, and its drive at rest.
 
-    `excitation` and `inhibition` map names of `INTERNEURONS` to positive weights. Bipolar cells and
-    starbursts are gathered by a Gaussian of `sigma` µm, wide-field cells from a ring around it
-    at `ring` µm where one is given. `rest` is the drive in the mean light; its rectified part fires.
+    `excitation` and `inhibition` map names of `INTERNEURONS` to positive weights. They are
+    gathered by a Gaussian of `sigma` µm, wide-field cells from a ring around it at `ring` µm where
+    one is given. `rest` is the drive in the mean light; the rate is its rectified part.
     """
 
     excitation: Mapping[str, float]

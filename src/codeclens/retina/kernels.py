@@ -16,7 +16,7 @@ def gamma_kernel(
     Lag 0 comes first; lags are taken at the middle of each frame, in s, as is `tau`. It peaks at
     `order · tau`; order 0 is an exponential. Differentiable in `tau`.
 
-    >>> kernel = gamma_kernel(20, rate=50.0, tau=0.03, order=2.0)
+    >>> kernel = gamma_kernel(20, rate=50.0, tau=0.025, order=2.0)
     >>> int(kernel.argmax()), round(float(kernel.sum()), 6)
     (2, 1.0)
     """

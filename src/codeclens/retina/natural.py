@@ -22,7 +22,7 @@ BRIGHTEST = 3.0
 
 
 @lru_cache(maxsize=1)
-def photographs() -> dict[str, Float[Tensor, "y x"]]:
+def photographs() -> dict[str, Float[Tensor, "_ _"]]:
     """Photographs that scikit-image and scikit-learn ship, as contrast from their mean light.
 
     Grey values are undone of their gamma (linear light, Rec. 709 weights), divided by their mean,
@@ -100,7 +100,7 @@ def natural_movie(
     return screen.movie(torch.cat(parts)[:count])
 
 
-def _zoomed(names: Sequence[str] | None, screen: Screen, zoom: float) -> list[Float[Tensor, "y x"]]:
+def _zoomed(names: Sequence[str] | None, screen: Screen, zoom: float) -> list[Float[Tensor, "_ _"]]:
     known = photographs()
     unknown = [name for name in names or () if name not in known]
     if unknown or (names is not None and not names):
@@ -123,7 +123,7 @@ def _zoomed(names: Sequence[str] | None, screen: Screen, zoom: float) -> list[Fl
 
 
 def _walk(
-    pictures: Sequence[Float[Tensor, "y x"]],
+    pictures: Sequence[Float[Tensor, "_ _"]],
     screen: Screen,
     frames: int,
     jitter: float,

@@ -110,7 +110,7 @@ def _along_path(
 def _secant(
     circuit: Circuit, before: tuple[Tensor, Tensor, Tensor], now: tuple[Tensor, Tensor, Tensor]
 ) -> Float[Tensor, "window cell"]:
-    """Change of the rate by change of the drive; the derivative half-way where it hardly changes."""
+    """Change of the rate by change of the drive; the derivative where that hardly changes."""
     change = now[1] - before[1]
     small = change.abs() < torch.finfo(change.dtype).eps ** (1 / 3)
     with torch.enable_grad():

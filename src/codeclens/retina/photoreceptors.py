@@ -30,7 +30,7 @@ class Photoreceptors(nn.Module):
     >>> cones = Photoreceptors(rate=50.0)
     >>> step = torch.zeros(1, 60, 1, 1)
     >>> step[:, 30:] = 1.0
-    >>> signal = cones(step).flatten()
+    >>> signal = cones(step).detach().flatten()
     >>> bool(signal[:10].abs().max() < 1e-6), bool(signal.max() > signal[-1] > 0)
     (True, True)
     """

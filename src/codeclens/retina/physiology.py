@@ -234,12 +234,13 @@ def motion_reversal(
     *,
     direction: float = 0.0,
     contrast: float = -1.0,
-    speed: float = 1000.0,
-    places: Sequence[float] = (-150.0, -100.0, -50.0, 0.0, 50.0, 100.0, 150.0),
+    speed: float = 500.0,
+    places: Sequence[float] = tuple(range(-400, 401, 50)),
 ) -> MotionReversal:
-    """What cells answer when a bar turns round near them, at `places` along its way.
+    """What a cell answers when a bar turns round, averaged over `places` along its way.
 
-    The same as one cell of a population sees that covers the retina.
+    Places where one bar turns around one cell stand for the cells of a population around the place
+    where it turns: while it goes on, their mean rate is steady.
     (After Schwartz, Taylor, Fisher, Harris and Berry 2007, Neuron 55: 958.)
     """
     long, before = screen.frames(0.3), _before(model)

@@ -55,14 +55,14 @@ def flash(
 
 
 def flicker(screen: Screen, *, contrasts: list[float], each: float = 10.0, seed: int = 0) -> Movie:
-    """Full-field Gaussian flicker whose contrast (standard deviation) steps; `each` lasts so many s.
+    """Full-field Gaussian flicker whose contrast, its standard deviation, steps every `each` s.
 
     The mean light stays; where light would be negative, and as far above, it is cut. Raises
     CodeclensError where there are no contrasts or one lies outside (0, 1].
 
     >>> movie = flicker(Screen(), contrasts=[0.05, 0.35], each=2.0)
     >>> [round(float(part[:, 0, 0].std()), 2) for part in movie.frames.split(100)]
-    [0.05, 0.36]
+    [0.05, 0.31]
     """
     if not contrasts or not all(0 < contrast <= 1 for contrast in contrasts):
         raise CodeclensError(f"Flicker of contrasts {contrasts}; give some, all in (0, 1].")
@@ -84,9 +84,9 @@ def grating(
 ) -> Movie:
     """A sinusoidal grating that drifts to `direction` (degrees; 0 right, 90 up), after mean light.
 
-    `wavelength` in the screen's unit and `speed` in that a second; `contrast` is the amplitude; it
-    stands still for no time and drifts for `duration` s, `before` s after the first frame. Raises
-    CodeclensError for a contrast outside (0, 1] and a wavelength below two pixels.
+    `wavelength` in the screen's unit and `speed` in that a second; `contrast` is the amplitude. It
+    comes `before` s after the first frame and drifts for `duration` s. Raises CodeclensError for a
+    contrast outside (0, 1] and a wavelength below two pixels.
 
     >>> movie = grating(Screen(), direction=90.0)
     >>> movie.frames.shape, bool((movie.frames[60, :, 0] == movie.frames[60, :, 9]).all())
@@ -125,7 +125,7 @@ def bar(
 
     >>> movie = bar(Screen(), direction=0.0, reversal=0.0)
     >>> place = movie.frames.sum(dim=1).argmax(dim=1)
-    >>> bool(place.max() <= 11), bool(movie.frames[60 + 5].sum() > 0)
+    >>> bool(place.max() <= 11), bool(movie.frames[60 + 30].sum() > 0)
     (True, True)
     """
     _require_contrast(contrast, "bar")
