@@ -46,6 +46,10 @@ class Circuit(ResponseModel):
     window of `history` frames gives the rate at its newest frame exactly. Raises CodeclensError for
     sizes that are not positive and positions outside the field.
 
+    It has no spikes, no noise, and no adaptation slower than its history; amacrine cells reach
+    ganglion cells only; its answer to an omitted flash is a rebound whose delay depends on the
+    period. docs/retina-circuit.md says what was measured.
+
     >>> circuit = Circuit()
     >>> circuit.history, circuit.cells[4:6], circuit.units["amacrine"][0]
     (50, ('oms', 'ds.right'), 'wide')

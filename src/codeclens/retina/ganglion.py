@@ -101,7 +101,7 @@ class Synapses(nn.Module):
         cells, units = self.weight.shape[:2]
         apart = self.weight.transpose(0, 1).reshape(units * cells, 1, *self.weight.shape[2:])
         found = F.conv3d(interneurons, apart, groups=units)[..., 0, 0]
-        return found.unflatten(1, (units, cells)).permute(0, 3, 2, 1)
+        return found.unflatten(1, (units, cells)).permute(0, 3, 2, 1)  # type: ignore[no-any-return]
 
 
 def _maps(

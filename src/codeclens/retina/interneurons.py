@@ -95,7 +95,8 @@ class Bipolar(nn.Module):
         release = F.softplus(drive, beta=SHARPNESS)
         spent = causal(release, self.recovery.expand(len(BIPOLAR), -1))
         late = release[:, :, -spent.shape[2] :]
-        return self.silencing(late / (1 + self.depression[:, None, None, None] * spent))
+        left = 1 + self.depression[:, None, None, None] * spent
+        return self.silencing(late / left)  # type: ignore[no-any-return]
 
 
 class Amacrine(nn.Module):
@@ -148,7 +149,7 @@ class Amacrine(nn.Module):
         motion = [here + beside[back] - VETO * beside[way] for way, back in enumerate((1, 0, 3, 2))]
         drive = torch.cat([gathered, *motion], dim=1)
         scaled = self.gain[:, None, None, None] * drive - self.threshold[:, None, None, None]
-        return self.silencing(F.softplus(scaled, beta=SHARPNESS))
+        return self.silencing(F.softplus(scaled, beta=SHARPNESS))  # type: ignore[no-any-return]
 
 
 class Interneurons(nn.Module):

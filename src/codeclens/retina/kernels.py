@@ -23,7 +23,8 @@ def gamma_kernel(
     like = tau if isinstance(tau, Tensor) else torch.tensor(tau, dtype=torch.float64)
     scaled = (torch.arange(taps, dtype=like.dtype, device=like.device) + 0.5) / rate / like
     kernel = scaled**order * torch.exp(-scaled)
-    return kernel / kernel.sum()
+    normalised: Tensor = kernel / kernel.sum()
+    return normalised
 
 
 def causal(

@@ -244,7 +244,8 @@ def motion_reversal(
     (After Schwartz, Taylor, Fisher, Harris and Berry 2007, Neuron 55: 958.)
     """
     long, before = screen.frames(0.3), _before(model)
-    turned, smooth = [], []
+    turned: list[Tensor] = []
+    smooth: list[Tensor] = []
     for place in places:
         for reversal, found in ((place, turned), (None, smooth)):
             movie = bar(
