@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
 from benchmarks.retina.physiology import draw, rows
+
 from codeclens.retina import Circuit
 
 PAGE = Path(__file__).parents[2] / "docs" / "retina-circuit.md"

@@ -39,7 +39,8 @@ def causal(
     batch, channels, time, height, width = signals.shape
     flat = signals.reshape(batch, channels, time, height * width)
     weight = kernels.flip(1)[:, None, :, None].to(signals)
-    return F.conv2d(flat, weight, groups=channels).unflatten(3, (height, width))
+    filtered = F.conv2d(flat, weight, groups=channels)
+    return filtered.unflatten(3, (height, width))  # type: ignore[no-any-return]
 
 
 class Pool(nn.Module):

@@ -167,6 +167,12 @@ def contrast_adaptation(
     quarter of frames where that is strongest. Rectification alone makes it rise with contrast;
     adaptation makes it fall. The first 3 s at each contrast are left out.
     (After Baccus and Meister 2002, Neuron 36: 909.)
+
+    >>> from codeclens.retina import Circuit
+    >>> circuit = Circuit(size=8)
+    >>> found = contrast_adaptation(circuit, circuit.screen, duration=20.0)
+    >>> bool((found.gain[1] < found.gain[0]).all())
+    True
     """
     movies = [flicker(screen, contrasts=[c], each=duration, seed=seed) for c in contrasts]
     return ContrastAdaptation(contrasts, torch.stack([_gain(model, movie) for movie in movies]))
@@ -183,6 +189,12 @@ def latency(
     """How soon cells answer to flashes of a disc at `place`, 0.2 s long, bright or dark.
 
     For each cell the polarity counts that drives it more at the highest contrast, while it lasts.
+
+    >>> from codeclens.retina import Circuit
+    >>> circuit = Circuit()
+    >>> found = latency(circuit, circuit.screen, contrasts=(0.1, 0.8))
+    >>> bool((found.onset[1] < found.onset[0]).all())
+    True
     """
     bright, dark = (
         [_flashed(model, screen, sign * contrast, radius, place) for contrast in contrasts]
@@ -210,6 +222,13 @@ def omitted_stimulus(
     """What follows a regular train of flashes that ends, against a single flash.
 
     (After Schwartz, Harris, Shrom and Berry 2007, Nature Neuroscience 10: 552.)
+
+    >>> from codeclens.retina import Circuit
+    >>> circuit = Circuit()
+    >>> found = omitted_stimulus(circuit, circuit.screen)
+    >>> cell = circuit.cells.index("on.sustained")
+    >>> bool(found.omitted[cell] > found.single[cell] > found.during[cell])
+    True
     """
     every, long = screen.frames(period), screen.frames(window)
     answers = []
@@ -242,6 +261,13 @@ def motion_reversal(
     Places where one bar turns around one cell stand for the cells of a population around the place
     where it turns: while it goes on, their mean rate is steady.
     (After Schwartz, Taylor, Fisher, Harris and Berry 2007, Neuron 55: 958.)
+
+    >>> from codeclens.retina import Circuit
+    >>> circuit = Circuit()
+    >>> found = motion_reversal(circuit, circuit.screen)
+    >>> cell = circuit.cells.index("off.transient")
+    >>> bool(found.reversed[cell] > 2 * found.smooth[cell])
+    True
     """
     long, before = screen.frames(0.3), _before(model)
     turned: list[Tensor] = []
