@@ -445,7 +445,7 @@ def _retina_drives(
     membrane = _gamma(0.12, rate, 0.03, 1)
     transient = bipolar[0] + bipolar[2]
     drives = [
-        _in_time(_in_space(transient, 150, pixel), fast),
+        _in_time(_in_space(transient, 150, pixel), _gamma(0.12, rate, 0.005, 1)),
         _in_time(_in_space(bipolar[1], 60, pixel), membrane),
         _in_time(_in_space(bipolar[3], 60, pixel), membrane),
     ]

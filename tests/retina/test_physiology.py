@@ -69,6 +69,19 @@ def test_object_motion_only_in_oms_cells(circuit: Circuit) -> None:
     assert bool((found.background[oms] < found.together[oms]).all())
 
 
+@pytest.mark.slow
+def test_another_clock_and_other_places_keep_the_types_apart() -> None:
+    for circuit, place in (
+        (Circuit(rate=100.0), (0.0, 0.0)),
+        (Circuit(positions={"left": (-150.0, 50.0)}), (-150.0, 50.0)),
+    ):
+        index = object_motion(circuit, circuit.screen, place=place, seed=3).index
+        assert float(index[which(circuit, "oms")]) > 0.5, index
+        assert float(index[~which(circuit, "oms")].max()) < 0.2, index
+        selective = direction_selectivity(circuit, circuit.screen).index > 0.3
+        assert torch.equal(selective, which(circuit, "ds."))
+
+
 def test_without_wide_field_cells_there_is_no_object_motion(circuit: Circuit) -> None:
     found = object_motion(circuit.blocked("amacrine.wide"), circuit.screen)
     assert float(found.index.max()) < 0.2
@@ -107,7 +120,7 @@ def test_an_omitted_flash_is_answered(
 @pytest.mark.parametrize("contrast", [-1.0, 1.0])
 def test_a_bar_that_turns_is_answered(circuit: Circuit, contrast: float) -> None:
     found = motion_reversal(circuit, circuit.screen, contrast=contrast)
-    cells = torch.tensor(["transient" in kind or kind == "oms" for kind in circuit.types])
+    cells = torch.tensor(["transient" in kind for kind in circuit.types])
     assert bool((found.reversed[cells] > 1.5 * found.smooth[cells]).all()), found
     assert bool(((found.time[cells] > 0.08) & (found.time[cells] < 0.2)).all()), found
 

@@ -55,8 +55,8 @@ TYPES: dict[str, Wiring] = {
         {"bipolar.off.sustained": 2.0, "bipolar.off.transient": 0.3}, {"amacrine.crossover.on": 1.0}
     ),
     "oms": Wiring(
-        {"bipolar.on.transient": 3.0, "bipolar.off.transient": 3.0},
-        {"amacrine.wide": 2.4},
+        {"bipolar.on.transient": 3.2, "bipolar.off.transient": 3.2},
+        {"amacrine.wide": 3.1},
         ring=350.0,
         rest=-0.1,
     ),

@@ -121,8 +121,8 @@ class Amacrine(nn.Module):
     def __init__(self, size: int, rate: float, pixel: float) -> None:
         super().__init__()
         self.taps = max(2, round(0.12 * rate))
-        slow, fast = (gamma_kernel(self.taps, rate, tau) for tau in (0.03, 0.01))
-        self.register_buffer("membranes", torch.stack([fast, slow, slow]))
+        slow, fast, quick = (gamma_kernel(self.taps, rate, tau) for tau in (0.03, 0.01, 0.005))
+        self.register_buffer("membranes", torch.stack([quick, slow, slow]))
         late = gamma_kernel(self.taps, rate, 0.03, order=2)
         self.register_buffer("delays", torch.stack([fast, late]))
         self.wide = Pool(size, 150 / pixel)

@@ -25,7 +25,8 @@ from codeclens.retina.stimuli import bar, flash, flash_train, flicker, grating, 
 class DirectionSelectivity:
     """Mean rates `(directions, cells)` in Hz to gratings, and an index for each cell.
 
-    `index` is `|Σ r e^{iθ}| / Σ r`, 0 to 1; `preferred` is the angle of that sum in degrees.
+    `index` is `|Σ r e^{iθ}| / Σ r`, 0 to 1, and 0 where no direction evokes 1 Hz; `preferred` is
+    the angle of that sum in degrees.
     """
 
     directions: Sequence[float]
@@ -122,7 +123,8 @@ def direction_selectivity(
     )
     angles = torch.tensor([math.radians(way) for way in shown], dtype=rates.dtype)
     x, y = (rates.T @ part for part in (angles.cos(), angles.sin()))
-    index = torch.hypot(x, y) / rates.sum(dim=0)
+    silent = rates.amax(dim=0) < 1
+    index = (torch.hypot(x, y) / rates.sum(dim=0)).masked_fill(silent, 0)
     return DirectionSelectivity(shown, rates, index, torch.rad2deg(torch.atan2(y, x)) % 360)
 
 
