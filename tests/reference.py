@@ -388,3 +388,122 @@ def mean_gradient_times_activation(
         slope = (rest(hidden + step)[:, which] - rest(hidden - step)[:, which]) / 2e-6
         means.append((hidden[:, unit] * slope).mean().item())
     return means
+
+
+@dataclass
+class RetinaTables:
+    """What the simulated retina is tuned by; all else are the constants below."""
+
+    bipolar_gain: Sequence[float]
+    bipolar_threshold: Sequence[float]
+    depression: Sequence[float]
+    amacrine_gain: Sequence[float]
+    amacrine_threshold: Sequence[float]
+    veto: float
+    # One row a cell: what it hears by interneuron (signed), sigma and ring in µm, its rest.
+    cells: Sequence[tuple[dict[int, float], float, float | None, float]]
+
+
+def simulated_retina(
+    tables: RetinaTables, movie: np.ndarray, rate: float, pixel: float
+) -> np.ndarray:
+    """Rates (T', cells) of a retina in the middle of a movie (T, n, n) of contrasts, by loops.
+
+    Interneurons 0 to 3 are bipolar: ON transient, ON sustained, OFF transient, OFF sustained; 4 is
+    wide-field, 5 and 6 ON and OFF crossover, 7 to 10 starbursts right, left, up, down.
+    """
+    grey = np.zeros((200, *movie.shape[1:]))
+    resting = _retina_drives(tables, grey, rate, pixel)[0]
+    rest = np.array([cell[3] for cell in tables.cells])
+    drives = _retina_drives(tables, movie, rate, pixel) - resting + rest
+    return 50.0 * np.log1p(np.exp(10.0 * drives)) / 10.0
+
+
+def _retina_drives(
+    tables: RetinaTables, movie: np.ndarray, rate: float, pixel: float
+) -> np.ndarray:
+    n = movie.shape[1]
+    light = 1 + movie
+    y_kernel, slow = _gamma(0.36, rate, 0.018, 2), _gamma(0.36, rate, 0.07, 1)
+    y = _in_time(light, y_kernel)
+    z = _in_time(light, 0.3 * y_kernel + 0.7 * slow)
+    cones = (1 + 2.0) * y / (1 + 2.0 * z) - 1
+
+    quick = 2 * (_gamma(0.3, rate, 0.02, 1) - _gamma(0.3, rate, 0.045, 1))
+    lasting = _gamma(0.3, rate, 0.03, 1) - 0.4 * _gamma(0.3, rate, 0.07, 1)
+    recovery = np.concatenate([[0.0], _gamma(0.24 - 1 / rate, rate, 0.08, 0)])
+    bipolar = []
+    for number, (sign, kernel) in enumerate([(1, quick), (1, lasting), (-1, quick), (-1, lasting)]):
+        filtered = _in_time(cones, kernel)
+        seen = _in_space(filtered, 40, pixel) - 0.7 * _in_space(filtered, 150, pixel)
+        drive = tables.bipolar_gain[number] * sign * seen - tables.bipolar_threshold[number]
+        release = np.log1p(np.exp(6 * drive)) / 6
+        spent = _in_time(release, recovery)
+        bipolar.append(release[-len(spent) :] / (1 + tables.depression[number] * spent))
+
+    fast, late = _gamma(0.12, rate, 0.01, 1), _gamma(0.12, rate, 0.03, 2)
+    membrane = _gamma(0.12, rate, 0.03, 1)
+    transient = bipolar[0] + bipolar[2]
+    drives = [
+        _in_time(_in_space(transient, 150, pixel), _gamma(0.12, rate, 0.005, 1)),
+        _in_time(_in_space(bipolar[1], 60, pixel), membrane),
+        _in_time(_in_space(bipolar[3], 60, pixel), membrane),
+    ]
+    now, before = _in_time(transient, fast), _in_time(transient, late)
+    for x, y_up in ((75, 0), (-75, 0), (0, 75), (0, -75)):
+        behind = _in_space(before, 40, pixel, (-x, -y_up))
+        ahead = _in_space(before, 40, pixel, (x, y_up))
+        drives.append(_in_space(now, 40, pixel) + behind - tables.veto * ahead)
+    amacrine = [
+        np.log1p(np.exp(6 * (gain * drive - threshold))) / 6
+        for gain, drive, threshold in zip(
+            tables.amacrine_gain, drives, tables.amacrine_threshold, strict=True
+        )
+    ]
+
+    length = len(amacrine[0])
+    heard = [signal[-length:] for signal in (*bipolar, *amacrine)]
+    kernel = _gamma(0.06, rate, 0.01, 1)
+    found = np.zeros((length - len(kernel) + 1, len(tables.cells)))
+    along = (np.arange(n) - (n - 1) / 2) * pixel
+    far = np.hypot(along[None, :], along[:, None])
+    for cell, (weights, sigma, ring, _) in enumerate(tables.cells):
+        for unit, weight in weights.items():
+            shape = np.exp(-0.5 * (far / sigma) ** 2)
+            if unit == 4 and ring is not None:
+                shape = np.exp(-0.5 * ((far - ring) / 80) ** 2)
+            pooled = (heard[unit] * shape / shape.sum()).sum(axis=(1, 2))
+            found[:, cell] += weight * _in_time(pooled, kernel)
+    return found
+
+
+def _gamma(duration: float, rate: float, tau: float, order: int) -> np.ndarray:
+    t = (np.arange(round(duration * rate)) + 0.5) / rate
+    kernel = (t / tau) ** order * np.exp(-t / tau)
+    return np.asarray(kernel / kernel.sum())
+
+
+def _in_time(signal: np.ndarray, kernel: np.ndarray) -> np.ndarray:
+    return np.stack(
+        [
+            sum(kernel[lag] * signal[time - lag] for lag in range(len(kernel)))
+            for time in range(len(kernel) - 1, len(signal))
+        ]
+    )
+
+
+def _in_space(
+    signal: np.ndarray, sigma: float, pixel: float, shift: tuple[float, float] = (0, 0)
+) -> np.ndarray:
+    """Each pixel gathers from a Gaussian around the place `shift` µm (x, y up) away from it."""
+    n, s = signal.shape[1], sigma / pixel
+    offsets = np.arange(-100, 101)
+    x_norm, y_norm = (np.exp(-0.5 * ((offsets - part / pixel) / s) ** 2).sum() for part in shift)
+    gathered = np.zeros_like(signal)
+    for row in range(n):
+        for column in range(n):
+            dx = np.arange(n)[None, :] - column - shift[0] / pixel
+            dy = np.arange(n)[:, None] - row + shift[1] / pixel
+            weights = np.exp(-0.5 * (dx**2 + dy**2) / s**2) / (x_norm * y_norm)
+            gathered[:, row, column] = (signal * weights).sum(axis=(1, 2))
+    return gathered

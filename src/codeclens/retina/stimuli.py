@@ -1,0 +1,266 @@
+"""Stimuli of physiology: flashes, steps of contrast, gratings, bars, trains and moving objects."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from codeclens.errors import CodeclensError
+from codeclens.retina.movies import Movie
+from codeclens.retina.screens import Screen
+
+
+def _require_contrast(contrast: float, what: str) -> None:
+    if not (math.isfinite(contrast) and contrast >= -1 and contrast != 0):
+        raise CodeclensError(
+            f"A {what} of contrast {contrast!r}: give one that is not 0, −1 (darkness) or above."
+        )
+
+
+def flash(
+    screen: Screen,
+    *,
+    contrast: float,
+    duration: float = 0.2,
+    radius: float | None = None,
+    place: tuple[float, float] = (0.0, 0.0),
+    before: float = 1.5,
+    after: float = 1.0,
+) -> Movie:
+    """A flash of `contrast` for `duration` s in the mean light, of the whole field or of a disc.
+
+    A disc has a `radius` and lies at `place` (x, y from the middle, y upwards; in the screen's
+    unit). The flash begins `before` s after the first frame. Raises CodeclensError for a contrast
+    below −1 and a disc without a pixel.
+
+    >>> movie = flash(Screen(), contrast=0.5)
+    >>> movie.frames.shape, float(movie.frames[75, 0, 0]), float(movie.frames[74, 0, 0])
+    (torch.Size([135, 22, 22]), 0.5, 0.0)
+    """
+    _require_contrast(contrast, "flash")
+    first, count = screen.frames(before), screen.frames(duration)
+    light = torch.zeros(first + count + screen.frames(after))
+    light[first : first + count] = contrast
+    if radius is None:
+        return screen.movie(light)
+    across, up = screen.places()
+    disc = torch.hypot(across - place[0], up - place[1]) <= radius
+    if not disc.any():
+        raise CodeclensError(f"A disc of {radius} {screen.unit} at {place} covers no pixel.")
+    return screen.movie(light[:, None, None] * disc)
+
+
+def flicker(screen: Screen, *, contrasts: list[float], each: float = 10.0, seed: int = 0) -> Movie:
+    """Full-field Gaussian flicker whose contrast, its standard deviation, steps every `each` s.
+
+    The mean light stays; where light would be negative, and as far above, it is cut. Raises
+    CodeclensError where there are no contrasts or one lies outside (0, 1].
+
+    >>> movie = flicker(Screen(), contrasts=[0.05, 0.35], each=2.0)
+    >>> [round(float(part[:, 0, 0].std()), 2) for part in movie.frames.split(100)]
+    [0.05, 0.31]
+    """
+    if not contrasts or not all(0 < contrast <= 1 for contrast in contrasts):
+        raise CodeclensError(f"Flicker of contrasts {contrasts}; give some, all in (0, 1].")
+    drawn = torch.randn(
+        len(contrasts), screen.frames(each), generator=torch.Generator().manual_seed(seed)
+    )
+    return screen.movie((drawn * torch.tensor(contrasts)[:, None]).clamp(-1, 1).flatten())
+
+
+def grating(
+    screen: Screen,
+    *,
+    direction: float,
+    wavelength: float = 400.0,
+    speed: float = 1000.0,
+    contrast: float = 1.0,
+    duration: float = 3.0,
+    before: float = 1.0,
+) -> Movie:
+    """A sinusoidal grating that drifts to `direction` (degrees; 0 right, 90 up), after mean light.
+
+    `wavelength` in the screen's unit and `speed` in that a second; `contrast` is the amplitude. It
+    comes `before` s after the first frame and drifts for `duration` s. Raises CodeclensError for a
+    contrast outside (0, 1] and a wavelength below two pixels.
+
+    >>> movie = grating(Screen(), direction=90.0)
+    >>> movie.frames.shape, bool((movie.frames[60, :, 0] == movie.frames[60, :, 9]).all())
+    (torch.Size([200, 22, 22]), True)
+    """
+    if not 0 < contrast <= 1:
+        raise CodeclensError(f"A grating of contrast {contrast!r}: give one in (0, 1].")
+    if wavelength < 2 * screen.pixel:
+        raise CodeclensError(
+            f"A grating of {wavelength} {screen.unit} is finer than two pixels of {screen.pixel}."
+        )
+    along = _along(screen, direction)
+    times = torch.arange(screen.frames(duration), dtype=torch.float64) / screen.rate
+    phase = 2 * math.pi * (along[None] - speed * times[:, None, None]) / wavelength
+    still = torch.zeros(screen.frames(before), screen.size, screen.size)
+    return screen.movie(torch.cat([still, contrast * torch.sin(phase)]))
+
+
+def bar(
+    screen: Screen,
+    *,
+    direction: float,
+    contrast: float = 1.0,
+    width: float = 200.0,
+    speed: float = 1000.0,
+    reversal: float | None = None,
+    before: float = 1.2,
+    after: float = 0.6,
+) -> Movie:
+    """A bar that crosses the mean light towards `direction` (degrees; 0 right, 90 up).
+
+    `width` in the screen's unit, `speed` in that a second. It enters `before` s after the first
+    frame; with a `reversal` it turns round when its middle is there (in the screen's unit from the
+    middle along the direction) and leaves as it came. Edges cover parts of pixels. Raises
+    CodeclensError for a contrast below −1 and sizes that are not positive.
+
+    >>> movie = bar(Screen(), direction=0.0, reversal=0.0)
+    >>> place = movie.frames.sum(dim=1).argmax(dim=1)
+    >>> bool(place.max() <= 11), bool(movie.frames[60 + 30].sum() > 0)
+    (True, True)
+    """
+    _require_contrast(contrast, "bar")
+    if not (width > 0 and speed > 0):
+        raise CodeclensError(f"A bar has width={width} and speed={speed}; give positive numbers.")
+    start = -(screen.width * math.sqrt(0.5) + width / 2)
+    way = -2 * start if reversal is None else 2 * (reversal - start)
+    if way <= 0:
+        raise CodeclensError(f"A bar that turns at {reversal} is never seen; it enters at {start}.")
+    times = torch.arange(screen.frames(way / speed), dtype=torch.float64) / screen.rate
+    middle = start + speed * times
+    if reversal is not None:
+        middle = torch.minimum(middle, 2 * reversal - middle)
+    along = _along(screen, direction)[None]
+    half = screen.pixel / 2
+    upper = torch.minimum(along + half, (middle + width / 2)[:, None, None])
+    lower = torch.maximum(along - half, (middle - width / 2)[:, None, None])
+    covered = (upper - lower).clamp(0, screen.pixel) / screen.pixel
+    empty = torch.zeros(1, screen.size, screen.size)
+    return screen.movie(
+        torch.cat(
+            [
+                empty.expand(screen.frames(before), -1, -1),
+                contrast * covered,
+                empty.expand(screen.frames(after), -1, -1),
+            ]
+        )
+    )
+
+
+def flash_train(
+    screen: Screen,
+    *,
+    flashes: int = 12,
+    period: float = 0.12,
+    duration: float = 0.04,
+    contrast: float = -1.0,
+    before: float = 1.2,
+    after: float = 1.0,
+) -> Movie:
+    """A train of full-field flashes, one every `period` s, that ends: the next one is omitted.
+
+    The first begins `before` s after the first frame, and `after` s follow from where the omitted
+    one would have begun. Raises CodeclensError for a contrast below −1, no flash, or flashes as
+    long as the period.
+
+    >>> movie = flash_train(Screen(), flashes=3)
+    >>> (movie.frames[:, 0, 0] < 0).nonzero().flatten()
+    tensor([60, 61, 66, 67, 72, 73])
+    """
+    _require_contrast(contrast, "flash")
+    if flashes < 1 or not 0 < duration < period:
+        raise CodeclensError(
+            f"A train has flashes={flashes} of {duration} s every {period} s; give one or more, "
+            "shorter than the period."
+        )
+    first, every, lit = (screen.frames(t) for t in (before, period, duration))
+    light = torch.zeros(first + flashes * every + screen.frames(after))
+    for number in range(flashes):
+        start = first + number * every
+        light[start : start + lit] = contrast
+    return screen.movie(light)
+
+
+def moving_object(
+    screen: Screen,
+    *,
+    motion: Literal["differential", "global", "background"],
+    radius: float = 200.0,
+    place: tuple[float, float] = (0.0, 0.0),
+    wavelength: float = 300.0,
+    contrast: float = 1.0,
+    pause: float = 0.4,
+    duration: float = 20.0,
+    seed: int = 0,
+) -> Movie:
+    """A disc of grating on a grating, both jumping by parts of a period every `pause` s or so.
+
+    In `"global"` motion disc and background jump together, as when the eye moves; in
+    `"differential"` motion each at its own random times, equally often; in `"background"` motion
+    the disc stands still. The disc of `radius` lies at `place` (x, y from the middle, y upwards), a
+    grey ring of a fifth of its radius around it. Lengths are in the screen's unit. Raises
+    CodeclensError for another motion and sizes that are not positive. (After Ölveczky, Baccus and
+    Meister 2003, Nature 423: 401.)
+
+    >>> movie = moving_object(Screen(), motion="background", duration=2.0)
+    >>> bool((movie.frames[:, 11, 11] == movie.frames[0, 11, 11]).all())
+    True
+    """
+    if motion not in ("differential", "global", "background"):
+        raise CodeclensError(
+            f'An object\'s motion is "differential", "global" or "background", not {motion!r}.'
+        )
+    if not (radius > 0 and wavelength > 0 and pause > 0 and 0 < contrast <= 1):
+        raise CodeclensError(
+            f"A moving object has radius={radius}, wavelength={wavelength}, pause={pause}, "
+            f"contrast={contrast}; give positive numbers, the contrast at most 1."
+        )
+    frames = screen.frames(duration)
+    source = torch.Generator().manual_seed(seed)
+    paths = [_jumps(frames, pause * screen.rate, wavelength, source) for _ in range(2)]
+    behind, inside = (
+        paths[0],
+        {"differential": paths[1], "global": paths[0]}.get(
+            motion, torch.zeros(frames, dtype=torch.float64)
+        ),
+    )
+    across, up = screen.places()
+    far = torch.hypot(across - place[0], up - place[1])
+    background, disc = (
+        contrast * torch.sin(2 * math.pi * (across[None] - path[:, None, None]) / wavelength)
+        for path in (behind, inside)
+    )
+    shown = torch.where((far <= radius)[None], disc, background)
+    return screen.movie(torch.where(((far > radius) & (far <= 1.2 * radius))[None], 0.0, shown))
+
+
+def _along(screen: Screen, direction: float) -> Float[Tensor, "y x"]:
+    across, up = screen.places()
+    angle = math.radians(direction)
+    return across * round(math.cos(angle), 12) + up * round(math.sin(angle), 12)
+
+
+def _jumps(
+    frames: int, pause: float, wavelength: float, source: torch.Generator
+) -> Float[Tensor, " time"]:
+    """Places over time: jumps by a quarter to a half of a period either way, `pause` frames apart.
+
+    Pauses are spread evenly from half to one and a half of their mean.
+    """
+    path = torch.zeros(frames, dtype=torch.float64)
+    moment = pause * float(torch.rand((), generator=source))
+    while moment < frames:
+        size, sign, wait = torch.rand(3, generator=source, dtype=torch.float64)
+        step = wavelength * (0.25 + 0.25 * size) * (1 if sign > 0.5 else -1)
+        path[int(moment) :] += step
+        moment += pause * (0.5 + float(wait))
+    return path
