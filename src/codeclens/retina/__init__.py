@@ -1,7 +1,23 @@
 """The retina: movies for images, ganglion cells for classes, hertz for logits."""
 
+from codeclens.retina.files import load_model, save_model
+from codeclens.retina.fitting import Fit, FitEpoch, fit
 from codeclens.retina.movies import Movie
+from codeclens.retina.networks import RetinaCNN
 from codeclens.retina.recordings import Recording
 from codeclens.retina.response import ResponseModel
+from codeclens.retina.stacks import StackedConv2d, fold
 
-__all__ = ["Movie", "Recording", "ResponseModel"]
+__all__ = [
+    "Fit",
+    "FitEpoch",
+    "Movie",
+    "Recording",
+    "ResponseModel",
+    "RetinaCNN",
+    "StackedConv2d",
+    "fit",
+    "fold",
+    "load_model",
+    "save_model",
+]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -35,6 +36,14 @@ class ResponseModel(nn.Module):
         self.pixel = pixel
         self.unit = unit
         self.cells = tuple(cells)
+
+    def config(self) -> dict[str, Any]:
+        """What makes an equal model, in plain values; what can be fitted and saved has its own."""
+        about = {"history": self.history, "rate": self.rate, "pixel": self.pixel}
+        return {**about, "unit": self.unit, "cells": list(self.cells)}
+
+    def calibrate(self, rates: Float[Tensor, "time cell"]) -> None:
+        """Set what is set from the rates of training before a fit; nothing, unless a model does."""
 
     def require_movie(self, movie: Movie) -> None:
         """Raises CodeclensError for a movie of another clock or scale."""
