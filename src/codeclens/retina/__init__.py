@@ -1,7 +1,9 @@
 """The retina: movies for images, ganglion cells for classes, hertz for logits."""
 
+from codeclens.retina.cascades import LN, LNK, LNLN
 from codeclens.retina.files import load_model, save_model
 from codeclens.retina.fitting import Fit, FitEpoch, fit
+from codeclens.retina.kinetics import Kinetics
 from codeclens.retina.movies import Movie
 from codeclens.retina.networks import RetinaCNN
 from codeclens.retina.recordings import Recording
@@ -9,8 +11,12 @@ from codeclens.retina.response import ResponseModel
 from codeclens.retina.stacks import StackedConv2d, fold
 
 __all__ = [
+    "LN",
+    "LNK",
+    "LNLN",
     "Fit",
     "FitEpoch",
+    "Kinetics",
     "Movie",
     "Recording",
     "ResponseModel",

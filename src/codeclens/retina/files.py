@@ -14,12 +14,13 @@ from safetensors import torch as safetensors
 from torch import nn
 
 from codeclens.errors import CodeclensError
+from codeclens.retina.cascades import LN, LNK, LNLN
 from codeclens.retina.networks import RetinaCNN
 from codeclens.retina.response import ResponseModel
 
 FORMAT = "codeclens response model"
 VERSION = 1
-MODELS: dict[str, type[Any]] = {kind.__name__: kind for kind in (RetinaCNN,)}
+MODELS: dict[str, type[Any]] = {kind.__name__: kind for kind in (RetinaCNN, LN, LNLN, LNK)}
 
 
 def save_model(

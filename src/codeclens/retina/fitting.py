@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,7 +107,7 @@ def fit(
     run = {
         "model": type(model).__name__,
         "config": model.config(),
-        "start": _state_digest(model),
+        "start": _hash(model.state_dict()),
         "data": _digest(recording),
         "held_out": asked,
         "epochs": epochs,
@@ -220,7 +220,8 @@ class _Work:
         self.optimizer.zero_grad()
         (loss + self.activity_l1 * expected.mean()).backward()
         self.optimizer.step()
-        return loss.detach().double()
+        detached: Tensor = loss.detach().double()
+        return detached
 
     @torch.no_grad()
     def _judge(self) -> Tensor:
@@ -303,14 +304,12 @@ def _require_usable(model: ResponseModel, recording: Recording) -> None:
 
 
 def _digest(recording: Recording) -> str:
-    digest = hashlib.sha256(recording.movie.frames.cpu().contiguous().numpy())
-    digest.update(recording.rates.cpu().contiguous().numpy())
-    return digest.hexdigest()
+    return _hash({"frames": recording.movie.frames, "rates": recording.rates})
 
 
-def _state_digest(model: ResponseModel) -> str:
+def _hash(tensors: Mapping[str, Tensor]) -> str:
     digest = hashlib.sha256()
-    for name, value in model.state_dict().items():
-        digest.update(name.encode())
-        digest.update(value.cpu().contiguous().numpy())
+    for name, value in tensors.items():
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()

@@ -87,3 +87,51 @@ class Rate(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.gain * F.softplus(x)
+
+
+class Filters(nn.Module):
+    """Filters over `taps` frames of the whole field: `(B, taps, H, W)` to `(B, channels)`.
+
+    `rank` makes each a sum of so many products of one in time and one in space. With `slides=True`
+    they slide over longer windows and give `(B, channels, time, 1)`.
+
+    >>> Filters(3, 5, (2, 2), slides=True)(torch.zeros(1, 9, 2, 2)).shape
+    torch.Size([1, 3, 5, 1])
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        taps: int,
+        size: tuple[int, int],
+        *,
+        rank: int | None = None,
+        slides: bool = False,
+    ) -> None:
+        super().__init__()
+        self.slides = slides
+        scale = (taps * size[0] * size[1]) ** -0.5
+        self.bias = nn.Parameter(torch.zeros(channels))
+        if rank is None:
+            self.full: nn.Parameter | None = nn.Parameter(
+                torch.randn(channels, taps, *size) * scale
+            )
+        else:
+            self.full = None
+            self.time = nn.Parameter(torch.randn(channels, rank, taps) * taps**-0.5)
+            self.space = nn.Parameter(
+                torch.randn(channels, rank, *size) * (size[0] * size[1] * rank) ** -0.5
+            )
+
+    @property
+    def weight(self) -> Float[Tensor, "channel taps y x"]:
+        """The filters, newest frame last."""
+        if self.full is not None:
+            return self.full
+        return torch.einsum("crt,cryx->ctyx", self.time, self.space)
+
+    def forward(self, x: Float[Tensor, "batch time y x"]) -> Tensor:
+        weight = self.weight
+        if self.slides:
+            return F.conv3d(x[:, None], weight[:, None], self.bias)[..., 0]
+        return F.linear(x.flatten(1), weight.flatten(1), self.bias)
