@@ -1,6 +1,7 @@
 """The retina: movies for images, ganglion cells for classes, hertz for logits."""
 
 from codeclens.retina.cascades import LN, LNK, LNLN
+from codeclens.retina.contributions import movie_contributions
 from codeclens.retina.files import load_model, save_model
 from codeclens.retina.fitting import Fit, FitEpoch, fit
 from codeclens.retina.kinetics import Kinetics
@@ -9,6 +10,7 @@ from codeclens.retina.networks import RetinaCNN
 from codeclens.retina.recordings import Recording
 from codeclens.retina.response import ResponseModel
 from codeclens.retina.stacks import StackedConv2d, fold
+from codeclens.retina.windows import MovieWindows
 
 __all__ = [
     "LN",
@@ -18,6 +20,7 @@ __all__ = [
     "FitEpoch",
     "Kinetics",
     "Movie",
+    "MovieWindows",
     "Recording",
     "ResponseModel",
     "RetinaCNN",
@@ -25,5 +28,6 @@ __all__ = [
     "fit",
     "fold",
     "load_model",
+    "movie_contributions",
     "save_model",
 ]

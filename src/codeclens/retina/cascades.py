@@ -64,8 +64,7 @@ class LN(_Cascade):
 
     `rank` makes a filter a sum of so many products of one in space and one in time; None leaves it
     free. Its only site is `"output"`, the cells themselves, whose drive is `"potential"`.
-    (Chichilnisky
-    2001, Network 12.)
+    (Chichilnisky 2001, Network 12.)
 
     >>> import torch
     >>> model = LN(["on"], rate=50.0, pixel=1.0, unit="deg", history=20, size=(1, 1))
@@ -188,6 +187,7 @@ class LNK(_Cascade):
     """
 
     sites: Sequence[str] = ("nonlinear", "active")
+    timed: Sequence[str] = ("nonlinear",)
 
     def __init__(
         self,

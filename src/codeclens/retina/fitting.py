@@ -296,6 +296,10 @@ def _random(seed: int, epoch: int, device: torch.device) -> Iterator[None]:
 
 def _require_usable(model: ResponseModel, recording: Recording) -> None:
     model.require_movie(recording.movie)
+    if model.ahead:
+        raise CodeclensError(
+            f"The model looks {model.ahead} frames ahead; only causal models are fitted here."
+        )
     if tuple(recording.cells) != tuple(model.cells):
         raise CodeclensError(
             f"The recording's cells are {', '.join(recording.cells)}, and the model's "

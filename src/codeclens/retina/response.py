@@ -21,11 +21,15 @@ class ResponseModel(nn.Module):
     belong to the model, since its filters mean nothing without them. `sites` are where its
     contributions are taken unless others are named: behind each nonlinearity. `drive` is the module
     whose output `(B, cells)` goes into the last nonlinearity, for targets where inhibition has
-    silenced the cell and rates tell no more.
+    silenced the cell and rates tell no more. `timed` are the sites whose axis behind the channels is
+    time, newest last, so that contributions there have a lag. A model that is not causal looks
+    `ahead` frames: its response belongs to the frame that many before the newest.
     """
 
     sites: Sequence[str] = ()
     drive: str | None = None
+    timed: Sequence[str] = ()
+    ahead: int = 0
 
     def __init__(
         self, *, history: int, rate: float, pixel: float, unit: Unit, cells: Sequence[str]
