@@ -98,11 +98,12 @@ def fit(
     device = next(model.parameters()).device
     if isinstance(held_out, Recording):
         _require_usable(model, held_out)
-        train = torch.arange(len(recording.movie) - model.history + 1)
-        judged = (held_out, torch.arange(len(held_out.movie) - model.history + 1))
+        train = torch.arange(_usable(model, recording))
+        judged = (held_out, torch.arange(_usable(model, held_out)))
         asked: Any = _digest(held_out)
     else:
-        train, rows = divide(len(recording.movie), model.history, share=held_out, blocks=blocks)
+        frames = _usable(model, recording) + model.history - 1
+        train, rows = divide(frames, model.history, share=held_out, blocks=blocks)
         judged, asked = (recording, rows), [held_out, blocks]
     run = {
         "model": type(model).__name__,
@@ -118,9 +119,9 @@ def fit(
         "patience": patience,
         "seed": seed,
     }
-    data = _Windows(recording, train, model.history, device)
-    test = _Windows(*judged, model.history, device)
-    model.calibrate(recording.targets(model.history)[train])
+    data = _Windows(recording, train, model, device)
+    test = _Windows(*judged, model, device)
+    model.calibrate(data.rates[train.to(device)])
     work = _Work(model, data, test, epochs, batch_size, lr, weight_decay, activity_l1, seed)
     file = None if to is None else Path(to) / CHECKPOINT
     if file is not None and (state := read_checkpoint(file, run)) is not None:
@@ -138,10 +139,10 @@ class _Windows:
     """Windows of a recording by number, and the spikes that belong to them."""
 
     def __init__(
-        self, recording: Recording, rows: Tensor, history: int, device: torch.device
+        self, recording: Recording, rows: Tensor, model: ResponseModel, device: torch.device
     ) -> None:
-        self.movie = recording.movie.frames.to(device).unfold(0, history, 1).movedim(-1, 1)
-        self.rates = recording.targets(history).to(device)
+        self.movie = recording.movie.frames.to(device).unfold(0, model.history, 1).movedim(-1, 1)
+        self.rates = recording.rates[model.history - 1 - model.ahead :].to(device)
         self.rows = rows
         self.frame = 1 / recording.movie.rate
 
@@ -294,12 +295,13 @@ def _random(seed: int, epoch: int, device: torch.device) -> Iterator[None]:
         yield
 
 
+def _usable(model: ResponseModel, recording: Recording) -> int:
+    """How many windows have a response."""
+    return len(recording.movie) - model.history + 1 - max(0, -model.ahead)
+
+
 def _require_usable(model: ResponseModel, recording: Recording) -> None:
     model.require_movie(recording.movie)
-    if model.ahead:
-        raise CodeclensError(
-            f"The model looks {model.ahead} frames ahead; only causal models are fitted here."
-        )
     if tuple(recording.cells) != tuple(model.cells):
         raise CodeclensError(
             f"The recording's cells are {', '.join(recording.cells)}, and the model's "

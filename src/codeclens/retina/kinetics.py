@@ -58,4 +58,5 @@ class Kinetics(nn.Module):
                 lost + active * away + regained - lost * leaving,
                 deep + lost * down - regained,
             )
-        return active
+        last: Tensor = active
+        return last

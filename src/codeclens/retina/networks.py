@@ -30,7 +30,7 @@ class RetinaCNN(ResponseModel):
     cell looks, `types` which channel it is (its own unless given), so that cells of one type share
     their weights. `stacked=True` puts 3 × 3 linear convolutions in place of large ones; `fold()`
     gives the same network with single ones. `norm="position"` norms every place by itself, as the
-    first networks of this kind did. `front` is a module in front of it, such as photoreceptors,
+    first networks of this kind did; `eps` is the norms'. `front` is a module in front of it, such as photoreceptors,
     from windows to windows `(B, h', H, W)` of `front_history` frames.
 
     Sites are `"first"` and `"second"`, behind their nonlinearities; the drive, before the last one,
@@ -66,7 +66,8 @@ class RetinaCNN(ResponseModel):
         stacked: bool = False,
         norm: Norm = "channel",
         noise: float = 0.05,
-        eps: float = 1e-3,
+        eps: float | Sequence[float] = 1e-3,
+        ahead: int = 0,
         seed: int = 0,
         front: nn.Module | None = None,
         front_history: int | None = None,
@@ -88,33 +89,36 @@ class RetinaCNN(ResponseModel):
             "stacked": stacked,
             "norm": norm,
             "noise": noise,
-            "eps": eps,
+            "eps": eps if isinstance(eps, float) else list(eps),
+            "ahead": ahead,
             "front_history": front_history,
         }
+        self.ahead = ahead
+        slack = [eps] * 3 if isinstance(eps, float) else list(eps)
         sizes = _sizes(size, kernels, 3 if ganglion == "convolutional" else 2)
         convolution = StackedConv2d if stacked else nn.Conv2d
         self.front = front
         with seeded(seed):
             shapes = list(zip(channels, sizes, strict=False))
             self.conv1 = convolution(front_history or history, channels[0], kernels[0])
-            self.norm1 = _norm(norm, *shapes[0], eps)
+            self.norm1 = _norm(norm, *shapes[0], slack[0])
             self.noise1 = Noise(noise)
             self.first = NONLINEARITIES[nonlinearity]()
             self.conv2 = convolution(channels[0], channels[1], kernels[1])
-            self.norm2 = _norm(norm, *shapes[1], eps)
+            self.norm2 = _norm(norm, *shapes[1], slack[1])
             self.noise2 = Noise(noise)
             self.second = NONLINEARITIES[nonlinearity]()
             if ganglion == "dense":
                 units = channels[1] * sizes[1][0] * sizes[1][1]
                 self.flat: nn.Module = nn.Flatten()
                 self.ganglion: nn.Module = nn.Linear(units, len(self.cells), bias=False)
-                self.potential: nn.Module = nn.BatchNorm1d(len(self.cells), eps=eps)
+                self.potential: nn.Module = nn.BatchNorm1d(len(self.cells), eps=slack[2])
             else:
                 of = list(range(len(self.cells))) if types is None else list(types)
                 pick = Pick(_places(self.cells, of, positions, size, sizes[2]))
                 self.flat = nn.Identity()
                 self.ganglion = convolution(channels[1], max(of) + 1, kernels[2])
-                self.potential = nn.Sequential(nn.BatchNorm2d(max(of) + 1, eps=eps), pick)
+                self.potential = nn.Sequential(nn.BatchNorm2d(max(of) + 1, eps=slack[2]), pick)
         self.output = Rate(len(self.cells))
 
     def forward(self, x: Float[Tensor, "batch history y x"]) -> Float[Tensor, "batch cell"]:

@@ -21,9 +21,10 @@ class ResponseModel(nn.Module):
     belong to the model, since its filters mean nothing without them. `sites` are where its
     contributions are taken unless others are named: behind each nonlinearity. `drive` is the module
     whose output `(B, cells)` goes into the last nonlinearity, for targets where inhibition has
-    silenced the cell and rates tell no more. `timed` are the sites whose axis behind the channels is
-    time, newest last, so that contributions there have a lag. A model that is not causal looks
-    `ahead` frames: its response belongs to the frame that many before the newest.
+    silenced the cell and rates tell no more. `timed` are the sites whose axis behind the channels
+    is time, newest last, so that contributions there have a lag. A response belongs to the newest
+    frame of its window, or to the one `ahead` frames before it where a model looks ahead; −1 is the
+    frame that follows the window.
     """
 
     sites: Sequence[str] = ()
