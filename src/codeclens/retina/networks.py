@@ -30,8 +30,9 @@ class RetinaCNN(ResponseModel):
     cell looks, `types` which channel it is (its own unless given), so that cells of one type share
     their weights. `stacked=True` puts 3 × 3 linear convolutions in place of large ones; `fold()`
     gives the same network with single ones. `norm="position"` norms every place by itself, as the
-    first networks of this kind did; `eps` is the norms'. `front` is a module in front of it, such as photoreceptors,
-    from windows to windows `(B, h', H, W)` of `front_history` frames.
+    first networks of this kind did; `eps` is the norms'. `front` is a module in
+    front of it, such as photoreceptors, from windows to windows `(B, h', H, W)` of `front_history`
+    frames.
 
     Sites are `"first"` and `"second"`, behind their nonlinearities; the drive, before the last one,
     is `"potential"`. Weights are drawn from `seed`. Raises CodeclensError where the kernels do not

@@ -1,4 +1,4 @@
-"""Loaders: models and recordings of other packages, one file a format; nothing is ever unpickled."""
+"""Loaders: models and recordings of other packages, one file a format, never unpickled."""
 
 from codeclens.retina.loaders.deep_retina import DeepRetina, load_deep_retina
 from codeclens.retina.loaders.deep_retina_data import load_deep_retina_data

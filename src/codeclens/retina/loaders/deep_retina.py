@@ -126,7 +126,8 @@ def _built(
         )
     first, second = fold(found.layers[0]), fold(found.layers[1])
     last = found.layers[2] if kinds[2] == "dense" else fold(found.layers[2])
-    assert isinstance(last, nn.Linear | nn.Conv2d) and last.bias is not None
+    assert isinstance(last, nn.Linear | nn.Conv2d)
+    assert last.bias is not None
     count = len(last.weight)
     kernels = [int(layer.weight.shape[-1]) for layer in (first, second)]
     options: dict[str, Any] = {}
@@ -163,7 +164,7 @@ def _built(
         **options,
     )
     for layer, mine in ((first, model.conv1), (second, model.conv2), (last, model.ganglion)):
-        mine.weight.data = layer.weight.data  # type: ignore[union-attr]
+        mine.weight.data = layer.weight.data
         if mine.bias is not None:
             mine.bias.data = layer.bias.data  # type: ignore[union-attr]
     norms = [model.norm1, model.norm2]
@@ -172,7 +173,7 @@ def _built(
         _fill(norm, read, maps[place] if place < 2 and by_place else 1)
     if isinstance(last, nn.Linear):
         # The dense layer here has no bias: a norm behind it takes it off the mean.
-        model.potential.running_mean.data -= last.bias.data  # type: ignore[union-attr, operator]
+        model.potential.running_mean.data -= last.bias.data
     return model.eval()
 
 

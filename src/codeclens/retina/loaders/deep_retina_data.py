@@ -66,7 +66,7 @@ def load_deep_retina_data(
         told = (len(exact) - 1) / (exact[-1] - exact[0])
         if abs(told - rate) > 0.01 * rate:
             raise CodeclensError(
-                f'The times in "{path}" make {told:.6g} frames a second, and rate={rate:g} was said.'
+                f'The times in "{path}" make {told:.6g} frames a second; rate={rate:g} was said.'
             )
     picked, labels = chosen(rates, cells, path)
     mean, std = (float(film.mean()), float(film.std()) + 1e-7) if stats is None else stats

@@ -120,7 +120,8 @@ def _convolution(weight: Tensor, bias: Tensor | None) -> nn.Conv2d:
 
 def _as_norm(affine: Affine) -> nn.BatchNorm2d:
     norm = nn.BatchNorm2d(len(affine.mean), eps=_EPS_IN_STACKS)
-    assert norm.running_mean is not None and norm.running_var is not None
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
     variance = affine.variance
     norm.running_mean.data = affine.mean
     unit = torch.full_like(affine.mean, 1 - _EPS_IN_STACKS)

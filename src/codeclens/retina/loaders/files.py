@@ -15,7 +15,7 @@ from codeclens.errors import CodeclensError
 
 @contextmanager
 def opened(path: str | os.PathLike[str]) -> Iterator[Any]:
-    """An HDF5 file to read from; raises CodeclensError without h5py, a file, or where it is none."""
+    """An HDF5 file to read from; raises CodeclensError without h5py or where there is none."""
     try:
         import h5py
     except ImportError as error:

@@ -56,7 +56,7 @@ def load_openretina(
     state, given = content.get("state_dict"), plain(content.get("hyper_parameters"))
     if not isinstance(state, dict) or not isinstance(given, dict):
         raise CodeclensError(
-            f'"{path}" has no "state_dict" and "hyper_parameters"; it is no checkpoint of Lightning.'
+            f'"{path}" has no "state_dict" and "hyper_parameters": no checkpoint of Lightning.'
         )
     settings = _settings(given)
     numbers = sorted({int(match[1]) for key in state if (match := _LAYER.match(key))})
@@ -148,8 +148,8 @@ def _layer(path: str, state: dict[str, Tensor], number: int, settings: dict[str,
         kernel = conv["conv.weight"]
     else:
         raise CodeclensError(
-            f'Layer {number} of the core in "{path}" holds {", ".join(conv) or "nothing"}, which is '
-            "no convolution of openretina that is read here."
+            f'Layer {number} of the core in "{path}" holds {", ".join(conv) or "nothing"}, '
+            "which is no convolution of openretina that is read here."
         )
     usual = number > 0  # hidden layers are padded unless something is said, the first is not
     padding = settings.get("hidden_padding" if number else "input_padding", usual)
@@ -181,7 +181,7 @@ def _taps(path: str, settings: dict[str, Any], number: int, waves: int) -> int:
 
 
 def temporal(sines: Tensor, cosines: Tensor, speed: Tensor, taps: int) -> Tensor:
-    """Kernels in time `(out, in, taps)` from weights of waves `(out, in, waves)`, masked at the end.
+    """Kernels in time `(out, in, taps)` from weights of waves `(out, in, waves)`, masked in time.
 
     (Höfling et al. 2024, eLife 13; the arithmetic of openretina's STSeparableBatchConv3d.)
     """
