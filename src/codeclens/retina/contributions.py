@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 import xarray as xr
-from jaxtyping import Int64
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from codeclens.attribution import Conductance, Output, Site, Surprisal
@@ -147,7 +147,7 @@ def _frames(
     movie: Movie,
     between: tuple[float, float] | None,
     times: Sequence[float] | None,
-) -> tuple[Int64[Tensor, " chosen"], np.ndarray[Any, Any]]:
+) -> tuple[Int64[Tensor, " chosen"], Float[np.ndarray, " chosen"]]:
     """Numbers of the windows that were asked for, and when their frames begin."""
     if between is not None and times is not None:
         raise CodeclensError("Frames are chosen by between= or by times=, not by both.")

@@ -38,6 +38,17 @@ class CoreLayer:
         return taps - 1 - int(self.padding[0]), int(self.padding[0])
 
     @property
+    def pads(self) -> tuple[int, ...]:
+        """Zeros before and after in x, y and time, as torch's `pad` takes them."""
+        if self.padding == "same":
+            before = [(int(taps) - 1) // 2 for taps in self.kernel.shape[2:]]
+            after = [int(t) - 1 - b for t, b in zip(self.kernel.shape[2:], before, strict=True)]
+        else:
+            before = after = [int(side) for side in self.padding]
+        pairs = list(zip(before, after, strict=True))
+        return tuple(side for pair in reversed(pairs) for side in pair)
+
+    @property
     def loss(self) -> int:
         """How many frames fewer come out than go in."""
         return 0 if self.padding == "same" else sum(self.reach) - 2 * int(self.padding[0])
@@ -96,10 +107,10 @@ class CoreReadout(ResponseModel):
         self.register_buffer("colours", colours)
         for place, layer in enumerate(layers):
             outputs, inputs, *kernel = layer.kernel.shape
-            convolution = nn.utils.skip_init(
-                nn.Conv3d, inputs, outputs, tuple(kernel), padding=layer.padding, bias=False
-            )
+            convolution = nn.utils.skip_init(nn.Conv3d, inputs, outputs, tuple(kernel), bias=False)
             convolution.weight.data = layer.kernel
+            # By hand: torch warns of "same" where kernels are even.
+            self.add_module(f"pad{place}", nn.ConstantPad3d(layer.pads, 0.0))
             self.add_module(f"conv{place}", convolution)
             self.add_module(f"norm{place}", nn.BatchNorm3d(outputs, eps=layer.eps))
             self.add_module(f"layer{place}", nn.ELU())
@@ -117,7 +128,7 @@ class CoreReadout(ResponseModel):
             x = F.avg_pool3d(x, (1, *self.pooled))
         children = dict(self.named_children())
         for place in range(len(self.sites)):
-            for name in ("conv", "norm", "layer", "pool"):
+            for name in ("pad", "conv", "norm", "layer", "pool"):
                 if f"{name}{place}" in children:
                     x = children[f"{name}{place}"](x)
         return x[:, :, self.cut :]

@@ -21,7 +21,7 @@ _STRANGE = (
     *("omegaconf", "openretina", "lightning", "pytorch_lightning", "typing", "collections"),
     *("functools", "torch.nn.functional", "torch._C._nn"),
     *("builtins.int", "builtins.str", "builtins.float", "builtins.bool", "builtins.dict"),
-    *("builtins.list", "builtins.tuple", "builtins.set", "pathlib"),
+    *("builtins.list", "builtins.tuple", "builtins.set", "builtins.type", "pathlib"),
 )
 _LAYER = re.compile(r"core\.features\.layer(\d+)\.")
 _SUBSAMPLING = 3
