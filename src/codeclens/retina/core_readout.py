@@ -38,15 +38,14 @@ class CoreLayer:
         return taps - 1 - int(self.padding[0]), int(self.padding[0])
 
     @property
-    def pads(self) -> tuple[int, ...]:
+    def pads(self) -> tuple[int, int, int, int, int, int]:
         """Zeros before and after in x, y and time, as torch's `pad` takes them."""
         if self.padding == "same":
             before = [(int(taps) - 1) // 2 for taps in self.kernel.shape[2:]]
             after = [int(t) - 1 - b for t, b in zip(self.kernel.shape[2:], before, strict=True)]
         else:
             before = after = [int(side) for side in self.padding]
-        pairs = list(zip(before, after, strict=True))
-        return tuple(side for pair in reversed(pairs) for side in pair)
+        return before[2], after[2], before[1], after[1], before[0], after[0]
 
     @property
     def loss(self) -> int:

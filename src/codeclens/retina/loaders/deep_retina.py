@@ -173,7 +173,7 @@ def _built(
         _fill(norm, read, maps[place] if place < 2 and by_place else 1)
     if isinstance(last, nn.Linear):
         # The dense layer here has no bias: a norm behind it takes it off the mean.
-        model.potential.running_mean.data -= last.bias.data
+        model.potential.get_buffer("running_mean").sub_(last.bias.data)
     return model.eval()
 
 
