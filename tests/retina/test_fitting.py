@@ -11,7 +11,7 @@ import torch.nn.functional as F
 
 from codeclens import CodeclensError
 from codeclens.retina import LN, LNLN, Fit, FitEpoch, Movie, Recording, RetinaCNN, fit
-from codeclens.retina.heldout import divide
+from codeclens.retina.heldout import correlation, divide
 
 ABOUT: dict = {"rate": 50.0, "pixel": 30.0, "unit": "um"}
 
@@ -103,6 +103,11 @@ def test_the_best_epoch_is_kept_and_patience_ends_it(recording: Recording) -> No
     assert found.best_epoch == int(curve.argmax()) + 1
     assert len(curve) == min(40, found.best_epoch + 2)
     assert float(found.r.mean()) == pytest.approx(curve.max(), abs=1e-6)
+    rows = divide(1200, 4, share=0.2, blocks=2).held_out
+    answers = found.model.respond(recording.movie)[rows]
+    again = correlation(answers, recording.targets(4)[rows])
+    assert float(again.mean()) == pytest.approx(curve.max(), abs=1e-5), "the best is kept"
+    assert found.best_epoch < len(curve)
 
 
 def test_a_seed_repeats_it_and_leaves_the_global_state(recording: Recording) -> None:

@@ -30,6 +30,8 @@ def test_no_frame_is_seen_on_both_sides(
         return {row + step for row in rows.tolist() for step in range(history)}
 
     assert not seen(train) & seen(held_out)
+    apart = (train[:, None] - held_out).abs().min()
+    assert apart == history + 1, "a gap of the history, and no more"
     assert len(held_out) == blocks * round((frames - history + 1) * share / blocks)
     jumps = (held_out.diff() > 1).sum()
     assert int(jumps) == blocks - 1, "contiguous blocks"
