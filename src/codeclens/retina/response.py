@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -20,11 +21,16 @@ class ResponseModel(nn.Module):
     belong to the model, since its filters mean nothing without them. `sites` are where its
     contributions are taken unless others are named: behind each nonlinearity. `drive` is the module
     whose output `(B, cells)` goes into the last nonlinearity, for targets where inhibition has
-    silenced the cell and rates tell no more.
+    silenced the cell and rates tell no more. `timed` are the sites whose axis behind the channels
+    is time, newest last, so that contributions there have a lag. A response belongs to the newest
+    frame of its window, or to the one `ahead` frames before it where a model looks ahead; −1 is the
+    frame that follows the window.
     """
 
     sites: Sequence[str] = ()
     drive: str | None = None
+    timed: Sequence[str] = ()
+    ahead: int = 0
 
     def __init__(
         self, *, history: int, rate: float, pixel: float, unit: Unit, cells: Sequence[str]
@@ -35,6 +41,14 @@ class ResponseModel(nn.Module):
         self.pixel = pixel
         self.unit = unit
         self.cells = tuple(cells)
+
+    def config(self) -> dict[str, Any]:
+        """What makes an equal model, in plain values; what can be fitted and saved has its own."""
+        about = {"history": self.history, "rate": self.rate, "pixel": self.pixel}
+        return {**about, "unit": self.unit, "cells": list(self.cells)}
+
+    def calibrate(self, rates: Float[Tensor, "time cell"]) -> None:
+        """Set what is set from the rates of training before a fit; nothing, unless a model does."""
 
     def require_movie(self, movie: Movie) -> None:
         """Raises CodeclensError for a movie of another clock or scale."""

@@ -1,0 +1,94 @@
+"""Foreign checkpoints: read as tensors and plain values, whatever classes they were saved with."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from codeclens.errors import CodeclensError
+
+# What numbers and arrays of NumPy are made of, under the names of both its generations.
+_NUMPY = ("numpy.core.multiarray", "numpy._core.multiarray")
+
+
+class StandIn:
+    """In place of an object of a class that is not there: its state, and none of its code."""
+
+    def __new__(cls, *given: Any, **named: Any) -> StandIn:
+        self = super().__new__(cls)
+        self.given = given
+        return self
+
+    given: tuple[Any, ...]
+
+    def __setstate__(self, state: Any) -> None:
+        self.__dict__.update(state if isinstance(state, dict) else {"state": state})
+
+
+def read_checkpoint(path: str | os.PathLike[str], *, strange: Sequence[str]) -> dict[str, Any]:
+    """What `torch.save` wrote, with `weights_only=True`: no code of the file is run.
+
+    Numbers and arrays of NumPy are allowed by name; classes of the packages in `strange` come back
+    as stand-ins. Raises CodeclensError where there is no such file, it holds anything else that
+    could run, or no dictionary.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise CodeclensError(f'There is no checkpoint at "{file}".')
+    if not hasattr(torch.serialization, "get_unsafe_globals_in_checkpoint"):
+        raise CodeclensError(
+            f"Checkpoints of other packages are read with torch 2.6 or newer, not {torch.__version__}."
+        )
+    try:
+        named = torch.serialization.get_unsafe_globals_in_checkpoint(file)
+    except (RuntimeError, pickle.UnpicklingError, ValueError, EOFError):
+        named = []  # of the old format, which cannot be asked; it may still hold plain values
+    allowed: list[Any] = _numbers()
+    known = {name for _, name in allowed if isinstance(name, str)}
+    refused = []
+    for name in named:
+        if name in known:
+            continue
+        if any(name == part or name.startswith(f"{part}.") for part in strange):
+            allowed.append((type("StandIn", (StandIn,), {}), name))
+        else:
+            refused.append(name)
+    if refused:
+        raise CodeclensError(
+            f'The checkpoint "{file}" holds objects of {", ".join(refused[:3])}, which could run '
+            "code; save its weights and plain values alone."
+        )
+    try:
+        with torch.serialization.safe_globals(allowed):
+            content = torch.load(file, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError) as error:
+        reason = " ".join(str(error).split())[:120]
+        raise CodeclensError(
+            f'"{file}" cannot be read as a checkpoint of tensors and plain values: {reason}'
+        ) from error
+    if not isinstance(content, dict):
+        raise CodeclensError(
+            f'"{file}" holds a {type(content).__name__}, not the dictionary of a checkpoint.'
+        )
+    return content
+
+
+def _numbers() -> list[Any]:
+    array = np.array([1.0])
+    # As NumPy itself would name them when it saves; the functions are the same in all versions.
+    scalar = np.float64(1.0).__reduce__()[0]
+    rebuild = array.__reduce__()[0]
+    found: list[Any] = []
+    for home in _NUMPY:
+        found += [(scalar, f"{home}.scalar"), (rebuild, f"{home}._reconstruct")]
+    found += [(np.ndarray, "numpy.ndarray"), (np.dtype, "numpy.dtype")]
+    for kind in (np.float64, np.float32, np.float16, np.int64, np.int32, np.bool_):
+        dtype = type(np.dtype(kind))
+        found.append((dtype, f"numpy.dtypes.{dtype.__name__}"))
+    return found

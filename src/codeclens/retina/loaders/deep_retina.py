@@ -1,0 +1,242 @@
+"""Networks of torch-deep-retina, from its checkpoints."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from codeclens.errors import CodeclensError
+from codeclens.retina.loaders.checkpoints import read_checkpoint
+from codeclens.retina.loaders.deep_retina_layers import Affine, Reading, modules
+from codeclens.retina.movies import Unit
+from codeclens.retina.networks import RetinaCNN
+from codeclens.retina.stacks import fold
+
+_ACTIVATIONS = {"ReLU": "relu", "Softplus": "softplus"}
+
+
+class DeepRetina(NamedTuple):
+    """A network, the mean and deviation that its film was scored by, and the rest of the file.
+
+    A film goes to the model as `(film − mean) / std`; NaN where the file does not say.
+    """
+
+    model: RetinaCNN
+    mean: float
+    std: float
+    facts: dict[str, Any]
+
+
+def load_deep_retina(
+    path: str | os.PathLike[str],
+    *,
+    rate: float,
+    pixel: float,
+    unit: Unit,
+    cells: Sequence[str] | None = None,
+    absolute: bool | None = None,
+    eps: Sequence[float] = (1e-3, 1e-3, 1e-3),
+) -> DeepRetina:
+    """Read a network of baccuslab/torch-deep-retina (BNCNN, LinearStackedBNCNN, VaryModel …).
+
+    The file tells neither its clock nor its scale: `rate` in Hz (its 10-ms bins are 100 Hz) and
+    `pixel` in `unit` are yours to say. Layers are found by what they are, in their order: two
+    convolutions, single or stacked (stacks are folded into one, exactly), norms by place or by
+    channel, a dense or convolutional layer of cells, softplus. `absolute` says whether norms take
+    the absolute value of their scale, as its AbsBatchNorm does; asked for only where scales are
+    negative and the kind of model does not tell. `eps` are its norms', which the file leaves out.
+    Its training paired each window with the bin *after* it, so the model has `ahead=-1`. Cells are
+    called by the numbers in the file unless names are given.
+
+    Raises CodeclensError where there is no such file, it holds more than tensors and plain values,
+    or another architecture. (Maheswaranathan et al. 2023, Neuron 111.)
+
+    >>> load_deep_retina("nowhere.pt", rate=100.0, pixel=50.0, unit="um")
+    Traceback (most recent call last):
+    codeclens.errors.CodeclensError: There is no checkpoint at "nowhere.pt".
+    """
+    content = read_checkpoint(path, strange=("torchdeepretina", "builtins.set"))
+    state = content.get("model_state_dict")
+    if not isinstance(state, dict) or not state:
+        raise CodeclensError(
+            f'"{path}" has no "model_state_dict" (it has {", ".join(map(str, content))}); its '
+            "weights were deleted, or it is no checkpoint of torch-deep-retina."
+        )
+    facts = {key: value for key, value in content.items() if "state_dict" not in str(key)}
+    hyps = _hyperparameters(facts)
+    kind = str(facts.get("model_type", hyps.get("model_type", "")))
+    _require_readable(path, hyps)
+    found = Reading(os.fspath(path), _absolute(kind, absolute))
+    for name, tensors in modules(state).items():
+        found.take(name, tensors)
+    model = _built(found, hyps, {"rate": rate, "pixel": pixel, "unit": unit}, cells, facts, eps)
+    stats = facts.get("norm_stats", hyps.get("norm_stats"))
+    mean, std = _stats(stats)
+    return DeepRetina(model, mean, std, facts)
+
+
+def _hyperparameters(facts: dict[str, Any]) -> dict[str, Any]:
+    """Hyperparameters, wherever this version of the package put them."""
+    merged = {key: value for key, value in facts.items() if isinstance(key, str)}
+    for place in ("model_hyps", "hyps"):
+        if isinstance(facts.get(place), dict):
+            merged |= facts[place]
+    return merged
+
+
+def _require_readable(path: Any, hyps: dict[str, Any]) -> None:
+    for name, usual in (("inference_exp", False), ("recurrent", False), ("kinetic", False)):
+        if hyps.get(name, usual):
+            raise CodeclensError(f'The network in "{path}" has {name}=True, which is not read.')
+    if not hyps.get("softplus", True):
+        raise CodeclensError(
+            f'The network in "{path}" ends in an exponential, not a softplus, and is not read.'
+        )
+    if any(hyps.get("paddings") or ()):
+        raise CodeclensError(f'The network in "{path}" pads its films, and is not read.')
+
+
+def _absolute(kind: str, given: bool | None) -> bool | None:
+    if given is not None:
+        return given
+    if kind.startswith("Abs") or kind in ("LinearStackedBNCNN", "VaryModel", "RetinotopicModel"):
+        return True
+    return False if kind in ("BNCNN", "BN_CNN", "BNCNN2D", "CNN") else None
+
+
+def _built(
+    found: Reading,
+    hyps: dict[str, Any],
+    about: dict[str, Any],
+    cells: Sequence[str] | None,
+    facts: dict[str, Any],
+    eps: Sequence[float],
+) -> RetinaCNN:
+    kinds = ["dense" if isinstance(layer, nn.Linear) else "conv" for layer in found.layers]
+    if kinds not in (["conv", "conv", "dense"], ["conv", "conv", "conv"]):
+        raise CodeclensError(
+            f'The layers with weights in "{found.path}" are {", ".join(kinds) or "none"}; two '
+            "convolutions and a layer of cells are read."
+        )
+    first, second = fold(found.layers[0]), fold(found.layers[1])
+    last = found.layers[2] if kinds[2] == "dense" else fold(found.layers[2])
+    assert isinstance(last, nn.Linear | nn.Conv2d)
+    assert last.bias is not None
+    count = len(last.weight)
+    kernels = [int(layer.weight.shape[-1]) for layer in (first, second)]
+    options: dict[str, Any] = {}
+    if isinstance(last, nn.Conv2d):
+        kernels.append(int(last.weight.shape[-1]))
+    size = _size(found.path, hyps, kernels, second, last)
+    left = [side - sum(kernel - 1 for kernel in kernels) for side in size]
+    if isinstance(last, nn.Conv2d):
+        margins = [(side - rest) // 2 for side, rest in zip(size, left, strict=True)]
+        places = _grabbed(found.path, hyps, kernels, size)
+        options["positions"] = [(row + margins[0], column + margins[1]) for row, column in places]
+    activation = str(hyps.get("activ_fxn", "ReLU"))
+    if activation not in _ACTIVATIONS:
+        raise CodeclensError(f'The activation {activation} in "{found.path}" is not read.')
+    maps = [(s - kernels[0] + 1) * (t - kernels[0] + 1) for s, t in [size]]
+    maps.append((size[0] - sum(kernels[:2]) + 2) * (size[1] - sum(kernels[:2]) + 2))
+    by_place = any(
+        norm is not None and len(norm.mean) != layer.out_channels
+        for norm, layer in zip(found.norms[:2], (first, second), strict=True)
+    )
+    model = RetinaCNN(
+        _names(cells, facts, count),
+        **about,
+        history=int(first.weight.shape[1]),
+        size=size,
+        channels=(first.out_channels, second.out_channels),
+        kernels=kernels,
+        nonlinearity=_ACTIVATIONS[activation],  # type: ignore[arg-type]
+        ganglion="dense" if isinstance(last, nn.Linear) else "convolutional",
+        norm="position" if by_place else "channel",
+        noise=found.noise,
+        eps=list(eps),
+        ahead=-1,
+        **options,
+    )
+    for layer, mine in ((first, model.conv1), (second, model.conv2), (last, model.ganglion)):
+        mine.weight.data = layer.weight.data
+        if mine.bias is not None:
+            mine.bias.data = layer.bias.data  # type: ignore[union-attr]
+    norms = [model.norm1, model.norm2]
+    norms.append(model.potential if isinstance(last, nn.Linear) else model.potential[0])  # type: ignore[index]
+    for place, (norm, read) in enumerate(zip(norms, found.norms, strict=True)):
+        _fill(norm, read, maps[place] if place < 2 and by_place else 1)
+    if isinstance(last, nn.Linear):
+        # The dense layer here has no bias: a norm behind it takes it off the mean.
+        model.potential.get_buffer("running_mean").sub_(last.bias.data)
+    return model.eval()
+
+
+def _fill(norm: Any, read: Affine | None, places: int) -> None:
+    """Give a norm what was read, spread over places where only channels were normed."""
+    count = len(norm.running_mean)
+    if read is None:
+        read = Affine(torch.zeros(count), None, torch.ones(count), torch.zeros(count))
+    variance = read.variance
+    if variance is None:
+        variance = torch.full_like(read.mean, 1 - norm.eps)
+
+    def spread(values: Tensor) -> Tensor:
+        return values if len(values) == count else values.repeat_interleave(places)
+
+    norm.running_mean.data = spread(read.mean).clone()
+    norm.running_var.data = spread(variance).clone()
+    norm.weight.data, norm.bias.data = spread(read.weight).clone(), spread(read.bias).clone()
+
+
+def _size(
+    path: str, hyps: dict[str, Any], kernels: list[int], second: nn.Conv2d, last: Any
+) -> tuple[int, int]:
+    if hyps.get("img_shape") is not None:
+        _, height, width = (int(side) for side in hyps["img_shape"])
+        return height, width
+    if isinstance(last, nn.Linear):
+        side = math.isqrt(last.in_features // second.out_channels)
+        if side * side * second.out_channels == last.in_features:
+            return (side + sum(kernels) - 2,) * 2
+    raise CodeclensError(f'"{path}" does not tell the size of its films (img_shape).')
+
+
+def _grabbed(
+    path: str, hyps: dict[str, Any], kernels: list[int], size: tuple[int, int]
+) -> list[tuple[int, int]]:
+    """Where on the last map its GrabUnits takes each cell from, by its own arithmetic."""
+    centers = hyps.get("centers")
+    if centers is None:
+        raise CodeclensError(f'"{path}" has convolutional cells and does not tell their centers.')
+    half = (kernels[0] - 1) + (kernels[1] - 1) + (kernels[2] // 2 - 1) + 1
+    places = []
+    for center in np.asarray(centers).tolist():
+        row, column = (
+            int(min(max(0, at - half), side - 2 * (half - 1)))
+            for at, side in zip(center, size, strict=True)
+        )
+        places.append((row, column))
+    return places
+
+
+def _names(cells: Sequence[str] | None, facts: dict[str, Any], count: int) -> list[str]:
+    if cells is not None:
+        return list(cells)
+    numbers = facts.get("cells")
+    if isinstance(numbers, list | tuple) and len(numbers) == count:
+        return [f"cell {number}" for number in numbers]
+    return [f"cell {number}" for number in range(count)]
+
+
+def _stats(stats: Any) -> tuple[float, float]:
+    if isinstance(stats, dict) and {"mean", "std"} <= stats.keys():
+        return float(stats["mean"]), float(stats["std"])
+    if isinstance(stats, list | tuple) and len(stats) == 2:
+        return float(stats[0]), float(stats[1])
+    return math.nan, math.nan

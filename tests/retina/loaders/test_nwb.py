@@ -1,0 +1,88 @@
+"""Recordings in NWB, in files that pynwb writes."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pynwb import NWBHDF5IO, NWBFile
+from pynwb.image import ImageSeries
+
+from codeclens import CodeclensError
+from codeclens.retina import load_nwb
+
+ABOUT: dict = {"pixel": 30.0, "unit": "um"}
+
+
+def written(place: Path, series: list[ImageSeries], spikes: dict[int, np.ndarray] | None) -> Path:
+    content = NWBFile("a session", "one", datetime(2026, 1, 1, tzinfo=UTC))
+    for one in series:
+        content.add_stimulus(one)
+    for number, times in (spikes or {}).items():
+        content.add_unit(spike_times=times, id=number)
+    with NWBHDF5IO(str(place), "w") as io:
+        io.write(content)
+    return place
+
+
+def film(rng: np.random.Generator, name: str = "noise", **clock: object) -> ImageSeries:
+    given = clock or {"starting_time": 5.0, "rate": 50.0}
+    data = rng.integers(0, 255, (20, 4, 3)).astype(np.uint8)
+    return ImageSeries(name=name, data=data, unit="n.a.", **given)
+
+
+SPIKES = {4: np.array([4.99, 5.001, 5.015, 5.05, 5.399, 5.41]), 9: np.array([5.02])}
+
+
+def test_spikes_become_rates_in_the_frames_of_the_film(
+    tmp_path: Path, rng: np.random.Generator
+) -> None:
+    series = film(rng)
+    found = load_nwb(written(tmp_path / "a.nwb", [series], SPIKES), scale=(100.0, 50.0), **ABOUT)
+    assert list(found.cells) == ["unit 4", "unit 9"]
+    assert found.movie.rate == 50.0
+    wanted = (np.asarray(series.data, dtype=float).swapaxes(1, 2) - 100) / 50
+    assert np.allclose(found.movie.frames, wanted)
+    # Two in the first frame (5.00 to 5.02 s), one in the third, one in the last; two outside.
+    counts = np.zeros(20)
+    counts[[0, 2, 19]] = 2, 1, 1
+    assert np.allclose(found.rates[:, 0], counts * 50)
+    assert found.rates[1, 1] == 50.0
+
+
+def test_times_may_be_stamps_and_axes_the_other_way(
+    tmp_path: Path, rng: np.random.Generator
+) -> None:
+    stamps = 5.0 + np.arange(20) / 50
+    place = written(tmp_path / "a.nwb", [film(rng, timestamps=stamps), film(rng, "bars")], SPIKES)
+    found = load_nwb(place, stimulus="noise", axes="yx", cells=[9], **ABOUT)
+    assert found.movie.frames.shape == (20, 4, 3)
+    assert found.movie.rate == pytest.approx(50.0)
+    assert found.rates.sum() == pytest.approx(50.0)
+    with pytest.raises(CodeclensError, match="shows bars, noise, not None"):
+        load_nwb(place, **ABOUT)
+    with pytest.raises(CodeclensError, match="units 4, 9, and not 5"):
+        load_nwb(place, stimulus="noise", cells=[5], **ABOUT)
+
+
+def test_bad_files_are_said(tmp_path: Path, rng: np.random.Generator) -> None:
+    stamps = np.cumsum(rng.uniform(0.01, 0.03, 20))
+    place = written(tmp_path / "a.nwb", [film(rng, timestamps=stamps)], SPIKES)
+    with pytest.raises(CodeclensError, match="a movie has one rate"):
+        load_nwb(place, **ABOUT)
+    place = written(tmp_path / "b.nwb", [film(rng)], None)
+    with pytest.raises(CodeclensError, match="no units with spike times"):
+        load_nwb(place, **ABOUT)
+    colours = ImageSeries(
+        name="c", data=np.zeros((5, 4, 3, 3)), unit="n.a.", rate=50.0, starting_time=0.0
+    )
+    place = written(tmp_path / "c.nwb", [colours], SPIKES)
+    with pytest.raises(CodeclensError, match="in one colour"):
+        load_nwb(place, **ABOUT)
+    with pytest.raises(CodeclensError, match='"xy" or "yx"'):
+        load_nwb(place, axes="yxz", **ABOUT)
+    (tmp_path / "d.nwb").write_bytes(b"no")
+    with pytest.raises(CodeclensError, match="no NWB file"):
+        load_nwb(tmp_path / "d.nwb", **ABOUT)

@@ -1,0 +1,177 @@
+"""The trainer: it learns, is honest about held-out time, repeatable, and resumes to the bit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from codeclens import CodeclensError
+from codeclens.retina import LN, LNLN, Fit, FitEpoch, Movie, Recording, RetinaCNN, fit
+from codeclens.retina.heldout import correlation, divide
+
+ABOUT: dict = {"rate": 50.0, "pixel": 30.0, "unit": "um"}
+
+
+@pytest.fixture(scope="module")
+def recording() -> Recording:
+    """Two cells, each rectifying a spot with a delay."""
+    generator = torch.Generator().manual_seed(0)
+    movie = Movie(torch.randn(1200, 7, 7, generator=generator), **ABOUT)
+    filtered = F.conv1d(movie.frames.flatten(1).T[:, None], torch.tensor([[[0.2, 0.6, 1.0]]]))
+    filtered = F.pad(filtered, (2, 0))[:, 0].view(7, 7, -1)
+    rates = 10 * torch.stack([filtered[2:4, 2:4].mean((0, 1)), -filtered[4, 4]], dim=1).relu()
+    return Recording(movie, rates, ["on", "off"])
+
+
+def cnn(**changed: object) -> RetinaCNN:
+    options: dict = {"history": 4, "size": (7, 7), "kernels": (3, 3), "channels": (4, 4), **ABOUT}
+    return RetinaCNN(["on", "off"], **options | changed)
+
+
+def quick(model: object, recording: Recording, **changed: object) -> Fit:
+    options: dict = {"epochs": 3, "batch_size": 64, "blocks": 2, "held_out": 0.2} | changed
+    return fit(model, recording, **options)
+
+
+def test_it_learns(recording: Recording) -> None:
+    found = quick(cnn(), recording, epochs=25, lr=5e-3)
+    assert (found.r > 0.8).all(), found.r.values
+    assert list(found.r.cell.values) == ["on", "off"]
+    assert float(found.curve.loss[-1]) < float(found.curve.loss[0])
+    assert not found.model.training
+    assert "held-out r" in repr(found)
+
+
+def test_an_ln_model_finds_its_filter(recording: Recording) -> None:
+    model = LN(["on", "off"], history=4, size=(7, 7), **ABOUT)
+    quick(model, recording, epochs=40, lr=1e-2)
+    weight = model.potential.weight.detach()
+    assert weight[1].abs().flatten().argmax() == weight[1].flatten().argmin(), "an off cell"
+    spot = weight[1, -1].abs().flatten().argmax()
+    assert divmod(int(spot), 7) == (4, 4)
+    assert (weight[1, 1:, 4, 4].diff() < 0).all(), "the newest frame counts most"
+
+
+def test_r_is_that_of_the_held_out_windows(recording: Recording) -> None:
+    found = quick(cnn(), recording)
+    rows = divide(1200, 4, share=0.2, blocks=2).held_out
+    answers = found.model.respond(recording.movie)[rows].numpy()
+    wanted = recording.targets(4)[rows].numpy()
+    for cell in range(2):
+        r = np.corrcoef(answers[:, cell], wanted[:, cell])[0, 1]
+        assert float(found.r[cell]) == pytest.approx(r, abs=1e-5)
+
+
+def test_no_training_window_touches_held_out_time(recording: Recording) -> None:
+    """What is measured in held-out blocks does not change the weights."""
+    rows = divide(1200, 4, share=0.2, blocks=2).held_out
+    changed = recording.rates.clone()
+    changed[rows + 3] += 100.0
+    frames = recording.movie.frames.clone()
+    for row in rows.tolist():
+        frames[row : row + 4] = 0.0
+    other = Recording(Movie(frames, **ABOUT), changed, recording.cells)
+    # Always the last epoch: with patience None the best would still be chosen by held-out r.
+    states = []
+    for one in (recording, other):
+        model = cnn()
+        last: list[dict] = []
+
+        def keep(epoch: FitEpoch, model: RetinaCNN = model, last: list = last) -> None:
+            last.append({k: v.clone() for k, v in model.state_dict().items()})
+
+        quick(model, one, progress=keep, epochs=2)
+        states.append(last[-1])
+    assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
+
+
+def test_another_recording_may_be_held_out(recording: Recording) -> None:
+    train, test = recording.between(0, 18), recording.between(18, 24)
+    found = quick(cnn(), train, held_out=test)
+    answers = found.model.respond(test.movie).numpy()
+    r = np.corrcoef(answers[:, 0], test.targets(4)[:, 0].numpy())[0, 1]
+    assert float(found.r[0]) == pytest.approx(r, abs=1e-5)
+
+
+def test_the_best_epoch_is_kept_and_patience_ends_it(recording: Recording) -> None:
+    found = quick(cnn(), recording, epochs=40, lr=0.1, patience=2)
+    curve = found.curve.r.values
+    assert found.best_epoch == int(curve.argmax()) + 1
+    assert len(curve) == min(40, found.best_epoch + 2)
+    assert float(found.r.mean()) == pytest.approx(curve.max(), abs=1e-6)
+    rows = divide(1200, 4, share=0.2, blocks=2).held_out
+    answers = found.model.respond(recording.movie)[rows]
+    again = correlation(answers, recording.targets(4)[rows])
+    assert float(again.mean()) == pytest.approx(curve.max(), abs=1e-5), "the best is kept"
+    assert found.best_epoch < len(curve)
+
+
+def test_a_seed_repeats_it_and_leaves_the_global_state(recording: Recording) -> None:
+    before = torch.get_rng_state()
+    once, again = (quick(cnn(noise=0.5), recording, seed=3) for _ in range(2))
+    assert torch.equal(before, torch.get_rng_state())
+    assert np.array_equal(once.curve.loss, again.curve.loss)
+    for a, b in zip(once.model.parameters(), again.model.parameters(), strict=True):
+        assert torch.equal(a, b)
+    other = quick(cnn(noise=0.5), recording, seed=4)
+    assert not np.array_equal(once.curve.loss, other.curve.loss)
+
+
+class KilledError(Exception):
+    """As if the machine went down."""
+
+
+def test_it_resumes_to_the_bit(recording: Recording, tmp_path: Path) -> None:
+    whole = quick(cnn(noise=0.3), recording, epochs=5)
+
+    def kill(epoch: FitEpoch) -> None:
+        if epoch.epoch == 2:
+            raise KilledError
+
+    with pytest.raises(KilledError):
+        quick(cnn(noise=0.3), recording, epochs=5, to=tmp_path, progress=kill)
+    told: list[int] = []
+    model = cnn(noise=0.3)
+    rest = quick(
+        model, recording, epochs=5, to=tmp_path, progress=lambda epoch: told.append(epoch.epoch)
+    )
+    assert told == [3, 4, 5]
+    assert np.array_equal(whole.curve.loss, rest.curve.loss)
+    assert np.array_equal(whole.r, rest.r)
+    for a, b in zip(whole.model.state_dict().values(), model.state_dict().values(), strict=True):
+        assert torch.equal(a, b)
+    assert whole.best_epoch == rest.best_epoch
+    with pytest.raises(CodeclensError, match="another run: lr"):
+        quick(cnn(noise=0.3), recording, epochs=5, to=tmp_path, lr=1e-4)
+
+
+def test_activity_l1_and_weight_decay_hold_back(recording: Recording) -> None:
+    def loudness(**changed: float) -> tuple[float, float]:
+        model = LNLN(["on", "off"], history=4, size=(7, 7), kernel=3, **ABOUT)
+        quick(model, recording, epochs=8, lr=1e-2, **changed)
+        return float(model.respond(recording.movie).mean()), float(
+            model.filters.weight.detach().norm()
+        )
+
+    plain, quiet, small = loudness(), loudness(activity_l1=0.5), loudness(weight_decay=3.0)
+    assert quiet[0] < 0.9 * plain[0]
+    assert small[1] < 0.9 * plain[1]
+
+
+def test_a_model_that_predicts_the_next_frame_is_given_it(recording: Recording) -> None:
+    late = Recording(recording.movie, torch.roll(recording.rates, 1, 0), recording.cells)
+    found = quick(cnn(ahead=-1), late, epochs=15, lr=5e-3)
+    assert (found.r > 0.7).all(), found.r.values
+
+
+def test_what_does_not_fit_is_said(recording: Recording) -> None:
+    with pytest.raises(CodeclensError, match="same ones in the same order"):
+        fit(RetinaCNN(["off", "on"], history=4, size=(7, 7), kernels=(3, 3), **ABOUT), recording)
+    with pytest.raises(CodeclensError, match="60"):
+        fit(cnn(rate=60.0), recording)
+    with pytest.raises(CodeclensError, match="lower the learning rate"):
+        quick(LN(["on", "off"], history=4, size=(7, 7), **ABOUT), recording, lr=float("inf"))
