@@ -1,7 +1,18 @@
 """The retina: movies for images, ganglion cells for classes, hertz for logits."""
 
+from codeclens.retina.changes import field_changes, movie_changes
 from codeclens.retina.movies import Movie
+from codeclens.retina.receptive_fields import field_parts, receptive_fields, separable
 from codeclens.retina.recordings import Recording
 from codeclens.retina.response import ResponseModel
 
-__all__ = ["Movie", "Recording", "ResponseModel"]
+__all__ = [
+    "Movie",
+    "Recording",
+    "ResponseModel",
+    "field_changes",
+    "field_parts",
+    "movie_changes",
+    "receptive_fields",
+    "separable",
+]
