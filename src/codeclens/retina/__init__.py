@@ -5,6 +5,7 @@ from codeclens.retina.explained import variance_explained
 from codeclens.retina.movies import Movie
 from codeclens.retina.receptive_fields import field_parts, receptive_fields, separable
 from codeclens.retina.recordings import Recording
+from codeclens.retina.removals import removal_agreement, removal_effects
 from codeclens.retina.response import ResponseModel
 from codeclens.retina.splits import Split, held_out_blocks
 
@@ -18,6 +19,8 @@ __all__ = [
     "held_out_blocks",
     "movie_changes",
     "receptive_fields",
+    "removal_agreement",
+    "removal_effects",
     "separable",
     "variance_explained",
 ]

@@ -83,8 +83,8 @@ def field_changes(
                 units = forward.site.units(before.activation.detach()[:1]).shape[1]
                 parts = parts_of(where, found, forward.site, units, len(clips))
             numbers, names = cells_of(model, cells, before.rates.shape[1])
-            divided = tuple(parts.rows(rows) for rows in portion.T)
-            of_cells = [_of_cell(before, after, *divided, cell) for cell in numbers]
+            divided, divided_after = (parts.rows(rows) for rows in portion.T)
+            of_cells = [_of_cell(before, after, divided, divided_after, cell) for cell in numbers]
             kept.append(
                 tuple(torch.stack(one, dim=1).cpu().numpy() for one in zip(*of_cells, strict=True))
             )

@@ -136,7 +136,7 @@ def _errors(
     with_held = basis.T @ products[np.ix_(train, held_out)]
     within = basis.T @ products[np.ix_(train, train)] @ basis
     error = np.diag(products)[held_out] - 2 * np.einsum("tb,bt->t", mixture, with_held)
-    return np.maximum(error + np.einsum("tb,bc,tc->t", mixture, within, mixture), 0)
+    return np.asarray(np.maximum(error + np.einsum("tb,bc,tc->t", mixture, within, mixture), 0))
 
 
 def _baselines(

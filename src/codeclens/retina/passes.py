@@ -97,19 +97,27 @@ def passes(
 ) -> Iterator[Passes]:
     """Make a model ready, in evaluation mode; it is afterwards as it was.
 
-    Raises CodeclensError for a site that is not reached, or is several.
+    With a site some windows run once to see what it is; without one nothing runs yet, so that a
+    model may be changed in a way that fits these windows alone. Raises CodeclensError for a site
+    that is not reached, or is several.
     """
     device = next((parameter.device for parameter in model.parameters()), windows.device)
-    if isinstance(output, str):
-        output = Site.parse(output)
-    if isinstance(output, Site):
-        output = find_sites(model, output)[0]
+    output = as_output(model, output)
     with torch.inference_mode(False), torch.enable_grad():
-        given = [] if site is None else find_sites(model, site)
-        found = survey(model, given, windows[:2].to(device).clone(), output)
+        if site is None:
+            with Probe(model, [], output) as probe:
+                yield Passes(probe, None, True, device)
+            return
+        found = survey(model, find_sites(model, site), windows[:2].to(device).clone(), output)
         if len(found.sites) > 1:
             keys = ", ".join(f'"{one.key}"' for one in found.sites[:4])
             raise CodeclensError(f'"{site}" means {len(found.sites)} sites, {keys}; name one.')
         with Probe(model, found.sites, output, found.overwritten) as probe:
-            place = found.sites[0] if found.sites else None
-            yield Passes(probe, place, bool(found.cuts), device)
+            yield Passes(probe, found.sites[0], bool(found.cuts), device)
+
+
+def as_output(model: nn.Module, output: Selector) -> Selector:
+    """What is explained: text names a module of the model, such as `ResponseModel.drive`."""
+    if isinstance(output, str | Site):
+        return find_sites(model, output)[0]
+    return output
