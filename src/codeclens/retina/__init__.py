@@ -1,9 +1,17 @@
 """The retina: movies for images, ganglion cells for classes, hertz for logits."""
 
+from codeclens.retina.averages import spike_triggered_average
 from codeclens.retina.changes import field_changes, movie_changes
 from codeclens.retina.clusters import CellClusters, cluster_cells
 from codeclens.retina.combinations import active_modes, combinations
 from codeclens.retina.explained import variance_explained
+from codeclens.retina.figures import (
+    changes_figure,
+    explained_figure,
+    fields_figure,
+    loadings_figure,
+    matrix_figure,
+)
 from codeclens.retina.groups import grouped_fields, prevailing
 from codeclens.retina.movies import Movie
 from codeclens.retina.population import mode_cell_matrix, population_modes
@@ -20,12 +28,17 @@ __all__ = [
     "ResponseModel",
     "Split",
     "active_modes",
+    "changes_figure",
     "cluster_cells",
     "combinations",
+    "explained_figure",
     "field_changes",
     "field_parts",
+    "fields_figure",
     "grouped_fields",
     "held_out_blocks",
+    "loadings_figure",
+    "matrix_figure",
     "mode_cell_matrix",
     "movie_changes",
     "population_modes",
@@ -34,5 +47,6 @@ __all__ = [
     "removal_agreement",
     "removal_effects",
     "separable",
+    "spike_triggered_average",
     "variance_explained",
 ]

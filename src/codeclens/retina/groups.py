@@ -102,7 +102,11 @@ def grouped_fields(
     null = np.stack([_between(products, np.roll(member, shift, axis=1)) for shift in shifts])
     return xarray.Dataset(
         {
-            "field": (("group", *fields.dims[1:]), mean.reshape(-1, *fields.shape[1:])),
+            "field": (
+                ("group", *fields.dims[1:]),
+                mean.reshape(-1, *fields.shape[1:]),
+                fields.attrs,
+            ),
             "frames": ("group", member.sum(axis=1)),
             "between": ("cell", between),
             "null": ("cell", null.mean(axis=0)),

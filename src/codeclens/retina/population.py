@@ -79,14 +79,18 @@ class _Frames:
     """Contributions in memory or in a store, or some rows of them, as `decompose` takes them."""
 
     classes: list[str] | None = None
+    sites: list[str]
+    metadata: dict[str, Any]
 
     def __init__(self, found: Contributed, rows: np.ndarray[Any, Any] | None = None) -> None:
         self._found = found
         self._rows = rows
-        stored = isinstance(found, ContributionStore)
-        self.sites = found.sites if stored else list(found)
-        self.metadata: dict[str, Any] = found.metadata if stored else {}
-        count = len(found.sample) if stored else len(next(iter(found.values())).positive)
+        if isinstance(found, ContributionStore):
+            self.sites, self.metadata = found.sites, found.metadata
+            count = len(found)
+        else:
+            self.sites, self.metadata = list(found), {}
+            count = len(found[self.sites[0]].positive)
         number = np.arange(count) if rows is None else rows
         self.label = np.full(len(number), -1)
         self.key = np.array([str(one) for one in number])
@@ -156,7 +160,7 @@ def mode_cell_matrix(
             f"A film of {len(Z)} frames cannot be shifted by {shortest}; pass shortest=… from 1 to "
             f"{len(Z) // 2}."
         )
-    Z, R = (_standard(values) for values in (Z, R))
+    Z, R = _standard(Z), _standard(R)
     spectrum = np.fft.rfft(Z, axis=0)
     shape = (Z.shape[1], R.shape[1])
     value, low, high, p = (np.full(shape, np.nan) for _ in range(4))
@@ -170,7 +174,7 @@ def mode_cell_matrix(
         better = (np.abs(null) >= np.abs(shifted[0])).sum(axis=0)
         p[:, cell] = np.where(np.isnan(value[:, cell]), np.nan, (1 + better) / (1 + len(null)))
     table = {"correlation": value, "null_low": low, "null_high": high, "p": p}
-    table["q"] = false_discovery(p.ravel()).reshape(shape)
+    table["q"] = np.asarray(false_discovery(p.ravel())).reshape(shape)
     names = [str(number) for number in range(shape[1])] if cells is None else list(cells)
     return xarray.Dataset(
         {name: (("mode", "cell"), values) for name, values in table.items()},
@@ -196,4 +200,4 @@ def _standard(values: Float[np.ndarray, "time column"]) -> Float[np.ndarray, "ti
     centred = values - values.mean(axis=0)
     norm = np.linalg.norm(centred, axis=0)
     largest = np.abs(values).max(axis=0) * len(values) ** 0.5
-    return centred / np.where(norm > 1e-12 * largest, norm, np.nan)
+    return np.asarray(centred / np.where(norm > 1e-12 * largest, norm, np.nan))

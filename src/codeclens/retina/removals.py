@@ -77,13 +77,14 @@ def removal_effects(
     divided = parts_of(where, found, place, units, total)
     chosen = _chosen(divided, parts)
     start = torch.as_tensor(baseline, dtype=clips.windows.dtype).expand(clips.windows.shape[1:])
+    start = start.to(first.start.device)
     rest = activation_at(model, place, start[None])
     attributor = Attributor(
         model, sites=place, method=method, baseline=start, reduce=None, output=output
     )
     kept = []
     for portion in np.array_split(np.arange(len(clips)), -(-len(clips) // max(at_once, 1))):
-        windows = clips.windows[torch.from_numpy(portion)]
+        windows = clips.windows[torch.from_numpy(portion)].to(start.device)
         mine = divided.rows(clips.rows[portion])
         contributed = [
             one[place.key].full
