@@ -13,7 +13,7 @@ from codeclens import contributions
 from codeclens.attribution import Output, Site
 from codeclens.decomposition import NMF, Modes
 from codeclens.errors import CodeclensError
-from codeclens.retina import Movie, field_parts, receptive_fields, separable
+from codeclens.retina import Movie, field_cosine, field_parts, receptive_fields, separable
 from reference import field_by_differences, mode_shares_by_hand
 
 MOVIE = film()
@@ -179,6 +179,17 @@ def test_rank_one_power_is_that_of_the_nearest_product(seed: int, weight: float)
 def test_a_field_of_zeros_has_no_rank_one_power() -> None:
     fields = receptive_fields(small(), MOVIE, frames=[0], cells=[0])
     assert np.isnan(separable(0 * fields).power).all()
+
+
+def test_cosines_of_fields_are_those_of_their_entries() -> None:
+    one, other = (receptive_fields(Small(seed=seed).double(), MOVIE) for seed in (0, 1))
+    cosine = field_cosine(one, other)
+    assert cosine.dims == ("time", "cell")
+    a, b = one[4, 2].to_numpy().ravel(), other[4, 2].to_numpy().ravel()
+    assert float(cosine[4, 2]) == pytest.approx(a @ b / np.sqrt((a @ a) * (b @ b)))
+    assert field_cosine(one, 0 * other).isnull().all()
+    with pytest.raises(CodeclensError, match="same moments"):
+        field_cosine(one, other[1:])
 
 
 def test_what_cannot_be_meant_is_said() -> None:

@@ -15,7 +15,12 @@ from codeclens.retina.figures import (
 from codeclens.retina.groups import grouped_fields, prevailing
 from codeclens.retina.movies import Movie
 from codeclens.retina.population import mode_cell_matrix, population_modes
-from codeclens.retina.receptive_fields import field_parts, receptive_fields, separable
+from codeclens.retina.receptive_fields import (
+    field_cosine,
+    field_parts,
+    receptive_fields,
+    separable,
+)
 from codeclens.retina.recordings import Recording
 from codeclens.retina.removals import removal_agreement, removal_effects
 from codeclens.retina.response import ResponseModel
@@ -33,6 +38,7 @@ __all__ = [
     "combinations",
     "explained_figure",
     "field_changes",
+    "field_cosine",
     "field_parts",
     "fields_figure",
     "grouped_fields",

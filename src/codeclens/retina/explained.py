@@ -19,6 +19,8 @@ BASELINES = ("static field", "gain by the rate", "rate", "gain, known")
 # Penalties in units of the number of frames, for predictors of variance 1.
 PENALTIES = tuple(float(10.0**power) for power in range(-5, 3))
 _FOLDS = 4
+# Pixels that are held in float64 at once.
+_AT_ONCE = 8192
 
 
 def variance_explained(
@@ -74,9 +76,8 @@ def variance_explained(
     squares = np.zeros((len(cells), len(split.held_out)))
     penalty = np.full(shape, np.nan)
     for number in range(len(cells)):
-        flat = fields[:, number].to_numpy().reshape(len(fields), -1).astype(np.float64)
         # All that follows are products of fields: the fields themselves are not needed again.
-        products = flat @ flat.T
+        products = field_products(fields[:, number].to_numpy())
         squares[number] = np.diag(products)[split.held_out]
         rate = np.asarray(rates, np.float64)[:, number]
         errors[:4, number] = _baselines(products, rate, split)
@@ -94,6 +95,16 @@ def variance_explained(
         coords={"predictor": np.array(names, object), "cell": cells},
         attrs={"against": against},
     )
+
+
+def field_products(fields: Float[np.ndarray, "time *field"]) -> Products:
+    """The inner products of all pairs of fields `(N, N)` in float64, some pixels at a time."""
+    flat = fields.reshape(len(fields), -1)
+    products = np.zeros((len(flat), len(flat)))
+    for start in range(0, flat.shape[1], _AT_ONCE):
+        part = flat[:, start : start + _AT_ONCE].astype(np.float64)
+        products += part @ part.T
+    return products
 
 
 def ridge_errors(

@@ -9,6 +9,7 @@ from jaxtyping import Float
 
 from codeclens.decomposition import Modes
 from codeclens.errors import CodeclensError
+from codeclens.retina.explained import field_products
 from codeclens.retina.population import Loadings, loadings_of
 
 if TYPE_CHECKING:
@@ -92,21 +93,17 @@ def grouped_fields(
         raise CodeclensError(f"No mode prevails in {least} frames or more; pass fewer as least=…")
     kept = kept[np.argsort(-size[kept], kind="stable")]
     member = number[None] == kept[:, None]
-    values = fields.to_numpy().reshape(*fields.shape[:2], -1).astype(np.float64)
-    mean = np.stack([values[rows].mean(axis=0) for rows in member])
+    values = fields.to_numpy()
+    mean = np.stack([values[rows].mean(axis=0, dtype=np.float64) for rows in member])
     random = np.random.default_rng(seed)
     shifts = random.integers(shortest, len(groups) - shortest + 1, size=draws)
     # Products of fields are all that the variance between groups needs.
-    products = [one @ one.T for one in values.swapaxes(0, 1)]
+    products = [field_products(one) for one in values.swapaxes(0, 1)]
     between = _between(products, member)
     null = np.stack([_between(products, np.roll(member, shift, axis=1)) for shift in shifts])
     return xarray.Dataset(
         {
-            "field": (
-                ("group", *fields.dims[1:]),
-                mean.reshape(-1, *fields.shape[1:]),
-                fields.attrs,
-            ),
+            "field": (("group", *fields.dims[1:]), mean, fields.attrs),
             "frames": ("group", member.sum(axis=1)),
             "between": ("cell", between),
             "null": ("cell", null.mean(axis=0)),

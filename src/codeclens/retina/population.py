@@ -173,7 +173,12 @@ def mode_cell_matrix(
         low[:, cell], high[:, cell] = np.quantile(null, [0.025, 0.975], axis=0)
         better = (np.abs(null) >= np.abs(shifted[0])).sum(axis=0)
         p[:, cell] = np.where(np.isnan(value[:, cell]), np.nan, (1 + better) / (1 + len(null)))
-    table = {"correlation": value, "null_low": low, "null_high": high, "p": p}
+    table: dict[str, np.ndarray[Any, Any]] = {
+        "correlation": value,
+        "null_low": low,
+        "null_high": high,
+        "p": p,
+    }
     table["q"] = np.asarray(false_discovery(p.ravel())).reshape(shape)
     names = [str(number) for number in range(shape[1])] if cells is None else list(cells)
     return xarray.Dataset(

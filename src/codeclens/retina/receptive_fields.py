@@ -169,6 +169,33 @@ def separable(fields: xarray.DataArray) -> xarray.Dataset:
     )
 
 
+def field_cosine(fields: xarray.DataArray, truth: xarray.DataArray) -> xarray.DataArray:
+    """How like two models' receptive fields are at each moment, whatever their size.
+
+    Both are `(…, lag, y, x)` of the same moments, cells and pixels; returns their cosine `(…)`, NaN
+    where one of them is zero. Models whose rates agree need not have the same fields (METHOD.md
+    §7). Raises CodeclensError where shapes differ.
+
+    >>> model = nn.Sequential(nn.Flatten(), nn.Linear(180, 2))
+    >>> movie = Movie(torch.randn(9, 6, 6), rate=50.0, pixel=50.0, unit="um")
+    >>> fields = receptive_fields(model, movie, history=5)
+    >>> float(field_cosine(fields, -3 * fields).mean())
+    -1.0
+    """
+    if fields.shape != truth.shape or fields.dims[-3:] != ("lag", "y", "x"):
+        raise CodeclensError(
+            f"The fields are {fields.dims} {fields.shape} and {truth.dims} {truth.shape}; pass the "
+            "same moments, cells and pixels of both."
+        )
+    one, other = (
+        values.to_numpy().astype(np.float64).reshape(*values.shape[:-3], -1)
+        for values in (fields, truth)
+    )
+    size = np.linalg.norm(one, axis=-1) * np.linalg.norm(other, axis=-1)
+    cosine = (one * other).sum(axis=-1) / np.where(size > 0, size, np.nan)
+    return fields.isel(lag=0, y=0, x=0, drop=True).copy(data=cosine).assign_attrs(units="1")
+
+
 def _labelled(
     clips: Clips, values: np.ndarray[Any, Any], names: dict[str, Any], output: Selector
 ) -> xarray.DataArray:
