@@ -97,8 +97,8 @@ def variance_explained(
     )
 
 
-def field_products(fields: Float[np.ndarray, "time *field"]) -> Products:
-    """The inner products of all pairs of fields `(N, N)` in float64, some pixels at a time."""
+def field_products(fields: np.ndarray[Any, Any]) -> Products:
+    """Inner products `(N, N)` of fields `(N, …)`, in float64, some pixels at a time."""
     flat = fields.reshape(len(fields), -1)
     products = np.zeros((len(flat), len(flat)))
     for start in range(0, flat.shape[1], _AT_ONCE):
