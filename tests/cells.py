@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
@@ -15,6 +17,7 @@ class Small(ResponseModel):
 
     sites = ("first", "second")
     drive = "dense"
+    units: ClassVar = {"second": ("wide", "narrow", "starburst")}
 
     def __init__(self, detour: bool = False, linear: bool = False, seed: int = 0) -> None:
         super().__init__(history=HISTORY, rate=RATE, pixel=PIXEL, unit="um", cells="abcd")

@@ -121,7 +121,7 @@ def test_successive_frames_are_pairs_of_neighbours() -> None:
     total = movie_changes(model, MOVIE, "second", against="previous", block=0.1)
     assert np.allclose(total.share.sum("channel"), 1)
     assert total.gain.sel(channel="bypass").isnull().all()
-    assert not total.gain.sel(channel="0").isnull().any()
+    assert not total.gain.sel(channel="wide").isnull().any()
     parts = field_parts(model, MOVIE, "second", cells=0).to_numpy()[:, 0].reshape(20, 4, -1)
     steps = np.diff(parts, axis=0)
     slow = np.einsum("tkp,tp->k", steps, steps.sum(axis=1)) / np.square(steps.sum(axis=1)).sum()

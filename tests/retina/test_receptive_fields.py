@@ -141,7 +141,7 @@ def test_a_mode_has_what_moving_pixels_does_to_its_share_alone() -> None:
 def test_what_passes_by_a_site_that_is_no_cut_is_named() -> None:
     model = small(detour=True)
     parts = field_parts(model, MOVIE, "second", frames=[1])
-    assert list(parts.channel.values) == ["0", "1", "2", "bypass"]
+    assert list(parts.channel.values) == ["wide", "narrow", "starburst", "bypass"]
     whole = receptive_fields(model, MOVIE, frames=[1])
     assert np.allclose(parts.sum("channel"), whole)
     window = MOVIE.windows(HISTORY)[1]

@@ -81,7 +81,7 @@ def field_changes(
             assert forward.site is not None
             if parts is None:
                 units = forward.site.units(before.activation.detach()[:1]).shape[1]
-                parts = parts_of(where, found, forward.site, units, len(clips))
+                parts = parts_of(model, where, found, forward.site, units, len(clips))
             numbers, names = cells_of(model, cells, before.rates.shape[1])
             divided, divided_after = (parts.rows(rows) for rows in portion.T)
             of_cells = [_of_cell(before, after, divided, divided_after, cell) for cell in numbers]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from codeclens.attribution import Division, Site, SiteContributions
 from codeclens.decomposition import Modes, mode_shares
@@ -60,15 +60,20 @@ class Parts:
         )
 
 
-def parts_of(where: Where, found: Found, site: Site, units: int, windows: int) -> Parts:
+def parts_of(
+    model: nn.Module, where: Where, found: Found, site: Site, units: int, windows: int
+) -> Parts:
     """The parts that are meant: each channel of a site, or each mode of it and the remainder.
 
+    Channels have the names that the model's `units` gives them by site, if it does, else numbers.
     `found` are the contributions of all `windows`, by which modes divide. Raises CodeclensError
     where they are missing, of another site, or of another number of windows.
     """
     if not isinstance(where, Modes):
         each = torch.eye(units).expand(windows, -1, -1)
-        names = tuple(str(unit) for unit in range(units))
+        known = getattr(model, "units", None)
+        given = known.get(site.name, ()) if isinstance(known, Mapping) else ()
+        names = tuple(str(unit) for unit in (given if len(given) == units else range(units)))
         everywhere = torch.ones(windows, units, 1, dtype=torch.bool)
         return Parts("channel", names, Division(each, each, everywhere), site)
     here = found.get(where.site) if isinstance(found, Mapping) else found

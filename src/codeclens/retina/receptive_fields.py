@@ -113,7 +113,7 @@ def field_parts(
             assert forward.site is not None
             if parts is None:
                 units = forward.site.units(here.activation.detach()[:1]).shape[1]
-                parts = parts_of(where, found, forward.site, units, total)
+                parts = parts_of(model, where, found, forward.site, units, total)
             numbers, cell_names = cells_of(model, cells, here.rates.shape[1])
             mine = parts.rows(clips.rows[portion])
             of_cells = []

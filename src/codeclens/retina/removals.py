@@ -74,7 +74,7 @@ def removal_effects(
     assert place is not None
     units = place.units(first.activation.detach()).shape[1]
     numbers, names = cells_of(model, cells, first.rates.shape[1])
-    divided = parts_of(where, found, place, units, total)
+    divided = parts_of(model, where, found, place, units, total)
     chosen = _chosen(divided, parts)
     start = torch.as_tensor(baseline, dtype=clips.windows.dtype).expand(clips.windows.shape[1:])
     start = start.to(first.start.device)
