@@ -507,3 +507,38 @@ def _in_space(
             weights = np.exp(-0.5 * (dx**2 + dy**2) / s**2) / (x_norm * y_norm)
             gathered[:, row, column] = (signal * weights).sum(axis=(1, 2))
     return gathered
+
+
+def field_by_differences(rate: TargetFunction, window: Tensor, step: float = 1e-5) -> Tensor:
+    """How the rate of one window changes with each of its pixels, by moving one after another."""
+    found = torch.zeros_like(window)
+    for pixel in np.ndindex(*window.shape):
+        moved = window.expand(2, *window.shape).clone()
+        moved[0][pixel] += step
+        moved[1][pixel] -= step
+        with torch.no_grad():
+            up, down = rate(moved)
+        found[pixel] = (up - down) / (2 * step)
+    return found
+
+
+def mode_shares_by_hand(
+    loadings: Sequence[float], dictionary: np.ndarray, contributions: np.ndarray
+) -> np.ndarray:
+    """The share of every mode, and last the remainder, at each place of a window's site.
+
+    `dictionary` `(K, 2U)` has what excites in its first columns, what suppresses in the others;
+    `contributions` `(U, P)` tell by their sign which of them a place belongs to.
+    """
+    modes, columns = dictionary.shape
+    units, positions = contributions.shape
+    shares = np.zeros((modes + 1, units, positions))
+    for u in range(units):
+        for p in range(positions):
+            column = u if contributions[u, p] > 0 else columns // 2 + u
+            total = sum(loadings[m] * dictionary[m, column] for m in range(modes))
+            for m in range(modes):
+                if total > 0:
+                    shares[m, u, p] = loadings[m] * dictionary[m, column] / total
+            shares[modes, u, p] = 1 - shares[:modes, u, p].sum()
+    return shares

@@ -1,0 +1,227 @@
+"""Removals: a mode or an interneuron taken out, foretold and measured, in rates and in fields."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from codeclens.attribution import Attributor, Method, Output, Selector, Site
+from codeclens.control import Intervention, activation_at
+from codeclens.control.edits import Withdraw
+from codeclens.decomposition import Modes
+from codeclens.errors import CodeclensError
+from codeclens.retina.clips import Cells, cells_of, clips_of
+from codeclens.retina.movies import Movie
+from codeclens.retina.parts import Found, Parts, Where, parts_of
+from codeclens.retina.passes import as_output, passes
+from codeclens.retina.receptive_fields import Frames
+
+if TYPE_CHECKING:
+    import xarray
+
+
+def removal_effects(
+    model: nn.Module,
+    movie: Movie | Tensor,
+    where: Where,
+    found: Found = None,
+    *,
+    baseline: float | Tensor = 0.0,
+    method: Method | None = None,
+    parts: Sequence[str] | None = None,
+    cells: Cells = None,
+    frames: Frames = None,
+    history: int | None = None,
+    output: Selector = None,
+    at_once: int = 32,
+) -> xarray.Dataset:
+    """Take each channel or mode out of a site, and hold what happens against what was foretold.
+
+    A part is removed by moving its share of the activation back to what it is at `baseline` (a
+    number or one window): a channel as a whole, a mode by its share of every unit, window by window
+    (`control.remove`). The rate is foretold to fall by what the part contributes to the cell
+    (`method`, by default exact sums from the same baseline), the field by the part's share of it
+    (`field_parts`). Both are measured with the network so changed. They need not agree: where
+    inhibition has silenced a cell, taking it away does more than it contributes (METHOD.md §7).
+
+    Returns `rate_foretold` and `rate_measured` `(time, cell, channel | mode)`, changes in Hz, and
+    of the changes of the field, in Hz per unit of the stimulus, their norms `field_foretold` and
+    `field_measured` and their product `field_product`. `parts` chooses some by name. `where`,
+    `found` and the other arguments and errors are those of `field_parts`.
+
+    >>> _ = torch.manual_seed(0)
+    >>> model = nn.Sequential(nn.Conv2d(5, 3, 3), nn.ReLU(), nn.Flatten(), nn.Linear(48, 2))
+    >>> movie = Movie(torch.randn(20, 6, 6), rate=50.0, pixel=50.0, unit="um")
+    >>> effects = removal_effects(model, movie, "1", history=5)
+    >>> table = removal_agreement(effects)  # behind the site this model is linear
+    >>> bool(abs(table.rate_slope - 1).max() < 1e-4), bool(abs(table.field_cosine - 1).max() < 1e-4)
+    (True, True)
+    """
+    import xarray
+
+    clips = clips_of(model, movie, frames, history)
+    total = len(clips_of(model, movie, None, history))
+    site = where.site if isinstance(where, Modes) else where
+    output = as_output(model, output)
+    with passes(model, clips.windows, site, output) as forward:
+        first = forward(clips.windows[:1])
+        place = forward.site
+    assert first.activation is not None
+    assert place is not None
+    units = place.units(first.activation.detach()).shape[1]
+    numbers, names = cells_of(model, cells, first.rates.shape[1])
+    divided = parts_of(model, where, found, place, units, total)
+    chosen = _chosen(divided, parts)
+    start = torch.as_tensor(baseline, dtype=clips.windows.dtype).expand(clips.windows.shape[1:])
+    start = start.to(first.start.device)
+    rest = activation_at(model, place, start[None])
+    attributor = Attributor(
+        model, sites=place, method=method, baseline=start, reduce=None, output=output
+    )
+    kept = []
+    for portion in np.array_split(np.arange(len(clips)), -(-len(clips) // max(at_once, 1))):
+        windows = clips.windows[torch.from_numpy(portion)].to(start.device)
+        mine = divided.rows(clips.rows[portion])
+        contributed = [
+            one[place.key].full
+            for one in attributor.several(windows, [Output(cell) for cell in numbers])
+        ]
+        removed = [
+            _removed(mine.share(k, rest.expand(len(windows), *rest.shape[1:])), rest, place)
+            for k in chosen
+        ]
+        with torch.inference_mode(False):
+            effects = _of_portion(model, windows, place, output, numbers, contributed, removed)
+        kept.append(effects.cpu().numpy())
+    values = np.concatenate(kept, axis=1)
+    axes = ("time", "cell", divided.kind)
+    fields_of = ("rate_foretold", "rate_measured", "field_foretold", "field_measured")
+    labelled: dict[str, Any] = {
+        name: (axes, part) for name, part in zip((*fields_of, "field_product"), values, strict=True)
+    }
+    return xarray.Dataset(
+        labelled,
+        coords={
+            "time": ("time", clips.times, {"units": "s" if clips.timed else "window"}),
+            "cell": np.array(names, object),
+            divided.kind: np.array([divided.names[k] for k in chosen], object),
+        },
+    )
+
+
+def removal_agreement(
+    effects: xarray.Dataset, *, block: int = 20, draws: int = 1000, seed: int = 0
+) -> xarray.Dataset:
+    """How well contributions and shares foretold what removals did, for each cell.
+
+    `effects` is what `removal_effects` returns. `rate_correlation` and `rate_slope` (measured on
+    foretold, both about their means) run over frames and parts, `field_cosine` and `field_slope`
+    (measured on foretold, through zero) over all entries of the fields; `*_low` and `*_high` are 95
+    % bounds from `draws` draws of blocks of `block` frames. `*_of_parts` are the same for each part
+    over frames. NaN where nothing is foretold or nothing happens.
+    """
+    import xarray
+
+    kind = str(effects.rate_foretold.dims[-1])
+    sums = _sums(effects)
+    blocks = np.arange(len(effects.time)) // max(block, 1)
+    summed = np.stack([sums[blocks == number].sum(axis=0) for number in np.unique(blocks)])
+    random = np.random.default_rng(seed)
+    count = len(summed)
+    weight = random.multinomial(count, np.full(count, 1 / count), size=draws).astype(float)
+    drawn = _scores(np.tensordot(weight, summed.sum(axis=2), axes=1))
+    values, of_parts = _scores(sums.sum(axis=(0, 2))), _scores(sums.sum(axis=0))
+    found: dict[str, Any] = {}
+    for index, name in enumerate(("rate_correlation", "rate_slope", "field_cosine", "field_slope")):
+        here = drawn[..., index]
+        known = np.where(np.isnan(here).all(axis=0), 0, here)
+        bounds = np.nanquantile(known, [0.025, 0.975], axis=0)
+        missing = np.isnan(values[..., index])
+        found[name] = ("cell", values[..., index])
+        found[f"{name}_low"] = ("cell", np.where(missing, np.nan, bounds[0]))
+        found[f"{name}_high"] = ("cell", np.where(missing, np.nan, bounds[1]))
+        found[f"{name}_of_parts"] = (("cell", kind), of_parts[..., index])
+    return xarray.Dataset(found, {name: effects[name] for name in ("cell", kind)})
+
+
+def _sums(effects: xarray.Dataset) -> np.ndarray[Any, Any]:
+    """Of each frame, cell and part what the scores are made of, `(time, cell, part, sum)`."""
+    a, b = (effects[name].to_numpy().astype(np.float64) for name in _names("rate"))
+    p, q = (effects[name].to_numpy().astype(np.float64) for name in _names("field"))
+    product = effects.field_product.to_numpy().astype(np.float64)
+    return np.stack([np.ones_like(a), a, b, a * a, b * b, a * b, p * p, q * q, product], axis=-1)
+
+
+def _scores(sums: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Correlation and slope of rates, cosine and slope of fields, in the last axis."""
+    n, a, b, aa, bb, ab, pp, qq, pq = np.moveaxis(sums, -1, 0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        across, along, up = (n * ab - a * b), (n * aa - a * a), (n * bb - b * b)
+        # Differences of large sums: what is left of equal ones is rounding.
+        along = np.where(along > 1e-12 * n * aa, along, np.nan)
+        up = np.where(up > 1e-12 * n * bb, up, np.nan)
+        pp = np.where(pp > 0, pp, np.nan)
+        cosine = pq / np.sqrt(pp * np.where(qq > 0, qq, np.nan))
+        return np.stack([across / np.sqrt(along * up), across / along, cosine, pq / pp], axis=-1)
+
+
+def _names(what: str) -> tuple[str, str]:
+    return f"{what}_foretold", f"{what}_measured"
+
+
+def _removed(share: Tensor, rest: Tensor, place: Site) -> Intervention:
+    """What takes a share of the activation back to where it rests."""
+    return Intervention(place, Withdraw(share, rest), torch.ones((), dtype=torch.bool))
+
+
+def _of_portion(
+    model: nn.Module,
+    windows: Tensor,
+    place: Site,
+    output: Selector,
+    cells: Sequence[int],
+    contributed: Sequence[Tensor | None],
+    removed: Sequence[Intervention],
+) -> Tensor:
+    """The five numbers of every window, cell and part, `(5, B, cells, parts)`."""
+    with passes(model, windows, place, output) as forward:
+        intact = forward(windows)
+        fields, gains = ([of(cell) for cell in cells] for of in (intact.field, intact.gain))
+    parts = []
+    for one in removed:
+        assert isinstance(one.kind, Withdraw)
+        share = torch.as_tensor(one.kind.share)
+        with one.applied(model), passes(model, windows, None, output) as forward:
+            without = forward(windows)
+            for_cells = []
+            for cell, field, gain, whole in zip(cells, fields, gains, contributed, strict=True):
+                assert whole is not None
+                expected = -(whole * share.to(whole)).flatten(1).sum(dim=1)
+                measured = (without.rates - intact.rates).detach()[:, cell]
+                foretold = -intact.back(gain * share.to(gain))
+                change = without.field(cell) - field
+                for_cells.append(_compared(expected, measured, foretold, change))
+        parts.append(torch.stack(for_cells, dim=2))
+    return torch.stack(parts, dim=3)
+
+
+def _compared(expected: Tensor, measured: Tensor, foretold: Tensor, change: Tensor) -> Tensor:
+    """The five numbers of every window, `(5, B)`, in float64."""
+    fields = [one.double().flatten(1) for one in (foretold, change)]
+    norms = [one.norm(dim=1) for one in fields]
+    product = (fields[0] * fields[1]).sum(dim=1)
+    return torch.stack([expected.double(), measured.double(), *norms, product])
+
+
+def _chosen(divided: Parts, parts: Sequence[str] | None) -> list[int]:
+    wanted = divided.names if parts is None else [str(part) for part in parts]
+    for part in wanted:
+        if part not in divided.names:
+            raise CodeclensError(
+                f'There is no {divided.kind} "{part}"; there are {", ".join(divided.names[:8])}.'
+            )
+    return [divided.names.index(part) for part in wanted]
