@@ -536,7 +536,9 @@ def mode_shares_by_hand(
     for u in range(units):
         for p in range(positions):
             column = u if contributions[u, p] > 0 else columns // 2 + u
-            total = sum(loadings[m] * dictionary[m, column] for m in range(modes))
+            sign = 1 if contributions[u, p] > 0 else -1
+            there = sum(max(sign * value, 0.0) for value in contributions[u])
+            total = max(sum(loadings[m] * dictionary[m, column] for m in range(modes)), there)
             for m in range(modes):
                 if total > 0:
                     shares[m, u, p] = loadings[m] * dictionary[m, column] / total

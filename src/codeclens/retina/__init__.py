@@ -1,22 +1,13 @@
 """The retina: movies for images, ganglion cells for classes, hertz for logits."""
 
-from codeclens.retina.circuit import Circuit
-from codeclens.retina.movies import Movie
-from codeclens.retina.natural import natural_movie, photographs
-from codeclens.retina.noise import white_noise
-from codeclens.retina.pathways import Pathways, pathways
-from codeclens.retina.photoreceptors import Photoreceptors
-from codeclens.retina.physiology import (
-    contrast_adaptation,
-    direction_selectivity,
-    latency,
-    motion_reversal,
-    object_motion,
-    omitted_stimulus,
 from codeclens.retina.averages import spike_triggered_average
+from codeclens.retina.cascades import LN, LNK, LNLN
 from codeclens.retina.changes import field_changes, movie_changes
+from codeclens.retina.circuit import Circuit
 from codeclens.retina.clusters import CellClusters, cluster_cells
 from codeclens.retina.combinations import active_modes, combinations
+from codeclens.retina.contributions import movie_contributions
+from codeclens.retina.core_readout import CoreLayer, CoreReadout
 from codeclens.retina.explained import variance_explained
 from codeclens.retina.figures import (
     changes_figure,
@@ -25,50 +16,9 @@ from codeclens.retina.figures import (
     loadings_figure,
     matrix_figure,
 )
-from codeclens.retina.groups import grouped_fields, prevailing
-from codeclens.retina.movies import Movie
-from codeclens.retina.population import mode_cell_matrix, population_modes
-from codeclens.retina.receptive_fields import (
-    field_cosine,
-    field_parts,
-    receptive_fields,
-    separable,
-)
-from codeclens.retina.recordings import Recording
-from codeclens.retina.removals import removal_agreement, removal_effects
-from codeclens.retina.response import ResponseModel
-from codeclens.retina.screens import Screen
-from codeclens.retina.stimuli import bar, flash, flash_train, flicker, grating, moving_object
-
-__all__ = [
-    "Circuit",
-    "Movie",
-    "Pathways",
-    "Photoreceptors",
-    "Recording",
-    "ResponseModel",
-    "Screen",
-    "bar",
-    "contrast_adaptation",
-    "direction_selectivity",
-    "flash",
-    "flash_train",
-    "flicker",
-    "grating",
-    "latency",
-    "motion_reversal",
-    "moving_object",
-    "natural_movie",
-    "object_motion",
-    "omitted_stimulus",
-    "pathways",
-    "photographs",
-    "white_noise",
-from codeclens.retina.cascades import LN, LNK, LNLN
-from codeclens.retina.contributions import movie_contributions
-from codeclens.retina.core_readout import CoreLayer, CoreReadout
 from codeclens.retina.files import load_model, save_model
 from codeclens.retina.fitting import Fit, FitEpoch, fit
+from codeclens.retina.groups import grouped_fields, prevailing
 from codeclens.retina.kinetics import Kinetics
 from codeclens.retina.loaders import (
     DeepRetina,
@@ -79,16 +29,36 @@ from codeclens.retina.loaders import (
     load_openretina_data,
 )
 from codeclens.retina.movies import Movie
+from codeclens.retina.natural import natural_movie, photographs
 from codeclens.retina.networks import RetinaCNN
+from codeclens.retina.noise import white_noise
+from codeclens.retina.pathways import Pathways, pathways
+from codeclens.retina.photoreceptors import Photoreceptors
+from codeclens.retina.physiology import (
+    contrast_adaptation,
+    direction_selectivity,
+    latency,
+    motion_reversal,
+    object_motion,
+    omitted_stimulus,
+)
+from codeclens.retina.population import mode_cell_matrix, population_modes
+from codeclens.retina.receptive_fields import field_cosine, field_parts, receptive_fields, separable
 from codeclens.retina.recordings import Recording
+from codeclens.retina.removals import removal_agreement, removal_effects
 from codeclens.retina.response import ResponseModel
+from codeclens.retina.screens import Screen
+from codeclens.retina.splits import Split, held_out_blocks
 from codeclens.retina.stacks import StackedConv2d, fold
+from codeclens.retina.stimuli import bar, flash, flash_train, flicker, grating, moving_object
 from codeclens.retina.windows import MovieWindows
 
 __all__ = [
     "LN",
     "LNK",
     "LNLN",
+    "CellClusters",
+    "Circuit",
     "CoreLayer",
     "CoreReadout",
     "DeepRetina",
@@ -97,49 +67,61 @@ __all__ = [
     "Kinetics",
     "Movie",
     "MovieWindows",
+    "Pathways",
+    "Photoreceptors",
     "Recording",
     "ResponseModel",
     "RetinaCNN",
+    "Screen",
+    "Split",
     "StackedConv2d",
+    "active_modes",
+    "bar",
+    "changes_figure",
+    "cluster_cells",
+    "combinations",
+    "contrast_adaptation",
+    "direction_selectivity",
+    "explained_figure",
+    "field_changes",
+    "field_cosine",
+    "field_parts",
+    "fields_figure",
     "fit",
+    "flash",
+    "flash_train",
+    "flicker",
     "fold",
+    "grating",
+    "grouped_fields",
+    "held_out_blocks",
+    "latency",
     "load_deep_retina",
     "load_deep_retina_data",
     "load_model",
     "load_nwb",
     "load_openretina",
     "load_openretina_data",
-    "movie_contributions",
-    "save_model",
-from codeclens.retina.splits import Split, held_out_blocks
-
-__all__ = [
-    "CellClusters",
-    "Movie",
-    "Recording",
-    "ResponseModel",
-    "Split",
-    "active_modes",
-    "changes_figure",
-    "cluster_cells",
-    "combinations",
-    "explained_figure",
-    "field_changes",
-    "field_cosine",
-    "field_parts",
-    "fields_figure",
-    "grouped_fields",
-    "held_out_blocks",
     "loadings_figure",
     "matrix_figure",
     "mode_cell_matrix",
+    "motion_reversal",
     "movie_changes",
+    "movie_contributions",
+    "moving_object",
+    "natural_movie",
+    "object_motion",
+    "omitted_stimulus",
+    "pathways",
+    "photographs",
     "population_modes",
     "prevailing",
     "receptive_fields",
     "removal_agreement",
     "removal_effects",
+    "save_model",
     "separable",
     "spike_triggered_average",
     "variance_explained",
+    "white_noise",
 ]

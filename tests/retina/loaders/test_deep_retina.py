@@ -308,7 +308,7 @@ def test_bad_files_are_said_in_one_sentence(
 def test_an_old_torch_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.save({}, tmp_path / "a.pt")
     monkeypatch.delattr(torch.serialization, "get_unsafe_globals_in_checkpoint")
-    with pytest.raises(CodeclensError, match="torch 2.6 or newer"):
+    with pytest.raises(CodeclensError, match=r"torch 2\.6 or newer"):
         load_deep_retina(tmp_path / "a.pt", **ABOUT)
 
 

@@ -43,7 +43,8 @@ def read_checkpoint(path: str | os.PathLike[str], *, strange: Sequence[str]) -> 
         raise CodeclensError(f'There is no checkpoint at "{file}".')
     if not hasattr(torch.serialization, "get_unsafe_globals_in_checkpoint"):
         raise CodeclensError(
-            f"Checkpoints of other packages are read with torch 2.6 or newer, not {torch.__version__}."
+            "Checkpoints of other packages are read with torch 2.6 or newer, not "
+            f"{torch.__version__}."
         )
     try:
         named = torch.serialization.get_unsafe_globals_in_checkpoint(file)
