@@ -61,6 +61,7 @@ FEW, FEWEST = (cl.Conductance(steps, nodes="geometric") for steps in (5, 3))
 FRACTIONS = (0.0, 0.05, 0.1, 0.2, 0.4, 0.7, 1.0)
 # Pixels: all orders of deletion are equally smooth.
 SMOOTH = 4.0
+PATH = "mode, along the path"
 
 Maps = dict[str, Tensor]
 
@@ -123,7 +124,7 @@ def orders(model: nn.Module, x: Tensor, modes: Modes, mode: int, output: int, se
     noise = torch.randn(1, *x.shape[2:], generator=torch.Generator().manual_seed(seed))
     (path,) = path_maps(model, x, modes, [mode], method=FEW, target=target)
     maps = {
-        "mode, along the path": path.net,
+        PATH: path.net,
         "mode, three units at x": pixel_map(model, x, mode=modes[mode], target=target).net,
         "gradient × input": slope * x,
     }  # fmt: skip
@@ -173,6 +174,16 @@ def curves(model: nn.Module, modes: dict[str, Modes], held: Photographs, images:
     for (site, name), values in areas.items():
         told = [f"{np.median(v):.2f} ({min(v):.2f} to {max(v):.2f})" for v in np.transpose(values)]
         print(f"| {site} | {name} | {' | '.join(told)} |")
+    print(
+        f"\nIn how many of {images} photographs the map along the path does better than the other:"
+    )
+    print("\n| site | other | deletion: the mode | deletion: the logit | insertion: the logit |")
+    print("|---|---|---|---|---|")
+    for (site, name), values in areas.items():
+        if name != PATH:
+            gain = (np.array(values) - areas[site, PATH]) * (1, 1, -1)
+            told = [str(int(count)) for count in (gain > 0).sum(axis=0)]
+            print(f"| {site} | {name} | {' | '.join(told)} |")
 
 
 def localisation(model: nn.Module, modes: dict[str, Modes], held: Photographs, images: int) -> None:
@@ -189,7 +200,7 @@ def localisation(model: nn.Module, modes: dict[str, Modes], held: Photographs, i
                 mode = own.for_class(label)
                 (path,) = path_maps(model, x, own, [mode.index], method=FEW, target=target)
                 at_x = pixel_map(model, x, mode=mode, target=target)
-                maps[site, "mode, along the path"] = path.net
+                maps[site, PATH] = path.net
                 maps[site, "mode, three units at x"] = at_x.net
             for key, map_ in maps.items():
                 inside = float(share_inside(smooth(map_.sum(dim=1), SMOOTH), half))
