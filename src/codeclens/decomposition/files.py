@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import os
@@ -13,19 +12,17 @@ from urllib.parse import quote
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors import torch as safetensors
 from torch import Tensor
 
 from codeclens.decomposition.methods import METHODS
+from codeclens.decomposition.pairs import Kind, read_pair, replace_file, write_pair
 from codeclens.errors import CodeclensError
 
 if TYPE_CHECKING:
     from codeclens.decomposition.modes import Modes
 
-FORMAT = "codeclens modes"
-SET_FORMAT = "codeclens modes of several sites"
-VERSION = 1
+MODES = Kind("codeclens modes", 1, "modes")
+SEVERAL = Kind("codeclens modes of several sites", 1, "modes")
 # Names all sites of a folder in their order; "%" keeps it apart from any quoted site.
 SET_FILE = "all%sites.json"
 # Modes that come with the package, a folder for each network.
@@ -49,10 +46,7 @@ def write(modes: Modes, path: str | os.PathLike[str]) -> Path:
         else:
             # JSON knows no NaN.
             numbers[name] = None if isinstance(value, float) and math.isnan(value) else value
-    packed = safetensors.save({name: value.clone().contiguous() for name, value in tensors.items()})
     facts = {
-        "format": FORMAT,
-        "version": VERSION,
         "site": modes.site,
         "view": modes.view,
         "samples": len(modes.loadings),
@@ -66,20 +60,8 @@ def write(modes: Modes, path: str | os.PathLike[str]) -> Path:
         "quality": numbers,
         "classes": None if modes.classes is None else list(modes.classes),
         "provenance": modes.provenance,
-        "sha256": hashlib.sha256(packed).hexdigest(),
     }
-    try:
-        text_of_facts = json.dumps(facts, indent=2, ensure_ascii=False, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise CodeclensError(
-            f'The modes of "{modes.site}" hold something that JSON cannot: {error}; '
-            "keep quality and provenance to text, finite numbers, lists and dicts."
-        ) from error
-    tensor_file, fact_file = _paths(path)
-    tensor_file.parent.mkdir(parents=True, exist_ok=True)
-    _replace(tensor_file, packed)
-    _replace(fact_file, text_of_facts.encode())
-    return tensor_file
+    return write_pair(path, MODES, tensors, facts)
 
 
 def read(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -89,21 +71,10 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
             f'"{path}" is a folder with the modes of several sites; read them all by '
             "load_modes(folder)."
         )
-    tensor_file, fact_file = _paths(path)
-    facts = _facts(fact_file, FORMAT)
+    facts, tensors, fact_file = read_pair(path, MODES)
     try:
-        packed = tensor_file.read_bytes()
-    except FileNotFoundError as error:
-        raise CodeclensError(f'"{tensor_file}" is missing beside "{fact_file.name}".') from error
-    if hashlib.sha256(packed).hexdigest() != facts.get("sha256"):
-        raise CodeclensError(
-            f'"{tensor_file}" is damaged or belongs to other modes than "{fact_file.name}"; '
-            "save the modes again."
-        )
-    try:
-        tensors = safetensors.load(packed)
         return _fields(facts, tensors)
-    except (KeyError, TypeError, RuntimeError, SafetensorError) as error:
+    except (KeyError, TypeError, RuntimeError) as error:
         reason = " ".join(str(error).split())  # torch's go over several lines
         raise CodeclensError(f'"{fact_file}" does not describe modes: {reason}.') from error
 
@@ -120,8 +91,8 @@ def save_modes(modes: Mapping[str, Modes], folder: str | os.PathLike[str]) -> Pa
     names = {site: quote(site, safe="") for site in modes}
     for site, one in modes.items():
         one.save(to / names[site])
-    facts = {"format": SET_FORMAT, "version": VERSION, "sites": names}
-    _replace(to / SET_FILE, json.dumps(facts, indent=2, ensure_ascii=False).encode())
+    facts = {"format": SEVERAL.format, "version": SEVERAL.version, "sites": names}
+    replace_file(to / SET_FILE, json.dumps(facts, indent=2, ensure_ascii=False).encode())
     return to
 
 
@@ -149,7 +120,7 @@ def load_modes(folder: str | os.PathLike[str]) -> dict[str, Modes]:
             else f"; modes of {known} ship with codeclens"
         )
         raise CodeclensError(f'There are no modes in the folder "{folder}"{hint}.')
-    facts = _facts(place / SET_FILE, SET_FORMAT)
+    facts = SEVERAL.facts(place / SET_FILE)
     return {site: Modes.load(place / name) for site, name in facts["sites"].items()}
 
 
@@ -193,33 +164,3 @@ def _fields(facts: dict[str, Any], tensors: dict[str, Tensor]) -> dict[str, Any]
         "quality": numbers | arrays,
         "provenance": facts["provenance"],
     }
-
-
-def _facts(file: Path, expected: str) -> dict[str, Any]:
-    try:
-        facts = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise CodeclensError(f'There are no modes at "{file}".') from error
-    except ValueError as error:
-        raise CodeclensError(f'"{file}" is no JSON: {error}.') from error
-    if not isinstance(facts, dict) or facts.get("format") != expected:
-        raise CodeclensError(f'"{file}" does not describe modes.')
-    if facts.get("version") != VERSION:
-        raise CodeclensError(
-            f'"{file}" is of version {facts.get("version")}, and this codeclens reads version '
-            f"{VERSION}; use the codeclens that wrote it."
-        )
-    return facts
-
-
-def _paths(path: str | os.PathLike[str]) -> tuple[Path, Path]:
-    # Sites have dots in their names: endings are added, never exchanged.
-    base = os.fspath(path).removesuffix(".safetensors").removesuffix(".json")
-    return Path(f"{base}.safetensors"), Path(f"{base}.json")
-
-
-def _replace(file: Path, content: bytes) -> None:
-    """Write a file whole or not at all."""
-    beside = file.with_name(file.name + ".part")
-    beside.write_bytes(content)
-    beside.replace(file)

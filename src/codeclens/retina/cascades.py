@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -12,54 +11,13 @@ from torch import Tensor, nn
 
 from codeclens.decomposition.training import seeded
 from codeclens.errors import CodeclensError
+from codeclens.retina.fittable import Fittable
 from codeclens.retina.kinetics import Kinetics
-from codeclens.retina.layers import NONLINEARITIES, Filters, Nonlinearity, Rate
+from codeclens.retina.layers import NONLINEARITIES, Filters, Nonlinearity
 from codeclens.retina.movies import Unit
-from codeclens.retina.response import ResponseModel
 
 
-class _Cascade(ResponseModel):
-    """What cascades share: a front, a drive that is called potential, and rates behind it."""
-
-    drive: str | None = "potential"
-
-    def __init__(
-        self,
-        cells: Sequence[str],
-        *,
-        rate: float,
-        pixel: float,
-        unit: Unit,
-        history: int,
-        size: tuple[int, int],
-        front: nn.Module | None,
-        front_history: int | None,
-    ) -> None:
-        super().__init__(history=history, rate=rate, pixel=pixel, unit=unit, cells=cells)
-        self.options: dict[str, Any] = {
-            "history": history,
-            "size": list(size),
-            "front_history": front_history,
-        }
-        self.front = front
-        self.output = Rate(len(self.cells))
-
-    def seen(self, x: Tensor) -> Tensor:
-        """The film as the front passes it on."""
-        through: Tensor = x if self.front is None else self.front(x)
-        return through
-
-    def config(self) -> dict[str, Any]:
-        """What makes an equal model, in plain values, its front apart."""
-        about = {"rate": self.rate, "pixel": self.pixel, "unit": self.unit}
-        return {"cells": list(self.cells), **about, **self.options}
-
-    def calibrate(self, rates: Float[Tensor, "time cell"]) -> None:
-        """Let a drive of about 1 mean a cell's mean rate, before a fit."""
-        self.output.calibrate(rates)
-
-
-class LN(_Cascade):
+class LN(Fittable):
     """The linear–nonlinear model: one filter in space and time for each cell, and a softplus.
 
     `rank` makes a filter a sum of so many products of one in space and one in time; None leaves it
@@ -89,18 +47,12 @@ class LN(_Cascade):
         front_history: int | None = None,
     ) -> None:
         super().__init__(
-            cells,
-            rate=rate,
-            pixel=pixel,
-            unit=unit,
-            history=history,
-            size=size,
-            front=front,
-            front_history=front_history,
-        )
+            cells, rate=rate, pixel=pixel, unit=unit, history=history, size=size,
+            front=front, front_history=front_history,
+        )  # fmt: skip
         self.options["rank"] = rank
         with seeded(seed):
-            taps = front_history or history
+            taps = self.taken
             self.potential = Filters(len(self.cells), taps, size, rank=rank)
 
     def forward(self, x: Float[Tensor, "batch history y x"]) -> Float[Tensor, "batch cell"]:
@@ -108,7 +60,7 @@ class LN(_Cascade):
         return rates
 
 
-class LNLN(_Cascade):
+class LNLN(Fittable):
     """Subunits: small filters at all places, a nonlinearity, and a sum over places for each cell.
 
     `channels` kinds of subunits of `kernel` pixels, each at every place; cells weigh them with
@@ -142,15 +94,9 @@ class LNLN(_Cascade):
         front_history: int | None = None,
     ) -> None:
         super().__init__(
-            cells,
-            rate=rate,
-            pixel=pixel,
-            unit=unit,
-            history=history,
-            size=size,
-            front=front,
-            front_history=front_history,
-        )
+            cells, rate=rate, pixel=pixel, unit=unit, history=history, size=size,
+            front=front, front_history=front_history,
+        )  # fmt: skip
         if not 1 <= kernel <= min(size):
             raise CodeclensError(
                 f"Subunits of {kernel} pixels do not fit into a film of {size[0]} × {size[1]}."
@@ -159,7 +105,7 @@ class LNLN(_Cascade):
         self.options["nonlinearity"] = nonlinearity
         left = [side - kernel + 1 for side in size]
         with seeded(seed):
-            self.filters = nn.Conv2d(front_history or history, channels, kernel)
+            self.filters = nn.Conv2d(self.taken, channels, kernel)
             self.subunits = NONLINEARITIES[nonlinearity]()
             self.potential = Weighing(channels * left[0] * left[1], len(self.cells), positive)
 
@@ -169,7 +115,7 @@ class LNLN(_Cascade):
         return rates
 
 
-class LNK(_Cascade):
+class LNK(Fittable):
     """Linear–nonlinear–kinetic: filters, a nonlinearity, and states that deplete and recover.
 
     The filter (`taps` frames, over the whole field) slides over the window, its rectified output u
@@ -206,19 +152,13 @@ class LNK(_Cascade):
         front_history: int | None = None,
     ) -> None:
         super().__init__(
-            cells,
-            rate=rate,
-            pixel=pixel,
-            unit=unit,
-            history=history,
-            size=size,
-            front=front,
-            front_history=front_history,
-        )
-        if not 1 <= taps < (front_history or history):
+            cells, rate=rate, pixel=pixel, unit=unit, history=history, size=size,
+            front=front, front_history=front_history,
+        )  # fmt: skip
+        if not 1 <= taps < self.taken:
             raise CodeclensError(
                 f"A filter of {taps} frames leaves no time for the states in a history of "
-                f"{front_history or history}; pass a longer history."
+                f"{self.taken}; pass a longer history."
             )
         self.options |= {"taps": taps, "channels": channels, "nonlinearity": nonlinearity}
         with seeded(seed):

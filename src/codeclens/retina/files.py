@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
-from safetensors import torch as safetensors
 from torch import nn
 
+from codeclens.decomposition.pairs import Kind, read_pair, write_pair
 from codeclens.errors import CodeclensError
 from codeclens.retina.cascades import LN, LNK, LNLN
 from codeclens.retina.networks import RetinaCNN
 from codeclens.retina.response import ResponseModel
 
-FORMAT = "codeclens response model"
-VERSION = 1
+KIND = Kind("codeclens response model", 1, "a response model")
 MODELS: dict[str, type[Any]] = {kind.__name__: kind for kind in (RetinaCNN, LN, LNLN, LNK)}
 
 
@@ -44,27 +40,15 @@ def save_model(
         raise CodeclensError(
             f"A {name} cannot be written as a fitted model; those that can are {', '.join(MODELS)}."
         )
-    state = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
-    packed = safetensors.save(state)
     front = getattr(model, "front", None)
     facts = {
-        "format": FORMAT,
-        "version": VERSION,
         "model": name,
         "config": model.config(),
         "front": None if front is None else type(front).__name__,
         "about": dict(about or {}),
-        "sha256": hashlib.sha256(packed).hexdigest(),
     }
-    try:
-        text = json.dumps(facts, indent=2, ensure_ascii=False, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise CodeclensError(f"`about` holds something that JSON cannot: {error}.") from error
-    tensor_file, fact_file = _paths(path)
-    tensor_file.parent.mkdir(parents=True, exist_ok=True)
-    tensor_file.write_bytes(packed)
-    fact_file.write_text(text, encoding="utf-8")
-    return tensor_file
+    state = {key: value.detach().cpu() for key, value in model.state_dict().items()}
+    return write_pair(path, KIND, state, facts)
 
 
 def load_model(path: str | os.PathLike[str], *, front: nn.Module | None = None) -> ResponseModel:
@@ -75,16 +59,9 @@ def load_model(path: str | os.PathLike[str], *, front: nn.Module | None = None) 
 
     >>> load_model("nowhere")
     Traceback (most recent call last):
-    codeclens.errors.CodeclensError: There is no model at "nowhere.json".
+    codeclens.errors.CodeclensError: There is no "nowhere.json" that describes a response model.
     """
-    tensor_file, fact_file = _paths(path)
-    facts = _facts(fact_file)
-    try:
-        packed = tensor_file.read_bytes()
-    except FileNotFoundError as error:
-        raise CodeclensError(f'"{tensor_file}" is missing beside "{fact_file.name}".') from error
-    if hashlib.sha256(packed).hexdigest() != facts.get("sha256"):
-        raise CodeclensError(f'"{tensor_file}" is damaged, or belongs to another JSON file.')
+    facts, state, fact_file = read_pair(path, KIND)
     given = None if front is None else type(front).__name__
     if given != facts.get("front"):
         raise CodeclensError(
@@ -99,33 +76,10 @@ def load_model(path: str | os.PathLike[str], *, front: nn.Module | None = None) 
     try:
         with_front = {} if front is None else {"front": front}
         model: ResponseModel = kind(**facts["config"], **with_front)
-        state = safetensors.load(packed)
         # The weights say in which precision the model was.
         floating = next(value.dtype for value in state.values() if value.is_floating_point())
         model.to(floating).load_state_dict(state)
-    except (KeyError, TypeError, RuntimeError, SafetensorError) as error:
+    except (KeyError, TypeError, RuntimeError) as error:
         reason = " ".join(str(error).split())
         raise CodeclensError(f'"{fact_file}" does not describe a model: {reason}.') from error
     return model.eval()
-
-
-def _facts(file: Path) -> dict[str, Any]:
-    try:
-        facts = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise CodeclensError(f'There is no model at "{file}".') from error
-    except ValueError as error:
-        raise CodeclensError(f'"{file}" is no JSON: {error}.') from error
-    if not isinstance(facts, dict) or facts.get("format") != FORMAT:
-        raise CodeclensError(f'"{file}" does not describe a response model.')
-    if facts.get("version") != VERSION:
-        raise CodeclensError(
-            f'"{file}" is of version {facts.get("version")}, and this codeclens reads version '
-            f"{VERSION}; use the codeclens that wrote it."
-        )
-    return facts
-
-
-def _paths(path: str | os.PathLike[str]) -> tuple[Path, Path]:
-    base = os.fspath(path).removesuffix(".safetensors").removesuffix(".json")
-    return Path(f"{base}.safetensors"), Path(f"{base}.json")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -11,16 +11,16 @@ from torch import Tensor, nn
 
 from codeclens.decomposition.training import seeded
 from codeclens.errors import CodeclensError
-from codeclens.retina.layers import NONLINEARITIES, Noise, Nonlinearity, Pick, PositionNorm, Rate
+from codeclens.retina.fittable import Fittable
+from codeclens.retina.layers import NONLINEARITIES, Noise, Nonlinearity, Pick, PositionNorm
 from codeclens.retina.movies import Unit
-from codeclens.retina.response import ResponseModel
 from codeclens.retina.stacks import StackedConv2d, fold
 
 Ganglion = Literal["dense", "convolutional"]
 Norm = Literal["channel", "position"]
 
 
-class RetinaCNN(ResponseModel):
+class RetinaCNN(Fittable):
     """The three-layer convolutional network of the retina: `(B, history, H, W)` to Hz.
 
     Two convolutions, each with batch norm, Gaussian noise while it trains and a nonlinearity, then
@@ -73,14 +73,15 @@ class RetinaCNN(ResponseModel):
         front: nn.Module | None = None,
         front_history: int | None = None,
     ) -> None:
-        super().__init__(history=history, rate=rate, pixel=pixel, unit=unit, cells=cells)
+        super().__init__(
+            cells, rate=rate, pixel=pixel, unit=unit, history=history, size=size,
+            front=front, front_history=front_history,
+        )  # fmt: skip
         _require_known(nonlinearity, ganglion, norm)
         kernels = list(kernels)
         if ganglion == "convolutional" and len(kernels) == 2:
             kernels.append(11)
-        self.options: dict[str, Any] = {
-            "history": history,
-            "size": list(size),
+        self.options |= {
             "channels": list(channels),
             "kernels": kernels,
             "nonlinearity": nonlinearity,
@@ -92,16 +93,14 @@ class RetinaCNN(ResponseModel):
             "noise": noise,
             "eps": eps if isinstance(eps, float) else list(eps),
             "ahead": ahead,
-            "front_history": front_history,
         }
         self.ahead = ahead
         slack = [eps] * 3 if isinstance(eps, float) else list(eps)
         sizes = _sizes(size, kernels, 3 if ganglion == "convolutional" else 2)
         convolution = StackedConv2d if stacked else nn.Conv2d
-        self.front = front
         with seeded(seed):
             shapes = list(zip(channels, sizes, strict=False))
-            self.conv1 = convolution(front_history or history, channels[0], kernels[0])
+            self.conv1 = convolution(self.taken, channels[0], kernels[0])
             self.norm1 = _norm(norm, *shapes[0], slack[0])
             self.noise1 = Noise(noise)
             self.first = NONLINEARITIES[nonlinearity]()
@@ -120,24 +119,12 @@ class RetinaCNN(ResponseModel):
                 self.flat = nn.Identity()
                 self.ganglion = convolution(channels[1], max(of) + 1, kernels[2])
                 self.potential = nn.Sequential(nn.BatchNorm2d(max(of) + 1, eps=slack[2]), pick)
-        self.output = Rate(len(self.cells))
 
     def forward(self, x: Float[Tensor, "batch history y x"]) -> Float[Tensor, "batch cell"]:
-        if self.front is not None:
-            x = self.front(x)
-        x = self.first(self.noise1(self.norm1(self.conv1(x))))
+        x = self.first(self.noise1(self.norm1(self.conv1(self.seen(x)))))
         x = self.second(self.noise2(self.norm2(self.conv2(x))))
         rates: Tensor = self.output(self.potential(self.ganglion(self.flat(x))))
         return rates
-
-    def config(self) -> dict[str, Any]:
-        """What makes an equal network, in plain values, its front apart."""
-        about = {"rate": self.rate, "pixel": self.pixel, "unit": self.unit}
-        return {"cells": list(self.cells), **about, **self.options}
-
-    def calibrate(self, rates: Float[Tensor, "time cell"]) -> None:
-        """Let a drive of about 1 mean a cell's mean rate, before a fit."""
-        self.output.calibrate(rates)
 
     def fold(self) -> RetinaCNN:
         """The same network with one convolution for each stack, exactly.

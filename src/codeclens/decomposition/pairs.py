@@ -1,0 +1,112 @@
+"""Pairs of files: tensors as safetensors beside what they mean as JSON, held together by a sum."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors import torch as safetensors
+from torch import Tensor
+
+from codeclens.errors import CodeclensError
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a pair holds: its format and version in the JSON, and what it is called in errors."""
+
+    format: str
+    version: int
+    what: str
+
+    def facts(self, file: Path) -> dict[str, Any]:
+        """The JSON of such a pair; raises CodeclensError where it is missing or another's."""
+        try:
+            facts = json.loads(file.read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            raise CodeclensError(f'There is no "{file}" that describes {self.what}.') from error
+        except ValueError as error:
+            raise CodeclensError(f'"{file}" is no JSON: {error}.') from error
+        if not isinstance(facts, dict) or facts.get("format") != self.format:
+            raise CodeclensError(f'"{file}" does not describe {self.what}.')
+        if facts.get("version") != self.version:
+            raise CodeclensError(
+                f'"{file}" is of version {facts.get("version")}, and this codeclens reads version '
+                f"{self.version}; use the codeclens that wrote it."
+            )
+        return facts
+
+
+def write_pair(
+    path: str | os.PathLike[str],
+    kind: Kind,
+    tensors: Mapping[str, Tensor],
+    facts: Mapping[str, Any],
+) -> Path:
+    """Write `path.safetensors` and `path.json`; the JSON comes last and holds a checksum.
+
+    Raises CodeclensError for facts that JSON cannot hold. Each file is whole or not there.
+    """
+    packed = safetensors.save({name: value.clone().contiguous() for name, value in tensors.items()})
+    content = {
+        "format": kind.format,
+        "version": kind.version,
+        **facts,
+        "sha256": hashlib.sha256(packed).hexdigest(),
+    }
+    try:
+        text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise CodeclensError(
+            f'"{path}" would hold, with {kind.what}, something that JSON cannot: {error}; keep '
+            "to text, finite numbers, lists and dicts."
+        ) from error
+    tensor_file, fact_file = paths(path)
+    tensor_file.parent.mkdir(parents=True, exist_ok=True)
+    replace_file(tensor_file, packed)
+    replace_file(fact_file, text.encode())
+    return tensor_file
+
+
+def read_pair(
+    path: str | os.PathLike[str], kind: Kind
+) -> tuple[dict[str, Any], dict[str, Tensor], Path]:
+    """What `write_pair` wrote: facts, tensors, and the path of the JSON for errors.
+
+    Raises CodeclensError where a file is missing, damaged or of another kind.
+    """
+    tensor_file, fact_file = paths(path)
+    facts = kind.facts(fact_file)
+    try:
+        packed = tensor_file.read_bytes()
+    except FileNotFoundError as error:
+        raise CodeclensError(f'"{tensor_file}" is missing beside "{fact_file.name}".') from error
+    if hashlib.sha256(packed).hexdigest() != facts.get("sha256"):
+        raise CodeclensError(
+            f'"{tensor_file}" is damaged, or does not belong to "{fact_file.name}"; '
+            f"save {kind.what} again."
+        )
+    try:
+        return facts, safetensors.load(packed), fact_file
+    except SafetensorError as error:
+        raise CodeclensError(f'"{tensor_file}" holds no tensors: {error}.') from error
+
+
+def paths(path: str | os.PathLike[str]) -> tuple[Path, Path]:
+    """The two files of a pair; its name may be given with the ending of either."""
+    # Sites have dots in their names: endings are added, never exchanged.
+    base = os.fspath(path).removesuffix(".safetensors").removesuffix(".json")
+    return Path(f"{base}.safetensors"), Path(f"{base}.json")
+
+
+def replace_file(file: Path, content: bytes) -> None:
+    """Write a file whole or not at all."""
+    beside = file.with_name(file.name + ".part")
+    beside.write_bytes(content)
+    beside.replace(file)
