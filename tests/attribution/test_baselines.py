@@ -118,3 +118,9 @@ def test_only_images_are_blurred(x: Tensor, sigma: float) -> None:
 def test_what_is_no_baseline_is_refused(given: object) -> None:
     with pytest.raises(CodeclensError, match="is no baseline; pass a number, a tensor"):
         as_baseline(given)  # type: ignore[arg-type]
+
+
+def test_a_number_keeps_its_precision() -> None:
+    x = torch.zeros(2, 3, dtype=torch.float64)
+    assert float(as_baseline(0.3).at(x, 0)) == 0.3
+    assert float(as_baseline(torch.tensor(0.3, dtype=torch.float64)).at(x, 0)) == 0.3

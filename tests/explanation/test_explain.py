@@ -17,6 +17,7 @@ from codeclens import CodeclensError, Conductance, Contrast, Output, explain
 from codeclens.attribution import Samples, contributions
 from codeclens.decomposition import NMF, PCA, Modes, mode_shares
 from codeclens.explanation import Explanation, target_words
+from codeclens.explanation.figure import thumbnail_sums
 
 METHOD = Conductance(6, nodes="geometric")
 CLASSES = ["ant", "bee", "cat", "dog", "eel"]
@@ -139,7 +140,7 @@ def test_names_and_exemplars_travel_with_the_terms() -> None:
             best = np.argsort(-modes[site].loadings[:, term.mode], kind="stable")[:2]
             assert [e.sample for e in term.exemplars] == best.tolist()
             assert term.exemplars[0].key == f"{best[0]}.png"
-    with pytest.raises(CodeclensError, match="2 names for the 4 modes"):
+    with pytest.raises(CodeclensError, match="4 modes and 2 names"):
         explained(names={"layer1.1": ["a", "b"]}, maps=False, effects=False)
 
 
@@ -178,6 +179,10 @@ WRONG: dict[str, tuple[Callable[[], object], str]] = {
     "site": (lambda: explained(sites=["layer9"]), 'no modes of site "layer9"'),
     "none": (lambda: explained(sites=[]), "No site was given"),
     "most": (lambda: explained(most=-1), "most"),
+    "half": (lambda: explained(most=2.5), r"most \(=2\.5\)"),
+    "examples": (lambda: explained(examples=-1), r"examples \(=-1\)"),
+    "called": (lambda: explained(names=["a", "b"]), "names is a list"),
+    "text": (lambda: explained(maps=False).save("why.txt"), "page ends in .html"),
     "names": (lambda: explained(classes=["a", "b"]), "2 names of classes for 5 outputs"),
     "network": (
         lambda: explain(
@@ -223,7 +228,7 @@ def test_it_draws_and_writes_itself(tmp_path: Path) -> None:
             assert f"mode {term.mode}" in words
         assert one.site in words
     assert "full colour" in words
-    assert "count against it" in words
+    assert "take from it" in words
     assert found.words in words
     written = [*found.save(tmp_path / "a"), *found.save(tmp_path / "page.html")]
     assert [path.name for path in written] == ["a.png", "a.svg", "page.html"]
@@ -239,6 +244,16 @@ def test_it_draws_and_writes_itself(tmp_path: Path) -> None:
         assert total == pytest.approx(one.change, rel=1e-12)
     assert found.to_csv(tmp_path / "a.csv").read_text().count("\n") == len(rows) + 1
     assert any("taking out" in sentence for sentence in found.sentences())
+
+
+def test_the_colours_of_a_thumbnail_sum_to_its_bar() -> None:
+    for one in explained().values():
+        for term in one.mapped:
+            for_it, against = thumbnail_sums(term)
+            assert float(for_it.min()) >= 0
+            assert float(against.max()) <= 0
+            total = float((for_it + against).sum())
+            assert total == pytest.approx(term.contribution, rel=1e-9, abs=1e-12)
 
 
 def test_it_draws_without_maps_effects_or_picture() -> None:

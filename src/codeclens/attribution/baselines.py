@@ -149,6 +149,9 @@ def as_baseline(baseline: float | Tensor | Sequence[float] | Baseline) -> Baseli
     try:
         if baseline is None or isinstance(baseline, str | type):
             raise TypeError(baseline)
+        # A tensor of a number would have torch's default precision, not the input's.
+        if isinstance(baseline, int | float):
+            return Constant(float(baseline))
         values = torch.as_tensor(baseline)
     except (TypeError, ValueError, RuntimeError):
         raise CodeclensError(

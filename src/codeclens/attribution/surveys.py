@@ -49,7 +49,8 @@ def survey(model: nn.Module, sites: Sequence[Site], x: Tensor, output: Selector 
         if activation.ndim < 2 or len(activation) != len(x):
             raise CodeclensError(
                 f'Site "{site.key}" gives a tensor of shape {tuple(activation.shape)} for '
-                f"{len(x)} samples; its first axis does not count them. Choose another module."
+                f"{len(x)} samples; its first axis does not count them. Choose another module, or "
+                "pass x[None] for a single sample."
             )
         # The graph node of this copy belongs to this call of this site alone; an in-place change
         # that the model makes later shows in the copy's version.

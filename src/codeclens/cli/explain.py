@@ -126,6 +126,10 @@ def _class(text: str, classes: Sequence[str] | None) -> int:
         )
     lowered = {name.lower(): place for place, name in enumerate(classes)}
     if text.lower() not in lowered:
+        near = [name for name in lowered if name.startswith(f"{text.lower()} (")]
+        if near:
+            found = " and ".join(f'"{classes[lowered[name]]}"' for name in near)
+            raise CodeclensError(f'Several classes are called "{text}": {found}; which is it?')
         near = difflib.get_close_matches(text.lower(), lowered, n=3, cutoff=0.0)
         offered = ", ".join(f'"{classes[lowered[name]]}"' for name in near)
         raise CodeclensError(f'There is no class "{text}"; the nearest names are {offered}.')

@@ -79,7 +79,7 @@ def explain(
     >>> abs(total - (e.target - e.baseline_target)) < 1e-12
     True
     """
-    _require_one(x, most)
+    _require_one(x, most, examples)
     by_site = _chosen(modes, sites)
     chosen_target: Target | Bound = Predicted() if target is None else target
     attributor = Attributor(
@@ -112,15 +112,18 @@ def explain(
     )
 
 
-def _require_one(x: Tensor, most: int) -> None:
+def _require_one(x: Tensor, most: int, examples: int) -> None:
     if not isinstance(x, Tensor) or x.ndim < 2 or len(x) != 1:
         shape = tuple(x.shape) if isinstance(x, Tensor) else type(x).__name__
         raise CodeclensError(
             f"The input is {shape}; one input is explained at a time, as a batch of one: x[None] "
             "of a single image, x[:1] of a batch."
         )
-    if most < 0:
-        raise CodeclensError(f"most (={most}) modes of a site are shown; pass 0 or more.")
+    for name, count in (("most", most), ("examples", examples)):
+        if not isinstance(count, int) or count < 0:
+            raise CodeclensError(
+                f"{name} (={count!r}) is a number of a site's modes or samples; pass 0 or more."
+            )
 
 
 def _chosen(modes: Modes | Mapping[str, Modes], sites: Any) -> dict[str, Modes]:
@@ -204,10 +207,15 @@ def _called(modes: Modes, names: Mapping[str, Sequence[str]] | Hierarchy | None)
     """The names of a site's modes, one for each, or none at all."""
     if names is None or isinstance(names, Hierarchy):
         return names_beyond_chance(modes, names)
+    if not isinstance(names, Mapping):
+        raise CodeclensError(
+            f"names is a {type(names).__name__}; pass a dict from sites to lists of names, or a "
+            "Hierarchy."
+        )
     called = names.get(modes.site, ())
     if len(called) not in (0, len(modes)):
         raise CodeclensError(
-            f'There are {len(called)} names for the {len(modes)} modes of "{modes.site}".'
+            f'"{modes.site}" has {len(modes)} modes and {len(called)} names; pass one for each.'
         )
     return called
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from torch import Tensor
 
 from codeclens.errors import CodeclensError
 from codeclens.explanation.results import Explanation, SiteExplanation, Term
@@ -20,6 +21,7 @@ from codeclens.visualization.images import (
     common_scale,
     overlay,
 )
+from codeclens.visualization.smoothing import smooth
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,8 +34,9 @@ _TALL, _LOW, _TITLE, _AXIS = 1.12, 0.27, 0.3, 0.52
 # Columns: the photograph, labels, amounts, bars; what separates them and lies at the border.
 _PHOTOGRAPH, _LABELS, _AMOUNTS, _BARS, _GAP = 1.9, 1.6, 0.5, 3.7, 0.1
 _HEAD, _KEY = 0.36, 0.42
-# Thumbnails are small: their maps are smoothed by this share of the shorter side.
-_SMOOTHING = 1 / 45
+# Neighbouring pixels push a mode up and down in turns. What is drawn is their sum, spread over this
+# share of the shorter side, so that a thumbnail's colours add up to its bar.
+_SMOOTHING = 1 / 24
 
 
 @dataclass(frozen=True)
@@ -56,9 +59,9 @@ def explanation_figure(
     From the target at the baseline each mode moves the sum to the right (orange) or to the left
     (blue), the strongest first, until the target of the input is reached. Bars are labelled with
     their signed amounts; a diamond shows how far the target really falls when the mode is taken
-    out. The thumbnails are the modes' pixel maps, with one scale for a site, which is stated. Modes
-    beyond the `most` strongest are one bar. Raises CodeclensError for a site that is not explained,
-    and where there is nothing to draw.
+    out. The thumbnails are what pixels add through the mode, smoothed, so that their colours sum to
+    its bar, with one scale for a site, which is stated. Modes beyond the `most` strongest are one
+    bar. Raises CodeclensError for a site that is not explained, and where there is nothing to draw.
     """
     if site is not None and site not in explanation:
         known = ", ".join(f'"{one}"' for one in explanation)
@@ -137,7 +140,8 @@ def _label(term: Term) -> str:
     if term.name:
         lines.append(_cut(term.name))
     elif term.shows:
-        lines += ["strongest in", *(_cut(shown) for shown in dict.fromkeys(term.shows[:2]))]
+        shown = list(dict.fromkeys(term.shows[:2]))
+        lines += ["strongest in", *(_cut(one) + "," * (one != shown[-1]) for one in shown)]
     return "\n".join(lines)
 
 
@@ -162,7 +166,7 @@ def _photograph(sheet: _Sheet, explanation: Explanation, thumbs: bool) -> None:
     said = f"target {_signed(explanation.target, False)} {explanation.unit}"
     sheet.words(_GAP, _HEAD + 0.2, said, fontsize=8, va="bottom")
     top = _HEAD + 0.45 + _PHOTOGRAPH * min(pixels.shape[0] / pixels.shape[1], 1.0)
-    words = ("orange: drives places that count for it", "blue: drives places that count against it")
+    words = ("orange: pixels that add to it", "blue: pixels that take from it")
     for against, text in enumerate(words if thumbs else ()):
         sheet.words(_GAP, top + 0.12, text, fontsize=6.8, va="bottom")
         key = sheet.axes(_GAP, top + 0.15, _PHOTOGRAPH, 0.09)
@@ -183,14 +187,13 @@ def _band(
     thumbs: bool,
 ) -> float:
     """Draw one site; where the next one begins."""
-    maps = [(term.positive, term.negative) for row in rows if (term := row.term) and _is_tall(row)]
+    maps = [thumbnail_sums(term) for row in rows if (term := row.term) and _is_tall(row)]
     title = f"{one.site}"
     full = 0.0
     if not math.isnan(one.r2):
         title += f"   R² {one.r2:.2f} on held-out samples"
     if maps:
-        smoothing = _SMOOTHING * min(maps[0][0].shape[-2:])  # type: ignore[union-attr]
-        full = common_scale(maps, smoothing=smoothing)  # type: ignore[arg-type]
+        full = common_scale(maps, smoothing=0)
         title += f"   full colour: {full:.2g} {explanation.unit} per pixel"
     sheet.words(left, top + 0.18, title, fontsize=8.5, va="bottom", fontweight="bold")
     top += _TITLE
@@ -243,15 +246,20 @@ def _bars(axes: Axes, rows: Sequence[_Row], middles: np.ndarray[Any, Any], unit:
 
 
 def _thumbnail(explanation: Explanation, term: Term, scale: float) -> np.ndarray[Any, Any]:
-    assert term.positive is not None
-    assert term.negative is not None
-    size = term.positive.shape[-2:]
+    positive, negative = thumbnail_sums(term)
     picture = explanation.picture
     if picture is None:
-        picture = np.full((*size, 3), 200, np.uint8)
-    smoothing = _SMOOTHING * min(size)
-    drawn = overlay(picture, term.positive, term.negative, scale=scale, smoothing=smoothing)
-    return drawn.pixels
+        picture = np.full((*positive.shape, 3), 200, np.uint8)
+    return overlay(picture, positive, negative, scale=scale, smoothing=0).pixels
+
+
+def thumbnail_sums(term: Term) -> tuple[Tensor, Tensor]:
+    """What pixels add to the target through a mode, smoothed, and what they take from it."""
+    assert term.positive is not None
+    assert term.negative is not None
+    net = (term.positive + term.negative).sum(dim=0)
+    spread = smooth(net, _SMOOTHING * min(net.shape))
+    return spread.clamp(min=0), spread.clamp(max=0)
 
 
 def _signed(value: float, sign: bool) -> str:

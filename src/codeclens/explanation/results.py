@@ -13,6 +13,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from codeclens.analysis import save_table
+from codeclens.errors import CodeclensError
 from codeclens.visualization import Exemplar
 
 if TYPE_CHECKING:
@@ -163,10 +164,15 @@ class Explanation(Mapping[str, SiteExplanation]):
                 continue
             r2 = "" if math.isnan(one.r2) else f" (their R² on held-out samples is {one.r2:.2f})"
             words.append(
-                f"{site}: {len(one.terms)} modes make {one.explained:+.2f} of {one.change:+.2f}"
-                f"{r2}, {round(one.unexplained, 2) + 0.0:+.2f} belongs to no mode; "
-                f"{_strongest(one.terms)}."
+                f"{site}: {len(one.terms)} modes make {one.explained:+.2f}, of "
+                f"{one.change:+.2f} in all{r2}; {round(one.unexplained, 2) + 0.0:+.2f} belongs to "
+                f"no mode; {_strongest(one.terms)}."
             )
+            if abs(one.unexplained) > abs(one.change) / 2:
+                words.append(
+                    f"{site}: what belongs to no mode is more than half of the change, so these "
+                    "modes say little of it."
+                )
             if not one.is_cut or abs(one.elsewhere) > 0.005 * abs(one.change):
                 words.append(
                     f"{site}: {round(one.elsewhere, 2) + 0.0:+.2f} does not pass through this site."
@@ -194,9 +200,13 @@ class Explanation(Mapping[str, SiteExplanation]):
         from codeclens.explanation.page import save_page
         from codeclens.visualization import save
 
-        if Path(path).suffix.lower() in (".html", ".htm"):
+        ending = Path(path).suffix.lower()
+        if ending in (".html", ".htm"):
             return [save_page(self, Path(path), most=most)]
-        return save(self.figure(site, most=most), path)
+        try:
+            return save(self.figure(site, most=most), path)
+        except CodeclensError as error:
+            raise CodeclensError(f"{error} A page ends in .html; to_csv writes a table.") from None
 
     def _repr_html_(self) -> str:
         from codeclens.explanation.page import fragment

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -102,8 +103,8 @@ def gallery(
     >>> found.typical.sample.shape, found.histogram.shape, list(found[0])[:2]
     ((8, 3), (8, 2), ['strongest', 'diverse'])
     """
-    samples = len(modes.loadings)
     _require(modes, store, count, block)
+    samples = len(modes.loadings)
     pool = _Best(len(modes), min(_POOL * count, samples))
     drawn = _Best(len(modes), min(max(_DRAWN, count), samples))
     absent = _Best(len(modes), min(count, samples))
@@ -243,6 +244,13 @@ def _diverse(modes: Modes, pool: _Best, count: int) -> tuple[np.ndarray, np.ndar
 
 
 def _require(modes: Modes, store: ContributionStore | None, count: int, block: int) -> None:
+    if not isinstance(modes, Modes):
+        raise CodeclensError(
+            f"modes is a {type(modes).__name__}; pass the modes of one site, for example "
+            'modes["layer3"].'
+        )
+    if isinstance(store, str | Path):
+        raise CodeclensError(f'"{store}" is a path; open it by ContributionStore(path).')
     if not len(modes.loadings):
         raise CodeclensError(f'The modes of "{modes.site}" have no samples, so no exemplars.')
     if count < 1 or block < 1:

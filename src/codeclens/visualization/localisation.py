@@ -42,6 +42,10 @@ def share_inside(maps: Tensor, box: Box) -> Float[Tensor, " batch"]:
         raise CodeclensError(
             f"Maps have shape {tuple(maps.shape)}; pass (batch, rows, columns), or with colours."
         )
+    if not isinstance(box, Box):
+        raise CodeclensError(
+            f"{box!r} is no box; pass Box(top, left, bottom, right), or one of side_by_side."
+        )
     rows, columns = box.slices
     inside: Tensor = strengths[:, rows, columns].sum(dim=(1, 2)) / strengths.sum(dim=(1, 2))
     return inside

@@ -57,6 +57,8 @@ def gallery_figure(
     classes in whose samples the mode is present. Raises CodeclensError for pictures that are
     missing.
     """
+    if count < 1:
+        raise CodeclensError(f"count (={count}) pictures of each kind are none; pass 1 or more.")
     kinds = {kind: found[:count] for kind, found in gallery[mode].items()}
     shown = {one.sample for found in kinds.values() for one in found}
     missing = sorted(shown - set(pictures))
