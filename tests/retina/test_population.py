@@ -15,7 +15,7 @@ from scipy.stats import pearsonr
 from sklearn.metrics import adjusted_rand_score, silhouette_score
 
 from cells import HISTORY, Small, film
-from codeclens import contributions, extract
+from codeclens import Conductance, contributions, extract
 from codeclens.attribution import Sum
 from codeclens.decomposition import NMF, TopK, quality
 from codeclens.errors import CodeclensError
@@ -26,11 +26,14 @@ from codeclens.retina import (
     grouped_fields,
     held_out_blocks,
     mode_cell_matrix,
+    movie_contributions,
     population_modes,
     prevailing,
 )
 
 MOVIE = film(140)
+# Nodes that are placed by samples would differ a little with the samples.
+EVEN = Conductance(4, nodes="uniform")
 
 
 def smooth(rng: np.random.Generator, *shape: int) -> np.ndarray:
@@ -60,6 +63,27 @@ def test_modes_are_learned_from_training_frames_alone(stored: bool, tmp_path: Pa
         assert ours.r2 == pytest.approx(quality.r2(X[split.held_out], again), abs=1e-3)
         assert ours.r2 != pytest.approx(ours.quality["r2_train"], abs=1e-4)
     ours.save(tmp_path / "modes")
+
+
+def test_contributions_over_a_movie_give_the_same_modes() -> None:
+    model, movie = Small().double(), MOVIE
+    found = contributions(
+        model, movie.windows(HISTORY), sites=model.sites, target=Sum(), method=EVEN
+    )
+    labelled = movie_contributions(model, movie, cells=[], targets={"all": Sum()}, method=EVEN)
+    split = held_out_blocks(len(movie) - HISTORY + 1, blocks=4, gap=HISTORY - 1)
+    for view in ("concat", "activation"):
+        ours, theirs = (
+            population_modes(one, NMF(n_modes=3), split, view=view)
+            for one in (labelled.sel(cell="all"), found)
+        )
+        assert list(ours) == list(theirs)
+        for site, modes in ours.items():
+            np.testing.assert_allclose(modes.loadings, theirs[site].loadings, rtol=1e-3, atol=1e-4)
+    with pytest.raises(CodeclensError, match=r"the axis 'cell'; choose one target"):
+        population_modes(labelled, NMF(n_modes=3), split)
+    with pytest.raises(CodeclensError, match="holds no contributions"):
+        population_modes(labelled[["rate"]].sel(cell="all"), NMF(n_modes=3), split)
 
 
 def test_autoencoders_do_as_well() -> None:

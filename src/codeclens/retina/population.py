@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import xarray
 from jaxtyping import Float
 
 from codeclens.analysis import false_discovery
@@ -16,10 +17,7 @@ from codeclens.errors import CodeclensError
 from codeclens.extraction import ContributionStore
 from codeclens.retina.splits import Split
 
-if TYPE_CHECKING:
-    import xarray
-
-Contributed = Mapping[str, SiteContributions] | ContributionStore
+Contributed = Mapping[str, SiteContributions] | ContributionStore | xarray.Dataset
 Loadings = Modes | np.ndarray[Any, Any]
 
 
@@ -35,13 +33,14 @@ def population_modes(
     """Find the modes of every layer on the training frames, and score them on those held out.
 
     `found` are the contributions of all frames to a target of the population (a sum of rates, the
-    surprisal, one cell): what `contributions` gives, or a store. Excitation and inhibition of a
-    channel are apart in both, since signs are split before positions are summed; the view "concat"
-    keeps them so. Other arguments are those of `decompose`.
+    surprisal, one cell): what `contributions` gives, a store, or what `movie_contributions` gives
+    of one target, `found.sel(cell="on")`. Excitation and inhibition of a channel are apart in all,
+    since signs are split before positions are summed; the view "concat" keeps them so. Other
+    arguments are those of `decompose`.
 
-    Returns Modes by site with the loadings of all frames. Their `r2` is that of the held-out
-    frames, `quality["r2_train"]` that of the others. Raises CodeclensError as `decompose`, and for
-    a split of another length.
+    Returns Modes by site with the loadings of all frames, whose keys are their numbers. Their `r2`
+    is that of the held-out frames, `quality["r2_train"]` that of the others. Raises CodeclensError
+    as `decompose`, and for a split of another length.
 
     >>> import torch
     >>> from codeclens import NMF, Sum, contributions
@@ -85,7 +84,10 @@ class _Frames:
     def __init__(self, found: Contributed, rows: np.ndarray[Any, Any] | None = None) -> None:
         self._found = found
         self._rows = rows
-        if isinstance(found, ContributionStore):
+        if isinstance(found, xarray.Dataset):
+            self.sites, self.metadata = _layers(found), {}
+            count = found.sizes["time"]
+        elif isinstance(found, ContributionStore):
             self.sites, self.metadata = found.sites, found.metadata
             count = len(found)
         else:
@@ -99,6 +101,8 @@ class _Frames:
         return _Frames(self._found, rows)
 
     def units(self, site: str) -> int:
+        if isinstance(self._found, xarray.Dataset):
+            return int(_layer(self._found, site, "activation").shape[1])
         if isinstance(self._found, ContributionStore):
             return self._found.units(site)
         return int(self._found[site].positive.shape[1])
@@ -107,11 +111,17 @@ class _Frames:
         if isinstance(self._found, ContributionStore):
             X = np.asarray(self._found.view(site, view))
         else:
-            here = self._found[site]
-            positive, negative, activation = (
-                part.detach().cpu().float().numpy()
-                for part in (here.positive, here.negative, here.activation)
-            )
+            if isinstance(self._found, xarray.Dataset):
+                positive, negative, activation = (
+                    _layer(self._found, site, name)
+                    for name in ("positive", "negative", "activation")
+                )
+            else:
+                here = self._found[site]
+                positive, negative, activation = (
+                    part.detach().cpu().float().numpy()
+                    for part in (here.positive, here.negative, here.activation)
+                )
             X = {
                 "concat": np.concatenate([positive, 0 - negative], axis=1),
                 "sum": positive + negative,
@@ -120,6 +130,25 @@ class _Frames:
                 "activation": activation,
             }[view]
         return X if self._rows is None else X[self._rows]
+
+
+def _layers(found: xarray.Dataset) -> list[str]:
+    """The layers of a Dataset of one target; raises CodeclensError for another Dataset."""
+    if {"positive", "negative", "activation"} - set(found) or "layer" not in found.dims:
+        raise CodeclensError("The Dataset holds no contributions; pass one of movie_contributions.")
+    axes = [axis for axis in found.positive.dims if axis not in ("time", "layer", "channel")]
+    if axes:
+        raise CodeclensError(
+            f"The Dataset has the axis {axes[0]!r}; choose one target, found.sel(cell=…), and take "
+            "lags together."
+        )
+    return [str(name) for name in found.layer.values]
+
+
+def _layer(found: xarray.Dataset, site: str, name: str) -> np.ndarray[Any, Any]:
+    """One layer's `(time, channel)`, without the channels that it has not."""
+    values = found[name].sel(layer=site).transpose("time", "channel").to_numpy()
+    return np.asarray(values[:, ~np.isnan(values).all(axis=0)], np.float32)
 
 
 def mode_cell_matrix(
@@ -146,8 +175,6 @@ def mode_cell_matrix(
     >>> matrix.correlation.argmax("mode").values, bool((matrix.q < 0.05).values.diagonal().all())
     (array([0, 1]), True)
     """
-    import xarray
-
     Z = loadings_of(modes)
     R = np.asarray(rates, np.float64)
     if R.ndim != 2 or len(R) != len(Z):
