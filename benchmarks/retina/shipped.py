@@ -1,0 +1,76 @@
+"""The network that ships for `codeclens retina demo`: fitted to the simulated retina, and folded.
+
+    python -m benchmarks.retina.shipped --to src/codeclens/retina/shipped/cnn
+
+Fits a RetinaCNN to what the circuit's cells answer to natural movies, on one thread, and writes
+`cnn.safetensors` and `cnn.json`. The photographs of HELD_OUT are in no film that it learns from.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from codeclens.retina import (
+    Circuit,
+    FitEpoch,
+    Recording,
+    RetinaCNN,
+    fit,
+    natural_movie,
+    photographs,
+    save_model,
+)
+
+HELD_OUT = ("astronaut", "coffee")
+SECONDS, EPOCHS, SEED = 600.0, 24, 0
+
+
+def recording(circuit: Circuit, seconds: float, names: Sequence[str], seed: int) -> Recording:
+    """What the circuit's cells answer to a natural movie of these photographs, without noise."""
+    movie = natural_movie(seconds + circuit.history / circuit.rate, circuit.screen, names=names,
+                          seed=seed)  # fmt: skip
+    rates = circuit.respond(movie)
+    # The first second has no whole history, and so no rate.
+    return Recording(movie.between((circuit.history - 1) / circuit.rate, movie.duration), rates,
+                     circuit.cells)  # fmt: skip
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--to", type=Path, required=True)
+    parser.add_argument("--seconds", type=float, default=SECONDS)
+    parser.add_argument("--epochs", type=int, default=EPOCHS)
+    given = parser.parse_args(arguments)
+    torch.set_num_threads(1)
+    circuit = Circuit()
+    learned = [name for name in sorted(photographs()) if name not in HELD_OUT]
+    train = recording(circuit, given.seconds, learned, seed=1)
+    judged = recording(circuit, 60.0, HELD_OUT, seed=2)
+    model = RetinaCNN(
+        circuit.cells, rate=circuit.rate, pixel=circuit.pixel, unit="um", size=(22, 22),
+        kernels=(9, 7), stacked=True, seed=SEED,
+    )  # fmt: skip
+
+    def say(epoch: FitEpoch) -> None:
+        print(f"{epoch.epoch}/{epoch.epochs}: loss {epoch.loss:.4f}, r {epoch.r:.3f}", flush=True)
+
+    found = fit(model, train, held_out=judged, epochs=given.epochs, lr=3e-3, seed=SEED,
+                progress=say)  # fmt: skip
+    print(found.r.to_series().round(3).to_string())
+    about = {
+        "made_by": "python -m benchmarks.retina.shipped",
+        "photographs": learned,
+        "held_out_photographs": list(HELD_OUT),
+        "seconds": given.seconds,
+        "epochs": given.epochs,
+        "r": {str(cell): round(float(found.r.sel(cell=cell)), 4) for cell in found.r.cell.values},
+    }
+    print(save_model(model.fold(), given.to, about=about))
+
+
+if __name__ == "__main__":
+    main()
