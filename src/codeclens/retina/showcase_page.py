@@ -257,7 +257,7 @@ def _explained(shown: Showcase, canvas: Canvas) -> Section:
     ours = max((p for p in mean if p.startswith("modes, ")), key=lambda p: mean[p])
     acts = max((p for p in mean if p.startswith("activation modes")), key=lambda p: mean[p])
     finding = (
-        f"On held-out film the loadings of {ours.replace('modes, ', 'modes of `')}` explain "
+        f"On held-out film the loadings of {ours.replace('modes, ', 'modes of `') + '`'}` explain "
         f"{mean[ours]:.2f} of the change of the network's fields (mean R² of "
         f"{counted(len(shown.looked), 'cell')}); the rate explains {mean['rate']:.2f}, modes of "
         f"activations {mean[acts]:.2f}, and the best gain of a fixed field, known in hindsight, "
