@@ -10,7 +10,7 @@ from codeclens.cli.config import write_section
 from codeclens.cli.progress import progress
 from codeclens.cli.retina_settings import RetinaDemoSettings
 from codeclens.retina import Circuit
-from codeclens.retina.ready import ready_cnn, ready_cnn_facts
+from codeclens.retina.ready import UNSEEN, ready_cnn, ready_cnn_facts
 from codeclens.retina.showcase import showcase
 from codeclens.retina.showcase_files import refuse_others, save_showcase
 from codeclens.retina.showcase_page import showcase_page
@@ -27,7 +27,6 @@ def run_retina_demo(settings: RetinaDemoSettings) -> None:
     refuse_others(to)
     write_section(to, settings)
     facts = ready_cnn_facts()
-    names = list(facts["held_out_photographs"])
     begun = time.monotonic()
     with progress("retina", STAGES, "stages") as advance:
         done = 0
@@ -40,7 +39,7 @@ def run_retina_demo(settings: RetinaDemoSettings) -> None:
         shown = showcase(
             ready_cnn(),
             Circuit(),
-            names=names,
+            names=UNSEEN,
             effort=QUICK if settings.quick else FULL,
             seed=settings.seed,
             progress=say,
@@ -48,8 +47,9 @@ def run_retina_demo(settings: RetinaDemoSettings) -> None:
         advance(STAGES, STAGES)
     save_showcase(shown, to)
     about = [
-        ("photographs of the film", ", ".join(names)),
-        ("photographs that the network learned from", ", ".join(facts["photographs"])),
+        ("photographs of the film", ", ".join(UNSEEN)),
+        ("the network was made by", str(facts["made by"])),
+        ("and fitted to", str(facts["fitted to"])),
         ("seed", settings.seed),
         ("torch", str(torch.__version__)),
     ]

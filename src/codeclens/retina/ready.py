@@ -9,11 +9,14 @@ from typing import Any
 from codeclens.retina.files import load_model
 from codeclens.retina.networks import RetinaCNN
 
+# Photographs of which the network has seen no film.
+UNSEEN = ("flower", "rocket")
+
 
 def ready_cnn() -> RetinaCNN:
     """A RetinaCNN that was fitted to the cells of a `Circuit`, in evaluation mode.
 
-    `benchmarks/retina` makes it; `ready_cnn_facts()` says from which photographs.
+    `ready_cnn_facts()` says which command made it.
 
     >>> cnn = ready_cnn()
     >>> cnn.rate, cnn.pixel, cnn.unit, len(cnn.cells)
@@ -26,9 +29,9 @@ def ready_cnn() -> RetinaCNN:
 
 
 def ready_cnn_facts() -> dict[str, Any]:
-    """What is known of the network that ships: how it was made, its films, its held-out r.
+    """What is known of the network that ships: how it was made, from what, and its held-out r.
 
-    >>> sorted(ready_cnn_facts()["r"])[:2]
+    >>> sorted(ready_cnn_facts()["r on photographs not fitted on"])[:2]
     ['ds.down', 'ds.left']
     """
     text = _folder().joinpath("cnn.json").read_text(encoding="utf-8")

@@ -93,8 +93,10 @@ def groups_figure(shown: Showcase, cell: str) -> Figure:
     step = float(np.diff(mine.x)[0])
     extent = (0, step * mine.sizes["x"], step * mine.sizes["y"], 0)
     with styled():
-        figure = blank(1.0 + 1.55 * count, 5.0)
-        axes = figure.subplots(3, count, squeeze=False)
+        figure = blank(1.4 + 1.45 * count, 4.9)
+        # The last column holds the scales, so that all three rows are as wide.
+        axes = figure.subplots(3, count + 1, squeeze=False, width_ratios=[1.0] * count + [0.06])
+        axes[2, count].set_axis_off()
         for line, (maps, _, _, name) in enumerate(parts):
             limit = np.abs(maps).max() or 1.0
             for column in range(count):
@@ -102,12 +104,9 @@ def groups_figure(shown: Showcase, cell: str) -> Figure:
                 image = panel.imshow(maps[column], cmap="RdBu_r", vmin=-limit, vmax=limit,
                                      extent=extent)  # fmt: skip
                 panel.grid(False)
-                if column or line == 0:
-                    panel.tick_params(labelbottom=False)
-                if column:
-                    panel.tick_params(labelleft=False)
+                panel.tick_params(labelbottom=line == 1 and not column, labelleft=not column)
             axes[line, 0].set_ylabel(f"{name}, µm")
-            figure.colorbar(image, ax=list(axes[line]), shrink=0.9, label="Hz per contrast")
+            figure.colorbar(image, cax=axes[line, count], label="Hz per contrast")
         lag = -mine.lag.to_numpy() * 1e3
         for column in range(count):
             axes[0, column].set_title(f"mode {names[column]}\n{frames[column]} frames")
@@ -200,7 +199,7 @@ def removal_figure(shown: Showcase) -> Figure:
         _scatter(left, shown.removals, "network: a mode removed")
         _scatter(right, shown.blocks.sel(cell=list(shown.looked)), "circuit: a true block")
         handles, labels = left.get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside upper center", ncols=len(labels))
+        figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), markerscale=4)
     return figure
 
 

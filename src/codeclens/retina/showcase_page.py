@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import codeclens
-from codeclens.report import Facts, Figure, Gallery, Image, Page, Points, Section, Table, Text
+from codeclens.report import Facts, Figure, Image, Page, Points, Section, Table, Text
 from codeclens.report.words import Cell, counted, listed, percent
 from codeclens.retina import showcase_figures as draw
 from codeclens.retina.figures import explained_figure, loadings_figure, matrix_figure
@@ -20,11 +20,6 @@ from codeclens.visualization import save
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
-
-FIGURES = (
-    "fit", "loadings", "matrix", "true-matrix", "combinations", "fields", "moments", "carriers",
-    "explained", "removals",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -50,9 +45,20 @@ def showcase_page(shown: Showcase, folder: Path, facts: Sequence[tuple[str, Cell
     return Page(
         "A retina and a network fitted to it",
         subtitle="Every panel says what the network shows, and what the simulated retina is.",
-        opening=[Points([one.finding for one in sections])],
+        opening=[Text(_lead(shown), "lead"), Points([one.finding for one in sections])],
         sections=[*sections, Section("Where the numbers come from", [Facts(_about(shown, facts))])],
         footer=f"Written by codeclens {codeclens.__version__}.",
+    )
+
+
+def _lead(shown: Showcase) -> str:
+    channels = shown.contributions.activation.notnull().any("time").sum("channel").to_numpy()
+    return (
+        f"A network with {listed([str(int(n)) for n in channels])} channels in "
+        f"{counted(len(channels), 'layer')} was fitted to the rates of "
+        f"{counted(len(shown.model.cells), 'ganglion cell')} of a simulated retina, whose "
+        f"{len(shown.paths.names)} types of interneurons are known. Both saw "
+        f"{shown.film.duration:.0f} s of film, and were asked the same questions."
     )
 
 
@@ -154,18 +160,22 @@ def _matrix(shown: Showcase, canvas: Canvas) -> Section:
         f"interneurons the circuit's form {true.count} (silhouette {true.score:.2f}, "
         f"p = {true.p:.2g}); the two groupings agree with an adjusted Rand index of {same:.2f}."
     )
-    tiles = [
-        (canvas.image("matrix", matrix_figure(shown.matrix, mine)), "Network: modes and cells"),
-        (
-            canvas.image("true-matrix", matrix_figure(shown.true_matrix, true)),
-            "Circuit: interneurons and cells",
+    network = matrix_figure(shown.matrix, mine)
+    circuit = matrix_figure(shown.true_matrix, true)
+    circuit.axes[0].set_ylabel("interneuron")
+    figures = [
+        Figure(
+            canvas.image("matrix", network),
+            f"Network: correlation over time of loadings and rates; {percent(beyond)} of them are "
+            "beyond chance (dots: false discovery rate below 0.05 against shifts).",
+        ),
+        Figure(
+            canvas.image("true-matrix", circuit),
+            "Circuit: correlation over time of what each interneuron type gives to all cells, and "
+            "rates.",
         ),
     ]
-    caption = (
-        f"Correlations over time, of loadings and of what interneurons give; {percent(beyond)} of "
-        "the network's are beyond chance (dots: false discovery rate below 0.05 against shifts)."
-    )
-    return Section("Modes and cells", [Text(finding), Gallery(tiles, caption, columns=2)], finding)
+    return Section("Modes and cells", [Text(finding), *figures], finding)
 
 
 def _together(shown: Showcase, canvas: Canvas) -> Section:
@@ -194,19 +204,20 @@ def _fields(shown: Showcase, canvas: Canvas) -> Section:
     between, null = shown.groups.between.to_numpy(), shown.groups.null.to_numpy()
     high = shown.groups.null_high.to_numpy()
     cells = list(shown.looked)
-    shown_cell = cells[int(np.nan_to_num(cosine).argmax())]
     told = listed([f"{c:.2f} ({cell})" for c, cell in zip(cosine, cells, strict=True)])
     finding = (
         f"The receptive fields of network and circuit at the same moments have median cosines of "
         f"{told}; which mode prevails tells {percent(float(between.max()))} of the variance of "
         f"the network's fields at best, {percent(float(null[between.argmax()]))} by chance."
     )
-    figure = Figure(
-        canvas.image("fields", draw.groups_figure(shown, shown_cell)),
-        f"Mean receptive fields of {shown_cell} while each mode prevails, as the best product of a "
-        "map and a time course: network above, circuit in the same frames below.",
-        wide=True,
-    )
+    figures = [
+        Figure(
+            canvas.image(f"fields-{cell}", draw.groups_figure(shown, cell)),
+            f"Mean receptive fields of {cell} while each mode prevails, as the best product of a "
+            "map and a time course: the network's, and the circuit's in the same frames.",
+        )
+        for cell in cells
+    ]
     rows: list[list[Cell]] = [
         [cell, float(cosine[n]), float(between[n]), float(null[n]), float(high[n])]
         for n, cell in enumerate(cells)
@@ -216,7 +227,7 @@ def _fields(shown: Showcase, canvas: Canvas) -> Section:
         rows,
         "How like the fields are, and the share of their variance that is between groups.",
     )
-    return Section("Receptive fields at moments", [Text(finding), figure, table], finding)
+    return Section("Receptive fields at moments", [Text(finding), *figures, table], finding)
 
 
 def _change(shown: Showcase, canvas: Canvas) -> Section:
