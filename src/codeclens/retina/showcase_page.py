@@ -30,9 +30,10 @@ class Canvas:
 
     def image(self, name: str, figure: Drawing) -> Image:
         """The figure for the page; PNG and SVG lie in the folder."""
-        for ending in ("png", "svg"):
-            save(figure, self.folder / f"{name}.{ending}")
-        return Image.of_figure(figure)
+        save(figure, self.folder / f"{name}.png")
+        image = Image.of_figure(figure)
+        (self.folder / f"{name}.svg").write_bytes(image.data)
+        return image
 
 
 def showcase_page(shown: Showcase, folder: Path, facts: Sequence[tuple[str, Cell]] = ()) -> Page:
@@ -268,7 +269,7 @@ def _explained(shown: Showcase, canvas: Canvas) -> Section:
     ours = max((p for p in mean if p.startswith("modes, ")), key=lambda p: mean[p])
     acts = max((p for p in mean if p.startswith("activation modes")), key=lambda p: mean[p])
     finding = (
-        f"On held-out film the loadings of {ours.replace('modes, ', 'modes of `') + '`'}` explain "
+        f"On held-out film the loadings of {ours.replace('modes, ', 'modes of `')}` explain "
         f"{mean[ours]:.2f} of the change of the network's fields (mean R² of "
         f"{counted(len(shown.looked), 'cell')}); the rate explains {mean['rate']:.2f}, modes of "
         f"activations {mean[acts]:.2f}, and the best gain of a fixed field, known in hindsight, "
