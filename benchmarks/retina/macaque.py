@@ -207,7 +207,7 @@ def draw(
             lags.plot(-1e3 * one.lag, moved, color=COLOURS[number], label=cell)
         lags.axhline(0, color="#9ca3af", linewidth=0.8)
         lags.set(title="LNK: contributions of the drive by lag", xlabel="time (ms)",
-                 ylabel="mean (Hz)", xlim=(-300, 5))  # fmt: skip
+                 ylabel="mean (Hz)", xlim=(-150, 2))  # fmt: skip
         rates = figure.add_subplot(grid[1, :])
         edge = round(TRAINED * len(recording.movie))
         some = recording.movie.frames[edge : edge + HISTORY + round(2 * rate)]
@@ -228,7 +228,7 @@ def draw(
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--figure", type=Path, help="draw there, too")
-    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--epochs", type=int, default=12, help="of the LNK model; LN thrice")
     given = parser.parse_args(arguments)
     folder = os.environ.get("CODECLENS_BENCH")
     if not folder or not (Path(folder) / "rgc_uzzell2004").is_dir():
@@ -238,7 +238,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     recording = load(Path(folder))
     average = spike_triggered_average(recording.between(0, 300.0), TAPS, draws=40)
     ln = linear(recording)
-    judged = [judge("LN", ln, recording, given.epochs)]
+    judged = [judge("LN", ln, recording, 3 * given.epochs)]
     judged.append(judge("LNK", kinetic(recording, ln), recording, given.epochs))
     heads = " | ".join(f"{one.name}: r, bits a spike" for one in judged)
     print(f"\n| cell | rate, Hz | peak of the STA, ms | {heads} |")

@@ -8,7 +8,9 @@ from typing import Any
 
 from codeclens.retina.files import load_model
 from codeclens.retina.networks import RetinaCNN
+from codeclens.retina.photoreceptors import Photoreceptors
 
+RATE = 50.0
 # Photographs of which the network has seen no film.
 UNSEEN = ("flower", "rocket")
 
@@ -16,14 +18,14 @@ UNSEEN = ("flower", "rocket")
 def ready_cnn() -> RetinaCNN:
     """A RetinaCNN that was fitted to the cells of a `Circuit`, in evaluation mode.
 
-    `ready_cnn_facts()` says which command made it.
+    Photoreceptors stand in front of it. `ready_cnn_facts()` says which command made it.
 
     >>> cnn = ready_cnn()
     >>> cnn.rate, cnn.pixel, cnn.unit, len(cnn.cells)
     (50.0, 50.0, 'um', 9)
     """
     with as_file(_folder()) as folder:
-        model = load_model(folder / "cnn")
+        model = load_model(folder / "cnn", front=Photoreceptors(RATE))
     assert isinstance(model, RetinaCNN)
     return model
 
