@@ -24,7 +24,7 @@ from codeclens.cli.config import (
 )
 from codeclens.cli.control_settings import ControlSettings
 from codeclens.cli.explain_settings import ExplainSettings
-from codeclens.cli.retina_settings import RetinaDemoSettings
+from codeclens.cli.retina_settings import RetinaSettings
 from codeclens.errors import CodeclensError
 
 # Torch and everything that builds on it is imported inside the commands: help comes at once.
@@ -180,10 +180,10 @@ app.command(retina)
 
 @retina.command(name="demo")
 def retina_demo(
-    *, flags: Annotated[RetinaDemoSettings | None, Flat] = None, common: Common = None
+    *, flags: Annotated[RetinaSettings | None, Flat] = None, common: Common = None
 ) -> None:
     """Show a fitted network beside the simulated retina that it was fitted to."""
-    settings = RetinaDemoSettings.resolve(flags, _file(common))
+    settings = RetinaSettings.resolve(flags, _file(common))
     from codeclens.cli.retina import run_retina_demo
 
     run_retina_demo(settings)

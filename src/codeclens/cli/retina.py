@@ -8,7 +8,7 @@ import torch
 
 from codeclens.cli.config import write_section
 from codeclens.cli.progress import progress
-from codeclens.cli.retina_settings import RetinaDemoSettings
+from codeclens.cli.retina_settings import RetinaSettings
 from codeclens.retina import Circuit
 from codeclens.retina.ready import UNSEEN, ready_cnn, ready_cnn_facts
 from codeclens.retina.showcase import showcase
@@ -20,7 +20,7 @@ from codeclens.retina.showcase_parts import FULL, QUICK
 STAGES = 6
 
 
-def run_retina_demo(settings: RetinaDemoSettings) -> None:
+def run_retina_demo(settings: RetinaSettings) -> None:
     """Run the showcase, write its report and files; print the findings and where they lie."""
     to = settings.to
     to.mkdir(parents=True, exist_ok=True)

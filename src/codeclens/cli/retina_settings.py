@@ -10,7 +10,7 @@ from pydantic import Field
 from codeclens.cli.settings import Settings
 
 
-class RetinaDemoSettings(Settings):
+class RetinaSettings(Settings):
     """What `codeclens retina demo` does."""
 
     command: ClassVar[str] = "retina demo"
