@@ -39,7 +39,7 @@ from codeclens.visualization.canvas import ACTIVATION, CONTROLS, MODE, WIDTH, bl
 
 CELLS = ("cell 1", "cell 2", "cell 3", "cell 4")
 COLOURS = (MODE, ACTIVATION, CONTROLS[1], CONTROLS[2])
-TRAINED, TAPS, HISTORY = 0.8, 30, 120
+TRAINED, TAPS, HISTORY, RATE = 0.8, 30, 120, 1 / 0.008340605
 EXPLAINED = 20.0
 
 
@@ -162,22 +162,20 @@ def sentences(active: xr.Dataset, driven: xr.Dataset) -> list[str]:
             f"on average {float(net.sel(cell=cell, channel=best).mean()):+.1f} Hz from grey."
         )
     moved = (driven.positive + driven.negative).isel(layer=0).sum("channel")
-    level = abs(moved).mean(("time", "cell"))
-    recent = level.lag < 0.05
-    gap = float(abs(active.completeness).max()), float(abs(driven.completeness).max())
-    said.append(
-        f"{float(level[recent].sum() / level.sum()):.0%} of what the rectified drive contributes "
-        f"is of its last 50 ms; sums miss the rates by {max(gap):.1e} Hz at worst."
-    )
-    late = moved.where(moved.lag >= 0.05, drop=True)
-    now = moved.where(moved.lag < 0.05, drop=True).sum("lag")
     for cell in CELLS:
-        r = float(xr.corr(late.sel(cell=cell).sum("lag"), now.sel(cell=cell)))
-        mean = float(late.sel(cell=cell).sum("lag").mean())
+        one = moved.sel(cell=cell).sortby("lag")
+        mean = one.mean("time").to_numpy()
+        # From the newest frame back, to the first lag at which the drive takes from the rate.
+        turn = int(np.argmax(mean < 0))
+        now, earlier = (one.isel(lag=part).sum("lag") for part in (slice(turn), slice(turn, None)))
         said.append(
-            f"{cell}: the drive of 50 ms ago and earlier gives {mean:+.1f} Hz on average (recent: "
-            f"{float(now.sel(cell=cell).mean()):+.1f} Hz), correlated with the recent by {r:.2f}."
+            f"{cell}: what drove it in the last {1e3 * turn / RATE:.0f} ms gives "
+            f"{float(now.mean()):+.1f} Hz on average, what drove it before that "
+            f"{float(earlier.mean()):+.1f} Hz ({float(earlier.min()):+.0f} Hz at most); the two "
+            f"correlate with {float(xr.corr(now, earlier)):.2f}."
         )
+    gap = float(abs(active.completeness).max()), float(abs(driven.completeness).max())
+    said.append(f"Sums of contributions miss the rates by {max(gap):.1e} Hz at worst.")
     return said
 
 

@@ -11,7 +11,7 @@ from codeclens.cli.progress import progress
 from codeclens.cli.retina_settings import RetinaSettings
 from codeclens.retina import Circuit
 from codeclens.retina.ready import UNSEEN, ready_cnn, ready_cnn_facts
-from codeclens.retina.showcase import showcase
+from codeclens.retina.showcase import LOOKED, showcase
 from codeclens.retina.showcase_files import refuse_others, save_showcase
 from codeclens.retina.showcase_page import showcase_page
 from codeclens.retina.showcase_parts import FULL, QUICK
@@ -40,6 +40,7 @@ def run_retina_demo(settings: RetinaSettings) -> None:
             ready_cnn(),
             Circuit(),
             names=UNSEEN,
+            looked=LOOKED[::2] if settings.quick else LOOKED,
             effort=QUICK if settings.quick else FULL,
             seed=settings.seed,
             progress=say,

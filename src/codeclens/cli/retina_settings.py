@@ -18,6 +18,6 @@ class RetinaSettings(Settings):
     to: Path = Path("codeclens-retina")
     """The folder for the report, labelled arrays, figures and tables."""
     quick: bool = False
-    """Ten seconds of film in place of forty, fewer steps, modes and draws."""
+    """Eight seconds of film in place of forty; fewer steps, modes, cells and draws."""
     seed: int = Field(default=0, ge=0)
     """Chooses the film, and seeds modes and intervals."""

@@ -44,6 +44,8 @@ from codeclens.retina.splits import Split, held_out_blocks
 if TYPE_CHECKING:
     import xarray
 
+LOOKED = ("off.transient", "oms", "ds.right")
+
 
 @dataclass(frozen=True, eq=False)
 class Showcase:
@@ -102,7 +104,7 @@ def showcase(
     circuit: Circuit,
     *,
     names: Sequence[str] | None = None,
-    looked: Sequence[str] = ("off.transient", "oms", "ds.right"),
+    looked: Sequence[str] = LOOKED,
     effort: Effort = FULL,
     seed: int = 0,
     progress: Callable[[str], object] | None = None,

@@ -136,6 +136,9 @@ def _product(fields: xr.DataArray) -> tuple[np.ndarray[Any, Any], np.ndarray[Any
 def moments_figure(shown: Showcase) -> Figure:
     """The field of the changed cell before and after, and the difference: network and circuit."""
     place = [int(np.flatnonzero(shown.rows == row)[0]) for row in shown.pair]
+    # At one lag, that at which the truth changed most, so that differences are those of maps.
+    moved = shown.true_fields.sel(cell=shown.changed).isel(time=place).diff("time")
+    lag = int(np.abs(moved.to_numpy()).max(axis=(0, 2, 3)).argmax())
     with styled():
         figure = blank(WIDTH * 0.85, 3.9)
         axes = figure.subplots(2, 3)
@@ -143,8 +146,6 @@ def moments_figure(shown: Showcase) -> Figure:
             (("network", shown.fields), ("circuit", shown.true_fields))
         ):
             two = fields.sel(cell=shown.changed).isel(time=place)
-            # At one lag, that of the largest entry, so that the difference is one of maps.
-            lag = int(np.abs(two.to_numpy()).max(axis=(0, 2, 3)).argmax())
             before, after = two.isel(lag=lag).to_numpy()
             limit = max(np.abs(before).max(), np.abs(after).max()) or 1.0
             step = float(np.diff(two.x)[0])

@@ -240,13 +240,13 @@ def _change(shown: Showcase, canvas: Canvas) -> Section:
     )
     moments = Figure(
         canvas.image("moments", draw.moments_figure(shown)),
-        "The field at the two moments and its change, at the lag of its largest entry.",
+        "The field at the two moments and its change, at the lag where the circuit's changed most.",
         wide=True,
     )
     figure = Figure(
         canvas.image("carriers", draw.carriers_figure(shown)),
         "Shares of that change: gain is a changed use behind the unit, gating a changed drive of "
-        "it; dots are both, and sum to 1.",
+        "it; dots are both, and sum to 1 over all parts.",
         wide=True,
     )
     return Section("What carries a change", [Text(finding), moments, figure], finding)

@@ -36,7 +36,7 @@ class Effort:
     """How much a showcase looks at: `seconds` of film, and how finely."""
 
     seconds: float = 40.0
-    steps: int = 10
+    steps: int = 5
     modes: int = 10
     blocks: int = 6
     every: int = 2
@@ -45,7 +45,7 @@ class Effort:
 
 
 FULL = Effort()
-QUICK = Effort(seconds=10.0, steps=3, modes=6, blocks=2, every=5, removals=12, draws=100)
+QUICK = Effort(seconds=8.0, steps=2, modes=6, blocks=2, every=6, removals=8, draws=100)
 
 
 def films_of(
