@@ -205,7 +205,7 @@ def draw(
             lags.plot(-1e3 * one.lag, moved, color=COLOURS[number], label=cell)
         lags.axhline(0, color="#9ca3af", linewidth=0.8)
         lags.set(title="LNK: contributions of the drive by lag", xlabel="time (ms)",
-                 ylabel="mean (Hz)", xlim=(-150, 2))  # fmt: skip
+                 ylabel="mean (Hz)", xlim=(-80, 1))  # fmt: skip
         rates = figure.add_subplot(grid[1, :])
         edge = round(TRAINED * len(recording.movie))
         some = recording.movie.frames[edge : edge + HISTORY + round(2 * rate)]
