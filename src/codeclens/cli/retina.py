@@ -47,7 +47,7 @@ def run_retina_demo(settings: RetinaSettings) -> None:
         )
         advance(STAGES, STAGES)
     save_showcase(shown, to)
-    about = [
+    about: list[tuple[str, str | int]] = [
         ("photographs of the film", ", ".join(UNSEEN)),
         ("the network was made by", str(facts["made by"])),
         ("and fitted to", str(facts["fitted to"])),

@@ -39,7 +39,7 @@ class Effort:
     steps: int = 5
     modes: int = 10
     blocks: int = 6
-    every: int = 2
+    every: int = 3
     removals: int = 60
     draws: int = 500
 
