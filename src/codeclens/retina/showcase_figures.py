@@ -147,7 +147,7 @@ def moments_figure(shown: Showcase) -> Figure:
         ):
             two = fields.sel(cell=shown.changed).isel(time=place)
             before, after = two.isel(lag=lag).to_numpy()
-            limit = max(np.abs(before).max(), np.abs(after).max()) or 1.0
+            limit = np.abs([before, after, after - before]).max() or 1.0
             step = float(np.diff(two.x)[0])
             extent = (0, step * two.sizes["x"], step * two.sizes["y"], 0)
             titles = [f"at {float(t):.2f} s" for t in two.time] + ["change"]

@@ -246,7 +246,7 @@ def _change(shown: Showcase, canvas: Canvas) -> Section:
     figure = Figure(
         canvas.image("carriers", draw.carriers_figure(shown)),
         "Shares of that change: gain is a changed use behind the unit, gating a changed drive of "
-        "it; dots are both, and sum to 1 over all parts.",
+        "it; dots are both, and sum to 1 over all parts (sb: starburst).",
         wide=True,
     )
     return Section("What carries a change", [Text(finding), moments, figure], finding)
