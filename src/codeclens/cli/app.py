@@ -24,6 +24,7 @@ from codeclens.cli.config import (
 )
 from codeclens.cli.control_settings import ControlSettings
 from codeclens.cli.explain_settings import ExplainSettings
+from codeclens.cli.retina_settings import RetinaSettings
 from codeclens.errors import CodeclensError
 
 # Torch and everything that builds on it is imported inside the commands: help comes at once.
@@ -171,6 +172,21 @@ def verify(
     from codeclens.cli.store import verify_store
 
     verify_store(path, discard)
+
+
+retina = App(name="retina", help="Networks of the retina, in hertz.")
+app.command(retina)
+
+
+@retina.command(name="demo")
+def retina_demo(
+    *, flags: Annotated[RetinaSettings | None, Flat] = None, common: Common = None
+) -> None:
+    """Show a fitted network beside the simulated retina that it was fitted to."""
+    settings = RetinaSettings.resolve(flags, _file(common))
+    from codeclens.cli.retina import run_retina_demo
+
+    run_retina_demo(settings)
 
 
 @app.command

@@ -13,6 +13,7 @@ from pydantic import Field, field_validator
 from codeclens.cli.complaints import unknown_key
 from codeclens.cli.control_settings import ControlSettings
 from codeclens.cli.explain_settings import ExplainSettings
+from codeclens.cli.retina_settings import RetinaSettings
 from codeclens.cli.settings import Settings, split_commas
 from codeclens.errors import CodeclensError
 
@@ -219,7 +220,7 @@ SETTINGS: dict[str, type[Settings]] = {
     settings.command: settings
     for settings in (
         ExtractSettings, DecomposeSettings, AnalyzeSettings, ControlSettings, ExplainSettings,
-        ReportSettings, DemoSettings,
+        ReportSettings, DemoSettings, RetinaSettings,
     )
 }  # fmt: skip
 

@@ -9,6 +9,7 @@ from codeclens.retina.combinations import active_modes, combinations
 from codeclens.retina.contributions import movie_contributions
 from codeclens.retina.core_readout import CoreLayer, CoreReadout
 from codeclens.retina.explained import variance_explained
+from codeclens.retina.exports import to_nwb, to_pynapple
 from codeclens.retina.figures import (
     changes_figure,
     explained_figure,
@@ -43,6 +44,7 @@ from codeclens.retina.physiology import (
     omitted_stimulus,
 )
 from codeclens.retina.population import mode_cell_matrix, population_modes
+from codeclens.retina.ready import ready_cnn, ready_cnn_facts
 from codeclens.retina.receptive_fields import field_cosine, field_parts, receptive_fields, separable
 from codeclens.retina.recordings import Recording
 from codeclens.retina.removals import removal_agreement, removal_effects
@@ -116,12 +118,16 @@ __all__ = [
     "photographs",
     "population_modes",
     "prevailing",
+    "ready_cnn",
+    "ready_cnn_facts",
     "receptive_fields",
     "removal_agreement",
     "removal_effects",
     "save_model",
     "separable",
     "spike_triggered_average",
+    "to_nwb",
+    "to_pynapple",
     "variance_explained",
     "white_noise",
 ]

@@ -1,0 +1,147 @@
+"""Exports: labelled results as pynapple's time series, and in Neurodata Without Borders."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from codeclens.errors import CodeclensError
+
+if TYPE_CHECKING:
+    import xarray
+
+# How far frames may lie from an even clock, in frames, to be written as one.
+_EVEN = 1e-3
+
+
+def to_pynapple(data: xarray.DataArray) -> Any:
+    """Loadings, rates or contributions over `time` (s) as a series of pynapple.
+
+    One value a frame gives a `Tsd`, one axis beside the time a `TsdFrame` whose columns are that
+    axis's labels (names of cells, numbers of modes), more a `TsdTensor` `(time, …)`, whose axes
+    keep the order of `data.dims` but have no labels there. Values and times are those of `data`.
+
+    Raises CodeclensError where pynapple is not installed, and for data that have no time in s.
+
+    >>> import xarray
+    >>> to_pynapple(xarray.DataArray(np.zeros(2), dims="cell"))
+    Traceback (most recent call last):
+    codeclens.errors.CodeclensError: There is no time in ('cell',); pass data over "time" in s.
+    """
+    data = _over_time(data)
+    try:
+        import pynapple
+    except ImportError as error:
+        raise CodeclensError("Series of pynapple need it: pip install pynapple.") from error
+    t, d = data.time.to_numpy().astype(np.float64), data.to_numpy()
+    if d.ndim == 1:
+        return pynapple.Tsd(t=t, d=d, time_units="s")
+    if d.ndim == 2:
+        columns = _labels(data, str(data.dims[1]))
+        return pynapple.TsdFrame(t=t, d=d, time_units="s", columns=columns)
+    return pynapple.TsdTensor(t=t, d=d, time_units="s")
+
+
+def to_nwb(
+    path: str | os.PathLike[str],
+    arrays: Mapping[str, xarray.DataArray],
+    *,
+    session_start: datetime,
+    identifier: str,
+    description: str = "Results of codeclens",
+    overwrite: bool = False,
+) -> Path:
+    """Write labelled arrays over `time` as time series of an NWB file, and return its path.
+
+    They lie in the processing module "codeclens" by their names, `(time, …)` in the unit of their
+    attribute `units`; times are in s from `session_start`, which needs a time zone and is never
+    guessed. Even frames are written as a start and a rate, others as timestamps. NWB has no place
+    for the labels of other axes: `comments` holds them as JSON, `{"dims": […], "coords": {…}}`.
+    Needs pynwb.
+
+    Raises CodeclensError for a file that is there (unless `overwrite`), data without a time in s or
+    a unit, a start without a time zone, and no data.
+
+    >>> import tempfile, xarray
+    >>> from datetime import UTC
+    >>> names = {"time": [0.0, 0.02, 0.04], "cell": ["on", "off"]}
+    >>> rates = xarray.DataArray(np.ones((3, 2)), names, ("time", "cell"), attrs={"units": "Hz"})
+    >>> path = Path(tempfile.mkdtemp()) / "a.nwb"
+    >>> to_nwb(path, {"rate": rates}, session_start=datetime(2026, 1, 1, tzinfo=UTC),
+    ...        identifier="one").name
+    'a.nwb'
+    """
+    to = Path(path)
+    if session_start.tzinfo is None:
+        raise CodeclensError(f"session_start={session_start} has no time zone; give it one.")
+    if not arrays:
+        raise CodeclensError("There is nothing to write; pass arrays by name.")
+    if to.exists() and not overwrite:
+        raise CodeclensError(f'"{to}" is there; choose another path, or pass overwrite=True.')
+    try:
+        from pynwb import NWBHDF5IO, NWBFile, TimeSeries
+    except ImportError as error:
+        raise CodeclensError('NWB files need pynwb: pip install "codeclens[retina]".') from error
+    content = NWBFile(description, identifier, session_start)
+    module = content.create_processing_module("codeclens", description)
+    for name, given in arrays.items():
+        data = _over_time(given)
+        unit = data.attrs.get("units")
+        if not unit:
+            raise CodeclensError(
+                f'"{name}" has no unit; set its attribute, as with data.assign_attrs(units="Hz").'
+            )
+        module.add(
+            TimeSeries(
+                name=name, data=data.to_numpy(), unit=str(unit), comments=_comments(data),
+                description=str(given.attrs.get("long_name", name)), **_clock(data),
+            )
+        )  # fmt: skip
+    to.parent.mkdir(parents=True, exist_ok=True)
+    # Whole or not at all: what was there stays until the new file is complete.
+    beside = to.with_name(f".{to.name}.{os.getpid()}.nwb")
+    try:
+        with NWBHDF5IO(os.fspath(beside), "w") as file:
+            file.write(content)
+        beside.replace(to)
+    finally:
+        beside.unlink(missing_ok=True)
+    return to
+
+
+def _over_time(data: xarray.DataArray) -> xarray.DataArray:
+    if "time" not in data.dims or "time" not in data.coords:
+        raise CodeclensError(f'There is no time in {data.dims}; pass data over "time" in s.')
+    unit = data.time.attrs.get("units", "s")
+    if unit != "s" or data.time.dtype.kind not in "fiu":
+        raise CodeclensError(f"Times are {data.time.dtype} in {unit!r}; pass numbers in s.")
+    return data.transpose("time", ...)
+
+
+def _clock(data: xarray.DataArray) -> dict[str, Any]:
+    """A start and a rate where frames are even, else their times."""
+    times = data.time.to_numpy().astype(np.float64)
+    if len(times) > 1:
+        step = (times[-1] - times[0]) / (len(times) - 1)
+        even = times[0] + step * np.arange(len(times))
+        if step > 0 and np.abs(times - even).max() <= _EVEN * step:
+            return {"starting_time": float(times[0]), "rate": float(1 / step)}
+    return {"timestamps": times}
+
+
+def _comments(data: xarray.DataArray) -> str:
+    names = [str(dim) for dim in data.dims]
+    labels = {dim: _labels(data, dim) for dim in names[1:] if dim in data.coords}
+    return json.dumps({"dims": names, "coords": labels}, ensure_ascii=False)
+
+
+def _labels(data: xarray.DataArray, dim: str) -> list[Any]:
+    """The labels along an axis as plain values; numbers where it has none."""
+    values = data[dim].to_numpy()
+    return [str(one) for one in values] if values.dtype.kind in "OU" else values.tolist()
