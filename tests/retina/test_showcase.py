@@ -11,7 +11,7 @@ from codeclens import CodeclensError
 from codeclens.retina import Circuit, RetinaCNN, ready_cnn, ready_cnn_facts
 from codeclens.retina.ready import UNSEEN
 from codeclens.retina.showcase import showcase
-from codeclens.retina.showcase_parts import films_of, group_means, largest_change
+from codeclens.retina.showcase.parts import films_of, group_means, largest_change
 
 
 def fields(rng: np.random.Generator) -> xr.DataArray:

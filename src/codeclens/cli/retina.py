@@ -11,10 +11,15 @@ from codeclens.cli.progress import progress
 from codeclens.cli.retina_settings import RetinaSettings
 from codeclens.retina import Circuit
 from codeclens.retina.ready import UNSEEN, ready_cnn, ready_cnn_facts
-from codeclens.retina.showcase import LOOKED, showcase
-from codeclens.retina.showcase_files import refuse_others, save_showcase
-from codeclens.retina.showcase_page import showcase_page
-from codeclens.retina.showcase_parts import FULL, QUICK
+from codeclens.retina.showcase import (
+    FULL,
+    LOOKED,
+    QUICK,
+    refuse_others,
+    save_showcase,
+    showcase,
+    showcase_page,
+)
 
 # As many as `showcase` announces.
 STAGES = 6

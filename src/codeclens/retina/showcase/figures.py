@@ -9,7 +9,7 @@ import xarray as xr
 from jaxtyping import Float
 
 from codeclens.retina.receptive_fields import separable
-from codeclens.retina.showcase import Showcase
+from codeclens.retina.showcase.showing import Showcase
 from codeclens.visualization.canvas import ACTIVATION, CONTROLS, MODE, WIDTH, blank, styled
 
 if TYPE_CHECKING:

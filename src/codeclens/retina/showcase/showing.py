@@ -23,7 +23,7 @@ from codeclens.retina.population import mode_cell_matrix, population_modes
 from codeclens.retina.receptive_fields import field_cosine, receptive_fields
 from codeclens.retina.removals import removal_effects
 from codeclens.retina.response import ResponseModel
-from codeclens.retina.showcase_parts import (
+from codeclens.retina.showcase.parts import (
     BATCH,
     FULL,
     Effort,

@@ -12,10 +12,10 @@ import numpy as np
 import codeclens
 from codeclens.report import Facts, Figure, Image, Page, Points, Section, Table, Text
 from codeclens.report.words import Cell, counted, listed, percent
-from codeclens.retina import showcase_figures as draw
 from codeclens.retina.figures import explained_figure, loadings_figure, matrix_figure
 from codeclens.retina.removals import removal_agreement
-from codeclens.retina.showcase import Showcase
+from codeclens.retina.showcase import figures as draw
+from codeclens.retina.showcase.showing import Showcase
 from codeclens.visualization import save
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from codeclens.analysis import save_table
 from codeclens.analysis.tables import save_dataset
 from codeclens.errors import CodeclensError
 from codeclens.retina.removals import removal_agreement
-from codeclens.retina.showcase import Showcase
+from codeclens.retina.showcase.showing import Showcase
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
