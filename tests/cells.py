@@ -20,7 +20,7 @@ class Small(ResponseModel):
     units: ClassVar = {"second": ("wide", "narrow", "starburst")}
 
     def __init__(self, detour: bool = False, linear: bool = False, seed: int = 0) -> None:
-        super().__init__(history=HISTORY, rate=RATE, pixel=PIXEL, unit="um", cells="abcd")
+        super().__init__(history=HISTORY, rate=RATE, pixel=PIXEL, unit="um", cells=list("abcd"))
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             self.conv1, self.conv2 = nn.Conv2d(HISTORY, 4, 3), nn.Conv2d(4, 3, 3)

@@ -37,7 +37,7 @@ def test_the_page_is_one_file_with_a_sentence_for_each_question(run: Path) -> No
 
 
 def test_what_is_labelled_holds_together(run: Path) -> None:
-    found = xr.open_zarr(run / STORE, consolidated=False)
+    found = xr.open_datatree(run / STORE, engine="zarr", consolidated=False)["film"].to_dataset()
     assert {"time", "cell", "layer", "channel", "mode", "interneuron"} <= set(found.sizes)
     net = (found.positive + found.negative).sum("channel")
     gap = net - (found.rate - found.baseline_rate)
@@ -52,8 +52,9 @@ def test_what_is_labelled_holds_together(run: Path) -> None:
 
 
 def test_fields_are_those_of_the_same_moments(run: Path) -> None:
-    whole = xr.open_zarr(run / STORE, consolidated=False)
-    fields = xr.open_zarr(run / STORE, group="fields", consolidated=False)
+    whole, fields = (
+        xr.open_zarr(run / STORE, group=name, consolidated=False) for name in ("film", "fields")
+    )
     assert fields.field.dims == fields.circuit_field.dims == ("time", "cell", "lag", "y", "x")
     assert set(fields.time.values) <= set(whole.time.values)
     one, other = fields.field, fields.circuit_field
@@ -92,6 +93,15 @@ def test_a_store_of_somebody_else_is_not_replaced(
     assert app.run(["retina", "demo", "--to", str(tmp_path)]) == 2
     assert "pass another --to" in capsys.readouterr().err
     assert not (tmp_path / "config.yaml").exists()
+
+
+def test_a_report_of_somebody_else_is_not_replaced(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "report.html").write_text("precious")
+    assert app.run(["retina", "demo", "--to", str(tmp_path)]) == 2
+    assert "report.html is there and was not written by" in capsys.readouterr().err
+    assert (tmp_path / "report.html").read_text() == "precious"
 
 
 def test_a_bad_setting_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:

@@ -165,7 +165,7 @@ def test_one_blocked_at_rest_stays_at_what_it_releases_in_the_mean_light(noise: 
     [
         (lambda c: c.blocked("amacrine.narrow"), "amacrine.narrow"),
         (lambda c: c(torch.zeros(1, 49, 12, 12, dtype=torch.float64)), "49"),
-        (lambda c: c.respond(white_noise(2.0, Circuit(size=10).screen)), "10, 10"),
+        (lambda c: c.respond(white_noise(2.0, Circuit(size=10).screen)), "10 × 10"),
         (lambda c: c.respond(white_noise(0.5, c.screen)), "25 frames"),
         (lambda c: Circuit(size=12, positions={}), "positions"),
         (lambda c: Circuit(size=12, positions={"far": (0.0, 900.0)}), "900"),

@@ -13,7 +13,15 @@ from codeclens import contributions
 from codeclens.attribution import Output, Site
 from codeclens.decomposition import NMF, Modes
 from codeclens.errors import CodeclensError
-from codeclens.retina import Movie, field_cosine, field_parts, receptive_fields, separable
+from codeclens.retina import (
+    Movie,
+    field_cosine,
+    field_parts,
+    movie_contributions,
+    receptive_fields,
+    removal_effects,
+    separable,
+)
 from reference import field_by_differences, mode_shares_by_hand
 
 MOVIE = film()
@@ -52,6 +60,22 @@ def test_labels_say_where_when_and_whose() -> None:
     assert np.allclose(fields.lag, np.arange(HISTORY - 1, -1, -1) / RATE)
     assert np.allclose(fields.y, (np.arange(6) + 0.5) * PIXEL)
     assert (fields.attrs["units"], fields.x.attrs["units"]) == ("Hz per stimulus unit", "um")
+
+
+@pytest.mark.parametrize("ahead", [-1, 0, 2])
+def test_times_and_lags_are_counted_from_the_frame_that_is_answered(ahead: int) -> None:
+    model = small()
+    model.ahead = ahead
+    fields = receptive_fields(model, MOVIE, cells=1)
+    found = movie_contributions(model, MOVIE, cells=["b"])
+    assert np.allclose(fields.time, found.time)
+    rates = model.respond(MOVIE)[:, 1].detach().numpy()
+    assert np.allclose(rates, found.rate.sel(cell="b"))
+    # The frame that a pixel belongs to is the same by its time and its lag.
+    newest = (fields.time - fields.lag).max("lag").to_numpy()
+    assert np.allclose(newest, MOVIE.window_times(HISTORY))
+    effects = removal_effects(model, MOVIE, "first", frames=[3], cells=["b"])
+    assert np.allclose(effects.time, fields.time[3])
 
 
 def test_portions_and_windows_change_nothing_and_the_model_stays_as_it_is() -> None:
@@ -199,6 +223,9 @@ def test_what_cannot_be_meant_is_said() -> None:
         receptive_fields(model, MOVIE, cells="z")
     with pytest.raises(CodeclensError, match="no rows of the 20 windows"):
         receptive_fields(model, MOVIE, frames=[20])
+    for frames in ([1.7], np.ones(5, bool), [[1, 2]]):
+        with pytest.raises(CodeclensError, match="no rows of the 20 windows"):
+            receptive_fields(model, MOVIE, frames=frames)
     with pytest.raises(CodeclensError, match="history"):
         receptive_fields(plain, MOVIE)
     with pytest.raises(CodeclensError, match="have a clock"):

@@ -54,8 +54,8 @@ def labels(values: Sequence[Any]) -> np.ndarray[Any, Any]:
     return np.array([np.nan if value is None else value for value in values])
 
 
-def save_dataset(path: str | Path, dataset: xarray.Dataset) -> Path:
-    """Write a dataset as a Zarr store, in the place of one that was there, and return its path.
+def save_dataset(path: str | Path, dataset: xarray.Dataset | xarray.DataTree) -> Path:
+    """Write a dataset, or a tree of them, as a Zarr store in place of another; returns its path.
 
     >>> import tempfile, xarray
     >>> to = save_dataset(Path(tempfile.mkdtemp(), "a.zarr"), xarray.Dataset({"x": ("n", [1, 2])}))

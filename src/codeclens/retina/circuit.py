@@ -83,6 +83,7 @@ class Circuit(ResponseModel):
             cells=[kind if alone else f"{kind}.{name}" for kind, name, _ in placed],
         )  # fmt: skip
         self.size = size
+        self.field = (size, size)
         self.types = tuple(kind for kind, _, _ in placed)
         self.units = {"bipolar": BIPOLAR, "amacrine": AMACRINE, "interneurons": INTERNEURONS}
         self.photoreceptors = photoreceptors
@@ -147,11 +148,6 @@ class Circuit(ResponseModel):
     def stretches(self, movie: Movie, at_once: int) -> list[Float[Tensor, "1 time y x"]]:
         """A movie in overlapping stretches, each of `at_once` answered frames or fewer."""
         self.require_movie(movie)
-        if movie.frames.shape[1:] != (self.size, self.size):
-            raise CodeclensError(
-                f"The movie has {tuple(movie.frames.shape[1:])} pixels; the circuit sees "
-                f"({self.size}, {self.size})."
-            )
         if len(movie) < self.history:
             raise CodeclensError(
                 f"A movie of {len(movie)} frames is shorter than the circuit's history of "

@@ -28,7 +28,8 @@ class Clips:
 
     `rows` are the numbers of the windows among all that the movie has, which are the rows of
     `ResponseModel.respond`; `times` are in s, or the same numbers where nobody knows when they were
-    shown.
+    shown. A response that belongs to the frame `ahead` before the newest has that frame's time, and
+    lags are counted from there: below 0 for frames still to come.
     """
 
     windows: Float[Tensor, "window history y x"]
@@ -38,6 +39,7 @@ class Clips:
     pixel: float
     unit: str
     timed: bool
+    ahead: int = 0
 
     def __len__(self) -> int:
         return len(self.windows)
@@ -54,7 +56,7 @@ class Clips:
         coordinates: dict[str, Any] = {
             "time": ("time", self.times, seconds if self.timed else {"units": "window"}),
             **{name: (name, _labels(entries)) for name, entries in names.items()},
-            "lag": ("lag", np.arange(history - 1, -1, -1) / self.rate, seconds),
+            "lag": ("lag", (np.arange(history - 1, -1, -1) - self.ahead) / self.rate, seconds),
             "y": ("y", (np.arange(height) + 0.5) * self.pixel, distance),
             "x": ("x", (np.arange(width) + 0.5) * self.pixel, distance),
         }
@@ -84,6 +86,7 @@ def clips_of(
     array([0.04, 0.16])
     """
     known = model if isinstance(model, ResponseModel) else None
+    ahead = 0 if known is None else known.ahead
     if isinstance(movie, Movie):
         if known is not None:
             known.require_movie(movie)
@@ -93,7 +96,8 @@ def clips_of(
                 f"A {type(model).__name__} does not say how many frames it looks back; pass "
                 "history=…, or a ResponseModel."
             )
-        windows, times = movie.windows(history), movie.window_times(history)
+        windows = movie.windows(history) if known is None else known.windows(movie)
+        times = movie.window_times(history) - ahead / movie.rate
         rate, pixel, unit, timed = movie.rate, movie.pixel, str(movie.unit), True
     else:
         if known is None:
@@ -110,7 +114,7 @@ def clips_of(
         rate, pixel, unit = known.rate, known.pixel, str(known.unit)
     rows = _rows(frames, len(windows))
     chosen = windows[torch.from_numpy(rows)] if frames is not None else windows
-    return Clips(chosen, rows, np.asarray(times, np.float64)[rows], rate, pixel, unit, timed)
+    return Clips(chosen, rows, np.asarray(times, np.float64)[rows], rate, pixel, unit, timed, ahead)
 
 
 def _rows(frames: Any, count: int) -> np.ndarray[Any, Any]:
@@ -119,8 +123,9 @@ def _rows(frames: Any, count: int) -> np.ndarray[Any, Any]:
         return every
     try:
         rows = every[frames] if isinstance(frames, slice) else np.asarray(frames)
-        rows = np.flatnonzero(rows) if rows.dtype == bool else rows.astype(np.int64)
-        if rows.ndim != 1 or not len(rows):
+        if rows.dtype == bool:
+            rows = every[rows]  # of every window, one by one
+        if rows.ndim != 1 or not len(rows) or rows.dtype.kind not in "iu":
             raise IndexError
         return every[rows]
     except (IndexError, ValueError, TypeError):

@@ -76,6 +76,8 @@ def movie_contributions(
     True
     """
     model.require_movie(movie)
+    if batch_size < 1:
+        raise CodeclensError(f"At least one frame is taken at once, not batch_size={batch_size}.")
     asked = _targets(model, cells, targets)
     chosen = model.sites if sites is None else sites
     if drive and model.drive is None:
@@ -96,7 +98,7 @@ def movie_contributions(
         )
     rows, shown = _frames(model, movie, between, times)
     device = next(model.parameters()).device
-    windows = movie.windows(model.history)
+    windows = model.windows(movie)
     training = model.training
     model.eval()
     try:

@@ -41,6 +41,7 @@ class Fittable(ResponseModel):
             "size": list(size),
             "front_history": front_history,
         }
+        self.field = (int(size[0]), int(size[1]))
         self.taken = front_history or history
         self.front = front
         self.output = Rate(len(self.cells))

@@ -7,7 +7,7 @@ import math
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -141,8 +141,9 @@ class _Windows:
     def __init__(
         self, recording: Recording, rows: Tensor, model: ResponseModel, device: torch.device
     ) -> None:
-        self.movie = recording.movie.frames.to(device).unfold(0, model.history, 1).movedim(-1, 1)
-        self.rates = recording.rates[model.history - 1 - model.ahead :].to(device)
+        there = recording.movie.frames.to(device)
+        self.movie = model.windows(replace(recording.movie, frames=there))
+        self.rates = recording.rates[model.history - 1 - model.ahead :].to(self.movie)
         self.rows = rows
         self.frame = 1 / recording.movie.rate
 

@@ -54,13 +54,7 @@ class Movie:
             raise CodeclensError(
                 f"Frame {int(bad.nonzero()[0])} of the movie holds NaN or infinity."
             )
-        for what, value in (("rate (Hz)", self.rate), ("pixel", self.pixel)):
-            if not (math.isfinite(value) and value > 0):
-                raise CodeclensError(f"A movie's {what} is {value!r}; pass a positive number.")
-        if self.unit not in UNITS:
-            raise CodeclensError(
-                f'A pixel is measured in "um" or "deg", not in {self.unit!r}: which is it?'
-            )
+        require_scale("movie", self.rate, self.pixel, self.unit)
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -107,3 +101,12 @@ class Movie:
                 f"From {start} to {stop} s there is no part of a movie of {self.duration} s."
             )
         return replace(self, frames=self.frames[first:last])
+
+
+def require_scale(whose: str, rate: float, pixel: float, unit: str) -> None:
+    """Raises CodeclensError for a clock or a scale that is not positive, and for another unit."""
+    for what, value in (("rate (Hz)", rate), ("pixel", pixel)):
+        if not (isinstance(value, int | float) and math.isfinite(value) and value > 0):
+            raise CodeclensError(f"A {whose}'s {what} is {value!r}; pass a positive number.")
+    if unit not in UNITS:
+        raise CodeclensError(f'A pixel is measured in "um" or "deg", not in {unit!r}: which is it?')

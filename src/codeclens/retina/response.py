@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -11,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from codeclens.errors import CodeclensError
-from codeclens.retina.movies import Movie, Unit
+from codeclens.retina.movies import Movie, Unit, require_scale
 
 
 class ResponseModel(nn.Module):
@@ -24,18 +25,28 @@ class ResponseModel(nn.Module):
     silenced the cell and rates tell no more. `timed` are the sites whose axis behind the channels
     is time, newest last, so that contributions there have a lag. A response belongs to the newest
     frame of its window, or to the one `ahead` frames before it where a model looks ahead; −1 is the
-    frame that follows the window.
+    frame that follows the window. `field` is how many pixels of film it takes, rows and columns,
+    where that is fixed. Raises CodeclensError for a clock or a scale that is not positive, a
+    history below 1, and cells without a name of their own.
     """
 
     sites: Sequence[str] = ()
     drive: str | None = None
     timed: Sequence[str] = ()
     ahead: int = 0
+    field: tuple[int, int] | None = None
 
     def __init__(
         self, *, history: int, rate: float, pixel: float, unit: Unit, cells: Sequence[str]
     ) -> None:
         super().__init__()
+        require_scale("model", rate, pixel, unit)
+        if not isinstance(history, int) or history < 1:
+            raise CodeclensError(f"A model's history is {history!r}; pass 1 frame or more.")
+        if isinstance(cells, str) or not cells or len(set(cells)) < len(cells):
+            raise CodeclensError(
+                f"The cells are {cells!r}; pass one name for each, for example ['on', 'off']."
+            )
         self.history = history
         self.rate = rate
         self.pixel = pixel
@@ -51,7 +62,7 @@ class ResponseModel(nn.Module):
         """Set what is set from the rates of training before a fit; nothing, unless a model does."""
 
     def require_movie(self, movie: Movie) -> None:
-        """Raises CodeclensError for a movie of another clock or scale."""
+        """Raises CodeclensError for a movie of another clock, scale or size."""
         if not math.isclose(movie.rate, self.rate, rel_tol=1e-3):
             raise CodeclensError(
                 f"The movie runs at {movie.rate} Hz and the model at {self.rate} Hz; resample it."
@@ -62,18 +73,35 @@ class ResponseModel(nn.Module):
                 f"{self.unit}; scale it."
             )
 
+        height, width = movie.frames.shape[1:]
+        if self.field is not None and self.field != (height, width):
+            raise CodeclensError(
+                f"The movie has {height} × {width} pixels and the model takes {self.field[0]} × "
+                f"{self.field[1]}; crop it or scale it."
+            )
+
+    def windows(self, movie: Movie) -> Float[Tensor, "window history y x"]:
+        """The windows of a movie, in the model's precision; raises as `require_movie` does."""
+        self.require_movie(movie)
+        weights = (*self.parameters(), *self.buffers())
+        kind = next((one.dtype for one in weights if one.is_floating_point()), movie.frames.dtype)
+        return replace(movie, frames=movie.frames.to(kind)).windows(self.history)
+
     def respond(self, movie: Movie, *, at_once: int = 256) -> Float[Tensor, "window cell"]:
         """The rates in Hz at every frame of a movie that has `history` frames up to it.
 
         In evaluation mode and without gradients, `at_once` windows at a time; the model is left in
-        the mode it was in. Raises CodeclensError for a movie of another clock or scale.
+        the mode it was in. Raises CodeclensError for a movie of another clock, scale or size.
         """
-        self.require_movie(movie)
+        if at_once < 1:
+            raise CodeclensError(f"At least one window is taken at once, not at_once={at_once}.")
+        windows = self.windows(movie)
+        device = next((one.device for one in self.parameters()), windows.device)
         training = self.training
         self.eval()
         try:
             with torch.no_grad():
-                parts = [self(part) for part in movie.windows(self.history).split(at_once)]
+                parts = [self(part.to(device)) for part in windows.split(at_once)]
         finally:
             self.train(training)
         return torch.cat(parts)

@@ -58,16 +58,17 @@ def showcase_dataset(shown: Showcase) -> xr.Dataset:
 def save_showcase(shown: Showcase, folder: Path) -> list[Path]:
     """Write `retina.zarr` and the tables into a folder, in the place of those of another run.
 
-    The store's groups are `fields` (of network and circuit, by time, cell, lag, y, x), `groups`,
+    The store is a tree (`xarray.open_datatree`): `film` holds contributions, rates, pathways and
+    modes, and beside it lie `fields` (of network and circuit, by time, cell, lag, y, x), `groups`,
     `matrix`, `explained`, `removals` and `blocks`. Raises CodeclensError where a store of that name
     is not of a showcase.
     """
     refuse_others(folder)
-    store = save_dataset(folder / STORE, _plain(showcase_dataset(shown), made_by=MADE_BY))
     fields = xr.Dataset(
         {"field": shown.fields, "circuit_field": shown.true_fields, "cosine": shown.cosine}
     )
     parts = {
+        "film": showcase_dataset(shown),
         "fields": fields,
         "groups": shown.groups.assign(circuit_field=shown.true_groups),
         "matrix": shown.matrix,
@@ -75,8 +76,9 @@ def save_showcase(shown: Showcase, folder: Path) -> list[Path]:
         "removals": shown.removals,
         "blocks": shown.blocks,
     }
-    for name, part in parts.items():
-        _plain(part).to_zarr(store, group=name, mode="w", consolidated=False)
+    tree = xr.DataTree.from_dict({name: _plain(part) for name, part in parts.items()})
+    tree.attrs["made_by"] = MADE_BY
+    store = save_dataset(folder / STORE, tree)
     tables = {
         "fit": [
             {"cell": str(cell), "r": float(r), "rate": float(a), "circuit_rate": float(b)}
@@ -107,22 +109,24 @@ def save_showcase(shown: Showcase, folder: Path) -> list[Path]:
 def refuse_others(folder: Path) -> None:
     """Raises CodeclensError where what would be replaced is no showcase's."""
     about = folder / STORE / "zarr.json"
-    if (folder / STORE).exists() and not (
-        about.is_file() and MADE_BY in about.read_text(encoding="utf-8")
-    ):
+    if about.is_file() and MADE_BY in about.read_text(encoding="utf-8"):
+        return
+    names = (STORE, "report.html", *(f"{name}.csv" for name in TABLES))
+    there = [name for name in names if (folder / name).exists()]
+    if there:
         raise CodeclensError(
-            f"{folder / STORE} is there and was not written by {MADE_BY}; pass another --to."
+            f"{folder / there[0]} is there and was not written by {MADE_BY}; pass another --to."
         )
 
 
-def _plain(dataset: xr.Dataset, **attributes: Any) -> xr.Dataset:
+def _plain(dataset: xr.Dataset) -> xr.Dataset:
     """Text as objects, which Zarr has a specification for."""
     texts: Mapping[Any, Any] = {
         name: (one.dims, np.array([str(value) for value in one.to_numpy()], object))
         for name, one in dataset.coords.items()
         if one.dtype.kind in "OU" and one.ndim == 1
     }
-    return dataset.assign_coords(texts).assign_attrs(attributes)
+    return dataset.assign_coords(texts)
 
 
 def _rows(dataset: xr.Dataset) -> list[dict[str, Any]]:
