@@ -95,5 +95,7 @@ def joined(pairs: list[Pair]) -> Pair:
 
 def _data(one: Evidence, site: str, cell: int, what: str) -> Array:
     if what == "activation":
-        return one.activation[site]
+        a = one.activation[site]
+        # Where units have both signs these stand apart, as those of contributions do.
+        return a if (a >= 0).all() else np.concatenate([np.maximum(a, 0), np.maximum(-a, 0)], 1)
     return np.concatenate([one.positive[site][:, cell], 0 - one.negative[site][:, cell]], axis=1)

@@ -39,13 +39,21 @@ def gathered(
     sites: Sequence[Any] | None = None,
     drive: bool = False,
     steps: int = 10,
+    every: int = 1,
     keep: Path | None = None,
 ) -> Evidence:
-    """The evidence of a whole film: contributions to each rate, or to each drive."""
+    """The evidence of a film, of each frame or one in `every`: contributions to rates or drives."""
+    times = film.window_times(model.history)[::every].tolist()
 
     def made() -> dict[str, Array]:
         found = movie_contributions(
-            model, film, sites=sites, drive=drive, method=Conductance(steps), batch_size=128
+            model,
+            film,
+            sites=sites,
+            times=times,
+            drive=drive,
+            method=Conductance(steps),
+            batch_size=128,
         )
         arrays = {
             "rates": found.rate.to_numpy(),

@@ -1,0 +1,207 @@
+"""Do contribution modes find the pathways of a retina whose pathways are known?
+
+    python -m benchmarks.retina.recovery --keep FOLDER              # every table
+    python -m benchmarks.retina.recovery --keep FOLDER --figure docs/retina-recovery.svg
+    python -m benchmarks.retina.recovery --quick
+
+On the circuit itself, and on networks fitted to its rates. What is chosen, epochs and candidates, is
+chosen on other photographs than those reported. With `--keep` a run that was cut off goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks.retina.blocks import block_effects, foretold, through_softplus
+from benchmarks.retina.candidates import makers
+from benchmarks.retina.evidence import Evidence, gathered
+from benchmarks.retina.networks import CONFIGURATIONS, Configuration
+from benchmarks.retina.scores import best, correlations, interval, summary
+from benchmarks.retina.study import QUICK, Network, Size, Study, of_cells
+from benchmarks.retina.turned import NATURAL, TURNED, turned
+from codeclens.decomposition import NMF
+
+MODES = 8
+SEEDS = (0, 1, 2)
+CELLS = ("on.transient", "on.sustained", "off.transient", "off.sustained", "oms", "ds (4)", "mean")
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown."""
+    lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
+    return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])
+
+
+def shown(bounds: tuple[float, float, float]) -> str:
+    """A mean and its 95 % bounds."""
+    return f"{bounds[0]:.2f} ({bounds[1]:.2f} to {bounds[2]:.2f})"
+
+
+def circuit_rows(study: Study) -> list[tuple[str, ...]]:
+    """On the circuit itself: |r| of every method, interneurons as they are and turned."""
+    model, every = turned(study.circuit), study.size.circuit
+    found = {
+        which: gathered(
+            model,
+            study.film(which),
+            sites=[NATURAL, TURNED],
+            every=every,
+            keep=study.keep and study.keep / f"circuit-{which}.npz",
+        )
+        for which in ("training", "reported")
+    }
+    scores: dict[str, dict[str, list[float]]] = {}
+    for site in (NATURAL, TURNED):
+        train, held = (one_site(found[which], site) for which in ("training", "reported"))
+        make = makers(NMF(n_modes=len(study.circuit.units["interneurons"])))
+        for name, candidates in make.items():
+            scores.setdefault(name, {})[site] = [
+                best(
+                    candidates(train, held, one.cell),
+                    study.truth("training").contributions[::every, one.cell, one.unit].numpy(),
+                    study.truth("reported").contributions[::every, one.cell, one.unit].numpy(),
+                ).held
+                for one in study.pathways
+            ]
+    rows = []
+    for name, by_site in scores.items():
+        bounds = []
+        for site in (NATURAL, TURNED):
+            for excitatory in (True, False):
+                here = [n for n, p in enumerate(study.pathways) if p.excitatory == excitatory]
+                values = [by_site[site][n] for n in here]
+                bounds.append(shown(interval(values, [study.pathways[n].cell for n in here])))
+        rows.append((name, *bounds))
+    return rows
+
+
+def one_site(found: Evidence, site: str) -> Evidence:
+    """The evidence of one site alone."""
+    return Evidence(
+        found.rates,
+        {site: found.positive[site]},
+        {site: found.negative[site]},
+        {site: found.activation[site]},
+        found.gap,
+    )
+
+
+def recovery_scores(network: Network, modes: int = MODES) -> dict[str, list[float]]:
+    """|r| of every method for every pathway, on the reported film."""
+    return {
+        name: [one.held for one in network.recovery(make, "reported")]
+        for name, make in makers(NMF(n_modes=modes)).items()
+    }
+
+
+def block_rows(network: Network, modes: int = MODES) -> list[tuple[str, ...]]:
+    """For every inhibitory pathway, r of the true block with what is foretold of it."""
+    study, every = network.study, network.study.size.every
+    chosen = [one for one in study.pathways if not one.excitatory]
+    film = study.film("reported")
+    true = [effect[::every] for effect in block_effects(study.circuit, film, chosen)]
+    exact = foretold(study.circuit, film, chosen)
+    columns: list[list[float]] = [[rate for rate, _ in exact], [drive for _, drive in exact]]
+    for name in ("contribution modes", "activation modes", "activation × rate", "rate alone"):
+        columns.append(
+            [_foretold(network, one, effect, name, modes) for one, effect in zip(chosen, true)]
+        )
+    columns.append([_through(network, one, effect, modes) for one, effect in zip(chosen, true)])
+    rows = [
+        (one.name, *(f"{column[n]:.2f}" for column in columns)) for n, one in enumerate(chosen)
+    ]
+    cells = [one.cell for one in chosen]
+    return [*rows, ("mean", *(shown(interval(column, cells)) for column in columns))]
+
+
+def _foretold(network: Network, one: Any, effect: Any, name: str, modes: int) -> float:
+    """r of the block with the candidate that is most like the pathway, its sign as there."""
+    train, held = network.evidence("training"), network.evidence("reported")
+    pair = makers(NMF(n_modes=modes))[name](train, held, one.cell)
+    r = correlations(pair[0], network.truth(one, "training"))
+    which = int(np.abs(r).argmax())
+    return -float(np.sign(r[which])) * float(correlations(pair[1][:, [which]], effect)[0])
+
+
+def _through(network: Network, one: Any, effect: Any, modes: int) -> float:
+    """The same by the drive: a mode's contribution to it, taken away before the nonlinearity."""
+    train, held = (network.evidence(which, "drive") for which in ("training", "reported"))
+    truth = network.truth(one, "training", "drive")
+    found = []
+    for site in train.positive:
+        X, Y = (
+            np.concatenate([e.positive[site][:, one.cell], -e.negative[site][:, one.cell]], axis=1)
+            for e in (train, held)
+        )
+        fitted = NMF(n_modes=modes).fit(X, seed=0)
+        units = X.shape[1] // 2
+        # What a mode adds to the drive: its excitation less its inhibition.
+        net = fitted.dictionary[:, :units].sum(axis=1) - fitted.dictionary[:, units:].sum(axis=1)
+        Z, W = fitted.encode(X), fitted.encode(Y)
+        r = correlations(Z, truth)
+        which = int(np.abs(r).argmax())
+        found.append((abs(r[which]), W[:, which] * net[which] * X.std()))
+    part = max(found, key=lambda each: each[0])[1]
+    gain = float(network.model.output.gain[one.cell])
+    change = through_softplus(held.rates[:, one.cell], part.astype(np.float64), gain)
+    return float(correlations(change[:, None], effect)[0])
+
+
+def report(study: Study, networks: Mapping[str, Configuration], seeds: Sequence[int]) -> None:
+    """Print every table."""
+    print("## The circuit itself\n")
+    head = ("|r|", "natural: excitatory", "inhibitory", "turned: excitatory", "inhibitory")
+    print(table(head, circuit_rows(study)), "\n", flush=True)
+    for name, about in networks.items():
+        fitted = [study.network(name, about, seed) for seed in seeds]
+        print(f"## {name}: Pearson's r with the circuit, photographs not fitted on\n")
+        rows = [(f"seed {n.seed}", of_cells(n.r("reported"))) for n in fitted]
+        print(table(("", *CELLS), rows), "\n", flush=True)
+        scores = [recovery_scores(one) for one in fitted]
+        print(f"## {name}: recovery of pathways, |r|\n")
+        columns = [dict(((k, m), b) for k, m, b in summary(study.pathways, s)) for s in scores]
+        rows = [
+            (kind, method, *(shown(column[kind, method]) for column in columns))
+            for kind, method in columns[0]
+        ]
+        print(table(("", "method", *(f"seed {n.seed}" for n in fitted)), rows), "\n", flush=True)
+        print(f"## {name}: cosine of receptive fields with the circuit's\n")
+        rows = []
+        for one in fitted:
+            each, together = one.cosines("reported")
+            rows += [
+                (f"seed {one.seed}, mean over frames", of_cells(each)),
+                (f"seed {one.seed}, all frames together", of_cells(together)),
+            ]
+        print(table(("", *CELLS), rows), "\n", flush=True)
+        print(f"## {name}: what blocks do, and what is foretold, r\n")
+        head = (
+            "pathway", "circuit: contribution", "circuit: by the drive", "contribution modes",
+            "activation modes", "activation × rate", "rate alone", "modes of the drive",
+        )  # fmt: skip
+        print(table(head, block_rows(fitted[0])), "\n", flush=True)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--keep", type=Path, help="where fits and contributions are kept")
+    parser.add_argument("--quick", action="store_true", help="small, to see that it runs")
+    parser.add_argument("--networks", nargs="+", default=["cones"], choices=CONFIGURATIONS)
+    given = parser.parse_args(arguments)
+    torch.set_num_threads(1)
+    if given.quick:
+        about = Configuration(channels=(4, 4), natural=10.0, white=0.0, epochs=1)
+        report(Study(QUICK, given.keep), {"quick": about}, [0])
+        return
+    chosen = {name: CONFIGURATIONS[name] for name in given.networks}
+    report(Study(Size(), given.keep), chosen, SEEDS)
+
+
+if __name__ == "__main__":
+    main()
