@@ -37,6 +37,7 @@ class Configuration:
     nonlinearity: str = "softplus"
     noise: float = 0.0
     cones: bool = False
+    timed: bool = False
     natural: float = 300.0
     white: float = 180.0
     epochs: int = 40
@@ -50,6 +51,10 @@ CONFIGURATIONS = {
     "small": Configuration(),
     "plain": Configuration(stacked=False, noise=0.05),
     "cones": Configuration(history=23, cones=True, channels=(16, 16), natural=900.0, epochs=12),
+    "timed": Configuration(
+        timed=True, channels=(12, 12), kernels=(9, 7), nonlinearity="relu", natural=320.0,
+        white=80.0, epochs=24, lr=5e-3,
+    ),
 }
 
 
