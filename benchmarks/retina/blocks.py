@@ -28,9 +28,7 @@ def block_effects(
     return [without[one.unit][:, one.cell].numpy() for one in chosen]
 
 
-def foretold(
-    circuit: Circuit, film: Movie, chosen: Sequence[Pathway]
-) -> list[tuple[float, float]]:
+def foretold(circuit: Circuit, film: Movie, chosen: Sequence[Pathway]) -> list[tuple[float, float]]:
     """In the circuit itself, r of the true block with what contributions foretell of it.
 
     By contributions to the rate, and by those to the drive behind the last nonlinearity.

@@ -32,7 +32,13 @@ def quality(circuit: Circuit, model: RetinaCNN, seconds: float) -> dict[str, flo
 
 
 def make(
-    name: str, about: Configuration, to: Path, *, seed: int, keep: Path | None, report: float = 120.0
+    name: str,
+    about: Configuration,
+    to: Path,
+    *,
+    seed: int,
+    keep: Path | None,
+    report: float = 120.0,
 ) -> dict[str, float]:
     """Fit, fold, judge and write one network; returns its r by cell."""
     circuit = Circuit()

@@ -52,8 +52,14 @@ CONFIGURATIONS = {
     "plain": Configuration(stacked=False, noise=0.05),
     "cones": Configuration(history=23, cones=True, channels=(16, 16), natural=900.0, epochs=12),
     "timed": Configuration(
-        timed=True, channels=(12, 12), kernels=(9, 7), nonlinearity="relu", natural=320.0,
-        white=80.0, epochs=24, lr=5e-3,
+        timed=True,
+        channels=(12, 12),
+        kernels=(9, 7),
+        nonlinearity="relu",
+        natural=320.0,
+        white=80.0,
+        epochs=24,
+        lr=5e-3,
     ),
 }
 

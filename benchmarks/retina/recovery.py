@@ -21,6 +21,7 @@ import torch
 from benchmarks.retina.blocks import block_effects, foretold, through_softplus
 from benchmarks.retina.candidates import makers
 from benchmarks.retina.evidence import Evidence, gathered
+from benchmarks.retina.figure import draw
 from benchmarks.retina.networks import CONFIGURATIONS, Configuration
 from benchmarks.retina.scores import best, correlations, interval, summary
 from benchmarks.retina.study import QUICK, Network, Size, Study, of_cells
@@ -107,23 +108,27 @@ def block_rows(network: Network, modes: int = MODES) -> list[tuple[str, ...]]:
     film = study.film("reported")
     true = [effect[::every] for effect in block_effects(study.circuit, film, chosen)]
     exact = foretold(study.circuit, film, chosen)
+    make = makers(NMF(n_modes=modes))
     columns: list[list[float]] = [[rate for rate, _ in exact], [drive for _, drive in exact]]
     for name in ("contribution modes", "activation modes", "activation × rate", "rate alone"):
         columns.append(
-            [_foretold(network, one, effect, name, modes) for one, effect in zip(chosen, true)]
+            [
+                _foretold(network, one, effect, make[name])
+                for one, effect in zip(chosen, true, strict=True)
+            ]
         )
-    columns.append([_through(network, one, effect, modes) for one, effect in zip(chosen, true)])
-    rows = [
-        (one.name, *(f"{column[n]:.2f}" for column in columns)) for n, one in enumerate(chosen)
-    ]
+    columns.append(
+        [_through(network, one, effect, modes) for one, effect in zip(chosen, true, strict=True)]
+    )
+    rows = [(one.name, *(f"{column[n]:.2f}" for column in columns)) for n, one in enumerate(chosen)]
     cells = [one.cell for one in chosen]
     return [*rows, ("mean", *(shown(interval(column, cells)) for column in columns))]
 
 
-def _foretold(network: Network, one: Any, effect: Any, name: str, modes: int) -> float:
+def _foretold(network: Network, one: Any, effect: Any, make: Any) -> float:
     """r of the block with the candidate that is most like the pathway, its sign as there."""
     train, held = network.evidence("training"), network.evidence("reported")
-    pair = makers(NMF(n_modes=modes))[name](train, held, one.cell)
+    pair = make(train, held, one.cell)
     r = correlations(pair[0], network.truth(one, "training"))
     which = int(np.abs(r).argmax())
     return -float(np.sign(r[which])) * float(correlations(pair[1][:, [which]], effect)[0])
@@ -193,13 +198,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--keep", type=Path, help="where fits and contributions are kept")
     parser.add_argument("--quick", action="store_true", help="small, to see that it runs")
     parser.add_argument("--networks", nargs="+", default=["cones"], choices=CONFIGURATIONS)
+    parser.add_argument("--figure", type=Path, help="draw there, and print nothing")
     given = parser.parse_args(arguments)
     torch.set_num_threads(1)
     if given.quick:
-        about = Configuration(channels=(4, 4), natural=10.0, white=0.0, epochs=1)
+        about = Configuration(channels=(4, 4), natural=5.0, white=0.0, epochs=1)
         report(Study(QUICK, given.keep), {"quick": about}, [0])
         return
     chosen = {name: CONFIGURATIONS[name] for name in given.networks}
+    if given.figure:
+        name = given.networks[0]
+        one = Study(Size(), given.keep).network(name, CONFIGURATIONS[name], SEEDS[0])
+        draw(one, recovery_scores(one), MODES, given.figure)
+        return
     report(Study(Size(), given.keep), chosen, SEEDS)
 
 

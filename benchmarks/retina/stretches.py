@@ -58,7 +58,10 @@ def _fit(
         frames = film.movie.frames
         reach = model.cones.taps - 1
         signal = torch.cat(
-            [model.signal(frames[None, s : s + 1000 + reach])[0] for s in range(0, len(frames) - reach, 1000)]
+            [
+                model.signal(frames[None, s : s + 1000 + reach])[0]
+                for s in range(0, len(frames) - reach, 1000)
+            ]
         )
     parameters = [p for p in model.parameters() if p.requires_grad]
     groups = [

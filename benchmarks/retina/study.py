@@ -14,6 +14,8 @@ from benchmarks.retina.evidence import Evidence, gathered
 from benchmarks.retina.films import choosing_film, recording, reported_film, training_film
 from benchmarks.retina.networks import Configuration, fitted
 from benchmarks.retina.scores import Best, Pathway, best, correlations, lasting
+from benchmarks.retina.stretches import fitted_timed
+from benchmarks.retina.timed import TimedCNN
 from codeclens.retina import (
     Circuit,
     Movie,
@@ -25,6 +27,7 @@ from codeclens.retina import (
 )
 
 Array = np.ndarray[Any, Any]
+Fitted = RetinaCNN | TimedCNN
 Film = Literal["training", "choosing", "reported"]
 Target = Literal["rate", "drive"]
 FILMS = {"training": training_film, "choosing": choosing_film, "reported": reported_film}
@@ -42,7 +45,7 @@ class Size:
     choose: float = 60.0
 
 
-QUICK = Size(training=8.0, held=5.0, every=2, fields=60, circuit=20, choose=3.0)
+QUICK = Size(training=6.0, held=4.0, every=4, fields=60, circuit=25, choose=2.0)
 
 
 class Study:
@@ -77,6 +80,9 @@ class Study:
     def network(self, name: str, about: Configuration, seed: int) -> Network:
         """A fitted network, folded."""
         to = None if self.keep is None else self.keep / f"{name}-{seed}" / "fit"
+        if about.timed:
+            timed = fitted_timed(self.circuit, about, seed=seed, to=to, choose=self.size.choose)
+            return Network(self, name, seed, timed)
         model = fitted(self.circuit, about, seed=seed, to=to, choose=self.size.choose).model
         assert isinstance(model, RetinaCNN)
         return Network(self, name, seed, model.fold().eval())
@@ -85,7 +91,7 @@ class Study:
 class Network:
     """A fitted network and what the study asks of it."""
 
-    def __init__(self, study: Study, name: str, seed: int, model: RetinaCNN) -> None:
+    def __init__(self, study: Study, name: str, seed: int, model: Fitted) -> None:
         self.study, self.name, self.seed, self.model = study, name, seed, model
         self._evidence: dict[tuple[str, str], Evidence] = {}
 
@@ -102,6 +108,8 @@ class Network:
             self._evidence[which, target] = gathered(
                 self.model,
                 self.film(which),
+                # The truth is what interneurons give to the cells themselves: the last layer.
+                sites=["second"],
                 drive=target == "drive",
                 every=self.study.size.every,
                 keep=None if folder is None else folder / file,
@@ -117,13 +125,9 @@ class Network:
         """Pearson's r of every cell with the circuit, at all frames of a film."""
         truth = self.study.truth(which).rates.numpy()
         rates = self.model.respond(self.film(which)).numpy()
-        return [
-            float(correlations(rates[:, [n]], truth[:, n])[0]) for n in range(truth.shape[1])
-        ]
+        return [float(correlations(rates[:, [n]], truth[:, n])[0]) for n in range(truth.shape[1])]
 
-    def recovery(
-        self, make: Any, held: Film, target: Target = "rate"
-    ) -> list[Best]:
+    def recovery(self, make: Any, held: Film, target: Target = "rate") -> list[Best]:
         """How like each pathway the best candidate is, chosen on the training film."""
         train, other = self.evidence("training", target), self.evidence(held, target)
         return [
@@ -159,5 +163,3 @@ def of_cells(values: Sequence[float]) -> str:
     """Values of the nine cells in a row of a table; the four DS cells as their mean."""
     shown = [*values[:5], float(np.mean(values[5:]))]
     return " | ".join(f"{value:.2f}" for value in (*shown, float(np.mean(values))))
-
-
