@@ -4,8 +4,8 @@
     python -m benchmarks.retina.recovery --keep FOLDER --figure docs/retina-recovery.svg
     python -m benchmarks.retina.recovery --quick
 
-On the circuit itself, and on networks fitted to its rates. What is chosen, epochs and candidates, is
-chosen on other photographs than those reported. With `--keep` a run that was cut off goes on.
+On the circuit itself, and on networks fitted to its rates. What is chosen, epochs and candidates,
+is chosen on other photographs than those reported. With `--keep` a run that was cut off goes on.
 """
 
 from __future__ import annotations
@@ -110,16 +110,12 @@ def block_rows(network: Network, modes: int = MODES) -> list[tuple[str, ...]]:
     exact = foretold(study.circuit, film, chosen)
     make = makers(NMF(n_modes=modes))
     columns: list[list[float]] = [[rate for rate, _ in exact], [drive for _, drive in exact]]
-    for name in ("contribution modes", "activation modes", "activation × rate", "rate alone"):
-        columns.append(
-            [
-                _foretold(network, one, effect, make[name])
-                for one, effect in zip(chosen, true, strict=True)
-            ]
-        )
-    columns.append(
-        [_through(network, one, effect, modes) for one, effect in zip(chosen, true, strict=True)]
-    )
+    pairs = list(zip(chosen, true, strict=True))
+    compared = ("contribution modes", "activation modes", "activation × rate", "rate alone")
+    columns += [
+        [_foretold(network, one, effect, make[name]) for one, effect in pairs] for name in compared
+    ]
+    columns.append([_through(network, one, effect, modes) for one, effect in pairs])
     rows = [(one.name, *(f"{column[n]:.2f}" for column in columns)) for n, one in enumerate(chosen)]
     cells = [one.cell for one in chosen]
     return [*rows, ("mean", *(shown(interval(column, cells)) for column in columns))]

@@ -28,7 +28,7 @@ class Pathway:
 
 @dataclass(frozen=True)
 class Best:
-    """The best candidate for a pathway, chosen on training frames: its number, r there and held out."""
+    """The candidate chosen for a pathway on training frames: its number, |r| there and held out."""
 
     candidate: int
     train: float

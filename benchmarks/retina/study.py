@@ -49,7 +49,7 @@ QUICK = Size(training=6.0, held=4.0, every=4, fields=60, circuit=25, choose=2.0)
 
 
 class Study:
-    """Films and truth once, networks and their evidence from the folder `keep` once they are there."""
+    """Films and truth once; networks and their evidence are kept in the folder `keep`."""
 
     def __init__(self, size: Size, keep: Path | None) -> None:
         self.size = size

@@ -1,4 +1,4 @@
-"""Timed networks: convolutions in space and time, fitted on stretches of film instead of windows."""
+"""Timed networks: convolutions in space and time, fitted on stretches of film, not windows."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class TimedCNN(ResponseModel):
     """Cones, two layers of interneurons with a time axis, and ganglion cells that hear the second.
 
     The first layer filters in time (`taps[0]` frames), then in space by a stack of 3 × 3
-    (`kernels[0]` pixels); the second convolves `taps[1]` frames of all its channels by another stack
-    (`kernels[1]` pixels); ganglion cells weigh `taps[2]` frames of all places of it. Each has a
+    (`kernels[0]` pixels); the second convolves `taps[1]` frames of all its channels by another
+    stack (`kernels[1]` pixels); ganglion cells weigh `taps[2]` frames of all places of it. Each has a
     batch norm and a relu, the last a softplus. Sites `"first"` and `"second"` `(B, channels, time,
     y, x)` lie behind the relus. The film is continued by `pad` grey pixels on every side, as the
     circuit sees it.
@@ -101,7 +101,7 @@ class TimedCNN(ResponseModel):
 
 
 def _stacked(x: Float[Tensor, "batch channel time y x"], taps: int) -> Tensor:
-    """The last `taps` frames of every frame as channels, `(batch · rest, channels · taps, y, x)`."""
+    """The last `taps` frames as channels of each, `(batch · rest, channels · taps, y, x)`."""
     rest = x.shape[2] - taps + 1
     late = torch.cat([x[:, :, lag : lag + rest] for lag in range(taps)], dim=1)
     return late.transpose(1, 2).flatten(0, 1)
