@@ -41,6 +41,7 @@ class Configuration:
     natural: float = 300.0
     white: float = 180.0
     epochs: int = 40
+    batch_size: int = 256
     lr: float = 3e-3
     weight_decay: float = 1e-3
     activity_l1: float = 0.0
@@ -51,6 +52,15 @@ CONFIGURATIONS = {
     "small": Configuration(),
     "plain": Configuration(stacked=False, noise=0.05),
     "cones": Configuration(history=23, cones=True, channels=(16, 16), natural=900.0, epochs=12),
+    "fine": Configuration(
+        history=23,
+        cones=True,
+        channels=(16, 16),
+        natural=600.0,
+        white=120.0,
+        epochs=14,
+        batch_size=80,
+    ),
     "timed": Configuration(
         timed=True,
         channels=(12, 12),
@@ -139,6 +149,7 @@ def fitted(
         sets[0],
         held_out=sets[1],
         epochs=about.epochs,
+        batch_size=about.batch_size,
         lr=about.lr,
         weight_decay=about.weight_decay,
         activity_l1=about.activity_l1,

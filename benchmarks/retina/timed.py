@@ -25,8 +25,8 @@ class TimedCNN(ResponseModel):
 
     The first layer filters in time (`taps[0]` frames), then in space by a stack of 3 × 3
     (`kernels[0]` pixels); the second convolves `taps[1]` frames of all its channels by another
-    stack (`kernels[1]` pixels); ganglion cells weigh `taps[2]` frames of all places of it. Each has a
-    batch norm and a relu, the last a softplus. Sites `"first"` and `"second"` `(B, channels, time,
+    stack (`kernels[1]` pixels); ganglion cells weigh `taps[2]` frames of all places of it. Each has
+    a batch norm and a relu, the last a softplus. Sites `"first"` and `"second"` `(B, channels, time,
     y, x)` lie behind the relus. The film is continued by `pad` grey pixels on every side, as the
     circuit sees it.
     """
