@@ -48,6 +48,7 @@ def makers(method: Estimator, *, seed: int = 0) -> Makers:
 
     return {
         "contribution modes": contribution_modes,
+        "contributions of units": units,
         "activation modes": activation_modes,
         "pooled activations": pooled,
         "activation × rate": times_rate(pooled),
@@ -74,17 +75,6 @@ def units(train: Evidence, held: Evidence, cell: int) -> Pair:
             for site in train.positive
         ]
     )
-
-
-def totals(train: Evidence, held: Evidence, cell: int) -> Pair:
-    """All excitation and all inhibition that pass a site."""
-
-    def sums(one: Evidence, site: str) -> Array:
-        return np.stack(
-            [one.positive[site][:, cell].sum(axis=1), -one.negative[site][:, cell].sum(axis=1)], 1
-        )
-
-    return joined([(sums(train, site), sums(held, site)) for site in train.positive])
 
 
 def joined(pairs: list[Pair]) -> Pair:

@@ -37,7 +37,6 @@ class Configuration:
     nonlinearity: str = "softplus"
     noise: float = 0.0
     cones: bool = False
-    timed: bool = False
     natural: float = 300.0
     white: float = 180.0
     epochs: int = 40
@@ -60,16 +59,6 @@ CONFIGURATIONS = {
         white=120.0,
         epochs=14,
         batch_size=80,
-    ),
-    "timed": Configuration(
-        timed=True,
-        channels=(12, 12),
-        kernels=(9, 7),
-        nonlinearity="relu",
-        natural=320.0,
-        white=80.0,
-        epochs=24,
-        lr=5e-3,
     ),
 }
 

@@ -53,7 +53,8 @@ def circuit_rows(study: Study) -> list[tuple[str, ...]]:
             study.film(which),
             sites=[NATURAL, TURNED],
             every=every,
-            keep=study.keep and study.keep / f"circuit-{which}.npz",
+            keep=study.keep
+            and study.keep / f"circuit-{which}-{study.seconds(which):g}s-{every}.npz",
         )
         for which in ("training", "reported")
     }
@@ -99,6 +100,28 @@ def recovery_scores(network: Network, modes: int = MODES) -> dict[str, list[floa
         name: [one.held for one in network.recovery(make, "reported")]
         for name, make in makers(NMF(n_modes=modes)).items()
     }
+
+
+def candidate_counts(network: Network, modes: int = MODES) -> dict[str, int]:
+    """How many candidates every method offers for a pathway."""
+    train = network.evidence("training")
+    return {
+        name: make(train, train, 0)[0].shape[1] for name, make in makers(NMF(n_modes=modes)).items()
+    }
+
+
+def margins(study: Study, scores: Mapping[str, Sequence[float]]) -> list[tuple[str, str, str]]:
+    """How far contribution modes are ahead of each baseline, pathway by pathway."""
+    rows = []
+    for kind in (True, False):
+        here = [n for n, one in enumerate(study.pathways) if one.excitatory == kind]
+        cells = [study.pathways[n].cell for n in here]
+        for name, values in scores.items():
+            if not name.startswith("contribution"):
+                ahead = [scores["contribution modes"][n] - values[n] for n in here]
+                label = "excitatory" if kind else "inhibitory"
+                rows.append((label, name, shown(interval(ahead, cells))))
+    return rows
 
 
 def block_rows(network: Network, modes: int = MODES) -> list[tuple[str, ...]]:
@@ -165,13 +188,27 @@ def report(study: Study, networks: Mapping[str, Configuration], seeds: Sequence[
         rows = [(f"seed {n.seed}", of_cells(n.r("reported"))) for n in fitted]
         print(table(("", *CELLS), rows), "\n", flush=True)
         scores = [recovery_scores(one) for one in fitted]
+        counts = candidate_counts(fitted[0])
         print(f"## {name}: recovery of pathways, |r|\n")
         columns = [dict(((k, m), b) for k, m, b in summary(study.pathways, s)) for s in scores]
         rows = [
-            (kind, method, *(shown(column[kind, method]) for column in columns))
+            (
+                kind,
+                method,
+                str(counts[method]),
+                *(shown(column[kind, method]) for column in columns),
+            )
             for kind, method in columns[0]
         ]
-        print(table(("", "method", *(f"seed {n.seed}" for n in fitted)), rows), "\n", flush=True)
+        print(
+            table(("", "method", "candidates", *(f"seed {n.seed}" for n in fitted)), rows),
+            "\n",
+            flush=True,
+        )
+        print(f"## {name}: contribution modes less each baseline, |r|\n")
+        ahead = [margins(study, s) for s in scores]
+        rows = [(*ahead[0][k][:2], *(a[k][2] for a in ahead)) for k in range(len(ahead[0]))]
+        print(table(("", "baseline", *(f"seed {n.seed}" for n in fitted)), rows), "\n", flush=True)
         print(f"## {name}: cosine of receptive fields with the circuit's\n")
         rows = []
         for one in fitted:
@@ -193,7 +230,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--keep", type=Path, help="where fits and contributions are kept")
     parser.add_argument("--quick", action="store_true", help="small, to see that it runs")
-    parser.add_argument("--networks", nargs="+", default=["cones"], choices=CONFIGURATIONS)
+    parser.add_argument("--networks", nargs="+", default=["fine"], choices=CONFIGURATIONS)
     parser.add_argument("--figure", type=Path, help="draw there, and print nothing")
     given = parser.parse_args(arguments)
     torch.set_num_threads(1)

@@ -14,8 +14,6 @@ from benchmarks.retina.evidence import Evidence, gathered
 from benchmarks.retina.films import choosing_film, recording, reported_film, training_film
 from benchmarks.retina.networks import Configuration, fitted
 from benchmarks.retina.scores import Best, Pathway, best, correlations, lasting
-from benchmarks.retina.stretches import fitted_timed
-from benchmarks.retina.timed import TimedCNN
 from codeclens.retina import (
     Circuit,
     Movie,
@@ -27,7 +25,6 @@ from codeclens.retina import (
 )
 
 Array = np.ndarray[Any, Any]
-Fitted = RetinaCNN | TimedCNN
 Film = Literal["training", "choosing", "reported"]
 Target = Literal["rate", "drive"]
 FILMS = {"training": training_film, "choosing": choosing_film, "reported": reported_film}
@@ -39,7 +36,7 @@ class Size:
 
     training: float = 120.0
     held: float = 80.0
-    every: int = 2
+    every: int = 4
     fields: int = 20
     circuit: int = 8
     choose: float = 60.0
@@ -58,11 +55,14 @@ class Study:
         self._truth: dict[tuple[str, str], Pathways] = {}
         self._films: dict[str, Movie] = {}
 
+    def seconds(self, which: Film) -> float:
+        """How long a film is."""
+        return self.size.training if which == "training" else self.size.held
+
     def film(self, which: Film) -> Movie:
         """A film as the circuit sees it."""
         if which not in self._films:
-            seconds = self.size.training if which == "training" else self.size.held
-            self._films[which] = FILMS[which](self.circuit, seconds)
+            self._films[which] = FILMS[which](self.circuit, self.seconds(which))
         return self._films[which]
 
     def truth(self, which: Film, target: Target = "rate") -> Pathways:
@@ -80,9 +80,6 @@ class Study:
     def network(self, name: str, about: Configuration, seed: int) -> Network:
         """A fitted network, folded."""
         to = None if self.keep is None else self.keep / f"{name}-{seed}" / "fit"
-        if about.timed:
-            timed = fitted_timed(self.circuit, about, seed=seed, to=to, choose=self.size.choose)
-            return Network(self, name, seed, timed)
         model = fitted(self.circuit, about, seed=seed, to=to, choose=self.size.choose).model
         assert isinstance(model, RetinaCNN)
         return Network(self, name, seed, model.fold().eval())
@@ -91,7 +88,7 @@ class Study:
 class Network:
     """A fitted network and what the study asks of it."""
 
-    def __init__(self, study: Study, name: str, seed: int, model: Fitted) -> None:
+    def __init__(self, study: Study, name: str, seed: int, model: RetinaCNN) -> None:
         self.study, self.name, self.seed, self.model = study, name, seed, model
         self._evidence: dict[tuple[str, str], Evidence] = {}
 
@@ -104,7 +101,8 @@ class Network:
         """What its units contribute during a film."""
         if (which, target) not in self._evidence:
             folder = self.study.keep
-            file = f"{self.name}-{self.seed}/{which}-{target}.npz"
+            seconds, every = self.study.seconds(which), self.study.size.every
+            file = f"{self.name}-{self.seed}/{which}-{seconds:g}s-{every}-{target}.npz"
             self._evidence[which, target] = gathered(
                 self.model,
                 self.film(which),

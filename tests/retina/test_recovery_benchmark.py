@@ -14,7 +14,6 @@ from benchmarks.retina.films import CHOSEN, FITTED, REPORTED, recording, reporte
 from benchmarks.retina.networks import Configuration, network, seen_by, with_cones
 from benchmarks.retina.recovery import main
 from benchmarks.retina.scores import best, correlations, interval, lasting
-from benchmarks.retina.timed import TimedCNN
 from benchmarks.retina.turned import turned
 
 from codeclens.decomposition import NMF
@@ -50,14 +49,6 @@ def test_cones_in_front_say_the_same_as_cones_before_the_fit(circuit: Circuit) -
     torch.testing.assert_close(
         whole.respond(given.movie), model.respond(seen_by(cones, given).movie)
     )
-
-
-def test_a_timed_network_says_the_same_of_windows_and_of_stretches(circuit: Circuit) -> None:
-    model = TimedCNN(circuit, channels=(4, 3)).eval()
-    film = recording(circuit, reported_film(circuit, 2.0), model.history).movie
-    with torch.no_grad():
-        windows = model(film.windows(model.history))
-    torch.testing.assert_close(model.respond(film, at_once=17), windows, rtol=1e-4, atol=1e-4)
 
 
 def test_a_turned_circuit_says_the_same_in_other_units(circuit: Circuit) -> None:

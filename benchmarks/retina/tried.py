@@ -1,0 +1,70 @@
+"""What was tried: settings of the decomposition, by the choosing film and not by the reported one.
+
+python -m benchmarks.retina.tried --keep FOLDER
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from benchmarks.retina.candidates import makers
+from benchmarks.retina.networks import CONFIGURATIONS
+from benchmarks.retina.recovery import table
+from benchmarks.retina.study import Network, Size, Study, Target
+from codeclens.decomposition import NMF, PCA, Estimator, SemiNMF, TopK
+
+SETTINGS: tuple[tuple[str, Estimator, Target], ...] = (
+    ("NMF, 4", NMF(n_modes=4), "rate"),
+    ("NMF, 6", NMF(n_modes=6), "rate"),
+    ("NMF, 8", NMF(n_modes=8), "rate"),
+    ("NMF, 12", NMF(n_modes=12), "rate"),
+    ("NMF, 16", NMF(n_modes=16), "rate"),
+    ("NMF, 24", NMF(n_modes=24), "rate"),
+    ("SemiNMF, 8", SemiNMF(n_modes=8), "rate"),
+    ("PCA, 8", PCA(n_modes=8), "rate"),
+    ("TopK, 16, k 4", TopK(n_modes=16, k=4), "rate"),
+    ("drive: NMF, 8", NMF(n_modes=8), "drive"),
+    ("drive: NMF, 16", NMF(n_modes=16), "drive"),
+)
+
+
+def rows(network: Network, settings: Sequence[tuple[str, Estimator, Target]]) -> list[list[str]]:
+    """Mean |r| of excitatory and inhibitory pathways, by modes of contributions and activations."""
+    pathways = network.study.pathways
+    found = []
+    for label, method, target in settings:
+        make = makers(method)
+        row = [label]
+        for name in ("contribution modes", "activation modes"):
+            scores = [one.held for one in network.recovery(make[name], "choosing", target)]
+            for kind in (True, False):
+                here = [
+                    s for s, one in zip(scores, pathways, strict=True) if one.excitatory == kind
+                ]
+                row.append(f"{np.mean(here):.2f}")
+        found.append(row)
+    return found
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--keep", type=Path, help="where fits and contributions are kept")
+    parser.add_argument("--network", default="fine", choices=CONFIGURATIONS)
+    given = parser.parse_args(arguments)
+    torch.set_num_threads(1)
+    network = Study(Size(), given.keep).network(given.network, CONFIGURATIONS[given.network], 0)
+    head = (
+        "modes", "contributions: excitatory", "inhibitory", "activations: excitatory", "inhibitory",
+    )  # fmt: skip
+    print(table(head, []))
+    for setting in SETTINGS:
+        print(f"| {' | '.join(rows(network, [setting])[0])} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
