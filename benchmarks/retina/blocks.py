@@ -13,6 +13,8 @@ from benchmarks.retina.scores import Pathway, correlations
 from codeclens.retina import Circuit, Movie, Pathways, pathways
 
 Array = np.ndarray[Any, Any]
+# A cell below so many Hz is silent.
+SILENT = 1.0
 
 
 def block_effects(
@@ -28,20 +30,23 @@ def block_effects(
     return [without[one.unit][:, one.cell].numpy() for one in chosen]
 
 
-def foretold(circuit: Circuit, film: Movie, chosen: Sequence[Pathway]) -> list[tuple[float, float]]:
+def foretold(
+    circuit: Circuit, film: Movie, chosen: Sequence[Pathway]
+) -> list[tuple[float, float, float]]:
     """In the circuit itself, r of the true block with what contributions foretell of it.
 
-    By contributions to the rate, and by those to the drive behind the last nonlinearity.
+    By contributions to the rate; by the same, where the cell is silent (below `SILENT`, NaN where
+    it hardly ever is); by contributions to the drive, passed through the last nonlinearity.
     """
     true = block_effects(circuit, film, chosen)
     rate, drive = pathways(circuit, film), pathways(circuit, film, target="drive")
-    return [
-        (
-            _r(-rate.contributions[:, one.cell, one.unit].numpy(), effect),
-            _r(through(circuit, drive, one), effect),
-        )
-        for one, effect in zip(chosen, true, strict=True)
-    ]
+    rows = []
+    for one, effect in zip(chosen, true, strict=True):
+        expected = -rate.contributions[:, one.cell, one.unit].numpy()
+        silent = (rate.rates[:, one.cell] < SILENT).numpy()
+        there = _r(expected[silent], effect[silent]) if silent.sum() > 20 else np.nan
+        rows.append((_r(expected, effect), there, _r(through(circuit, drive, one), effect)))
+    return rows
 
 
 def through(circuit: Circuit, drive: Pathways, one: Pathway) -> Float[Array, " window"]:

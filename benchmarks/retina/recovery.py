@@ -19,14 +19,14 @@ import numpy as np
 import torch
 
 from benchmarks.retina.blocks import block_effects, foretold, through_softplus
-from benchmarks.retina.candidates import makers
+from benchmarks.retina.candidates import Makers, makers
 from benchmarks.retina.evidence import Evidence, gathered
 from benchmarks.retina.figure import draw
 from benchmarks.retina.networks import CONFIGURATIONS, Configuration
 from benchmarks.retina.scores import best, correlations, interval, summary
 from benchmarks.retina.study import QUICK, Network, Size, Study, of_cells
 from benchmarks.retina.turned import NATURAL, TURNED, turned
-from codeclens.decomposition import NMF
+from codeclens.decomposition import NMF, TopK
 
 MODES = 8
 SEEDS = (0, 1, 2)
@@ -94,19 +94,33 @@ def one_site(found: Evidence, site: str) -> Evidence:
     )
 
 
-def recovery_scores(network: Network, modes: int = MODES) -> dict[str, list[float]]:
-    """|r| of every method for every pathway, on the reported film."""
-    return {
-        name: [one.held for one in network.recovery(make, "reported")]
-        for name, make in makers(NMF(n_modes=modes)).items()
+def offered(study: Study) -> Makers:
+    """All that is compared: modes by NMF, and by TopK, which are the stronger baseline."""
+    both = makers(NMF(n_modes=MODES))
+    if not study.size.topk:
+        return both
+    sparse = makers(TopK(n_modes=2 * MODES, k=4))
+    return both | {
+        f"{name}, TopK": sparse[name] for name in ("contribution modes", "activation modes")
     }
 
 
-def candidate_counts(network: Network, modes: int = MODES) -> dict[str, int]:
-    """How many candidates every method offers for a pathway."""
-    train = network.evidence("training")
+def recovery_scores(network: Network) -> dict[str, list[float]]:
+    """|r| of every method for every pathway, on the reported film."""
     return {
-        name: make(train, train, 0)[0].shape[1] for name, make in makers(NMF(n_modes=modes)).items()
+        name: [one.held for one in network.recovery(make, "reported")]
+        for name, make in offered(network.study).items()
+    }
+
+
+def candidate_counts(network: Network) -> dict[str, int]:
+    """How many candidates every method offers for a pathway."""
+    units = sum(each.shape[1] for each in network.evidence("training").activation.values())
+    known = {"contributions of units": 2 * units, "rate alone": 1}
+    known |= {"pooled activations": units, "activation × rate": units}
+    return {
+        name: known.get(name, 2 * MODES if name.endswith("TopK") else MODES)
+        for name in offered(network.study)
     }
 
 
@@ -132,7 +146,7 @@ def block_rows(network: Network, modes: int = MODES) -> list[tuple[str, ...]]:
     true = [effect[::every] for effect in block_effects(study.circuit, film, chosen)]
     exact = foretold(study.circuit, film, chosen)
     make = makers(NMF(n_modes=modes))
-    columns: list[list[float]] = [[rate for rate, _ in exact], [drive for _, drive in exact]]
+    columns: list[list[float]] = [list(column) for column in zip(*exact, strict=True)]
     pairs = list(zip(chosen, true, strict=True))
     compared = ("contribution modes", "activation modes", "activation × rate", "rate alone")
     columns += [
@@ -141,7 +155,12 @@ def block_rows(network: Network, modes: int = MODES) -> list[tuple[str, ...]]:
     columns.append([_through(network, one, effect, modes) for one, effect in pairs])
     rows = [(one.name, *(f"{column[n]:.2f}" for column in columns)) for n, one in enumerate(chosen)]
     cells = [one.cell for one in chosen]
-    return [*rows, ("mean", *(shown(interval(column, cells)) for column in columns))]
+    means = [
+        shown(interval(*zip(*there, strict=True)))
+        for column in columns
+        if (there := [(v, c) for v, c in zip(column, cells, strict=True) if not np.isnan(v)])
+    ]
+    return [*rows, ("mean", *means)]
 
 
 def _foretold(network: Network, one: Any, effect: Any, make: Any) -> float:
@@ -220,8 +239,8 @@ def report(study: Study, networks: Mapping[str, Configuration], seeds: Sequence[
         print(table(("", *CELLS), rows), "\n", flush=True)
         print(f"## {name}: what blocks do, and what is foretold, r\n")
         head = (
-            "pathway", "circuit: contribution", "circuit: by the drive", "contribution modes",
-            "activation modes", "activation × rate", "rate alone", "modes of the drive",
+            "pathway", "circuit: contribution", "the same, silent", "circuit: by the drive",
+            "contribution modes", "activation modes", "activation × rate", "rate alone", "modes of the drive",
         )  # fmt: skip
         print(table(head, block_rows(fitted[0])), "\n", flush=True)
 

@@ -40,9 +40,10 @@ class Size:
     fields: int = 20
     circuit: int = 8
     choose: float = 60.0
+    topk: bool = True
 
 
-QUICK = Size(training=6.0, held=4.0, every=4, fields=60, circuit=25, choose=2.0)
+QUICK = Size(training=5.0, held=3.0, every=4, fields=60, circuit=10, choose=2.0, topk=False)
 
 
 class Study:
