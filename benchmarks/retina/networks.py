@@ -49,7 +49,6 @@ class Configuration:
 
 CONFIGURATIONS = {
     "small": Configuration(),
-    "plain": Configuration(stacked=False, noise=0.05),
     "cones": Configuration(history=23, cones=True, channels=(16, 16), natural=900.0, epochs=12),
     "fine": Configuration(
         history=23,

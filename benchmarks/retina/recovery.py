@@ -155,11 +155,10 @@ def block_rows(network: Network, modes: int = MODES) -> list[tuple[str, ...]]:
     columns.append([_through(network, one, effect, modes) for one, effect in pairs])
     rows = [(one.name, *(f"{column[n]:.2f}" for column in columns)) for n, one in enumerate(chosen)]
     cells = [one.cell for one in chosen]
-    means = [
-        shown(interval(*zip(*there, strict=True)))
-        for column in columns
-        if (there := [(v, c) for v, c in zip(column, cells, strict=True) if not np.isnan(v)])
-    ]
+    means = []
+    for column in columns:
+        there = [(v, c) for v, c in zip(column, cells, strict=True) if not np.isnan(v)]
+        means.append(shown(interval(*zip(*there, strict=True))) if there else "")
     return [*rows, ("mean", *means)]
 
 
@@ -240,7 +239,8 @@ def report(study: Study, networks: Mapping[str, Configuration], seeds: Sequence[
         print(f"## {name}: what blocks do, and what is foretold, r\n")
         head = (
             "pathway", "circuit: contribution", "the same, silent", "circuit: by the drive",
-            "contribution modes", "activation modes", "activation × rate", "rate alone", "modes of the drive",
+            "contribution modes", "activation modes", "activation × rate", "rate alone",
+            "modes of the drive",
         )  # fmt: skip
         print(table(head, block_rows(fitted[0])), "\n", flush=True)
 
