@@ -1,6 +1,7 @@
-"""What was tried: settings of the decomposition, by the choosing film and not by the reported one.
+"""What was tried: networks, and settings of the decomposition, by the choosing film alone.
 
-python -m benchmarks.retina.tried --keep FOLDER
+python -m benchmarks.retina.tried --keep FOLDER            # settings of the decomposition
+python -m benchmarks.retina.tried --keep FOLDER --fits     # networks and their fits
 """
 
 from __future__ import annotations
@@ -51,13 +52,32 @@ def rows(network: Network, settings: Sequence[tuple[str, Estimator, Target]]) ->
     return found
 
 
+def fits(study: Study) -> list[list[str]]:
+    """How well every network says the circuit's rates and fields, on the choosing film."""
+    found = []
+    for name, about in CONFIGURATIONS.items():
+        network = study.network(name, about, 0)
+        r = network.r("choosing")
+        each, together = network.cosines("choosing")
+        frames = round((about.natural + about.white) * study.circuit.rate * about.epochs / 1000)
+        values = (r[4], np.mean(r[5:]), np.mean(r), np.mean(each), np.mean(together))
+        found.append([name, f"{frames}", *(f"{value:.2f}" for value in values)])
+    return found
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--keep", type=Path, help="where fits and contributions are kept")
     parser.add_argument("--network", default="fine", choices=CONFIGURATIONS)
+    parser.add_argument("--fits", action="store_true", help="networks in place of modes")
     given = parser.parse_args(arguments)
     torch.set_num_threads(1)
-    network = Study(Size(), given.keep).network(given.network, CONFIGURATIONS[given.network], 0)
+    study = Study(Size(), given.keep)
+    if given.fits:
+        head = ("network", "1,000 frames", "r: oms", "r: ds", "r", "cosine", "of all frames")
+        print(table(head, fits(study)))
+        return
+    network = study.network(given.network, CONFIGURATIONS[given.network], 0)
     head = (
         "modes", "contributions: excitatory", "inhibitory", "activations: excitatory", "inhibitory",
     )  # fmt: skip
