@@ -77,6 +77,25 @@ def units(train: Evidence, held: Evidence, cell: int) -> Pair:
     )
 
 
+def signs_apart(method: Estimator, *, seed: int = 0) -> Callable[[Evidence, Evidence, int], Pair]:
+    """Modes of excitation and modes of inhibition, each found by themselves; fitted once a cell."""
+    found: dict[tuple[int, int, int], Pair] = {}
+
+    def make(train: Evidence, held: Evidence, cell: int) -> Pair:
+        key = (id(train), id(held), cell)
+        if key not in found:
+            pairs = []
+            for site in train.positive:
+                for sign in ("positive", "negative"):
+                    X, Y = (np.abs(getattr(one, sign)[site][:, cell]) for one in (train, held))
+                    fitted = method.fit(X, seed=seed)
+                    pairs.append((np.asarray(fitted.encode(X)), np.asarray(fitted.encode(Y))))
+            found[key] = joined(pairs)
+        return found[key]
+
+    return make
+
+
 def joined(pairs: list[Pair]) -> Pair:
     """Candidates side by side."""
     first, second = zip(*pairs, strict=True)

@@ -59,15 +59,6 @@ CONFIGURATIONS = {
         epochs=14,
         batch_size=80,
     ),
-    "long": Configuration(
-        history=23,
-        cones=True,
-        channels=(16, 16),
-        natural=600.0,
-        white=120.0,
-        epochs=30,
-        batch_size=80,
-    ),
 }
 
 

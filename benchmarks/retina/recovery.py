@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from benchmarks.retina.blocks import block_effects, foretold, through_softplus
-from benchmarks.retina.candidates import Makers, makers
+from benchmarks.retina.candidates import Makers, makers, signs_apart
 from benchmarks.retina.evidence import Evidence, gathered
 from benchmarks.retina.figure import draw
 from benchmarks.retina.networks import CONFIGURATIONS, Configuration
@@ -96,7 +96,8 @@ def one_site(found: Evidence, site: str) -> Evidence:
 
 def offered(study: Study) -> Makers:
     """All that is compared: modes by NMF, and by TopK, which are the stronger baseline."""
-    both = makers(NMF(n_modes=MODES))
+    apart = {"contribution modes, signs apart": signs_apart(NMF(n_modes=MODES // 2))}
+    both = makers(NMF(n_modes=MODES)) | apart
     if not study.size.topk:
         return both
     sparse = makers(TopK(n_modes=2 * MODES, k=4))
@@ -130,11 +131,12 @@ def margins(study: Study, scores: Mapping[str, Sequence[float]]) -> list[tuple[s
     for kind in (True, False):
         here = [n for n, one in enumerate(study.pathways) if one.excitatory == kind]
         cells = [study.pathways[n].cell for n in here]
-        for name, values in scores.items():
-            if not name.startswith("contribution"):
-                ahead = [scores["contribution modes"][n] - values[n] for n in here]
-                label = "excitatory" if kind else "inhibitory"
-                rows.append((label, name, shown(interval(ahead, cells))))
+        for ours in ("contribution modes", "contribution modes, signs apart"):
+            for name, values in scores.items():
+                if not name.startswith("contribution"):
+                    ahead = [scores[ours][n] - values[n] for n in here]
+                    label = "excitatory" if kind else "inhibitory"
+                    rows.append((f"{label}: {ours}", name, shown(interval(ahead, cells))))
     return rows
 
 
@@ -145,10 +147,13 @@ def block_rows(network: Network, modes: int = MODES) -> list[tuple[str, ...]]:
     film = study.film("reported")
     true = [effect[::every] for effect in block_effects(study.circuit, film, chosen)]
     exact = foretold(study.circuit, film, chosen)
-    make = makers(NMF(n_modes=modes))
+    make = offered(study)
     columns: list[list[float]] = [list(column) for column in zip(*exact, strict=True)]
     pairs = list(zip(chosen, true, strict=True))
-    compared = ("contribution modes", "activation modes", "activation × rate", "rate alone")
+    compared = (
+        "contribution modes", "contribution modes, signs apart", "activation modes",
+        "pooled activations", "activation × rate", "rate alone",
+    )  # fmt: skip
     columns += [
         [_foretold(network, one, effect, make[name]) for one, effect in pairs] for name in compared
     ]
@@ -172,23 +177,17 @@ def _foretold(network: Network, one: Any, effect: Any, make: Any) -> float:
 
 
 def _through(network: Network, one: Any, effect: Any, modes: int) -> float:
-    """The same by the drive: a mode's contribution to it, taken away before the nonlinearity."""
+    """The same by the drive: what a mode of inhibition takes from it, given back before rates."""
     train, held = (network.evidence(which, "drive") for which in ("training", "reported"))
     truth = network.truth(one, "training", "drive")
     found = []
     for site in train.positive:
-        X, Y = (
-            np.concatenate([e.positive[site][:, one.cell], -e.negative[site][:, one.cell]], axis=1)
-            for e in (train, held)
-        )
-        fitted = NMF(n_modes=modes).fit(X, seed=0)
-        units = X.shape[1] // 2
-        # What a mode adds to the drive: its excitation less its inhibition.
-        net = fitted.dictionary[:, :units].sum(axis=1) - fitted.dictionary[:, units:].sum(axis=1)
+        X, Y = (-e.negative[site][:, one.cell] for e in (train, held))
+        fitted = NMF(n_modes=modes // 2).fit(X, seed=0)
         Z, W = fitted.encode(X), fitted.encode(Y)
         r = correlations(Z, truth)
         which = int(np.abs(r).argmax())
-        found.append((abs(r[which]), W[:, which] * net[which] * X.std()))
+        found.append((abs(r[which]), -W[:, which] * fitted.dictionary[which].sum() * X.std()))
     part = max(found, key=lambda each: each[0])[1]
     gain = float(network.model.output.gain[one.cell])
     change = through_softplus(held.rates[:, one.cell], part.astype(np.float64), gain)
@@ -239,8 +238,8 @@ def report(study: Study, networks: Mapping[str, Configuration], seeds: Sequence[
         print(f"## {name}: what blocks do, and what is foretold, r\n")
         head = (
             "pathway", "circuit: contribution", "the same, silent", "circuit: by the drive",
-            "contribution modes", "activation modes", "activation × rate", "rate alone",
-            "modes of the drive",
+            "contribution modes", "signs apart", "activation modes", "pooled activations",
+            "activation × rate", "rate alone", "inhibition of the drive",
         )  # fmt: skip
         print(table(head, block_rows(fitted[0])), "\n", flush=True)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks.retina.candidates import makers
+from benchmarks.retina.candidates import makers, signs_apart
 from benchmarks.retina.networks import CONFIGURATIONS
 from benchmarks.retina.recovery import table
 from benchmarks.retina.study import Network, Size, Study, Target
@@ -52,6 +52,16 @@ def rows(network: Network, settings: Sequence[tuple[str, Estimator, Target]]) ->
     return found
 
 
+def apart(network: Network, modes: int) -> list[str]:
+    """The same for so many modes of excitation and as many of inhibition."""
+    scores = network.recovery(signs_apart(NMF(n_modes=modes)), "choosing")
+    row = [f"signs apart: NMF, {modes} + {modes}"]
+    for kind in (True, False):
+        pairs = zip(scores, network.study.pathways, strict=True)
+        row.append(f"{np.mean([s.held for s, one in pairs if one.excitatory == kind]):.2f}")
+    return [*row, "", ""]
+
+
 def fits(study: Study) -> list[list[str]]:
     """How well every network says the circuit's rates and fields, on the choosing film."""
     found = []
@@ -82,6 +92,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "modes", "contributions: excitatory", "inhibitory", "activations: excitatory", "inhibitory",
     )  # fmt: skip
     print(table(head, []))
+    for modes in (4, 6):
+        print(f"| {' | '.join(apart(network, modes))} |", flush=True)
     for setting in SETTINGS:
         print(f"| {' | '.join(rows(network, [setting])[0])} |", flush=True)
 
