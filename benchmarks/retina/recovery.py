@@ -61,7 +61,9 @@ def circuit_rows(study: Study) -> list[tuple[str, ...]]:
     scores: dict[str, dict[str, list[float]]] = {}
     for site in (NATURAL, TURNED):
         train, held = (one_site(found[which], site) for which in ("training", "reported"))
-        make = makers(NMF(n_modes=len(study.circuit.units["interneurons"])))
+        make = makers(NMF(n_modes=MODES)) | {
+            "contribution modes, signs apart": signs_apart(NMF(n_modes=MODES // 2))
+        }
         for name, candidates in make.items():
             scores.setdefault(name, {})[site] = [
                 best(
@@ -197,7 +199,7 @@ def _through(network: Network, one: Any, effect: Any, modes: int) -> float:
 def report(study: Study, networks: Mapping[str, Configuration], seeds: Sequence[int]) -> None:
     """Print every table."""
     print("## The circuit itself\n")
-    head = ("|r|", "natural: excitatory", "inhibitory", "turned: excitatory", "inhibitory")
+    head = ("", "natural: excitatory", "inhibitory", "turned: excitatory", "inhibitory")
     print(table(head, circuit_rows(study)), "\n", flush=True)
     for name, about in networks.items():
         fitted = [study.network(name, about, seed) for seed in seeds]
