@@ -33,15 +33,15 @@ def draw(network: Network, scores: Mapping[str, Sequence[float]], modes: int, pa
     study = network.study
     named = {one.name: one for one in study.pathways}
     with styled():
-        figure = blank(WIDTH, 4.4)
-        grid = figure.add_gridspec(2, 2, width_ratios=(2.1, 1.0))
+        figure = blank(WIDTH, 4.2)
+        grid = figure.add_gridspec(2, 2, width_ratios=(2.0, 1.0))
         for row, name in enumerate(SHOWN):
-            _courses(figure.add_subplot(grid[row, 0]), network, named[name], modes, row == 0)
+            _courses(figure.add_subplot(grid[row, 0]), network, named[name], modes, row == 1)
         _scores(figure.add_subplot(grid[:, 1]), study.pathways, scores)
         save(figure, path)
 
 
-def _courses(axes: Any, network: Network, one: Pathway, modes: int, legend: bool) -> None:
+def _courses(axes: Any, network: Network, one: Pathway, modes: int, last_row: bool) -> None:
     every, rate = network.study.size.every, network.study.circuit.rate
     train, held = network.evidence("training"), network.evidence("reported")
     truth = network.truth(one, "training"), network.truth(one, "reported")
@@ -60,10 +60,8 @@ def _courses(axes: Any, network: Network, one: Pathway, modes: int, legend: bool
         label = f"{'contribution mode' if colour == MODE else 'activation mode'}, |r| {score:.2f}"
         axes.plot(times, value[first:last], color=colour, label=label, linewidth=1.1)
     axes.set(title=one.name, ylabel="Hz")
-    low = min(truth[1][first:last].min(), axes.get_ylim()[0])
-    axes.set_ylim(low * 1.45, axes.get_ylim()[1])
-    axes.legend(loc="lower left", ncols=3, columnspacing=1.0, handlelength=1.4)
-    if not legend:
+    axes.legend(loc="lower left", handlelength=1.4)
+    if last_row:
         axes.set_xlabel("s of the reported film")
 
 
@@ -77,6 +75,6 @@ def _scores(axes: Any, pathways: Sequence[Pathway], scores: Mapping[str, Sequenc
             color=colour, label=kind, linewidth=1.0,
         )  # fmt: skip
     axes.set_yticks(range(len(names)), names)
-    axes.set(title="Pathways recovered", xlabel="mean |r|", xlim=(0, 1))
+    axes.set(title="Recovered", xlabel="mean |r|", xlim=(0, 1))
     axes.grid(axis="x")
-    axes.legend(loc="lower left", bbox_to_anchor=(-0.9, -0.17), ncols=1)
+    axes.legend(loc="upper left", borderpad=0.0, handletextpad=0.2)
