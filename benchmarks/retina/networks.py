@@ -47,18 +47,19 @@ class Configuration:
     more: Mapping[str, Any] = field(default_factory=dict)
 
 
+FINE = Configuration(
+    history=23, cones=True, channels=(16, 16), natural=600.0, white=120.0, epochs=14, batch_size=80
+)
 CONFIGURATIONS = {
     "small": Configuration(),
     "cones": Configuration(history=23, cones=True, channels=(16, 16), natural=900.0, epochs=12),
-    "fine": Configuration(
-        history=23,
-        cones=True,
-        channels=(16, 16),
-        natural=600.0,
-        white=120.0,
-        epochs=14,
-        batch_size=80,
-    ),
+    "fine": FINE,
+    # What was tried beside it.
+    "relu": replace(FINE, nonlinearity="relu"),
+    "white": replace(FINE, natural=360.0, white=360.0),
+    "wide": replace(FINE, channels=(24, 24)),
+    "sparse": replace(FINE, activity_l1=0.02),
+    "long": replace(FINE, epochs=28),
 }
 
 
