@@ -240,7 +240,8 @@ def _change(shown: Showcase, canvas: Canvas) -> Section:
     )
     moments = Figure(
         canvas.image("moments", draw.moments_figure(shown)),
-        "The field at the two moments and its change, at the lag where the circuit's changed most.",
+        "The field at the two moments and its change, at the lag where the circuit's changed most; "
+        "network and circuit each have a colour scale of their own.",
         wide=True,
     )
     figure = Figure(
