@@ -219,4 +219,4 @@ def test_what_does_not_fit_is_said(recording: Recording) -> None:
     with pytest.raises(CodeclensError, match="60"):
         fit(cnn(rate=60.0), recording)
     with pytest.raises(CodeclensError, match="lower the learning rate"):
-        quick(LN(["on", "off"], history=4, size=(7, 7), **ABOUT), recording, lr=float("inf"))
+        quick(LN(["on", "off"], history=4, size=(7, 7), **ABOUT), recording, lr=1e30)
