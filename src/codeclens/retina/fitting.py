@@ -296,7 +296,7 @@ def _random(seed: int, epoch: int, device: torch.device) -> Iterator[None]:
 
 
 def _require_settings(
-    counts: Mapping[str, int | None], sizes: Mapping[str, float], to: str | os.PathLike[str] | None
+    counts: Mapping[str, Any], sizes: Mapping[str, Any], to: str | os.PathLike[str] | None
 ) -> None:
     """Raises CodeclensError for what no fit could use, before anything is computed."""
     # A window alone has no deviation that a norm could divide by.
