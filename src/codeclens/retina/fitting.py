@@ -304,11 +304,11 @@ def _require_settings(
         value = counts[name]
         if name == "patience" and value is None:
             continue
-        if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
+        if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < least:
             other = " or None" if name == "patience" else ""
             raise CodeclensError(f"{name}={value!r}; pass a whole number from {least} up{other}.")
     for name, size in sizes.items():
-        usable = isinstance(size, Real) and math.isfinite(size) and size >= 0
+        usable = isinstance(size, Real) and math.isfinite(size) and float(size) >= 0
         if not usable or (name == "lr" and size == 0):
             what = "a positive number" if name == "lr" else "0 or a positive number"
             raise CodeclensError(f"{name}={size!r}; pass {what}.")
