@@ -130,3 +130,34 @@ def test_mistakes_are_named(results: xr.Dataset, tmp_path: Path) -> None:
     windows = results.rate.assign_coords(time=("time", np.arange(27.0), {"units": "window"}))
     with pytest.raises(CodeclensError, match="'window'"):
         to_pynapple(windows)
+    for bare in (results.rate.to_numpy(), results, None):
+        for export in (to_pynapple, lambda x: to_nwb(tmp_path / "a", {"r": x}, **about)):
+            with pytest.raises(CodeclensError, match="has no labels; pass an xarray"):
+                export(bare)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"session_start": "2026-01-01"}, "'2026-01-01' is no datetime"),
+        ({"identifier": ""}, "identifier='' names no session"),
+        ({"identifier": 3}, "identifier=3"),
+    ],
+)
+def test_a_session_is_checked(results: xr.Dataset, tmp_path: Path, change: dict, says: str) -> None:
+    about = {"session_start": START, "identifier": "one"} | change
+    with pytest.raises(CodeclensError, match=says):
+        to_nwb(tmp_path / "a.nwb", {"rate": results.rate}, **about)
+
+
+def test_names_and_places_that_nwb_does_not_take(results: xr.Dataset, tmp_path: Path) -> None:
+    about: dict = {"session_start": START, "identifier": "one"}
+    for name in ("on/rate", "on:rate", "", 1):
+        with pytest.raises(CodeclensError, match="takes no series called"):
+            to_nwb(tmp_path / "a.nwb", {name: results.rate}, **about)
+    with pytest.raises(CodeclensError, match="nothing to write"):
+        to_nwb(tmp_path / "a.nwb", results.rate, **about)
+    with pytest.raises(CodeclensError, match="is a folder"):
+        to_nwb(tmp_path, {"rate": results.rate}, **about, overwrite=True)
+    assert not list(tmp_path.iterdir())

@@ -32,6 +32,51 @@ def cnn(**changed: object) -> RetinaCNN:
     return RetinaCNN(["on", "off"], **options | changed)
 
 
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"epochs": 0}, "epochs=0; pass a whole number from 1"),
+        ({"epochs": 1.5}, "epochs=1.5"),
+        ({"batch_size": 0}, "batch_size=0; pass a whole number from 2"),
+        ({"batch_size": 1}, "batch_size=1"),
+        ({"patience": 0}, "patience=0; pass a whole number from 1 up or None"),
+        ({"seed": -1}, "seed=-1"),
+        ({"seed": "one"}, "seed='one'"),
+        ({"lr": float("nan")}, "lr=nan; pass a positive number"),
+        ({"lr": 0}, "lr=0"),
+        ({"lr": -1e-3}, "lr=-0.001"),
+        ({"weight_decay": -1}, "weight_decay=-1; pass 0 or a positive number"),
+        ({"activity_l1": -1}, "activity_l1=-1"),
+        ({"activity_l1": None}, "activity_l1=None"),
+    ],
+)
+def test_settings_are_checked_before_anything_is_computed(
+    recording: Recording, change: dict, says: str
+) -> None:
+    def stop(epoch: FitEpoch) -> None:
+        raise AssertionError(f"epoch {epoch} was computed")
+
+    model = cnn()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    with pytest.raises(CodeclensError, match=says):
+        quick(model, recording, progress=stop, **change)
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def test_a_file_is_no_folder(recording: Recording, tmp_path: Path) -> None:
+    file = tmp_path / "mine"
+    file.write_text("mine")
+    for to in (file, file / "below"):
+        with pytest.raises(CodeclensError, match='mine" is a file'):
+            quick(cnn(), recording, to=to)
+    assert file.read_text() == "mine"
+
+
+def test_settings_of_numpy_are_taken(recording: Recording, tmp_path: Path) -> None:
+    given = {"epochs": np.int64(1), "seed": np.int32(0), "lr": np.float32(1e-3)}
+    assert len(quick(cnn(), recording, to=tmp_path, **given).curve.epoch) == 1
+
+
 def quick(model: object, recording: Recording, **changed: object) -> Fit:
     options: dict = {"epochs": 3, "batch_size": 64, "blocks": 2, "held_out": 0.2} | changed
     return fit(model, recording, **options)
@@ -174,4 +219,4 @@ def test_what_does_not_fit_is_said(recording: Recording) -> None:
     with pytest.raises(CodeclensError, match="60"):
         fit(cnn(rate=60.0), recording)
     with pytest.raises(CodeclensError, match="lower the learning rate"):
-        quick(LN(["on", "off"], history=4, size=(7, 7), **ABOUT), recording, lr=float("inf"))
+        quick(LN(["on", "off"], history=4, size=(7, 7), **ABOUT), recording, lr=1e30)

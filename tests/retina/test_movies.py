@@ -45,6 +45,12 @@ def test_times_are_those_of_the_newest_frames() -> None:
         ({"frames": torch.zeros(0, 4, 4)}, "one frame or more"),
         ({"frames": torch.zeros(3, 4, 4, dtype=torch.uint8)}, "floating"),
         ({"frames": torch.full((3, 4, 4), math.inf)}, "Frame 0"),
+        ({"rate": "50"}, r"rate \(Hz\) is '50'"),
+        ({"pixel": None}, "pixel is None"),
+        ({"frames": torch.zeros(5, 0, 3)}, "one pixel or more"),
+        ({"frames": np.zeros((3, 4, 4), np.int64)}, "floating"),
+        ({"frames": "film"}, "are str; pass a tensor"),
+        ({"frames": [[1.0], [1.0, 2.0]]}, "are list; pass a tensor"),
     ],
 )
 def test_a_movie_is_checked(change: dict, says: str) -> None:
@@ -79,11 +85,32 @@ def test_a_recording_answers_frame_by_frame() -> None:
         (torch.zeros(20, 2), ["a"], "pass one"),
         (-torch.ones(20, 2), ["a", "b"], "not negative"),
         (torch.full((20, 2), math.nan), ["a", "b"], "'a'"),
+        (np.zeros((19, 2)), ["a", "b"], "row for each frame"),
+        (torch.zeros(20, 2, dtype=torch.int64), ["a", "b"], "from_counts"),
+        (torch.zeros(20, 2), "ab", "list of names"),
+        (None, ["a", "b"], "NoneType; pass"),
     ],
 )
 def test_a_recording_is_checked(rates: Tensor, cells: list[str], says: str) -> None:
     with pytest.raises(CodeclensError, match=says):
         Recording(movie(), rates, cells)
+
+
+def test_arrays_of_numpy_come_in_as_they_are(rng: np.random.Generator) -> None:
+    film, rates = rng.normal(size=(20, 2, 3)), rng.random((20, 2))
+    seen = Movie(film, rate=50.0, pixel=30.0, unit="um")
+    assert seen.frames.dtype == torch.float64
+    assert np.array_equal(seen.frames, film)
+    # Views backwards, of another order of bytes and not to be written to are taken as well.
+    for other in (film[::-1], film.astype(">f8"), film.astype("f4")):
+        other.flags.writeable = False
+        shown = Movie(other, rate=50.0, pixel=30.0, unit="um").frames
+        assert np.array_equal(shown, other)
+        assert shown.dtype == (torch.float32 if other.dtype == np.float32 else torch.float64)
+    assert np.array_equal(Recording(seen, rates, ["a", "b"]).rates, rates)
+    for kind in (np.uint16, np.int64, np.float32):
+        counts = rng.integers(0, 9, (20, 2)).astype(kind)
+        assert np.array_equal(Recording.from_counts(seen, counts, ["a", "b"]).rates, counts * 50.0)
 
 
 class Mean(ResponseModel):

@@ -245,3 +245,25 @@ def test_prevailing_modes_weigh_what_they_contribute() -> None:
         prevailing(loadings, together=3)
     with pytest.raises(CodeclensError, match="of the same frames"):
         grouped_fields(fields_of(np.zeros((3, 2, 24))), loadings)
+
+
+def test_names_are_one_for_each_cell(rng: np.random.Generator) -> None:
+    loadings, rates = smooth(rng, 120, 2), smooth(rng, 120, 2)
+    for cells in (["a"], ["a", "a"], "ab"):
+        with pytest.raises(CodeclensError, match="do not name the 2 columns"):
+            mode_cell_matrix(loadings, rates, cells=cells)
+
+
+def test_a_matrix_is_clustered_in_any_form(rng: np.random.Generator) -> None:
+    matrix = mode_cell_matrix(smooth(rng, 200, 3), smooth(rng, 200, 8))
+    wanted = cluster_cells(matrix.correlation.to_numpy(), draws=5)
+    for form in (matrix, matrix.correlation, matrix.transpose("cell", "mode")):
+        found = cluster_cells(form, draws=5)
+        assert np.array_equal(found.labels, wanted.labels)
+        assert np.array_equal(found.null, wanted.null)
+    assert repr(wanted).startswith(f"CellClusters(8 cells in {wanted.count} groups: silhouette ")
+    assert len(repr(wanted)) < 80
+    with pytest.raises(CodeclensError, match="has q and no correlation"):
+        cluster_cells(matrix[["q"]])
+    with pytest.raises(CodeclensError, match="no matrix of numbers"):
+        cluster_cells([["a"]])  # type: ignore[arg-type]

@@ -12,7 +12,13 @@ from codeclens.attribution import Output, Sum
 from codeclens.control import activation_at, remove
 from codeclens.decomposition import NMF, Modes
 from codeclens.errors import CodeclensError
-from codeclens.retina import field_parts, receptive_fields, removal_agreement, removal_effects
+from codeclens.retina import (
+    field_parts,
+    movie_contributions,
+    receptive_fields,
+    removal_agreement,
+    removal_effects,
+)
 
 MOVIE = film()
 WINDOWS = MOVIE.windows(HISTORY)
@@ -111,3 +117,26 @@ def test_a_model_is_left_as_it_was_and_mistakes_are_told() -> None:
     removal_effects(model, MOVIE, "first", parts=["1"], frames=[0])
     assert torch.equal(model(WINDOWS), before)
     assert not model.first._forward_hooks
+
+
+@pytest.mark.parametrize(
+    ("baseline", "says"),
+    [
+        (torch.zeros(3, 3), r"of shape \(3, 3\); pass a number or one window of shape"),
+        ("grey", "is 'grey'; pass"),
+        (float("nan"), "NaN or infinity"),
+    ],
+)
+def test_a_baseline_is_a_number_or_a_window(baseline: object, says: str) -> None:
+    with pytest.raises(CodeclensError, match=says):
+        removal_effects(Small().double(), MOVIE, "first", baseline=baseline)  # type: ignore[arg-type]
+
+
+def test_modes_need_contributions_with_their_positions() -> None:
+    model = Small().double()
+    modes, _ = modes_at(model, "first")
+    labelled = movie_contributions(model, MOVIE)
+    for found in (labelled, labelled.positive, 3):
+        for ask in (removal_effects, field_parts):
+            with pytest.raises(CodeclensError, match=r"sites=\"first\", reduce=None"):
+                ask(model, MOVIE, modes, found)  # type: ignore[arg-type]

@@ -182,6 +182,8 @@ def test_objects_move_with_their_background_or_without() -> None:
         (lambda: natural_movie(1.0, SCREEN, names=[]), "empty"),
         (lambda: natural_movie(1.0, Screen(size=500)), "too small"),
         (lambda: natural_movie(1.0, SCREEN, fixation=0.0), "fixation=0"),
+        (lambda: natural_movie(1.0, SCREEN, jitter=float("inf")), "jitter=inf"),
+        (lambda: natural_movie(float("nan"), SCREEN), "nan s has no end"),
         (lambda: flash(SCREEN, contrast=-2.0), "-2.0"),
         (lambda: flash(SCREEN, contrast=1.0, radius=1.0), "covers no pixel"),
         (lambda: flicker(SCREEN, contrasts=[]), r"\[\]"),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+import xarray
 from jaxtyping import Float, Int64
 
 from codeclens.errors import CodeclensError
@@ -30,6 +31,12 @@ class CellClusters:
     scores: Float[np.ndarray, " count"]
     null: Float[np.ndarray, " draw"]
 
+    def __repr__(self) -> str:
+        return (
+            f"CellClusters({len(self.labels)} cells in {self.count} groups: silhouette "
+            f"{self.score:.3f}, p {self.p:.3f})"
+        )
+
     @property
     def count(self) -> int:
         """The number of groups."""
@@ -52,7 +59,7 @@ class CellClusters:
 
 
 def cluster_cells(
-    matrix: Float[np.ndarray, "mode cell"],
+    matrix: Float[np.ndarray, "mode cell"] | xarray.Dataset | xarray.DataArray,
     *,
     counts: Sequence[int] | None = None,
     kind: Kind = "agglomerative",
@@ -61,6 +68,7 @@ def cluster_cells(
 ) -> CellClusters:
     """Group cells by the modes that they fire with: columns of a mode–cell matrix.
 
+    `matrix` is what `mode_cell_matrix` gives, of which the correlations are taken, or an array.
     Of the numbers of groups in `counts` (default: 2 to 10, or one less than there are cells) the
     one with the largest mean silhouette is taken (Rousseeuw 1987), by scikit-learn's agglomerative
     clustering (average linkage) or k-means. Any cells fall into groups, so the score is held
@@ -75,11 +83,11 @@ def cluster_cells(
     >>> found.score > 0.7, found.p < 0.05
     (True, True)
     """
-    values = np.asarray(matrix, np.float64)
+    values = given = _values(matrix)
     values = values[np.isfinite(values).all(axis=1)] if values.ndim == 2 else values
     if values.ndim != 2 or not len(values) or values.shape[1] < 3:
         raise CodeclensError(
-            f"A matrix of shape {np.shape(matrix)} has no groups; pass (modes, cells) of three "
+            f"A matrix of shape {given.shape} has no groups; pass (modes, cells) of three "
             "cells or more, with a mode that correlates with all of them."
         )
     cells = values.T
@@ -104,6 +112,27 @@ def cluster_cells(
 
     labels = _in_order(groups[int(scores.argmax())])
     return CellClusters(labels, silhouette_samples(cells, labels), tried, scores, null)
+
+
+def _values(
+    matrix: Float[np.ndarray, "mode cell"] | xarray.Dataset | xarray.DataArray,
+) -> Float[np.ndarray, "..."]:
+    """The numbers of a mode–cell matrix in any of its forms."""
+    if isinstance(matrix, xarray.Dataset):
+        if "correlation" not in matrix:
+            raise CodeclensError(
+                f"The Dataset has {', '.join(map(str, matrix)) or 'nothing'} and no correlation; "
+                "pass one of mode_cell_matrix."
+            )
+        matrix = matrix.correlation
+    if isinstance(matrix, xarray.DataArray) and {"mode", "cell"} == set(matrix.dims):
+        matrix = matrix.transpose("mode", "cell")
+    try:
+        return np.asarray(matrix, np.float64)
+    except (TypeError, ValueError) as error:
+        raise CodeclensError(
+            f"A {type(matrix).__name__} is no matrix of numbers; pass one of mode_cell_matrix."
+        ) from error
 
 
 def _tried(

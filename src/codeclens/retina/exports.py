@@ -66,7 +66,7 @@ def to_nwb(
     Needs pynwb.
 
     Raises CodeclensError for a file that is there (unless `overwrite`), data without a time in s or
-    a unit, a start without a time zone, and no data.
+    a unit, names that NWB does not take, a start without a time zone, no identifier, and no data.
 
     >>> import tempfile, xarray
     >>> from datetime import UTC
@@ -78,10 +78,23 @@ def to_nwb(
     'a.nwb'
     """
     to = Path(path)
+    if not isinstance(session_start, datetime):
+        raise CodeclensError(
+            f"session_start={session_start!r} is no datetime; pass one with a time zone."
+        )
     if session_start.tzinfo is None:
         raise CodeclensError(f"session_start={session_start} has no time zone; give it one.")
-    if not arrays:
+    if not isinstance(identifier, str) or not identifier.strip():
+        raise CodeclensError(f"identifier={identifier!r} names no session; pass a text.")
+    if not isinstance(arrays, Mapping) or not arrays:
         raise CodeclensError("There is nothing to write; pass arrays by name.")
+    for name in arrays:
+        if not isinstance(name, str) or not name or set("/:") & set(name):
+            raise CodeclensError(
+                f'NWB takes no series called {name!r}; choose a name without "/" and ":".'
+            )
+    if to.is_dir():
+        raise CodeclensError(f'"{to}" is a folder; choose the path of a file.')
     if to.exists() and not overwrite:
         raise CodeclensError(f'"{to}" is there; choose another path, or pass overwrite=True.')
     try:
@@ -116,6 +129,10 @@ def to_nwb(
 
 
 def _over_time(data: xarray.DataArray) -> xarray.DataArray:
+    if not hasattr(data, "coords") or not hasattr(data, "dtype"):
+        raise CodeclensError(
+            f'A {type(data).__name__} has no labels; pass an xarray.DataArray over "time" in s.'
+        )
     if "time" not in data.dims or "time" not in data.coords:
         raise CodeclensError(f'There is no time in {data.dims}; pass data over "time" in s.')
     unit = data.time.attrs.get("units", "s")

@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -82,7 +83,8 @@ def fit(
     epochs it ends. All that is random follows from `seed`, and torch's own state stays as it was.
     With a folder `to`, the state of every epoch is kept there, and the same fit started again goes
     on behind it and ends the same, to the bit. Raises CodeclensError for cells, a clock or a scale
-    other than the model's, and where the loss is no longer finite.
+    other than the model's, for settings out of range, a file in place of a folder, and where the
+    loss is no longer finite.
 
     >>> from codeclens.retina import Movie, RetinaCNN
     >>> generator = torch.Generator().manual_seed(0)
@@ -94,6 +96,9 @@ def fit(
     >>> found.curve.sizes["epoch"], found.r.dims
     (3, ('cell',))
     """
+    counts = {"epochs": epochs, "batch_size": batch_size, "patience": patience, "seed": seed}
+    sizes = {"lr": lr, "weight_decay": weight_decay, "activity_l1": activity_l1}
+    _require_settings(counts, sizes, to)
     _require_usable(model, recording)
     device = next(model.parameters()).device
     if isinstance(held_out, Recording):
@@ -111,13 +116,8 @@ def fit(
         "start": _hash(model.state_dict()),
         "data": _digest(recording),
         "held_out": asked,
-        "epochs": epochs,
-        "batch_size": batch_size,
-        "lr": lr,
-        "weight_decay": weight_decay,
-        "activity_l1": activity_l1,
-        "patience": patience,
-        "seed": seed,
+        **{name: None if value is None else int(value) for name, value in counts.items()},
+        **{name: float(value) for name, value in sizes.items()},
     }
     data = _Windows(recording, train, model, device)
     test = _Windows(*judged, model, device)
@@ -168,8 +168,8 @@ class _Work:
         seed: int,
     ) -> None:
         self.model, self.data, self.test = model, data, test
-        self.epochs, self.batch_size, self.lr = epochs, batch_size, lr
-        self.activity_l1, self.seed = activity_l1, seed
+        self.epochs, self.batch_size, self.lr = int(epochs), int(batch_size), float(lr)
+        self.activity_l1, self.seed = float(activity_l1), int(seed)
         self.parameters = [p for p in model.parameters() if p.requires_grad]
         groups = [
             {"params": [p for p in self.parameters if p.ndim > 1], "weight_decay": weight_decay},
@@ -294,6 +294,28 @@ def _random(seed: int, epoch: int, device: torch.device) -> Iterator[None]:
             with torch.cuda.device(device):
                 torch.cuda.manual_seed(drawn)
         yield
+
+
+def _require_settings(
+    counts: Mapping[str, Any], sizes: Mapping[str, Any], to: str | os.PathLike[str] | None
+) -> None:
+    """Raises CodeclensError for what no fit could use, before anything is computed."""
+    # A window alone has no deviation that a norm could divide by.
+    for name, least in (("epochs", 1), ("batch_size", 2), ("patience", 1), ("seed", 0)):
+        value = counts[name]
+        if name == "patience" and value is None:
+            continue
+        if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < least:
+            other = " or None" if name == "patience" else ""
+            raise CodeclensError(f"{name}={value!r}; pass a whole number from {least} up{other}.")
+    for name, size in sizes.items():
+        usable = isinstance(size, Real) and math.isfinite(size) and float(size) >= 0
+        if not usable or (name == "lr" and size == 0):
+            what = "a positive number" if name == "lr" else "0 or a positive number"
+            raise CodeclensError(f"{name}={size!r}; pass {what}.")
+    for place in () if to is None else (Path(to), *Path(to).parents):
+        if place.exists() and not place.is_dir():
+            raise CodeclensError(f'to="{to}" cannot be a folder: "{place}" is a file.')
 
 
 def _usable(model: ResponseModel, recording: Recording) -> int:

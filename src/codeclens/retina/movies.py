@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -22,10 +23,11 @@ class Movie:
 
     `unit` is `"um"` (micrometres on the retina) or `"deg"` (degrees of the visual field). None of
     these is ever guessed: a receptive field without a scale, or a latency without a clock, cannot
-    be compared with anything. A light that fills the field is a movie of one pixel.
+    be compared with anything. A light that fills the field is a movie of one pixel. Frames may be
+    an array of NumPy, too, and are a tensor of the same precision then.
 
-    Raises CodeclensError for frames of another shape, or not finite, and for a rate or a size that
-    is not positive.
+    Raises CodeclensError for frames of another shape, not floating or not finite, and for a rate or
+    a size that is not positive.
 
     >>> import torch
     >>> movie = Movie(torch.zeros(100, 22, 22), rate=50.0, pixel=50.0, unit="um")
@@ -39,10 +41,11 @@ class Movie:
     unit: Unit
 
     def __post_init__(self) -> None:
-        if self.frames.ndim != 3 or not len(self.frames):
+        object.__setattr__(self, "frames", tensor_of("A movie's frames", self.frames))
+        if self.frames.ndim != 3 or not self.frames.numel():
             raise CodeclensError(
                 f"A movie's frames have shape {tuple(self.frames.shape)}; pass (time, y, x), with "
-                "one frame or more."
+                "one frame or more of one pixel or more."
             )
         if not self.frames.is_floating_point():
             raise CodeclensError(
@@ -106,7 +109,35 @@ class Movie:
 def require_scale(whose: str, rate: float, pixel: float, unit: str) -> None:
     """Raises CodeclensError for a clock or a scale that is not positive, and for another unit."""
     for what, value in (("rate (Hz)", rate), ("pixel", pixel)):
-        if not (isinstance(value, int | float) and math.isfinite(value) and value > 0):
+        if not _is_positive(value):
             raise CodeclensError(f"A {whose}'s {what} is {value!r}; pass a positive number.")
     if unit not in UNITS:
         raise CodeclensError(f'A pixel is measured in "um" or "deg", not in {unit!r}: which is it?')
+
+
+def tensor_of(what: str, values: object) -> Tensor:
+    """A tensor as it is, or an array of NumPy as a tensor of the same precision.
+
+    Raises CodeclensError for what holds no numbers.
+
+    >>> tensor_of("Rates", np.zeros(2)).dtype
+    torch.float64
+    """
+    if isinstance(values, Tensor):
+        return values
+    try:
+        array = np.asarray(values)
+        # In the machine's own order of bytes, and copied only where torch could not share it.
+        array = np.require(array, array.dtype.newbyteorder("="), ["C", "W"])
+        return torch.from_numpy(array)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise CodeclensError(
+            f"{what} are {type(values).__name__}; pass a tensor or an array of numbers."
+        ) from error
+
+
+def _is_positive(value: float) -> bool:
+    try:
+        return math.isfinite(value) and value > 0
+    except (TypeError, ValueError):
+        return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import lru_cache
 from importlib.resources import files
@@ -81,7 +82,12 @@ def natural_movie(
     >>> movie.frames.shape, bool(movie.frames.min() >= -1)
     (torch.Size([150, 22, 22]), True)
     """
-    if not (fixation > 0 and jitter >= 0 and zoom > 0 and radius > 0 and 0 <= objects <= 1):
+    if not math.isfinite(duration):
+        raise CodeclensError(f"A movie of {duration} s has no end; give a number of seconds.")
+    given = (fixation, jitter, zoom, radius, objects)
+    if not all(map(math.isfinite, given)) or not (
+        fixation > 0 and jitter >= 0 and zoom > 0 and radius > 0 and 0 <= objects <= 1
+    ):
         raise CodeclensError(
             f"A natural movie has fixation={fixation}, jitter={jitter}, zoom={zoom}, "
             f"radius={radius}, objects={objects}; give positive numbers, and a share of objects."

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import xarray
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -77,6 +78,12 @@ def parts_of(
         everywhere = torch.ones(windows, units, 1, dtype=torch.bool)
         return Parts("channel", names, Division(each, each, everywhere), site)
     here = found.get(where.site) if isinstance(found, Mapping) else found
+    if isinstance(found, xarray.Dataset) or not isinstance(here, SiteContributions | None):
+        raise CodeclensError(
+            "Modes are divided by contributions with their positions, not by a "
+            f"{type(found).__name__}; pass found=contributions(model, windows, "
+            f'sites="{where.site}", reduce=None) of all windows.'
+        )
     if here is None or here.site.key != where.site:
         raise CodeclensError(
             f'The modes are of site "{where.site}"; pass found=contributions(model, windows, '

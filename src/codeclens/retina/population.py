@@ -166,7 +166,8 @@ def mode_cell_matrix(
     magnitude, `q` the same as a false discovery rate over the matrix.
 
     Returns `correlation` and these by `mode` and `cell`; NaN where loadings or rates do not vary.
-    Raises CodeclensError where lengths differ or the film is too short to be shifted.
+    Raises CodeclensError where lengths differ, `cells` are not one name for each column of rates,
+    or the film is too short to be shifted.
 
     >>> random = np.random.default_rng(0)
     >>> loadings = random.gamma(0.5, size=(300, 3))
@@ -181,6 +182,12 @@ def mode_cell_matrix(
         raise CodeclensError(
             f"There are loadings of {len(Z)} frames, and rates of shape {R.shape}; pass "
             f"({len(Z)}, cells)."
+        )
+    names = [str(number) for number in range(R.shape[1])] if cells is None else list(cells)
+    if isinstance(cells, str) or len(names) != R.shape[1] or len(set(names)) != len(names):
+        raise CodeclensError(
+            f"cells={cells!r} do not name the {R.shape[1]} columns of the rates; pass as many "
+            "different names."
         )
     if not 1 <= shortest <= len(Z) // 2:
         raise CodeclensError(
@@ -207,7 +214,6 @@ def mode_cell_matrix(
         "p": p,
     }
     table["q"] = np.asarray(false_discovery(p.ravel())).reshape(shape)
-    names = [str(number) for number in range(shape[1])] if cells is None else list(cells)
     return xarray.Dataset(
         {name: (("mode", "cell"), values) for name, values in table.items()},
         coords={

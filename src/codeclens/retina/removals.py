@@ -76,8 +76,7 @@ def removal_effects(
     numbers, names = cells_of(model, cells, first.rates.shape[1])
     divided = parts_of(model, where, found, place, units, total)
     chosen = _chosen(divided, parts)
-    start = torch.as_tensor(baseline, dtype=clips.windows.dtype).expand(clips.windows.shape[1:])
-    start = start.to(first.start.device)
+    start = _start(baseline, clips.windows).to(first.start.device)
     rest = activation_at(model, place, start[None])
     attributor = Attributor(
         model, sites=place, method=method, baseline=start, reduce=None, output=output
@@ -146,6 +145,23 @@ def removal_agreement(
         found[f"{name}_high"] = ("cell", np.where(missing, np.nan, bounds[1]))
         found[f"{name}_of_parts"] = (("cell", kind), of_parts[..., index])
     return xarray.Dataset(found, {name: effects[name] for name in ("cell", kind)})
+
+
+def _start(baseline: float | Tensor, windows: Tensor) -> Tensor:
+    """The window from which parts are counted; raises CodeclensError where it is none."""
+    window = tuple(windows.shape[1:])
+    try:
+        start = torch.as_tensor(baseline, dtype=windows.dtype)
+        expanded = start.expand(window)
+    except (TypeError, ValueError, RuntimeError) as error:
+        given = getattr(baseline, "shape", None)
+        what = repr(baseline) if given is None else f"of shape {tuple(given)}"
+        raise CodeclensError(
+            f"The baseline is {what}; pass a number or one window of shape {window}."
+        ) from error
+    if not start.isfinite().all():
+        raise CodeclensError("The baseline holds NaN or infinity; pass a finite one.")
+    return expanded
 
 
 def _sums(effects: xarray.Dataset) -> np.ndarray[Any, Any]:

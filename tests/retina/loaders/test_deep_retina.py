@@ -305,6 +305,75 @@ def test_bad_files_are_said_in_one_sentence(
         load_deep_retina(place, **ABOUT)
 
 
+def test_files_that_torch_did_not_write_are_said_without_its_advice(tmp_path: Path) -> None:
+    place = tmp_path / "a.pt"
+    for content in (
+        b"",
+        b"hello text\n",
+        b"PK\x03\x04 broken",
+        b"\x80\x02}",
+        b"{}",
+        b"I am text\n",
+    ):
+        place.write_bytes(content)
+        with pytest.raises(
+            CodeclensError, match=r"is empty|it is damaged, or torch\.save"
+        ) as caught:
+            load_deep_retina(place, **ABOUT)
+        assert "weights_only" not in str(caught.value)
+        assert str(caught.value).endswith(".")
+    torch.save({"a": Evil()}, place, _use_new_zipfile_serialization=False)
+    with pytest.raises(CodeclensError, match=r"holds print, which could run code\.$"):
+        load_deep_retina(place, **ABOUT)
+
+
+@pytest.mark.parametrize("kind", ["BNCNN", "BNCNN by channel", "LinearStackedBNCNN", "VaryModel"])
+def test_layers_that_do_not_fit_together_are_said_when_loaded(kind: str, tmp_path: Path) -> None:
+    """Every tensor in turn is cut, by its first and by its second axis."""
+    whole = checkpoint(stirred(KINDS[kind]()), kind)
+    state = whole["model_state_dict"]
+    place = tmp_path / "a.pt"
+    for name, value in state.items():
+        # A film of another length is a network, too: the first layer alone tells it.
+        for axis in range(min(value.ndim, 2)):
+            if value.shape[axis] < 2 or (axis == 1 and name in FIRST):
+                continue
+            cut = value.narrow(axis, 0, value.shape[axis] - 1).clone()
+            torch.save(whole | {"model_state_dict": {**state, name: cut}}, place)
+            with pytest.raises(CodeclensError, match=r"do not fit (together|into)"):
+                load_deep_retina(place, **ABOUT)
+
+
+FIRST = ("sequential.0.weight", "sequential.0.convs.0.weight")
+
+
+def test_weights_and_names_are_checked(tmp_path: Path) -> None:
+    whole = checkpoint(stirred(bncnn()), "BNCNN")
+    state, place = whole["model_state_dict"], tmp_path / "a.pt"
+
+    def refused(says: str, change: dict, **options: object) -> None:
+        torch.save(whole | {"model_state_dict": {**state, **change}}, place)
+        with pytest.raises(CodeclensError, match=says):
+            load_deep_retina(place, **ABOUT, **options)  # type: ignore[arg-type]
+
+    name = "sequential.0.weight"
+    refused(f'"{name}" in .* NaN', {name: torch.full_like(state[name], math.nan)})
+    refused(f'"{name}" in .* is a list', {name: [1.0]})
+    refused("do not fit together", {name: state[name].double()})
+    name = "sequential.2.running_var"
+    refused("variances", {name: -state[name]})
+    refused(r"cells=\['a'\] do not name the 2 cells", {}, cells=["a"])
+    refused("2 different names", {}, cells=["a", "a"])
+    refused("2 different names", {}, cells="ab")
+    refused("pass three", {}, eps=(1e-3,))
+    torch.save(checkpoint(Net(nn.Conv2d(6, 3, 5), AbsBatchNorm(3)), "BNCNN"), place)
+    content = torch.load(place, weights_only=False)
+    del content["model_state_dict"]["sequential.1.shift"]
+    torch.save(content, place)
+    with pytest.raises(CodeclensError, match="a norm without its shift"):
+        load_deep_retina(place, **ABOUT)
+
+
 def test_an_old_torch_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.save({}, tmp_path / "a.pt")
     monkeypatch.delattr(torch.serialization, "get_unsafe_globals_in_checkpoint")
@@ -358,6 +427,11 @@ def test_bad_data_are_said(experiment: Path, tmp_path: Path) -> None:
         with pytest.raises(CodeclensError, match=says):
             load_deep_retina_data(experiment, **ABOUT | options)
     with h5py.File(experiment, "a") as file:
+        file.move("train/stimulus", "train/kept")
+        file["train/stimulus"] = "a film"
+    with pytest.raises(CodeclensError, match="holds no numbers"):
+        load_deep_retina_data(experiment, **ABOUT)
+    with h5py.File(experiment, "a") as file:
         del file["train/stimulus"]
         file["train/stimulus"] = np.zeros((59, 5, 6))
     with pytest.raises(CodeclensError, match="over the same frames"):
@@ -369,3 +443,17 @@ def test_bad_data_are_said(experiment: Path, tmp_path: Path) -> None:
     pickled.with_suffix(".h5").write_bytes(b"no")
     with pytest.raises(CodeclensError, match="no HDF5 file"):
         load_deep_retina_data(pickled.with_suffix(".h5"), **ABOUT)
+
+
+def test_overwritten_bytes_are_said(experiment: Path) -> None:
+    """Wherever the file is damaged, it loads (data have no checksum) or one sentence says so."""
+    whole = experiment.read_bytes()
+    said = set()
+    for start in range(0, len(whole), 100):
+        experiment.write_bytes(whole[:start] + b"\xa5" * 100 + whole[start + 100 :])
+        try:
+            load_deep_retina_data(experiment, **ABOUT)
+        except CodeclensError as error:
+            said.add(str(error).removeprefix(f'"{experiment}" '))
+    assert "is damaged and cannot be read; copy or download it again." in said
+    assert "is no HDF5 file, or it is damaged." in said

@@ -86,3 +86,19 @@ def test_bad_files_are_said(tmp_path: Path, rng: np.random.Generator) -> None:
     (tmp_path / "d.nwb").write_bytes(b"no")
     with pytest.raises(CodeclensError, match="no NWB file"):
         load_nwb(tmp_path / "d.nwb", **ABOUT)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_overwritten_bytes_are_said(tmp_path: Path, rng: np.random.Generator) -> None:
+    """Wherever the file is damaged, it loads or one sentence says so."""
+    place = written(tmp_path / "a.nwb", [film(rng)], SPIKES)
+    whole = place.read_bytes()
+    # The first bytes are HDF5's own structure, most of the others text of the standard.
+    said = set()
+    for start in range(0, min(len(whole), 16000), 800):
+        place.write_bytes(whole[:start] + b"\xa5" * 100 + whole[start + 100 :])
+        try:
+            load_nwb(place, **ABOUT)
+        except CodeclensError as error:
+            said.add(str(error).removeprefix(f'"{place}" '))
+    assert said

@@ -345,6 +345,11 @@ def test_bad_checkpoints_are_said(tmp_path: Path, random: Callable[..., Tensor])
             load_openretina(saved(tmp_path / "a.ckpt", state, settings), **ABOUT)
 
     refused(state, None, "no checkpoint of Lightning")
+    for key in [name for name in state if name.endswith(("norm.running_var", "bias.bias"))]:
+        less = {name: value for name, value in state.items() if name != key}
+        refused(less, {}, f'has no "{key}"')
+    bad = next(name for name in state if name.endswith("norm.weight"))
+    refused({**state, bad: torch.full_like(state[bad], float("nan"))}, {}, "NaN or infinity")
     refused({"readout.s.bias": torch.zeros(1)}, {}, "only cores of convolutions")
     refused(core(random, "full") | {"readout.s.mu": torch.zeros(1)}, {}, "holds mu; Gaussian")
     waves = core(random, "custom_separable") | gaussian(random, 3, "s")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,11 @@ from codeclens.errors import CodeclensError
 
 # What numbers and arrays of NumPy are made of, under the names of both its generations.
 _NUMPY = ("numpy.core.multiarray", "numpy._core.multiarray")
+# What torch and pickle raise for files that are no checkpoints, depending on their first bytes.
+_UNREADABLE = (
+    *(pickle.UnpicklingError, RuntimeError, EOFError, LookupError, ValueError, TypeError),
+    *(AttributeError, AssertionError, OSError, MemoryError, ImportError),
+)
 
 
 class StandIn:
@@ -41,6 +47,8 @@ def read_checkpoint(path: str | os.PathLike[str], *, strange: Sequence[str]) -> 
     file = Path(path)
     if not file.is_file():
         raise CodeclensError(f'There is no checkpoint at "{file}".')
+    if not file.stat().st_size:
+        raise CodeclensError(f'"{file}" is empty; copy or download it again.')
     if not hasattr(torch.serialization, "get_unsafe_globals_in_checkpoint"):
         raise CodeclensError(
             "Checkpoints of other packages are read with torch 2.6 or newer, not "
@@ -48,7 +56,7 @@ def read_checkpoint(path: str | os.PathLike[str], *, strange: Sequence[str]) -> 
         )
     try:
         named = torch.serialization.get_unsafe_globals_in_checkpoint(file)
-    except (RuntimeError, pickle.UnpicklingError, ValueError, EOFError):
+    except _UNREADABLE:
         named = []  # of the old format, which cannot be asked; it may still hold plain values
     allowed: list[Any] = _numbers()
     known = {name for _, name in allowed if isinstance(name, str)}
@@ -68,10 +76,16 @@ def read_checkpoint(path: str | os.PathLike[str], *, strange: Sequence[str]) -> 
     try:
         with torch.serialization.safe_globals(allowed):
             content = torch.load(file, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError) as error:
-        reason = " ".join(str(error).split())[:120]
+    except _UNREADABLE as error:
+        # Only what is in the file is said: torch goes on to advise to run its code.
+        global_ = re.search(r"Unsupported global: GLOBAL (\S+)", str(error))
+        why = (
+            f"it holds {global_[1]}, which could run code"
+            if global_
+            else "it is damaged, or torch.save did not write it"
+        )
         raise CodeclensError(
-            f'"{file}" cannot be read as a checkpoint of tensors and plain values: {reason}'
+            f'"{file}" cannot be read as a checkpoint of tensors and plain values; {why}.'
         ) from error
     if not isinstance(content, dict):
         raise CodeclensError(

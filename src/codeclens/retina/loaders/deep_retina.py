@@ -55,7 +55,8 @@ def load_deep_retina(
     called by the numbers in the file unless names are given.
 
     Raises CodeclensError where there is no such file, it holds more than tensors and plain values,
-    or another architecture. (Maheswaranathan et al. 2023, Neuron 111.)
+    another architecture or layers that do not fit together, weights are not finite, or names are
+    not as many as the cells. (Maheswaranathan et al. 2023, Neuron 111.)
 
     >>> load_deep_retina("nowhere.pt", rate=100.0, pixel=50.0, unit="um")
     Traceback (most recent call last):
@@ -68,6 +69,7 @@ def load_deep_retina(
             f'"{path}" has no "model_state_dict" (it has {", ".join(map(str, content))}); its '
             "weights were deleted, or it is no checkpoint of torch-deep-retina."
         )
+    _require_finite(path, state)
     facts = {key: value for key, value in content.items() if "state_dict" not in str(key)}
     hyps = _hyperparameters(facts)
     kind = str(facts.get("model_type", hyps.get("model_type", "")))
@@ -75,7 +77,24 @@ def load_deep_retina(
     found = Reading(os.fspath(path), _absolute(kind, absolute))
     for name, tensors in modules(state).items():
         found.take(name, tensors)
-    model = _built(found, hyps, {"rate": rate, "pixel": pixel, "unit": unit}, cells, facts, eps)
+    if len(eps) != 3:
+        raise CodeclensError(f"eps={eps!r} are {len(eps)} numbers; pass three, one for each norm.")
+    try:
+        about: dict[str, Any] = {"rate": rate, "pixel": pixel, "unit": unit}
+        model = _built(found, hyps, about, cells, facts, eps)
+        seen = _of_zeros(model)
+    except CodeclensError:
+        raise
+    except (RuntimeError, ValueError, TypeError, LookupError) as error:
+        reason = str(error).split("\n")[0].rstrip(".")
+        raise CodeclensError(
+            f'The layers in "{path}" do not fit together ({reason}); is the file whole?'
+        ) from error
+    if not seen.isfinite().all():
+        raise CodeclensError(
+            f'The network in "{path}" answers nothing finite to a dark film; are the variances of '
+            "its norms positive?"
+        )
     stats = facts.get("norm_stats", hyps.get("norm_stats"))
     mean, std = _stats(stats)
     return DeepRetina(model, mean, std, facts)
@@ -88,6 +107,25 @@ def _hyperparameters(facts: dict[str, Any]) -> dict[str, Any]:
         if isinstance(facts.get(place), dict):
             merged |= facts[place]
     return merged
+
+
+def _require_finite(path: Any, state: dict[str, Any]) -> None:
+    for name, value in state.items():
+        if not isinstance(value, Tensor):
+            raise CodeclensError(
+                f'"{name}" in "{path}" is a {type(value).__name__}, not a tensor of weights.'
+            )
+        if not value.isfinite().all():
+            raise CodeclensError(f'"{name}" in "{path}" holds NaN or infinity; its fit had failed.')
+
+
+@torch.no_grad()
+def _of_zeros(model: RetinaCNN) -> Tensor:
+    """What it answers to one dark window: a network whose sizes do not fit has no answer."""
+    like = next(model.parameters())
+    height, width = model.config()["size"]
+    rates: Tensor = model(like.new_zeros(1, model.history, height, width))
+    return rates
 
 
 def _require_readable(path: Any, hyps: dict[str, Any]) -> None:
@@ -129,6 +167,8 @@ def _built(
     assert isinstance(last, nn.Linear | nn.Conv2d)
     assert last.bias is not None
     count = len(last.weight)
+    if len(last.bias) != count:
+        raise ValueError(f"a layer of {count} cells has {len(last.bias)} biases")
     kernels = [int(layer.weight.shape[-1]) for layer in (first, second)]
     options: dict[str, Any] = {}
     if isinstance(last, nn.Conv2d):
@@ -138,6 +178,8 @@ def _built(
     if isinstance(last, nn.Conv2d):
         margins = [(side - rest) // 2 for side, rest in zip(size, left, strict=True)]
         places = _grabbed(found.path, hyps, kernels, size)
+        if len(places) != count:
+            raise ValueError(f"{len(places)} centers of {count} cells")
         options["positions"] = [(row + margins[0], column + margins[1]) for row, column in places]
     activation = str(hyps.get("activ_fxn", "ReLU"))
     if activation not in _ACTIVATIONS:
@@ -164,9 +206,9 @@ def _built(
         **options,
     )
     for layer, mine in ((first, model.conv1), (second, model.conv2), (last, model.ganglion)):
-        mine.weight.data = layer.weight.data
+        _put(mine, "weight", layer.weight.data)
         if mine.bias is not None:
-            mine.bias.data = layer.bias.data  # type: ignore[union-attr]
+            _put(mine, "bias", layer.bias.data)  # type: ignore[union-attr]
     norms = [model.norm1, model.norm2]
     norms.append(model.potential if isinstance(last, nn.Linear) else model.potential[0])  # type: ignore[index]
     for place, (norm, read) in enumerate(zip(norms, found.norms, strict=True)):
@@ -189,9 +231,22 @@ def _fill(norm: Any, read: Affine | None, places: int) -> None:
     def spread(values: Tensor) -> Tensor:
         return values if len(values) == count else values.repeat_interleave(places)
 
-    norm.running_mean.data = spread(read.mean).clone()
-    norm.running_var.data = spread(variance).clone()
-    norm.weight.data, norm.bias.data = spread(read.weight).clone(), spread(read.bias).clone()
+    for name, values in (
+        *(("running_mean", read.mean), ("running_var", variance)),
+        *(("weight", read.weight), ("bias", read.bias)),
+    ):
+        _put(norm, name, spread(values).clone())
+
+
+def _put(module: Any, name: str, values: Tensor) -> None:
+    """Give a module one of its tensors; raises ValueError for one of another shape."""
+    shape = tuple(getattr(module, name).shape)
+    if tuple(values.shape) != shape:
+        raise ValueError(
+            f"{name} of a {type(module).__name__} has shape {tuple(values.shape)} where {shape} "
+            "fits"
+        )
+    getattr(module, name).data = values
 
 
 def _size(
@@ -227,6 +282,11 @@ def _grabbed(
 
 def _names(cells: Sequence[str] | None, facts: dict[str, Any], count: int) -> list[str]:
     if cells is not None:
+        if isinstance(cells, str) or len(cells) != count or len(set(cells)) != count:
+            raise CodeclensError(
+                f"cells={cells!r} do not name the {count} cells of this network; pass {count} "
+                "different names."
+            )
         return list(cells)
     numbers = facts.get("cells")
     if isinstance(numbers, list | tuple) and len(numbers) == count:

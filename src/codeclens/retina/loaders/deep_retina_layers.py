@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NoReturn
 
 import torch
 from torch import Tensor, nn
@@ -52,7 +53,10 @@ class Reading:
         if set(tensors) == {"sigma"}:
             self.noise = float(tensors["sigma"].flatten()[0])
         elif "running_mean" in tensors or "scale_param" in tensors:
-            affine = self._affine(name, tensors)
+            try:
+                affine = self._affine(name, tensors)
+            except KeyError as error:
+                self._refuse(name, f"a norm without its {error.args[0]}")
             if inside and parent == self.stack:
                 stack = self.layers[-1]
                 assert isinstance(stack, nn.Sequential)
@@ -102,7 +106,7 @@ class Reading:
             )
         return scale.abs() if self.absolute else scale
 
-    def _refuse(self, name: str, what: str) -> None:
+    def _refuse(self, name: str, what: str) -> NoReturn:
         raise CodeclensError(
             f'"{name}" in "{self.path}" holds {what}, which is no layer of the networks read here '
             "(convolutions, stacks of them, norms, noise and a dense layer)."

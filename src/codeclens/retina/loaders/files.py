@@ -15,7 +15,7 @@ from codeclens.errors import CodeclensError
 
 @contextmanager
 def opened(path: str | os.PathLike[str]) -> Iterator[Any]:
-    """An HDF5 file to read from; raises CodeclensError without h5py or where there is none."""
+    """An HDF5 file to read from; raises CodeclensError without h5py, or if it cannot be read."""
     try:
         import h5py
     except ImportError as error:
@@ -30,10 +30,16 @@ def opened(path: str | os.PathLike[str]) -> Iterator[Any]:
         raise CodeclensError(f'There is no file "{file}".')
     try:
         content = h5py.File(file, "r")
-    except OSError as error:
+    except (OSError, RuntimeError, KeyError) as error:
         raise CodeclensError(f'"{file}" is no HDF5 file, or it is damaged.') from error
     with content:
-        yield content
+        try:
+            yield content
+        except (OSError, RuntimeError, KeyError) as error:
+            # What is wrong inside shows where it is read.
+            raise CodeclensError(
+                f'"{file}" is damaged and cannot be read; copy or download it again.'
+            ) from error
 
 
 def array(content: Any, name: str, path: str | os.PathLike[str]) -> np.ndarray[Any, Any]:
@@ -46,6 +52,8 @@ def array(content: Any, name: str, path: str | os.PathLike[str]) -> np.ndarray[A
                 break
         there = ", ".join(near) if hasattr(near, "keys") else ", ".join(content)
         raise CodeclensError(f'"{path}" has no array "{name}"; there are {there or "none"}.')
+    if content[name].dtype.kind not in "biuf":
+        raise CodeclensError(f'"{name}" in "{path}" holds no numbers, but {content[name].dtype}.')
     return np.asarray(content[name], dtype=np.float32)
 
 

@@ -50,17 +50,22 @@ def load_nwb(
         raise CodeclensError('NWB files need pynwb: pip install "codeclens[retina]".') from error
     try:
         source = NWBHDF5IO(os.fspath(file), "r")
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, KeyError, RuntimeError) as error:
         raise CodeclensError(f'"{file}" is no NWB file, or it is damaged.') from error
     with source:
         try:
             content = source.read()
-        except (OSError, ValueError, TypeError, KeyError) as error:
-            raise CodeclensError(f'"{file}" cannot be read as NWB.') from error
-        series = _series(file, content, stimulus)
-        frames = _frames(file, series)
-        start, rate = _clock(file, series, len(frames))
-        spikes = _spikes(file, content.units, cells)
+            series = _series(file, content, stimulus)
+            frames = _frames(file, series)
+            start, rate = _clock(file, series, len(frames))
+            spikes = _spikes(file, content.units, cells)
+        except CodeclensError:
+            raise
+        # What is wrong inside shows where it is read, as errors of h5py, hdmf or pynwb.
+        except Exception as error:
+            raise CodeclensError(
+                f'"{file}" cannot be read as NWB; copy or download it again.'
+            ) from error
     if axes == "xy":
         frames = frames.swapaxes(1, 2)
     mean, deviation = scale

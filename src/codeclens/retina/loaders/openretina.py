@@ -64,6 +64,7 @@ def load_openretina(
         raise CodeclensError(
             f'"{path}" has no layers "core.features.layer0 …"; only cores of convolutions are read.'
         )
+    _require_whole(path, state, numbers)
     layers = [_layer(os.fspath(path), state, number, settings) for number in numbers]
     name = _session(os.fspath(path), state, session)
     readout = {
@@ -95,6 +96,19 @@ def load_openretina(
         # What is added behind the norm is part of its bias here.
         norm.bias.data += state[f"{prefix}bias.bias"].flatten()
     return model.eval()
+
+
+def _require_whole(path: Any, state: dict[str, Any], numbers: Sequence[int]) -> None:
+    """Raises CodeclensError for weights that are missing or not finite."""
+    for number in numbers:
+        prefix = f"core.features.layer{number}."
+        norm = [f"norm.{key}" for key in ("weight", "bias", "running_mean", "running_var")]
+        for key in (*norm, "bias.bias"):
+            if f"{prefix}{key}" not in state:
+                raise CodeclensError(f'"{path}" has no "{prefix}{key}"; is the file whole?')
+    for name, value in state.items():
+        if isinstance(value, Tensor) and not value.isfinite().all():
+            raise CodeclensError(f'"{name}" in "{path}" holds NaN or infinity; its fit had failed.')
 
 
 def plain(value: Any) -> Any:
