@@ -57,9 +57,6 @@ CONFIGURATIONS = {
     # What was tried beside it.
     "relu": replace(FINE, nonlinearity="relu"),
     "white": replace(FINE, natural=360.0, white=360.0),
-    "wide": replace(FINE, channels=(24, 24)),
-    "sparse": replace(FINE, activity_l1=0.02),
-    "long": replace(FINE, epochs=28),
 }
 
 
