@@ -54,9 +54,7 @@ CONFIGURATIONS = {
     "small": Configuration(),
     "cones": Configuration(history=23, cones=True, channels=(16, 16), natural=900.0, epochs=12),
     "fine": FINE,
-    # What was tried beside it.
     "relu": replace(FINE, nonlinearity="relu"),
-    "white": replace(FINE, natural=360.0, white=360.0),
 }
 
 

@@ -250,7 +250,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--keep", type=Path, help="where fits and contributions are kept")
     parser.add_argument("--quick", action="store_true", help="small, to see that it runs")
-    parser.add_argument("--networks", nargs="+", default=["fine"], choices=CONFIGURATIONS)
+    parser.add_argument("--networks", nargs="+", default=["relu"], choices=CONFIGURATIONS)
     parser.add_argument("--figure", type=Path, help="draw there, and print nothing")
     given = parser.parse_args(arguments)
     torch.set_num_threads(1)
