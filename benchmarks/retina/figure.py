@@ -57,7 +57,7 @@ def _courses(axes: Any, network: Network, one: Pathway, modes: int, last_row: bo
         slope, offset = np.polyfit(pair[0][:, which], truth[0], 1)
         value = slope * pair[1][:, which] + offset
         score = abs(correlations(value[:, None], truth[1])[0])
-        label = f"{'contribution mode' if colour == MODE else 'activation mode'}, |r| {score:.2f}"
+        label = f"{name.split()[0]}, |r| {score:.2f}"
         axes.plot(times, value[first:last], color=colour, label=label, linewidth=1.1)
     axes.set(title=one.name, ylabel="Hz")
     axes.legend(loc="lower left", handlelength=1.4)
