@@ -31,7 +31,7 @@ def elementwise(name: str, function: Func | None = None) -> None:
     `function` computes it from the tensor and the other arguments; torch's own where none is
     given. Its secant slope needs nothing more.
 
-    >>> elementwise("special_i1e")
+    >>> elementwise("special_erfcx")
     """
 
     def secant(mode: SecantMode, func: Func, z: Tensor, *args: Any, **kwargs: Any) -> Tensor:
