@@ -150,7 +150,7 @@ def _section(look: Look, to: Path) -> Section:
     of_modes = (
         f"The answer for {look.name} as a sum over the modes of `{EXPLAINED}`, which ship with the "
         "package: orange moves the logit up, blue down; a diamond shows how far it falls when the "
-        "mode is taken out. Maps show where a mode gets its input."
+        "mode is taken out. The colours of a map sum to the mode's bar."
     )
     differ = sum(c.contribution * c.at_input < 0 for c in look.channels)
     caption = (
