@@ -33,8 +33,7 @@ from torch import Tensor
 from benchmarks.material import NAMES, Material, material
 from codeclens import CompletenessWarning, Conductance
 from codeclens.attribution import Attributor, split_signs
-from codeclens.attribution.nodes import ArcLength
-from codeclens.attribution.path import Rule
+from codeclens.attribution.path import ArcLength, Rule
 from codeclens.visualization.canvas import CONTRIBUTION, CONTROLS, WIDTH, blank, save, styled
 
 # Early, middle and late blocks; behind the last one most networks are linear, and all rules exact.

@@ -24,9 +24,16 @@ import codeclens as cl
 from benchmarks.material import Material, material
 from codeclens import zoo
 from codeclens.analysis import save_table
-from codeclens.control import ALL, control_curves, covering, necessity
+from codeclens.control import (
+    ALL,
+    control_curves,
+    covering,
+    curves_figure,
+    necessity,
+    necessity_figure,
+)
 from codeclens.decomposition import Modes
-from codeclens.visualization import curves_figure, necessity_figure, save
+from codeclens.visualization import save
 
 FRACTIONS = (0.02, 0.05, 0.1, 0.18, 0.25, 0.5, 0.8)
 STEPS, TRIALS = 5, 3

@@ -41,7 +41,7 @@ from codeclens.decomposition import (
     TopK,
     quality,
 )
-from codeclens.decomposition.views import View, net_total
+from codeclens.decomposition.matrices import View, net_total
 
 # Images, steps of the path, and sites of each network, from early to late.
 PLANS: dict[str, tuple[int, int, Sequence[str]]] = {

@@ -26,7 +26,7 @@ from benchmarks.material import bench
 from benchmarks.timing import Work, paired
 from codeclens import Conductance, ImageFolder, extract, zoo
 from codeclens.attribution import Attributor
-from codeclens.extraction.folding import folded
+from codeclens.extraction.computing import folded
 
 RATIO_ALLOWED = 1.10
 STEPS = 10

@@ -18,8 +18,8 @@ import torch
 import codeclens as cl
 from benchmarks.timing import paired
 from codeclens import zoo
-from codeclens.analysis import Agreement, Flow, Pathways, flow_agreement
-from codeclens.visualization import flow_figure, save
+from codeclens.analysis import Agreement, Flow, Pathways, flow_agreement, flow_figure
+from codeclens.visualization import save
 
 STEPS = 5
 RIVALS = ("flow", "product of contributions", "correlation of loadings")

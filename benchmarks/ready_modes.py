@@ -29,7 +29,7 @@ from codeclens import zoo
 from codeclens.analysis import Hierarchy, names_beyond_chance
 from codeclens.decomposition import quality
 from codeclens.decomposition.files import SHIPPED
-from codeclens.decomposition.views import net_total
+from codeclens.decomposition.matrices import net_total
 from codeclens.extraction import Samples
 
 NAME = "efficientnet-lite0"

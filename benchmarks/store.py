@@ -22,8 +22,8 @@ import numpy as np
 
 from benchmarks.timing import Paired, paired
 from codeclens import ContributionStore
-from codeclens.extraction.filing import blank
 from codeclens.extraction.layout import Layout, SiteEntry
+from codeclens.extraction.shards import blank
 from codeclens.extraction.writer import writing
 
 SPEED_NEEDED = 0.8

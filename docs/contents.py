@@ -14,8 +14,8 @@ PAGE = Path(__file__).with_name("architecture.md")
 SOURCE = PAGE.parents[1] / "src" / "codeclens"
 START, END = "<!-- contents: written by docs/contents.py -->\n", "<!-- end of contents -->"
 ORDER = (
-    *("attribution", "extraction", "decomposition", "analysis", "control", "visualization"),
-    *("zoo", "explanation", "report", "explorer", "cli"),
+    *("attribution", "extraction", "decomposition", "visualization", "analysis", "control"),
+    *("zoo", "pages", "explanation", "reporting", "explorer", "retina", "demo", "cli"),
 )
 
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 import codeclens as cl
 from codeclens import zoo
 from codeclens.attribution import AblationEffect, ActivationPath, Baseline
-from codeclens.extraction.devices import default_device, usable_device
+from codeclens.extraction.computing import default_device, usable_device
 from networks import noise, residual_cnn, small_vit
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")

@@ -21,28 +21,31 @@ FILES = sorted(SOURCE.rglob("*.py"))
 
 # Each room and the rooms that it may import. docs/architecture.md says why.
 PATH = ("attribution", "extraction", "decomposition")
-ASIDE = ("analysis", "control", "visualization")
+SHOWN = (*PATH, "visualization")
+FOUND = (*SHOWN, "analysis", "control", "pages", "zoo", "explanation", "reporting")
 ROOMS: dict[str, tuple[str, ...]] = {
     "attribution": (),
     "extraction": PATH[:1],
     "decomposition": PATH[:2],
-    "analysis": PATH,
-    "control": PATH,
     "visualization": PATH,
+    "analysis": SHOWN,
+    "control": SHOWN,
     "zoo": PATH[:1],
-    "explanation": (*PATH, *ASIDE),
-    "report": (*PATH, *ASIDE, "explanation", "zoo"),
-    "retina": (*PATH, *ASIDE, "explanation", "zoo", "report"),
-    "explorer": (*PATH, *ASIDE, "explanation", "zoo"),
-    "cli": (*PATH, *ASIDE, "explanation", "zoo", "retina", "report", "explorer"),
+    "pages": (),
+    "explanation": (*SHOWN, "analysis", "control", "pages"),
+    "reporting": (*SHOWN, "analysis", "control", "pages", "zoo", "explanation"),
+    "retina": FOUND,
+    "explorer": FOUND,
+    "demo": (*FOUND, "retina"),
+    "cli": (*FOUND, "retina", "explorer", "demo"),
 }
-FOR_ALL = ("errors", "_compat")
+FOR_ALL = ("errors", "labelled", "_compat")
 ARRAYS_ONLY = ("analysis/statistics.py", "decomposition/quality.py")
 
 HEAVY = ("torchvision", "timm", "sklearn", "matplotlib")
 UNSAFE = {"pickle", "_pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal"}
 HARMLESS = "pickle.UnpicklingError"  # raised by torch.load for more than tensors
-LONGEST_FILE = 350
+LONGEST_FILE = 600
 # Put together here so that this file, which is searched like the others, holds none of them.
 FORBIDDEN = {
     "a registry's host": re.compile("py" + r"pi\.org|python" + r"hosted\.org"),
@@ -122,6 +125,63 @@ def test_a_room_imports_only_from_rooms_before_it(path: Path) -> None:
     assert foreign <= set(ROOMS[room]), f"{name(path)} imports {sorted(foreign - set(ROOMS[room]))}"
 
 
+def module(path: Path) -> str:
+    parts = ("codeclens", *path.relative_to(SOURCE).with_suffix("").parts)
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def arrows() -> dict[str, set[str]]:
+    """Which files each file imports: at the top, in functions and under TYPE_CHECKING alike."""
+    files = {module(path): path for path in FILES}
+    found: dict[str, set[str]] = {}
+    for here, path in files.items():
+        found[here] = set()
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.Import):
+                found[here] |= {alias.name for alias in node.names if alias.name in files}
+            elif isinstance(node, ast.ImportFrom) and node.module in files:
+                inner = {f"{node.module}.{alias.name}" for alias in node.names}
+                found[here] |= (inner & set(files)) or {node.module}
+    return found
+
+
+def circle(graph: dict[str, set[str]]) -> list[str]:
+    """Some files that import each other in a circle, or none."""
+    left = {here: set(there) & set(graph) - {here} for here, there in graph.items()}
+    while ends := [here for here, there in left.items() if not there]:
+        for end in ends:
+            del left[end]
+        left = {here: there - set(ends) for here, there in left.items()}
+    path = [min(left)] if left else []
+    while path and path[-1] not in path[:-1]:
+        path.append(min(left[path[-1]]))
+    return path[path.index(path[-1]) :] if path else []
+
+
+def test_a_circle_is_found() -> None:
+    assert circle({"a": {"b"}, "b": {"c"}, "c": set()}) == []
+    assert circle({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == ["b", "c", "b"]
+
+
+def test_no_files_import_each_other_in_a_circle() -> None:
+    assert circle(arrows()) == []
+
+
+def test_no_two_files_have_one_name() -> None:
+    names = sorted(path.name for path in FILES if path.name != "__init__.py")
+    assert [name for name, after in pairwise(names) if name == after] == []
+
+
+def test_no_two_classes_have_one_name() -> None:
+    classes = sorted(
+        node.name
+        for path in FILES
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.ClassDef)
+    )
+    assert [one for one, after in pairwise(classes) if one == after] == []
+
+
 @pytest.mark.parametrize("path", [SOURCE / part for part in ARRAYS_ONLY], ids=name)
 def test_statistics_and_quality_know_only_arrays(path: Path) -> None:
     assert rooms_imported(tree(path)) <= set(FOR_ALL)
@@ -135,9 +195,9 @@ def test_import_brings_in_no_heavy_package(use: str) -> None:
 
 
 @pytest.mark.parametrize("path", FILES, ids=name)
-def test_a_file_holds_one_noun(path: Path) -> None:
+def test_a_file_holds_one_subject(path: Path) -> None:
     lines = len(path.read_text(encoding="utf-8").splitlines())
-    assert lines <= LONGEST_FILE, f"{name(path)} has {lines} lines: does it still hold one noun?"
+    assert lines <= LONGEST_FILE, f"{name(path)} has {lines} lines: does it still hold one subject?"
 
 
 @pytest.mark.parametrize("path", FILES, ids=name)

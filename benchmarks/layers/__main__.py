@@ -21,7 +21,8 @@ import torch
 
 from benchmarks.layers import vit
 from benchmarks.layers.study import NAMES, RULES, markdown, row, statistics, subject
-from codeclens.visualization import layer_figure, save
+from codeclens.analysis import layer_figure
+from codeclens.visualization import save
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

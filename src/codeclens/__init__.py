@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 from importlib import import_module
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from codeclens.errors import CodeclensError, CompletenessWarning
@@ -53,7 +51,7 @@ if TYPE_CHECKING:
     )
     from codeclens.explanation import explain
     from codeclens.extraction import ContributionStore, ImageFolder, RayEngine, extract, plan
-    from codeclens.report import report
+    from codeclens.reporting import report
     from codeclens.visualization import pixel_map
 
 __version__ = "0.1.0"
@@ -133,7 +131,7 @@ _ROOMS = {
     ),
     "explanation": ("explain",),
     "extraction": ("ContributionStore", "ImageFolder", "RayEngine", "extract", "plan"),
-    "report": ("report",),
+    "reporting": ("report",),
     "visualization": ("pixel_map",),
 }
 _HOMES = {name: room for room, names in _ROOMS.items() for name in names}
@@ -148,19 +146,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, *_ROOMS, "zoo"})
-
-
-class _Package(ModuleType):
-    """`report` is a function and the room that it lives in: the function is the attribute.
-
-    Importing a room sets an attribute of its name, whoever imports it and whenever.
-    """
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name == "report" and isinstance(value, ModuleType):
-            value = value.report
-        super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package
+    return [*__all__, "zoo"]

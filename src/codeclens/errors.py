@@ -1,6 +1,11 @@
-"""The errors and warnings that codeclens raises on purpose."""
+"""Errors and warnings that codeclens raises on purpose, and the sentences that recur in them."""
 
 from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Iterable
+from typing import Any
 
 
 class CodeclensError(ValueError):
@@ -12,3 +17,93 @@ class CodeclensError(ValueError):
 
 class CompletenessWarning(UserWarning):
     """Contributions of a cut miss the change of the target, or a tolerance was not reached."""
+
+
+def shortened(value: Any, most: int = 80) -> str:
+    """A value as it stands in a message: its `repr`, cut to `most` characters.
+
+    >>> shortened("a" * 100, 12)
+    "'aaaaaaaaaa…"
+    """
+    text = repr(value)
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def nearest(name: object, known: Iterable[str], count: int = 3) -> str:
+    """The known names nearest to one that is not known, quoted, in a list for a message.
+
+    >>> nearest("layer3", ["layer1", "layer2", "fc"], 2)
+    '"layer2", "layer1"'
+    """
+    names = [str(one) for one in known]
+    found = difflib.get_close_matches(str(name), names, n=count, cutoff=0.0) or names[:count]
+    return ", ".join(f'"{one}"' for one in found)
+
+
+def unknown(
+    what: str, name: object, known: Iterable[str], where: str = "There is"
+) -> CodeclensError:
+    """The error for a name that nothing has, with the nearest names that something has.
+
+    `where` begins the sentence: "There is", "The store has".
+
+    >>> print(unknown("site", "layer9", ["layer1", "fc"], "The store has"))
+    The store has no site "layer9"; the nearest names are "layer1", "fc".
+    """
+    names = [str(one) for one in known]
+    asked = str(name) if len(str(name)) <= 80 else f"{str(name)[:79]}…"
+    if not names:
+        return CodeclensError(f'{where} no {what} "{asked}", nor any other.')
+    near = nearest(name, names)
+    verb = "the nearest name is" if "," not in near else "the nearest names are"
+    return CodeclensError(f'{where} no {what} "{asked}"; {verb} {near}.')
+
+
+def require_number(
+    name: str,
+    value: Any,
+    *,
+    least: float = -math.inf,
+    above: float = -math.inf,
+    most: float = math.inf,
+    below: float = math.inf,
+    whole: bool = False,
+    hint: str = "",
+) -> None:
+    """Raise CodeclensError unless `value` is a finite number within the bounds.
+
+    `least` and `most` belong to the range, `above` and `below` do not. `hint` ends the sentence.
+
+    >>> require_number("share", 0.5, above=0, most=1)
+    >>> try:
+    ...     require_number("share", 95, above=0, most=1, hint="95 % is 0.95")
+    ... except CodeclensError as error:
+    ...     print(error)
+    share (=95) must be above 0 and at most 1; 95 % is 0.95.
+    """
+    number = isinstance(value, int | float) or hasattr(value, "__float__")
+    if number and not isinstance(value, bool | str) and math.isfinite(float(value)):
+        inside = least <= value <= most and above < value < below
+        if inside and (not whole or float(value).is_integer()):
+            return
+    bounds = [
+        *([f"above {above:g}"] if above > -math.inf else []),
+        *([f"at least {least:g}"] if least > -math.inf else []),
+        *([f"at most {most:g}"] if most < math.inf else []),
+        *([f"below {below:g}"] if below < math.inf else []),
+    ]
+    kind = "a whole number" if whole else "a number" if not bounds else ""
+    must = " ".join(part for part in (kind, " and ".join(bounds)) if part)
+    end = f"; {hint}" if hint else ""
+    raise CodeclensError(f"{name} (={shortened(value)}) must be {must}{end}.")
+
+
+def wrong_shape(name: str, shape: Iterable[int], wanted: str, hint: str = "") -> CodeclensError:
+    """The error for an array of another shape than is needed.
+
+    >>> print(wrong_shape("responses", (3, 4), "(samples, 8)", "a column for each cell"))
+    responses has shape (3, 4); it must be (samples, 8): a column for each cell.
+    """
+    end = f": {hint}" if hint else ""
+    got = "(" + ", ".join(str(int(size)) for size in shape) + ")"
+    return CodeclensError(f"{name} has shape {got}; it must be {wanted}{end}.")

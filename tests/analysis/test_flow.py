@@ -30,8 +30,8 @@ from codeclens.analysis import (
 )
 from codeclens.attribution import Contributions
 from codeclens.decomposition import NMF, PCA, Modes
+from codeclens.decomposition.matrices import View
 from codeclens.decomposition.shares import mode_shares
-from codeclens.decomposition.views import View
 from codeclens.errors import CodeclensError
 from codeclens.zoo import digits_data, load
 

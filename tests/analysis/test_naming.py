@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from codeclens.analysis.naming import Evidence, mode_name, short_names
+from codeclens.analysis.semantics import Evidence, mode_name, short_names
 
 CLASSES = ["espresso", "cup", "tub", "beagle", "pug"]
 SUPERCLASSES = ["dog", "dish"]

@@ -21,8 +21,7 @@ from codeclens.analysis import (
     statistics,
     treves_rolls,
 )
-from codeclens.analysis.spectrum import spectrum_components
-from codeclens.analysis.summary import PopulationSummary
+from codeclens.analysis.spectrum import PopulationSummary, spectrum_components
 from codeclens.errors import CodeclensError
 
 values = st.floats(-100, 100, width=32).map(lambda v: 0.0 if abs(v) < 1e-3 else v)

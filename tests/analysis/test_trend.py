@@ -9,7 +9,7 @@ import pytest
 from scipy.stats import spearmanr
 
 from codeclens.analysis import class_means, components_for_variance, trend
-from codeclens.analysis.layer_words import trend_phrase
+from codeclens.analysis.layers import trend_phrase
 from codeclens.analysis.trend import ClassResampler, Trend, rank_correlation, redrawn_medians
 from codeclens.errors import CodeclensError
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 import networks
 import reference
 from codeclens.attribution import Attributor, Label, Output, Predicted, Site
-from codeclens.attribution.ablation import AblationEffect
+from codeclens.attribution.activation_path import AblationEffect
 from codeclens.errors import CodeclensError
 
 RESIDUAL = networks.residual_cnn, (3, 3, 12, 12)

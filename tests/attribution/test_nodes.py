@@ -13,7 +13,7 @@ from torch import Tensor, nn
 import networks
 from codeclens import CodeclensError
 from codeclens.attribution import Attributor, Conductance, Probe
-from codeclens.attribution.nodes import SCHEDULES, ArcLength, Geometric, Nodes, Power
+from codeclens.attribution.path import SCHEDULES, ArcLength, Geometric, Nodes, Power
 
 
 def placed(nodes: Any, steps: int, model: nn.Module, x: Tensor, sites: Any) -> tuple[float, ...]:

@@ -13,8 +13,7 @@ import torch
 import xarray
 
 import codeclens as cl
-from codeclens.cli.belongings import LAYERS, MODES, SEMANTICS
-from codeclens.cli.modes import modes_sentences
+from codeclens.cli.analyze_command import LAYERS, MODES, SEMANTICS, modes_sentences
 from codeclens.decomposition import save_modes
 
 Told = Callable[..., tuple[int, str, str]]

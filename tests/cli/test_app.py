@@ -116,7 +116,7 @@ def command(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], None]], N
     """Put a function in the place of what `bench-info` does."""
 
     def put(function: Callable[[], None]) -> None:
-        monkeypatch.setattr("codeclens.cli.bench.print_bench_info", function)
+        monkeypatch.setattr("codeclens.cli.small_commands.print_bench_info", function)
 
     return put
 

@@ -12,9 +12,9 @@ import torch
 
 import codeclens as cl
 from codeclens.cli.config import DecomposeSettings, MethodName
-from codeclens.cli.decompose import KINDS, method_of
+from codeclens.cli.decompose_command import KINDS, method_of
 from codeclens.decomposition import load_modes
-from codeclens.decomposition.methods import METHODS
+from codeclens.decomposition.registry import METHODS
 
 Told = Callable[..., tuple[int, str, str]]
 

@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 import codeclens as cl
-from codeclens.cli.explain import modes_of
-from codeclens.cli.explain_settings import ExplainSettings
+from codeclens.cli.config import ExplainSettings
+from codeclens.cli.explain_command import modes_of
 from codeclens.errors import CodeclensError
 
 Told = Callable[..., tuple[int, str, str]]

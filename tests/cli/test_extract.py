@@ -234,7 +234,7 @@ def test_ray_and_object_storage_are_passed_on(
         seen["engine"] = engine
         return real(*arguments, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("codeclens.cli.extract.cl.extract", here)
+    monkeypatch.setattr("codeclens.cli.extract_command.cl.extract", here)
     address = "memory://bucket/run/store.zarr"
     arguments = own("--to", address, "--engine", "ray", "--workers", "3", "--worker-gpus", "0.5")
     code, out, _ = told(*arguments)

@@ -12,7 +12,7 @@ import xarray as xr
 import yaml
 
 from codeclens.cli import app
-from codeclens.retina.showcase.files import STORE, TABLES
+from codeclens.demo.retina_page import STORE, TABLES
 
 
 @pytest.fixture(scope="module")

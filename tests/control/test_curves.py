@@ -14,7 +14,7 @@ from torch.utils.data import TensorDataset
 from codeclens.attribution import ActivationGradient, Label, Site, contributions
 from codeclens.control import ByScore, ControlCurve, ablate, control_curve, predictions_under
 from codeclens.control.curves import members_of
-from codeclens.control.interventions import Intervention
+from codeclens.control.edits import Intervention
 from codeclens.decomposition import Mode, TopK, decompose
 from codeclens.errors import CodeclensError
 from codeclens.extraction import extract

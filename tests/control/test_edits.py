@@ -15,8 +15,19 @@ from torch import Tensor
 import networks
 from codeclens.attribution import Site
 from codeclens.control import Intervention
-from codeclens.control.edits import Add, Edit, Exchange, Frame, Put, Scale, Withdraw, of_samples
-from codeclens.control.masks import at_positions, by_hand, by_weight
+from codeclens.control.edits import (
+    Add,
+    Edit,
+    Exchange,
+    Frame,
+    Put,
+    Scale,
+    Withdraw,
+    at_positions,
+    by_hand,
+    by_weight,
+    of_samples,
+)
 from codeclens.errors import CodeclensError
 
 # A site of each kind, the shape of its tensor, and how many units it has.

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from codeclens.attribution import Site
 from codeclens.control import Intervention, ablate, preserve
-from codeclens.control.interventions import share_to_count
+from codeclens.control.edits import share_to_count
 from codeclens.decomposition import Mode
 from codeclens.errors import CodeclensError
 

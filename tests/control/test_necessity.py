@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from codeclens.attribution import ActivationGradient, Label, Output
 from codeclens.control import covering, necessity
-from codeclens.control.acting import Acting, strongest
+from codeclens.control.edits import Intervention
 from codeclens.control.effects import effects_of
-from codeclens.control.interventions import Intervention
+from codeclens.control.removal import Acting, strongest
 from codeclens.decomposition import NMF, KMeans, Mode, Modes
 from codeclens.errors import CodeclensError
 

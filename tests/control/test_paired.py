@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import permutation_test
 
-from codeclens.control.paired import compare_pairs, holm, mean_estimate, sign_flip
+from codeclens.control.estimates import compare_pairs, holm, mean_estimate, sign_flip
 from codeclens.errors import CodeclensError
 from reference import holm_by_steps
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from codeclens.control.controls import find_controls
-from codeclens.control.rankings import ByScore, Random, Ranking
+from codeclens.control.controls import ByScore, Random, Ranking, find_controls
 from codeclens.errors import CodeclensError
 
 

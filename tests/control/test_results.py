@@ -7,9 +7,8 @@ import json
 import numpy as np
 import pytest
 
-from codeclens.control.estimates import Estimate
-from codeclens.control.rankings import ByScore, Random
-from codeclens.control.results import (
+from codeclens.control.controls import ByScore, Random
+from codeclens.control.curves import (
     ControlCurve,
     Measured,
     Setting,
@@ -17,6 +16,7 @@ from codeclens.control.results import (
     rise,
     selectivity,
 )
+from codeclens.control.estimates import Estimate
 
 FRACTIONS = np.array([0.1, 0.18, 0.5])
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from codeclens.control import sides
-from codeclens.control.sides import Sides, mean_height
+from codeclens.control.measurements import Sides, mean_height
 from codeclens.errors import CodeclensError
 
 LABELS = np.array([0] * 20 + [1] * 50 + [4] * 30)

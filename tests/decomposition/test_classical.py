@@ -10,9 +10,12 @@ from scipy.optimize import nnls
 from sklearn import decomposition
 
 from codeclens.decomposition import ICA, NMF, PCA, KMeans, SemiNMF, quality
-from codeclens.decomposition.classical import classical, clusters, components, factorization
-from codeclens.decomposition.classical.factorization import (
+from codeclens.decomposition.classical import (
     best_dictionary,
+    classical,
+    clusters,
+    components,
+    factorization,
     multiplied,
     non_negative_least_squares,
 )

@@ -21,8 +21,8 @@ from codeclens.decomposition import (
     compare,
     rivals,
 )
+from codeclens.decomposition.comparison import Contest
 from codeclens.decomposition.stability import matched
-from codeclens.decomposition.verdicts import Contest
 from codeclens.errors import CodeclensError
 
 METHODS = (TopK(n_modes=6, k=2, epochs=10), PCA(n_modes=2), KMeans(n_modes=6))

@@ -25,7 +25,7 @@ from codeclens.decomposition import (
     TopK,
     quality,
 )
-from codeclens.decomposition.methods import METHODS
+from codeclens.decomposition.registry import METHODS
 from codeclens.decomposition.stability import matched
 from codeclens.errors import CodeclensError
 

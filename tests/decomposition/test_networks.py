@@ -9,15 +9,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from codeclens.decomposition.autoencoders.batch_topk import BatchTopKNetwork
-from codeclens.decomposition.autoencoders.gated import GatedNetwork
-from codeclens.decomposition.autoencoders.jump_relu import JumpReLUNetwork
-from codeclens.decomposition.autoencoders.matryoshka import MatryoshkaNetwork
-from codeclens.decomposition.autoencoders.relu import ReLUNetwork
+from codeclens.decomposition.autoencoders.relu import GatedNetwork, JumpReLUNetwork, ReLUNetwork
 from codeclens.decomposition.autoencoders.threshold import ThresholdNetwork
-from codeclens.decomposition.autoencoders.topk import TopKNetwork
-from codeclens.decomposition.encoders import CorrectedEncoder, MLPEncoder
-from codeclens.decomposition.networks import UnitRowNetwork
+from codeclens.decomposition.autoencoders.topk import (
+    BatchTopKNetwork,
+    MatryoshkaNetwork,
+    TopKNetwork,
+)
+from codeclens.decomposition.networks import CorrectedEncoder, MLPEncoder, UnitRowNetwork
 
 
 def topk(k: int = 3, *, non_negative: bool = False, modes: int = 10) -> TopKNetwork:

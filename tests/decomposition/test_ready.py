@@ -15,7 +15,7 @@ from codeclens import CodeclensError, Conductance, contributions, load_modes, re
 from codeclens.attribution import find_sites, tapped
 from codeclens.decomposition import Modes, ready_card, ready_names
 from codeclens.decomposition.files import SHIPPED
-from codeclens.decomposition.views import net_total
+from codeclens.decomposition.matrices import net_total
 
 NAME = "efficientnet-lite0"
 FOLDER = SHIPPED / NAME

@@ -13,7 +13,7 @@ from torch import nn
 
 from codeclens.decomposition import Logbook, StoredTable, TopK, decompose
 from codeclens.decomposition.estimator import global_scale
-from codeclens.decomposition.tables import TensorTable
+from codeclens.decomposition.matrices import TensorTable
 from codeclens.errors import CodeclensError
 from codeclens.extraction import ContributionStore, extract
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from codeclens.decomposition.team import Team
+from codeclens.decomposition.trainer import Team
 from codeclens.errors import CodeclensError
 
 SCRIPT = Path(__file__).with_name("train_together.py")

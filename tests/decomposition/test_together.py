@@ -25,7 +25,7 @@ from codeclens.decomposition import (
 )
 from codeclens.decomposition import fits as fits_module
 from codeclens.decomposition.fits import Task, fit_group, grouped
-from codeclens.decomposition.preparation import Preparation
+from codeclens.decomposition.fitting import Preparation
 from codeclens.decomposition.together import fits_together, most
 from codeclens.errors import CodeclensError
 

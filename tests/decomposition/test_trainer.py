@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from codeclens.decomposition import Autoencoder, ThresholdSAE, TopK
 from codeclens.decomposition.autoencoders.topk import TopKNetwork
 from codeclens.decomposition.logbook import Logbook
-from codeclens.decomposition.tables import TensorTable
+from codeclens.decomposition.matrices import TensorTable
 from codeclens.decomposition.trainer import scores, train
 from codeclens.decomposition.training import (
     Epoch,

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from codeclens.decomposition.views import (
+from codeclens.decomposition.matrices import (
     VIEWS,
     View,
     check_view,

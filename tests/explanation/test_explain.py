@@ -17,7 +17,7 @@ from codeclens import CodeclensError, Conductance, Contrast, Output, explain
 from codeclens.attribution import Samples, contributions
 from codeclens.decomposition import NMF, PCA, Modes, mode_shares
 from codeclens.explanation import Explanation, target_words
-from codeclens.explanation.figure import thumbnail_sums
+from codeclens.explanation.waterfall import thumbnail_sums
 
 METHOD = Conductance(6, nodes="geometric")
 CLASSES = ["ant", "bee", "cat", "dog", "eel"]

@@ -10,8 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from codeclens import CodeclensError, Conductance, ContributionStore, Site, extract
-from codeclens.extraction.computing import Computing
-from codeclens.extraction.folding import MOST_CHANGED, folded
+from codeclens.extraction.computing import MOST_CHANGED, Computing, folded
 
 METHOD = Conductance(4, "trapezoid", "uniform")
 Run = Callable[..., ContributionStore]

@@ -66,6 +66,6 @@ def test_without_ray_it_is_told_what_to_install(
     def absent(name: str) -> Any:
         raise ImportError(name)
 
-    monkeypatch.setattr("codeclens.extraction.worker.import_module", absent)
+    monkeypatch.setattr("codeclens.extraction.ray.import_module", absent)
     with pytest.raises(CodeclensError, match=r'pip install "codeclens\[ray\]"'):
         run(x, tmp_path / "s.zarr", engine="ray")

@@ -9,8 +9,8 @@ import pytest
 import zarr
 
 from codeclens import CodeclensError, ContributionStore
-from codeclens.extraction.filing import blank
 from codeclens.extraction.layout import Layout, SiteEntry
+from codeclens.extraction.shards import blank
 from codeclens.extraction.writer import writing
 
 VIEWS = ("concat", "sum", "positive", "negative", "activation")

@@ -13,7 +13,7 @@ import codeclens as cl
 import retina_reference
 from codeclens import CodeclensError
 from codeclens.retina import LN, LNK, LNLN, Kinetics
-from codeclens.retina.kinetics import START
+from codeclens.retina.photoreceptors import START
 
 ABOUT: dict = {"rate": 50.0, "pixel": 1.0, "unit": "deg"}
 

@@ -12,8 +12,7 @@ import torch
 import codeclens as cl
 from codeclens.errors import CodeclensError
 from codeclens.retina import Circuit, Movie, natural_movie, white_noise
-from codeclens.retina.ganglion import INTERNEURONS, TYPES
-from codeclens.retina.interneurons import VETO
+from codeclens.retina.circuit import INTERNEURONS, TYPES, VETO
 from reference import RetinaTables, simulated_retina
 
 

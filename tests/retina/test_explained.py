@@ -11,7 +11,7 @@ from sklearn.linear_model import LinearRegression, Ridge
 
 from codeclens.errors import CodeclensError
 from codeclens.retina import held_out_blocks, variance_explained
-from codeclens.retina.explained import ridge_errors
+from codeclens.retina.changes import ridge_errors
 
 SPLIT = held_out_blocks(160, blocks=4, gap=3)
 

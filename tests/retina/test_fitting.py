@@ -11,7 +11,7 @@ import torch.nn.functional as F
 
 from codeclens import CodeclensError
 from codeclens.retina import LN, LNLN, Fit, FitEpoch, Movie, Recording, RetinaCNN, fit
-from codeclens.retina.heldout import correlation, divide
+from codeclens.retina.splits import correlation, divide
 
 ABOUT: dict = {"rate": 50.0, "pixel": 30.0, "unit": "um"}
 

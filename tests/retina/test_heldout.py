@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import retina_reference
 from codeclens import CodeclensError
-from codeclens.retina.heldout import correlation, divide
+from codeclens.retina.splits import correlation, divide
 
 
 @given(

@@ -10,7 +10,7 @@ import torch
 import codeclens as cl
 from codeclens.errors import CodeclensError
 from codeclens.retina import Circuit, Movie, pathways, white_noise
-from codeclens.retina.ganglion import TYPES
+from codeclens.retina.circuit import TYPES
 
 
 @pytest.fixture(scope="module")

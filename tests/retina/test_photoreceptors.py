@@ -8,7 +8,7 @@ import torch
 
 from codeclens.errors import CodeclensError
 from codeclens.retina import Photoreceptors
-from codeclens.retina.kernels import Pool, causal, gamma_kernel
+from codeclens.retina.circuit import Pool, causal, gamma_kernel
 
 
 def steady(cones: Photoreceptors, contrast: float) -> float:

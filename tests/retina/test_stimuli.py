@@ -22,7 +22,7 @@ from codeclens.retina import (
     photographs,
     white_noise,
 )
-from codeclens.retina.natural import BRIGHTEST
+from codeclens.retina.stimuli import BRIGHTEST
 
 SCREEN = Screen()
 SEEDED: dict[str, Callable[[int], Movie]] = {

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from codeclens import ActivationGradient, CodeclensError, Output, contributions, zoo
 from codeclens.decomposition import Mode
 from codeclens.visualization import Wobble, feature_figure, feature_visualization
-from codeclens.visualization.fourier import FourierPicture
+from codeclens.visualization.features import FourierPicture
 from networks import plain_cnn, residual_cnn, small_vit
 
 

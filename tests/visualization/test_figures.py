@@ -10,7 +10,8 @@ from matplotlib.colors import to_hex
 from matplotlib.lines import Line2D
 
 from codeclens import CodeclensError
-from codeclens.visualization import control_figure, layer_figure
+from codeclens.analysis import layer_figure
+from codeclens.control import control_figure
 from codeclens.visualization.canvas import ACTIVATION, CONTRIBUTION, CONTROLS, MODE
 from visualization.conftest import Run
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from codeclens import CodeclensError
 from codeclens.visualization import as_picture, common_scale, overlay
-from codeclens.visualization.images import as_pixels, colour_ramp, strength
+from codeclens.visualization.overlays import as_pixels, colour_ramp, strength
 
 NONE = np.zeros((1, 20, 20))
 

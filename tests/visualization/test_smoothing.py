@@ -7,7 +7,7 @@ import torch
 from scipy import ndimage
 
 from codeclens import CodeclensError
-from codeclens.visualization.smoothing import smooth
+from codeclens.visualization.overlays import smooth
 from networks import noise
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from codeclens.zoo.names import nearest, short_labels
+from codeclens.zoo.ready import nearest, short_labels
 
 
 def test_the_nearest_come_first() -> None:

@@ -12,31 +12,31 @@ from codeclens.analysis.correlations import (
     membership_correlation,
     specificity,
 )
-from codeclens.analysis.findings import Closest, Criteria, Meaning, Semantics
-from codeclens.analysis.flow import flow, mode_names
-from codeclens.analysis.flows import Edge, Flow, FlowGraph, PairFlow
+from codeclens.analysis.flow import Pathways, flow, mode_names
+from codeclens.analysis.flow_chart import flow_figure
+from codeclens.analysis.flow_results import Edge, Flow, FlowGraph, PairFlow
 from codeclens.analysis.hierarchy import Hierarchy, Superclasses
-from codeclens.analysis.layers import layer_statistics
-from codeclens.analysis.meanings import class_words, names_beyond_chance, semantics
-from codeclens.analysis.naming import mode_name
+from codeclens.analysis.layer_charts import layer_figure, semantics_figure
+from codeclens.analysis.layers import Layer, LayerStatistics, Population, Spread, layer_statistics
 from codeclens.analysis.nulls import (
     critical_correlation,
     false_discovery,
     p_values,
     permutation_nulls,
 )
-from codeclens.analysis.pathways import Pathways
-from codeclens.analysis.results import Layer, LayerStatistics, Population, Spread
-from codeclens.analysis.sparsity import hoyer, treves_rolls
+from codeclens.analysis.semantics import class_words, mode_name, names_beyond_chance, semantics
+from codeclens.analysis.semantics_results import Closest, Criteria, Meaning, Semantics
 from codeclens.analysis.spectrum import (
     Spectrum,
     components_for_variance,
     covariance_spectrum,
+    hoyer,
     participation_ratio,
+    treves_rolls,
 )
 from codeclens.analysis.statistics import bootstrap_interval, class_means, sign_correlation
-from codeclens.analysis.tables import columns_of, save_dataset, save_table
 from codeclens.analysis.trend import Trend, rank_correlation
+from codeclens.labelled import columns_of, save_dataset, save_table
 
 __all__ = [
     "Agreement",
@@ -72,7 +72,9 @@ __all__ = [
     "false_discovery",
     "flow",
     "flow_agreement",
+    "flow_figure",
     "hoyer",
+    "layer_figure",
     "layer_statistics",
     "membership_correlation",
     "mode_name",
@@ -85,6 +87,7 @@ __all__ = [
     "save_dataset",
     "save_table",
     "semantics",
+    "semantics_figure",
     "sign_correlation",
     "specificity",
     "treves_rolls",

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from codeclens.analysis.pathways import Passage, Pathways
+from codeclens.analysis.flow import Passage, Pathways
 from codeclens.analysis.statistics import FEWEST
 from codeclens.analysis.trend import rank_correlation
 from codeclens.attribution import Attributor, Division, Given, Site, frozen, tapped

@@ -61,7 +61,7 @@ def specificity(profile: Num[np.ndarray, "mode class"], k: int = 5) -> Specifici
 
     What counts is each class's share of the row's magnitudes, `|m_c| / Σ|m_c|`, over the classes
     that are not NaN. Normalised entropy, Gini coefficient and the share of the `k` largest, `(K,)`
-    each (METHOD.md §4, Semantics). Raises CodeclensError where `k` is below 1 or the profile is no
+    each (method.md §4, Semantics). Raises CodeclensError where `k` is below 1 or the profile is no
     matrix.
 
     >>> found = specificity(np.array([[1.0, 1, 1, 1], [0, 2, 0, 0], [0, 0, 0, 0]]), k=2)

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from codeclens.analysis.results import DIMENSIONS, DRAWN, SOURCES
-from codeclens.analysis.tables import columns_of, labels
+from codeclens.analysis.layers import DIMENSIONS, DRAWN, SOURCES
 from codeclens.analysis.trend import Trend
+from codeclens.labelled import columns_of, labels
 
 if TYPE_CHECKING:
     import xarray
 
     from codeclens.analysis.agreement import Agreement
-    from codeclens.analysis.findings import Semantics
-    from codeclens.analysis.flows import Flow
-    from codeclens.analysis.results import LayerStatistics
+    from codeclens.analysis.flow_results import Flow
+    from codeclens.analysis.layers import LayerStatistics
+    from codeclens.analysis.semantics_results import Semantics
 
 _BY_SOURCE = ("site", "source")
 

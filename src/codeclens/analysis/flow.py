@@ -5,22 +5,136 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from scipy import sparse
 from torch import Tensor, nn
 
-from codeclens.analysis.flows import Flow, PairFlow, joined
-from codeclens.analysis.pathways import Passage, Pathways
-from codeclens.attribution import Baseline, Method, Selector, Site, Target, warn_of_gaps
+from codeclens.analysis.flow_results import Flow, PairFlow, joined
+from codeclens.attribution import (
+    Attributor,
+    Baseline,
+    Contributions,
+    Division,
+    Method,
+    Selector,
+    Site,
+    Target,
+    warn_of_gaps,
+)
+from codeclens.attribution.joint import Pair, secants_of
 from codeclens.attribution.targets import Bound
 from codeclens.decomposition import Modes
+from codeclens.decomposition.shares import Shares, division, shares_of
 from codeclens.errors import CodeclensError
 from codeclens.extraction import as_samples
 from codeclens.extraction.computing import Computing
 from codeclens.extraction.data import read_ahead
+
+
+@dataclass(frozen=True)
+class Passage:
+    """What `Pathways` found for one batch.
+
+    `shares` and `divisions` say for each site how contributions divide among the modes present,
+    the same numbers as arrays and as tensors; `joint` is for each pair of sites `(B, A, A')`, what
+    the output owes to what passes through a mode of the one and then a mode of the other.
+    """
+
+    contributions: Contributions
+    shares: dict[str, Shares]
+    divisions: dict[str, Division]
+    joint: dict[Pair, Float[np.ndarray, "sample source sink"]]
+
+
+class Pathways:
+    """A network and the modes of some of its sites, prepared once for many batches.
+
+    `sites` are the keys of the sites in their order from input to output, `pairs` each with the
+    next. Call it with batches `x` `(B, …)`. Raises CodeclensError for fewer than two sites, for
+    sites without modes and for a method that is not secants along a path.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        modes: Mapping[str, Modes],
+        *,
+        sites: Iterable[str | Site] | None = None,
+        method: Method | None = None,
+        target: Target | Bound | None = None,
+        baseline: float | Tensor | Baseline = 0.0,
+        output: Selector = None,
+        most: int = 32,
+    ) -> None:
+        if most < 1:
+            raise CodeclensError(f"most={most} keeps no modes; pass a positive number.")
+        chosen = _chosen(modes, sites)
+        self.attributor = Attributor(
+            model,
+            sites=chosen,
+            method=method,
+            target=target,
+            baseline=baseline,
+            output=output,
+            reduce=None,
+        )
+        # Before anything is computed: a method without exact sums has no flow.
+        secants_of(self.attributor.method)
+        self.sites = [site if isinstance(site, str) else site.key for site in chosen]
+        self.modes = {site: modes[site] for site in self.sites}
+        self.pairs: list[Pair] = list(pairwise(self.sites))
+        self.most = most
+
+    def __call__(self, x: Tensor, labels: Tensor | None = None) -> Passage:
+        """Divide the contributions of a batch among modes, and among pairs of them."""
+        found = self.attributor(x, labels)
+        for site in self.sites:
+            if site not in found:
+                raise CodeclensError(
+                    f'Site "{site}" runs {len(found)} times as {", ".join(found)}; flow needs the '
+                    "modes of one of its calls."
+                )
+        shares = {site: self.shares(site, found) for site in self.sites}
+        divisions = {site: division(shares[site], found[site]) for site in self.sites}
+        joint = self.attributor.joint(x, divisions, self.pairs, labels)
+        return Passage(
+            found, shares, divisions, {pair: _array(values) for pair, values in joint.items()}
+        )
+
+    def shares(self, site: str, found: Contributions) -> Shares:
+        """How the contributions of one site divide among its modes."""
+        return shares_of(self.modes[site], found[site], self.most)
+
+    def is_cut(self, x: Tensor) -> dict[str, bool]:
+        """Whether all paths from the input to the output lead through each site."""
+        cuts = self.attributor.survey(x).cuts
+        return {site: site in cuts for site in self.sites}
+
+
+def _chosen(modes: Mapping[str, Modes], sites: Iterable[str | Site] | None) -> Sequence[str | Site]:
+    chosen = list(modes) if sites is None else list(sites)
+    keys = [site if isinstance(site, str) else site.key for site in chosen]
+    for key in keys:
+        if key not in modes:
+            known = ", ".join(f'"{name}"' for name in modes) or "none"
+            raise CodeclensError(f'There are no modes of site "{key}"; there are those of {known}.')
+    if len(set(keys)) < 2 or len(set(keys)) < len(keys):
+        raise CodeclensError(
+            f"Flow goes from one site to the next; {len(keys)} were given "
+            f"({', '.join(keys) or 'none'}), and two or more different ones are needed."
+        )
+    return chosen
+
+
+def _array(values: Tensor) -> Float[np.ndarray, "..."]:
+    return values.detach().cpu().double().numpy()
+
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +163,7 @@ def flow(
     `F_ij = Σ v_i ⊙ (Jᵀ (w_j ⊙ g)) ⊙ Δa`, summed over the path from the baseline to x: the cotangent
     g at the later site is restricted to mode j's share w_j of every unit, passed back to the
     earlier one by secants, multiplied by the change of the activation there and divided by the
-    shares v_i of its modes (`mode_shares`; METHOD.md §2a and §7). Where both sites are cuts,
+    shares v_i of its modes (`mode_shares`; method.md §2a and §7). Where both sites are cuts,
     rows sum to the contribution of mode i, columns to that of mode j and everything to
     T(x) − T(x0), exactly and in every sample; what no mode explains is a remainder of its own, the
     last row and column. Divided by its sum, a column says where mode j's contribution came from.
@@ -174,8 +288,8 @@ def _of_batch(
 ) -> Flow:
     """What was found for one batch, by the numbers of the modes."""
     counts = {site: len(modes) for site, modes in pathways.modes.items()}
-    target = _array(found.contributions.target)
-    baseline_target = _array(found.contributions.baseline_target)
+    target = _array_flow(found.contributions.target)
+    baseline_target = _array_flow(found.contributions.baseline_target)
     pairs = []
     for source, sink in pathways.pairs:
         joint, here, there = found.joint[source, sink], found.shares[source], found.shares[sink]
@@ -216,6 +330,6 @@ def _by_number(
     return sparse.csr_array((values[sample, i, j], (sample, place)), shape=shape)
 
 
-def _array(values: Tensor) -> np.ndarray[Any, Any]:
+def _array_flow(values: Tensor) -> np.ndarray[Any, Any]:
     found: np.ndarray[Any, Any] = values.detach().cpu().double().numpy()
     return found

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
-from jaxtyping import Float, Num
+from typing import Any
 
-from codeclens.analysis.statistics import blocks, numeric
+import numpy as np
+from jaxtyping import Float, Int, Num
+
+from codeclens.analysis.statistics import blocks, numeric, sum_by_group
 from codeclens.errors import CodeclensError
 
 # Deviations below this share of the largest value are rounding in sums over many samples.
@@ -69,7 +71,7 @@ def participation_ratio(X: Num[np.ndarray, "sample unit"]) -> float:
     """Over how many principal components the variance is spread: `(Σλ)² / Σλ²`.
 
     `X` is `(N, U)`; the result is without unit, between 1 and min(N − 1, U), and needs no
-    threshold (METHOD.md §4, Dimensionality). It is NaN where the samples do not vary.
+    threshold (method.md §4, Dimensionality). It is NaN where the samples do not vary.
 
     Raises CodeclensError where `X` is not a finite matrix with at least one sample.
 
@@ -84,7 +86,7 @@ def components_for_variance(X: Num[np.ndarray, "sample unit"], share: float = 0.
     """How many principal components hold this share of the variance.
 
     `X` is `(N, U)`; the result is between 1 and min(N − 1, U), or 0 where the samples do not vary
-    (METHOD.md §4, Dimensionality: applied to class means, or to all samples).
+    (method.md §4, Dimensionality: applied to class means, or to all samples).
 
     Raises CodeclensError where `X` is not a finite matrix or `share` is not in (0, 1].
 
@@ -181,3 +183,129 @@ class Spectrum:
         centred = X - self._shift
         self._sum += centred.sum(axis=0)
         self._products += centred.T @ centred
+
+
+def hoyer(values: Num[np.ndarray, "*sample unit"]) -> Float[np.ndarray, "*sample"]:
+    """Hoyer sparsity of every row: 0 where all units weigh the same, 1 where one unit is alone.
+
+    `values` is `(…, U)`, of any sign and unit; the result is `(…)`, without unit and independent
+    of scale: `(√U − ‖v‖₁/‖v‖₂) / (√U − 1)` (method.md §4, Sparsity). It is NaN where it is
+    undefined: for a row of zeros, which is neither sparse nor dense, and for a single unit.
+
+    Raises CodeclensError where a value is not finite.
+
+    >>> hoyer(np.array([[0.0, 5.0, 0.0, 0.0], [1.0, -1.0, 1.0, 1.0], [0.0, 0.0, 0.0, 0.0]]))
+    array([ 1.,  0., nan])
+    """
+    array = numeric(values, "values", dimensions=None)
+    units = array.shape[-1]
+    rows = array.reshape(-1, units)
+    sparsity = np.full(len(rows), np.nan)
+    if units > 1:
+        root = np.sqrt(units)
+        for block in blocks(len(rows), units):
+            # Divided by the largest entry first: squares of tiny values would underflow.
+            chunk = np.abs(rows[block].astype(np.float64))
+            peak = chunk.max(axis=1, keepdims=True)
+            used = peak[:, 0] > 0
+            chunk = chunk[used] / peak[used]
+            ratio = chunk.sum(axis=1) / np.sqrt(np.square(chunk).sum(axis=1))
+            sparsity[block][used] = np.clip((root - ratio) / (root - 1), 0.0, 1.0)
+    return sparsity.reshape(array.shape[:-1])
+
+
+def treves_rolls(values: Num[np.ndarray, "*sample unit"]) -> Float[np.ndarray, "*sample"]:
+    """Treves–Rolls sparseness of every row, 0 where all units weigh the same, 1 where one is alone.
+
+    `values` is `(…, U)`; magnitudes count. `(1 − ⟨|v|⟩² / ⟨v²⟩) / (1 − 1/U)` (Vinje & Gallant,
+    Science 2000). Rows that are samples give population sparseness; `values.T` gives lifetime
+    sparseness, of every unit over samples, as it does for `hoyer`. NaN for a row of zeros and for
+    a single unit. Raises CodeclensError where a value is not finite.
+
+    >>> treves_rolls(np.array([[0.0, 5.0, 0.0, 0.0], [1.0, -1.0, 1.0, 1.0]]))
+    array([1., 0.])
+    """
+    array = numeric(values, "values", dimensions=None)
+    units = array.shape[-1]
+    rows = array.reshape(-1, units)
+    found = np.full(len(rows), np.nan)
+    if units > 1:
+        for block in blocks(len(rows), units):
+            chunk = np.abs(rows[block].astype(np.float64))
+            peak = chunk.max(axis=1, keepdims=True)
+            used = peak[:, 0] > 0
+            chunk = chunk[used] / peak[used]
+            ratio = np.square(chunk.mean(axis=1)) / np.square(chunk).mean(axis=1)
+            found[block][used] = np.clip((1 - ratio) / (1 - 1 / units), 0.0, 1.0)
+    return found.reshape(array.shape[:-1])
+
+
+def hoyer_of_sums(
+    magnitude: Float[np.ndarray, " row"], square: Float[np.ndarray, " row"], count: int
+) -> Float[np.ndarray, " row"]:
+    """Hoyer sparsity of rows of `count` numbers of which only Σ|v| and Σv² are known.
+
+    >>> hoyer_of_sums(np.array([5.0, 4.0]), np.array([25.0, 4.0]), 4)
+    array([1., 0.])
+    """
+    root = np.sqrt(count)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ratio = np.asarray(magnitude) / np.sqrt(square)
+        return np.asarray(np.clip((root - ratio) / (root - 1), 0.0, 1.0))
+
+
+class PopulationSummary:
+    """One kind of numbers at a site (contributions, or activations), sample by sample.
+
+    `groups` is how many groups samples are dealt into: of the resampler, which divides classes. A
+    part's `group` `(n,)` says which, −1 for samples that are left out of class means.
+
+    >>> summary = PopulationSummary(groups=2)
+    >>> summary.add(np.array([[1.0, 0.0], [0.0, 3.0], [1.0, 1.0]]), np.array([0, 1, -1]))
+    >>> summary.hoyer.tolist(), summary.group_means().tolist()
+    ([1.0, 1.0, 0.0], [[1.0, 0.0], [0.0, 3.0]])
+    """
+
+    def __init__(self, groups: int) -> None:
+        self._groups = groups
+        self._counts = np.zeros(groups, np.int64)
+        self._sums: Float[np.ndarray, "group unit"] = np.zeros((groups, 0))
+        self._hoyer: list[Float[np.ndarray, " part"]] = []
+        self._magnitude: Any = 0.0
+        self._square: Any = 0.0
+        self._spectrum = Spectrum()
+        self.rows = 0
+
+    def add(
+        self, X: Num[np.ndarray, "part unit"], group: Int[np.ndarray, " part"], what: str = "X"
+    ) -> None:
+        """Take more samples; raises CodeclensError, which tells `what`, if one is not finite."""
+        values = numeric(X, what, dimensions=2)
+        if not self.rows:
+            self._sums = np.zeros((self._groups, values.shape[1]))
+        self.rows += len(values)
+        self._hoyer.append(hoyer(values))
+        sum_by_group(values, group, self._sums)
+        self._counts += np.bincount(group[group >= 0], minlength=self._groups)
+        wide = values.astype(np.float64)
+        self._square = self._square + np.square(wide).sum(axis=0)
+        self._magnitude = self._magnitude + np.abs(wide, out=wide).sum(axis=0)
+        self._spectrum.add(values)
+
+    @property
+    def hoyer(self) -> Float[np.ndarray, " sample"]:
+        """Sparsity of every sample over units, `(N,)`: population sparsity."""
+        return np.concatenate(self._hoyer)
+
+    @property
+    def lifetime(self) -> Float[np.ndarray, " unit"]:
+        """Sparsity of every unit over samples, `(U,)`: lifetime sparsity."""
+        return hoyer_of_sums(self._magnitude, self._square, self.rows)
+
+    def group_means(self) -> Float[np.ndarray, "group unit"]:
+        """The mean of every group, `(G, U)`, zero where a group has no sample."""
+        return np.asarray(self._sums / np.maximum(self._counts, 1)[:, None])
+
+    def variances(self) -> Float[np.ndarray, " component"]:
+        """The variances along the principal components of all samples."""
+        return self._spectrum.variances()

@@ -30,7 +30,7 @@ def sign_correlation(
     """Pearson correlation over units between excitation and suppression, for every sample.
 
     `positive` `(N, U)` is ≥ 0 and `negative` `(N, U)` is ≤ 0 (its magnitude is taken, so its sign
-    does not matter); the result is `(N,)` in [−1, 1] (METHOD.md §4, Sign decorrelation). It is NaN
+    does not matter); the result is `(N,)` in [−1, 1] (method.md §4, Sign decorrelation). It is NaN
     where a row of either does not vary over units.
 
     Raises CodeclensError where the shapes differ or a value is not finite.

@@ -1,23 +1,24 @@
 """What each hidden unit contributes to the output, for one batch."""
 
-from codeclens.attribution.ablation import AblationEffect
-from codeclens.attribution.activation_path import ActivationPath
+from codeclens.attribution.activation_path import AblationEffect, ActivationPath
 from codeclens.attribution.adapters import Captum, Zennit
-from codeclens.attribution.attributor import Attributor
+from codeclens.attribution.attributor import Attributor, contributions
 from codeclens.attribution.axes import in_axes
 from codeclens.attribution.baselines import Baseline, Blur, Constant, Given, Samples
 from codeclens.attribution.capture import Probe, Selector, frozen, select, tapped
-from codeclens.attribution.completeness import warn_of_gaps, warn_of_tolerance
 from codeclens.attribution.conductance import Conductance
-from codeclens.attribution.contributions import contributions
 from codeclens.attribution.joint import Division
 from codeclens.attribution.methods import ActivationGradient, Method
-from codeclens.attribution.nodes import ArcLength, Geometric, Power
-from codeclens.attribution.reduction import split_signs
+from codeclens.attribution.path import ArcLength, Geometric, Power
 from codeclens.attribution.replay import Replay
-from codeclens.attribution.results import Contributions, SiteContributions
+from codeclens.attribution.results import (
+    Contributions,
+    SiteContributions,
+    split_signs,
+    warn_of_gaps,
+    warn_of_tolerance,
+)
 from codeclens.attribution.sites import Site, find_sites
-from codeclens.attribution.surprisal import Surprisal
 from codeclens.attribution.surveys import Survey, survey
 from codeclens.attribution.targets import (
     Contrast,
@@ -26,6 +27,7 @@ from codeclens.attribution.targets import (
     Output,
     Predicted,
     Sum,
+    Surprisal,
     Target,
     Token,
     TopKSum,

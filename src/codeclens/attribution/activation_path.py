@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
 
 from codeclens.attribution.capture import Pass, Probe
-from codeclens.attribution.methods import AtInput, Attributed, Explained
+from codeclens.attribution.methods import AtInput, Attributed, Explained, wide
 from codeclens.attribution.path import RULES, Rule, integrate
 from codeclens.attribution.replay import Replay, released
+from codeclens.attribution.sites import Site
+from codeclens.attribution.targets import Bound
 from codeclens.errors import CodeclensError
 
 
@@ -25,7 +28,7 @@ class ActivationPath:
     to T(x) − T(x0) exactly at a cut, with `"trapezoid"`, `"left"` and `"midpoint"` in the limit.
     Only what follows the site runs at each node.
 
-    Raises CodeclensError for an unknown rule and fewer than one step. (METHOD.md §2; Captum's
+    Raises CodeclensError for an unknown rule and fewer than one step. (method.md §2; Captum's
     LayerIntegratedGradients.)
 
     >>> from codeclens.attribution import contributions
@@ -97,3 +100,99 @@ class _Suffix(Probe):
         with torch.enable_grad():
             activation = x.detach().requires_grad_()
             return Pass(self._replay(activation), {self.sites[0].key: activation})
+
+
+@dataclass(frozen=True)
+class AblationEffect:
+    """The exact effect of each unit: `T(x) − T(x with the unit set to its baseline)`.
+
+    The unit is replaced at all its positions, `to="baseline"` by its activation at the baseline
+    input or `to="zero"`; everything else at the site stays as it is at x. The effect belongs to the
+    unit as a whole: it is spread evenly over its positions, so that the sum over them is right, and
+    either the positive or the negative part of a unit is zero. Effects need not sum to anything.
+
+    One forward a unit, of what follows the site alone; `batch_size` is how many samples run at
+    once: as many units as fit, at least one. Units that are at their baseline anyway are not run.
+
+    Raises CodeclensError for another `to` and a batch size below 1. (method.md §2, the ground truth
+    for judging all other methods.)
+
+    >>> from codeclens.attribution import contributions
+    >>> model = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.ReLU(), torch.nn.Linear(3, 2))
+    >>> x = torch.ones(1, 2)
+    >>> effect = contributions(model, x, sites="1", method=AblationEffect(to="zero"))["1"].net
+    >>> without = model[1](model[0](x)) * torch.tensor([0.0, 1.0, 1.0])
+    >>> predicted = model(x).argmax()
+    >>> bool((model(x) - model[2](without))[0, predicted].isclose(effect[0, 0], atol=1e-6))
+    True
+    """
+
+    to: Literal["baseline", "zero"] = "baseline"
+    batch_size: int = 64
+
+    complete: ClassVar[bool] = False
+    pilot: ClassVar[int] = 0
+
+    def __post_init__(self) -> None:
+        if self.to not in ("baseline", "zero"):
+            raise CodeclensError(
+                f'AblationEffect sets units to={self.to!r}; choose "baseline" or "zero".'
+            )
+        if not isinstance(self.batch_size, int) or self.batch_size < 1:
+            raise CodeclensError(
+                f"AblationEffect needs a batch_size of at least 1, not {self.batch_size!r}."
+            )
+
+    def prepare(self, probe: Probe, x: Tensor, baseline: Tensor) -> AblationEffect:
+        return self
+
+    def attribute(self, probe: Probe, x: Tensor, baseline: Tensor, at_x: AtInput) -> Attributed:
+        with torch.no_grad():
+            bounds = at_x(probe(x))
+            instead: dict[str, Tensor] = {}
+            at_baseline: list[Tensor] | None = None
+            if self.to == "baseline":
+                there = probe(baseline)
+                instead = {key: a.detach() for key, a in there.activations.items()}
+                at_baseline = [bound(there.output).detach() for bound in bounds]
+            totals: list[dict[str, Tensor]] = [{} for _ in bounds]
+            targets: list[Tensor] = []
+            with released(probe) as model:
+                for site in probe.sites:
+                    replay = Replay(model, site, x, probe.output)
+                    targets = [bound(replay.output) for bound in bounds]
+                    found = self._effects(replay, instead.get(site.key), bounds, targets)
+                    for total, effect in zip(totals, found, strict=True):
+                        total[site.key] = _spread(site, effect, replay.activation)
+        ends = [None] * len(bounds) if at_baseline is None else at_baseline
+        return Attributed([Explained(*each) for each in zip(totals, targets, ends, strict=True)])
+
+    def _effects(
+        self, replay: Replay, instead: Tensor | None, bounds: Sequence[Bound], here: list[Tensor]
+    ) -> list[Tensor]:
+        """The effect of every unit `(B, U)` on each target."""
+        site, activation = replay.site, replay.activation
+        units = site.units(activation)
+        others = torch.zeros_like(units) if instead is None else site.units(instead)
+        differs = (units != others).any(dim=2)
+        found = [torch.zeros_like(differs, dtype=wide(target).dtype) for target in here]
+        todo = differs.any(dim=0).nonzero().flatten().tolist()
+        count = max(1, self.batch_size // len(activation))
+        with replay:
+            for start in range(0, len(todo), count):
+                chosen = todo[start : start + count]
+                edited = units.repeat(len(chosen), 1, 1, 1)
+                for copy, unit in zip(edited, chosen, strict=True):
+                    copy[:, unit] = others[:, unit]
+                output = replay(site.restore(edited.flatten(0, 1), like=activation))
+                for effect, bound, target in zip(found, bounds, here, strict=True):
+                    for unit, one in zip(chosen, output.split(len(activation)), strict=True):
+                        effect[:, unit] = wide(target) - wide(bound(one))
+        # Where a unit of a sample was at its baseline, nothing but rounding can have changed.
+        return [effect.masked_fill_(~differs, 0) for effect in found]
+
+
+def _spread(site: Site, effect: Tensor, activation: Tensor) -> Tensor:
+    """The effects `(B, U)` in the layout of the activation, the same at all positions of a unit."""
+    positions = site.units(activation).shape[2]
+    return site.restore((effect / positions)[:, :, None].expand(-1, -1, positions), activation)

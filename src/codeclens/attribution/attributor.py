@@ -14,11 +14,15 @@ from torch import Tensor, nn
 from codeclens.attribution.baselines import Baseline, as_baseline
 from codeclens.attribution.capture import Pass, Probe, Selector
 from codeclens.attribution.conductance import Conductance
-from codeclens.attribution.joint import Division, Pair, joint_along, secants_of
+from codeclens.attribution.joint import Division, Pair, joint_along, pixels_along, secants_of
 from codeclens.attribution.methods import Attributed, Explained, Method, wide
-from codeclens.attribution.pixelwise import pixels_along
-from codeclens.attribution.reduction import split_signs
-from codeclens.attribution.results import Contributions, SiteContributions
+from codeclens.attribution.results import (
+    Contributions,
+    SiteContributions,
+    split_signs,
+    warn_of_gaps,
+    warn_of_tolerance,
+)
 from codeclens.attribution.sites import Site, find_sites
 from codeclens.attribution.surveys import Survey, survey
 from codeclens.attribution.targets import Bound, Predicted, Target, bind
@@ -348,3 +352,57 @@ def _averaged(draws: list[Attributed]) -> Attributed:
 def _plain(values: Tensor) -> Tensor:
     """Without its history, and usable by autograd where it was made in inference mode."""
     return values.clone() if values.is_inference() else values.detach()
+
+
+def contributions(
+    model: nn.Module,
+    x: Tensor,
+    *,
+    sites: str | Site | Iterable[str | Site],
+    method: Method | None = None,
+    target: Target | Bound | None = None,
+    baseline: float | Tensor | Baseline = 0.0,
+    reduce: Reduce = "sum",
+    output: Selector = None,
+    labels: Labels = None,
+) -> Contributions:
+    """Compute how much each hidden unit at `sites` contributed to the target, for every sample.
+
+    `x` is `(B, …)`; `sites` are module names, globs, presets such as `"@blocks"` or `Site`s (see
+    `find_sites`); `method` is `Conductance()` and `target` is `Predicted()` unless given;
+    contributions are counted from `baseline`, a number, a tensor that broadcasts to `x`, or an
+    object of `codeclens.attribution.baselines`;
+    `output` selects from a dict, tuple or dataclass output; `reduce=None` keeps positions too.
+    The results, `(B, U)` for each site, are in the target's units. The model is left as it was.
+
+    Warns with CompletenessWarning where the contributions of a cut miss T(x) − T(x0) by much, and
+    where a tolerance was not reached.
+    Raises CodeclensError for an unknown site, labels out of range, NaN in the input, an output
+    that is no tensor. (arXiv 2603.06557, contributions by integrated gradients.)
+
+    >>> import torch
+    >>> _ = torch.manual_seed(0)
+    >>> model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
+    >>> c = contributions(model, torch.randn(5, 4), sites="1")
+    >>> c["1"].positive.shape
+    torch.Size([5, 8])
+    >>> bool(((c.target - c.baseline_target) - c["1"].net.sum(1)).abs().max() < 1e-5)
+    True
+    """
+    attributor = Attributor(
+        model,
+        sites=sites,
+        method=method,
+        target=target,
+        baseline=baseline,
+        reduce=reduce,
+        output=output,
+    )
+    found = attributor(x, labels)
+    warn_of_gaps(
+        {key: site.completeness for key, site in found.items()},
+        found.target - found.baseline_target,
+        found.uncovered,
+    )
+    warn_of_tolerance(getattr(attributor.method, "tolerance", None), found.estimate)
+    return found

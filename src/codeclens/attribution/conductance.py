@@ -12,18 +12,20 @@ from torch import Tensor
 
 from codeclens.attribution.capture import Pass, Probe
 from codeclens.attribution.methods import AtInput, Attributed
-from codeclens.attribution.nodes import (
+from codeclens.attribution.path import (
+    RULES,
     SCHEDULES,
     Alphas,
     Geometric,
     Nodes,
+    Rule,
     Schedule,
     are_given,
+    integrate,
     is_number,
     is_whole,
     require_ascending,
 )
-from codeclens.attribution.path import RULES, Rule, integrate
 from codeclens.attribution.sites import Site
 from codeclens.attribution.targets import Bound
 from codeclens.errors import CodeclensError
@@ -42,7 +44,7 @@ class Conductance:
 
     `nodes` places the ends of the segments: `"arc"` (default; by arc length in hidden space,
     from forward passes of a few samples), `"uniform"` (as published), `"power"`, `"geometric"`, an
-    object of `codeclens.attribution.nodes`, or the nodes themselves. With a `tolerance` the steps
+    object of `codeclens.attribution.path`, or the nodes themselves. With a `tolerance` the steps
     are doubled, for each sample until the contributions per unit change by less than that share
     (L2 over units, the worst site), up to `max_steps`; that last change is kept as the estimate of
     the error, which is smaller. One node is in memory at a time.

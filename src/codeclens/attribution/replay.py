@@ -11,9 +11,18 @@ import torch
 from torch import Tensor, nn
 
 from codeclens.attribution.capture import Probe, Selector, frozen, run, same_randomness, tapped
-from codeclens.attribution.recording import RUN, Leaf, Name, Reads, Recording, mapped, patched
+from codeclens.attribution.recording import (
+    RUN,
+    Leaf,
+    Name,
+    Reads,
+    Recording,
+    Watch,
+    mapped,
+    patched,
+    watched,
+)
 from codeclens.attribution.sites import Site, find_sites
-from codeclens.attribution.watching import Watch, watched
 from codeclens.errors import CodeclensError
 
 # The input itself, among the tensors that are kept.

@@ -13,18 +13,18 @@ from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 import codeclens
-from codeclens.cli.complaints import complaint
 from codeclens.cli.config import (
     SETTINGS,
     AnalyzeSettings,
+    ControlSettings,
     DecomposeSettings,
     DemoSettings,
+    ExplainSettings,
     ExtractSettings,
     ReportSettings,
+    RetinaSettings,
+    complaint,
 )
-from codeclens.cli.control_settings import ControlSettings
-from codeclens.cli.explain_settings import ExplainSettings
-from codeclens.cli.retina_settings import RetinaSettings
 from codeclens.errors import CodeclensError
 
 # Torch and everything that builds on it is imported inside the commands: help comes at once.
@@ -65,7 +65,7 @@ app = App(
 def demo(*, flags: Annotated[DemoSettings | None, Flat] = None, common: Common = None) -> None:
     """Show the whole way on digits and photographs, from contributions to a report."""
     settings = DemoSettings.resolve(flags, _file(common))
-    from codeclens.cli.demo import run_demo
+    from codeclens.demo.demo import run_demo
 
     run_demo(settings)
 
@@ -76,7 +76,7 @@ def extract(
 ) -> None:
     """Compute what hidden units contribute, for every image of a folder, into a store."""
     settings = ExtractSettings.resolve(flags, _file(common))
-    from codeclens.cli.extract import run_extract
+    from codeclens.cli.extract_command import run_extract
 
     run_extract(settings)
 
@@ -91,7 +91,7 @@ def decompose(
 ) -> None:
     """Find the modes of the contributions in a store, for every site."""
     settings = DecomposeSettings.resolve(flags, _file(common), store=store)
-    from codeclens.cli.decompose import run_decompose
+    from codeclens.cli.decompose_command import run_decompose
 
     run_decompose(settings)
 
@@ -106,7 +106,7 @@ def analyze(
 ) -> None:
     """Measure how contributions and modes change with depth: tables, figures, sentences."""
     settings = AnalyzeSettings.resolve(flags, _file(common), store=store)
-    from codeclens.cli.analyze import run_analyze
+    from codeclens.cli.analyze_command import run_analyze
 
     run_analyze(settings)
 
@@ -121,7 +121,7 @@ def control(
 ) -> None:
     """Ablate and preserve the units of modes, beside every other way to choose units."""
     settings = ControlSettings.resolve(flags, _file(common), store=store)
-    from codeclens.cli.control import run_control
+    from codeclens.cli.control_command import run_control
 
     run_control(settings)
 
@@ -136,7 +136,7 @@ def explain(
 ) -> None:
     """Explain the output for one image as a sum over modes, with a pixel map for each."""
     settings = ExplainSettings.resolve(flags, _file(common), image=image)
-    from codeclens.cli.explain import run_explain
+    from codeclens.cli.explain_command import run_explain
 
     run_explain(settings)
 
@@ -151,7 +151,7 @@ def report(
 ) -> None:
     """Write one self-contained page about a store and its modes."""
     settings = ReportSettings.resolve(flags, _file(common), store=store)
-    from codeclens.cli.report import run_report
+    from codeclens.cli.small_commands import run_report
 
     run_report(settings)
 
@@ -169,7 +169,7 @@ def verify(
     debug: Annotated[bool, Parameter(help=TRACEBACK)] = False,
 ) -> None:
     """Check every file of a store against its checksum; exit code 2 if one is damaged."""
-    from codeclens.cli.store import verify_store
+    from codeclens.cli.small_commands import verify_store
 
     verify_store(path, discard)
 
@@ -184,7 +184,7 @@ def retina_demo(
 ) -> None:
     """Show a fitted network beside the simulated retina that it was fitted to."""
     settings = RetinaSettings.resolve(flags, _file(common))
-    from codeclens.cli.retina import run_retina_demo
+    from codeclens.cli.small_commands import run_retina_demo
 
     run_retina_demo(settings)
 
@@ -192,7 +192,7 @@ def retina_demo(
 @app.command
 def bench_info(*, debug: Annotated[bool, Parameter(help=TRACEBACK)] = False) -> None:
     """Print versions, threads and processor, to stand beside any measurement."""
-    from codeclens.cli.bench import print_bench_info
+    from codeclens.cli.small_commands import print_bench_info
 
     print_bench_info()
 

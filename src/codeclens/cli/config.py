@@ -2,20 +2,200 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import yaml
 from cyclopts import Parameter
-from pydantic import Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from codeclens.cli.complaints import unknown_key
-from codeclens.cli.control_settings import ControlSettings
-from codeclens.cli.explain_settings import ExplainSettings
-from codeclens.cli.retina_settings import RetinaSettings
-from codeclens.cli.settings import Settings, split_commas
 from codeclens.errors import CodeclensError
+
+
+def complaint(error: ValidationError, settings: type[BaseModel], source: str) -> str:
+    """One sentence for what pydantic found wrong, the nearest key or the value in it."""
+    problems = error.errors(include_url=False)
+    unknown = [str(p["loc"][0]) for p in problems if p["type"] == "extra_forbidden"]
+    if unknown:
+        return unknown_key(source, unknown, list(settings.model_fields), "key")
+    first = problems[0]
+    name = ".".join(str(part) for part in first["loc"]) or source
+    wanted = first["msg"].removeprefix("Input ").removeprefix("Value error, ")
+    if name == "seeds":
+        wanted = "should be whole numbers separated by commas, for example 0,1,2"
+    if name == "target":
+        wanted = "should be predicted, label or output:INDEX, for example output:3"
+    others = sorted({str(p["loc"][0]) for p in problems[1:] if p["loc"]} - {name})
+    more = f" (wrong, too: {', '.join(others)})" if others else ""
+    return f"{source}: {name} (={first['input']!r}) {wanted}{more}."
+
+
+def unknown_key(source: str, unknown: list[str], known: list[str], what: str) -> str:
+    """One sentence for keys that are not known, with the one that is nearest to the first.
+
+    >>> unknown_key("a.yaml", ["step"], ["steps", "sites"], "key")
+    'a.yaml has the unknown key "step"; the nearest key is "steps".'
+    """
+    near = difflib.get_close_matches(unknown[0], known, n=1, cutoff=0.0)[0]
+    names = ", ".join(f'"{name}"' for name in unknown)
+    return f'{source} has the unknown {what} {names}; the nearest {what} is "{near}".'
+
+
+class Settings(BaseModel):
+    """What all configurations share: no unknown keys, and a name, which is that of the command."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True, frozen=True)
+    command: ClassVar[str] = ""
+    # What neither a flag nor the file may leave out, with the words that ask for it.
+    needed: ClassVar[dict[str, str]] = {}
+
+    @classmethod
+    def resolve(cls, flags: Self | None, file: Path | None = None, **places: Path | None) -> Self:
+        """The configuration of a file, with flags and the given `places` laid over it.
+
+        Only the flags that were given count (`flags.model_fields_set`). Raises CodeclensError for
+        an unreadable file, an unknown key, a bad value, and where something needed is missing.
+        """
+
+        given = {name: getattr(flags, name) for name in flags.model_fields_set} if flags else {}
+        given |= {name: place for name, place in places.items() if place is not None}
+        values = {**(read_section(file, cls.command) if file else {}), **given}
+        try:
+            settings = cls.model_validate(values)
+        except ValidationError as error:
+            source = str(file or f"codeclens {cls.command}")
+            raise CodeclensError(complaint(error, cls, source)) from None
+        for name, words in cls.needed.items():
+            if getattr(settings, name) is None:
+                raise CodeclensError(f"codeclens {cls.command} needs {words}.")
+        return settings
+
+
+def split_commas(value: Any) -> Any:
+    """Names separated by commas, as a list.
+
+    >>> split_commas("layer1.*,layer2"), split_commas(["a,b", "c"]), split_commas(None)
+    (['layer1.*', 'layer2'], ['a', 'b', 'c'], None)
+    """
+    items = [value] if isinstance(value, str) else value
+    if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
+        return value
+    return [part.strip() for item in items for part in item.split(",") if part.strip()]
+
+
+class ControlSettings(Settings):
+    """What `codeclens control` does."""
+
+    command = "control"
+    needed: ClassVar[dict[str, str]] = {
+        "store": "a store of contributions: codeclens control STORE",
+        "modes": "modes: pass --modes FOLDER, which codeclens decompose wrote",
+        "to": "a place for its result: pass --to FOLDER",
+    }
+
+    store: Annotated[Path | None, Parameter(show=False)] = None
+    """A store that codeclens extract wrote."""
+    modes: Path | None = None
+    """A folder that codeclens decompose wrote."""
+    images: Path | None = None
+    """Labelled images to measure on, best ones held out. [default: those of the store]"""
+    limit: int = Field(default=500, ge=1)
+    """The most images to measure on, spread over all."""
+    sites: list[str] | None = None
+    """Sites of the modes, separated by commas. [default: all]"""
+    classes: list[str] | None = None
+    """Classes by name or number, separated by commas. [default: all, or none with --superclass]"""
+    superclass: list[str] | None = None
+    """NAME=CLASS,CLASS,…: a group of classes whose mode is taken; may be given several times."""
+    kind: Literal["ablate", "preserve", "both"] = "both"
+    """Whether the chosen units are set to zero, or all the others."""
+    controls: str = "all"
+    """Other ways to choose units, separated by commas; all, or none."""
+    fractions: str | None = Field(default=None, pattern=r"^[\d.]+(,[\d.]+)*$")
+    """Shares of a site's units to act on, separated by commas. [default: nine from 0.01 to 0.99]"""
+    trials: int = Field(default=3, ge=1)
+    """Random sets of units of each size."""
+    necessity: int = Field(default=64, ge=0)
+    """Images in which each mode is removed, and kept alone, beside its prediction; 0 for none."""
+    necessity_modes: int | None = Field(default=None, ge=1)
+    """The strongest modes of a site that this is done for. [default: all that are present]"""
+    batch_size: int = Field(default=256, ge=1)
+    """Images in one pass; it changes memory, not results."""
+    to: Path | None = None
+    """The folder for tables (CSV), figures (PNG and SVG) and sentences; a stopped run goes on."""
+    overwrite: bool = False
+    """Replace results in that folder that other settings made."""
+    seed: int = 0
+    """Seeds random sets of units and bootstrap intervals."""
+
+    @field_validator("sites", "classes", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        return split_commas(value)
+
+
+class ExplainSettings(Settings):
+    """What `codeclens explain` does."""
+
+    command: ClassVar[str] = "explain"
+    needed: ClassVar[dict[str, str]] = {
+        "image": "an image: codeclens explain photo.jpg",
+        "to": "a place for its result: pass --to FOLDER",
+    }
+
+    image: Annotated[Path | None, Parameter(show=False)] = None
+    """An image file."""
+    model: str = "efficientnet-lite0"
+    """digits-resnet, efficientnet-lite0, torchvision:, timm: or hf:NAME, or module:function."""
+    weights: str | None = None
+    """A weights file (.safetensors, or a state dict in a .pt), or "random" for an untrained one."""
+    modes: Path | None = None
+    """A folder that codeclens decompose wrote. [default: those that ship for the model]"""
+    sites: list[str] | None = None
+    """Sites of the modes, by commas. [default: all; blocks.4.2, blocks.5.3 of modes that ship]"""
+    target: str = "predicted"
+    """What is explained: predicted, or a class by its name or number."""
+    instead_of: str | None = None
+    """Another class, by name or number: why the target and not this one."""
+    steps: int = Field(default=20, ge=1)
+    """Steps of the path from the baseline to the image."""
+    baseline: float = 0.0
+    """The value of the input from which contributions are counted, after the model's transform."""
+    most: int = Field(default=6, ge=1)
+    """Modes of each site that are mapped, taken out and drawn one by one."""
+    maps: bool = True
+    """Map each of these modes onto the pixels; most of the time goes there."""
+    effects: bool = True
+    """Measure what taking each of these modes out does."""
+    output: str | None = None
+    """The entry of the model's output that holds the classes, where it returns a dict or tuple."""
+    classes: Path | None = None
+    """A text file with one class name a line, in the order of the outputs."""
+    overwrite: bool = False
+    """Replace an explanation with other settings in the same folder."""
+    to: Path | None = None
+    """The folder for figures (PNG and SVG), a page (HTML), a table (CSV) and sentences."""
+
+    @field_validator("sites", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        return split_commas(value)
+
+
+class RetinaSettings(Settings):
+    """What `codeclens retina demo` does."""
+
+    command: ClassVar[str] = "retina demo"
+
+    to: Path = Path("codeclens-retina")
+    """The folder for the report, labelled arrays, figures and tables."""
+    quick: bool = False
+    """Eight seconds of film in place of forty; fewer steps, modes, cells and draws."""
+    seed: int = Field(default=0, ge=0)
+    """Chooses the film, and seeds modes and intervals."""
+
 
 View = Literal["concat", "sum", "positive", "negative", "activation"]
 MethodName = Literal[

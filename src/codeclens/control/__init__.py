@@ -2,20 +2,41 @@
 
 from __future__ import annotations
 
-from codeclens.control.acting import Acting, covering, removing
-from codeclens.control.acts import ablate, clamp, preserve, replace, scale, steer
-from codeclens.control.controls import ALL, CONTROLS, Evidence, mode_of
-from codeclens.control.curves import FRACTIONS, TRIALS, Study, control_curve, prepared
-from codeclens.control.directions import mode_direction
-from codeclens.control.estimates import Estimate
-from codeclens.control.interventions import Intervention, activation_at, intervene
-from codeclens.control.many import ControlCurves, control_curves
+from codeclens.control.controls import (
+    ALL,
+    CONTROLS,
+    ByMode,
+    ByScore,
+    Evidence,
+    Random,
+    Ranking,
+    mode_of,
+)
+from codeclens.control.curve_charts import control_figure, curves_figure, necessity_figure
+from codeclens.control.curves import (
+    FRACTIONS,
+    TRIALS,
+    Condition,
+    ControlCurve,
+    Study,
+    control_curve,
+    prepared,
+)
+from codeclens.control.curves_by_class import ControlCurves, control_curves
+from codeclens.control.edits import Intervention, activation_at, intervene
+from codeclens.control.estimates import Comparison, Estimate, compare_pairs
+from codeclens.control.interventions import ablate, clamp, preserve, replace, scale, steer
 from codeclens.control.necessity import Necessity, necessity
-from codeclens.control.paired import Comparison, compare_pairs
-from codeclens.control.rankings import ByMode, ByScore, Random, Ranking
-from codeclens.control.removal import keep, removal, remove
-from codeclens.control.results import Condition, ControlCurve
-from codeclens.control.shares import mode_share
+from codeclens.control.removal import (
+    Acting,
+    covering,
+    keep,
+    mode_direction,
+    mode_share,
+    removal,
+    remove,
+    removing,
+)
 from codeclens.control.sweep import count_units, outputs_under, predictions_under
 
 __all__ = [
@@ -43,14 +64,17 @@ __all__ = [
     "compare_pairs",
     "control_curve",
     "control_curves",
+    "control_figure",
     "count_units",
     "covering",
+    "curves_figure",
     "intervene",
     "keep",
     "mode_direction",
     "mode_of",
     "mode_share",
     "necessity",
+    "necessity_figure",
     "outputs_under",
     "predictions_under",
     "prepared",

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, fields, replace
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 import torch
-from jaxtyping import Float
-from torch import Tensor
+from jaxtyping import Float, Shaped
+from torch import Tensor, nn
 
-from codeclens.attribution import Site
+from codeclens.attribution import Site, find_sites, frozen, tapped
 from codeclens.errors import CodeclensError
 
 # One number, one for each unit (U,), one for each sample and unit (B, U), or a tensor in the
@@ -209,3 +210,306 @@ def as_value(given: float | Sequence[float] | np.ndarray[Any, Any] | Tensor) -> 
     if isinstance(given, np.ndarray):
         return torch.from_numpy(given)
     return torch.tensor(given) if isinstance(given, list | tuple) else given  # type: ignore
+
+
+# Indices of units, or how far each is acted on: booleans or numbers in [0, 1], (U,) or (M, U), or
+# one for all units.
+Chosen = tuple[int, ...] | Tensor
+Units = Sequence[int] | np.ndarray[Any, Any] | Tensor
+# Numbers of tokens, or a mask in the shape of the positions.
+Positions = Sequence[int] | np.ndarray[Any, Any] | Tensor
+
+
+def by_hand(units: Units, site: Site) -> Chosen:
+    """Units as users give them: a flat list of indices, or masks `(U,)` or `(M, U)`.
+
+    Raises CodeclensError for anything else.
+
+    >>> by_hand([2, 0], Site("conv"))
+    (2, 0)
+    """
+    if isinstance(units, int):
+        raise CodeclensError(
+            f"units={units} must be a list of indices: units=[{units}] for that one unit, or "
+            f"count={units} for so many of a mode's strongest."
+        )
+    chosen = units.detach().cpu().numpy() if isinstance(units, Tensor) else np.asarray(units)
+    if chosen.dtype == bool and chosen.ndim in (1, 2) and isinstance(units, Tensor | np.ndarray):
+        return torch.from_numpy(chosen)
+    if chosen.ndim != 1 or (chosen.size and not np.issubdtype(chosen.dtype, np.integer)):
+        raise CodeclensError(
+            f'units for site "{site.key}" have shape {chosen.shape} and type {chosen.dtype}; '
+            "pass a flat list of integers, or a tensor of booleans (units) or (masks, units)."
+        )
+    if chosen.size and chosen.min() < 0:
+        raise CodeclensError(
+            f'Unit {chosen.min()} of site "{site.key}" is out of range: units count from 0.'
+        )
+    return tuple(int(unit) for unit in chosen)
+
+
+def by_weight(weights: Any, site: Site) -> Tensor:
+    """How far each unit is acted on, `(U,)` or `(M, U)` in [0, 1]; raises CodeclensError if not."""
+    found = torch.as_tensor(np.asarray(weights) if not isinstance(weights, Tensor) else weights)
+    ranged = found.numel() and float(found.min()) >= 0 and float(found.max()) <= 1
+    if found.ndim not in (1, 2) or not ranged or not found.is_floating_point():
+        raise CodeclensError(
+            f'weights for site "{site.key}" have shape {tuple(found.shape)} and type {found.dtype};'
+            " pass numbers between 0 and 1, one for each unit: 0 leaves it, 1 acts on it in full."
+        )
+    return found
+
+
+def amounts(
+    chosen: Chosen, site: Site, activation: Tensor, complement: bool
+) -> Shaped[Tensor, "batch unit 1"]:
+    """How far each unit of each sample is acted on: booleans, or numbers in [0, 1].
+
+    M masks belong to M copies of the batch, one after another. `complement` means all others.
+    Raises CodeclensError for a unit that the site has not and for masks that do not fit.
+
+    >>> amounts((1,), Site("fc"), torch.zeros(1, 3), complement=False).flatten().tolist()
+    [False, True, False]
+    """
+    samples, count, _ = site.units(activation).shape
+    shape = tuple(activation.shape)
+    if isinstance(chosen, tuple):
+        if chosen and max(chosen) >= count:
+            raise CodeclensError(
+                f'Unit {max(chosen)} is out of range: site "{site.key}" gives {shape}, '
+                f"which is {count} units (0 to {count - 1})."
+            )
+        found = torch.zeros(1, count, dtype=torch.bool)
+        found[0, list(chosen)] = True
+    else:
+        found = torch.atleast_2d(chosen.expand(count) if chosen.ndim == 0 else chosen)
+        if found.shape[1] != count:
+            raise CodeclensError(
+                f'Masks of shape {tuple(chosen.shape)} do not fit site "{site.key}", which gives '
+                f"{shape}: {count} units. Their last axis counts the units."
+            )
+        if not len(found) or samples % len(found):
+            raise CodeclensError(
+                f"{len(found)} masks need as many copies of the batch, one after another, but site "
+                f'"{site.key}" gives {shape}: repeat the input, x.repeat({len(found)}, 1, …).'
+            )
+        found = found.repeat_interleave(samples // len(found) if len(found) > 1 else 1, dim=0)
+    if complement:
+        found = ~found if found.dtype == torch.bool else 1 - found
+    found = found[:, :, None].to(activation.device)
+    return found if found.dtype == torch.bool else found.to(activation.dtype)
+
+
+def at_positions(positions: Positions, site: Site, activation: Tensor) -> Shaped[Tensor, " place"]:
+    """Which positions of a site are acted on, `(P,)` booleans.
+
+    `positions` are numbers of tokens, or a mask in the shape of the positions: `(H, W)` of a
+    feature map, `(T,)` of tokens. Raises CodeclensError where they do not fit.
+
+    >>> at_positions([0], Site("h"), torch.zeros(2, 3, 8)).tolist()
+    [True, False, False]
+    """
+    # A head's features lie along the first axis of its grid; they have no positions of their own.
+    grid = site.grid(activation)
+    places = grid if site.heads is None else grid[1:]
+    given = positions if isinstance(positions, Tensor) else torch.as_tensor(np.asarray(positions))
+    given = given.to(activation.device)
+    what = f'site "{site.key}" gives {tuple(activation.shape)}, whose positions are {places}'
+    if given.dtype == torch.bool:
+        if tuple(given.shape) != places:
+            raise CodeclensError(
+                f"The mask of positions has shape {tuple(given.shape)}, but {what}."
+            )
+        mask = given
+    else:
+        # What is empty has no type of its own.
+        if len(places) != 1 or given.ndim != 1 or (len(given) and given.is_floating_point()):
+            raise CodeclensError(
+                f"positions of shape {tuple(given.shape)} and type {given.dtype} do not fit: "
+                f"{what}; pass a mask of booleans of that shape, or, of tokens, their numbers."
+            )
+        if given.numel() and not 0 <= int(given.min()) <= int(given.max()) < places[0]:
+            wrong = int(given.max() if given.min() >= 0 else given.min())
+            raise CodeclensError(f"Position {wrong} is out of range: {what}, counted from 0.")
+        mask = torch.zeros(places, dtype=torch.bool, device=activation.device)
+        mask[given.long()] = True
+    return mask.expand(grid).reshape(-1)
+
+
+Kind = Literal["ablate", "preserve"]
+
+
+@dataclass(frozen=True, eq=False)
+class Intervention:
+    """What is done to a network: some units at `site` are edited, the rest stays as it is.
+
+    `kind` is an `Edit` that is done to the units `chosen`, or `"ablate"`: those are set to `value`,
+    or `"preserve"`: all others are. `chosen` are indices, or a tensor of booleans or of numbers in
+    [0, 1] `(U,)` or `(M, U)`: how far each unit is edited, M masks for M copies of the batch, one
+    after another. `units` is how many the site must have, where that is known; `positions` are
+    numbers of tokens or a mask `(H, W)`, None for all. `ablate` and its like make these.
+    """
+
+    site: Site
+    kind: Kind | Edit
+    chosen: Chosen
+    value: Value = 0.0
+    units: int | None = None
+    positions: Positions | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.kind, str) and self.kind not in get_args(Kind):
+            raise CodeclensError(
+                f'There is no kind of intervention "{self.kind}"; it is "ablate" or "preserve", '
+                "or an edit."
+            )
+
+    def __call__(self, site: Site, activation: Tensor) -> Tensor:
+        """The activation `(B, …)` with the edit done to it.
+
+        Out of place and differentiable. Raises CodeclensError where the site has other units than
+        were counted on, or where masks, positions or values do not fit them.
+        """
+        frame = Frame(site, activation)
+        values = frame.values
+        self._check(values.shape[1], activation)
+        edited = self.edit(frame)
+        amount = amounts(self.chosen, site, activation, self.kind == "preserve")
+        if amount.dtype != torch.bool:
+            # Exact at both ends, where a mixture would be so only up to rounding.
+            edited = torch.where(amount < 1, values + amount * (edited - values), edited)
+            amount = amount > 0
+        if self.positions is not None:
+            amount = amount & at_positions(self.positions, site, activation)
+        return site.restore(torch.where(amount, edited, values), like=activation)
+
+    @property
+    def edit(self) -> Edit:
+        """What is done to the units that are acted on."""
+        return Put(self.value) if isinstance(self.kind, str) else self.kind
+
+    def split(self) -> list[Intervention]:
+        """One intervention for each mask, where there are M of them."""
+        if isinstance(self.chosen, tuple) or self.chosen.ndim < 2:
+            return [self]
+        return [replace(self, chosen=mask) for mask in self.chosen]
+
+    def of_samples(self, rows: slice, total: int) -> Intervention:
+        """The same for some of `total` samples, where values are given for each of them."""
+        edit = of_samples(self.edit, rows, total)
+        if isinstance(edit, Put) and isinstance(self.kind, str):
+            return replace(self, value=edit.value)
+        return replace(self, kind=edit)
+
+    @contextmanager
+    def applied(self, model: nn.Module) -> Iterator[None]:
+        """Do it to `model` while the `with` lasts; raises CodeclensError if the site is not met."""
+        # A copy of the model made within the block keeps its hooks: they do nothing afterwards.
+        met, over = False, False
+
+        def edit(site: Site, activation: Tensor) -> Tensor | None:
+            nonlocal met
+            met = True
+            return None if over else self(site, activation)
+
+        def begin(*_: Any) -> None:
+            nonlocal met
+            met = False
+
+        def confirm(*_: Any) -> None:
+            # Silence here would read as "these units do not matter".
+            if not met and not over:
+                raise CodeclensError(
+                    f'The model ran without reaching site "{self.site.key}", so nothing was '
+                    "changed; choose a module, or a call of it, that takes part in the forward."
+                )
+
+        with ExitStack() as hooks:
+            hooks.enter_context(tapped(model, [self.site], edit))
+            # Before all other hooks: the site may be the input of the model itself.
+            hooks.callback(model.register_forward_pre_hook(begin, prepend=True).remove)
+            hooks.callback(model.register_forward_hook(confirm).remove)
+            try:
+                yield
+            finally:
+                over = True
+
+    def _check(self, count: int, activation: Tensor) -> None:
+        if self.units is not None and self.units != count:
+            raise CodeclensError(
+                f'The mode has {self.units} units, but site "{self.site.key}" gives '
+                f"{tuple(activation.shape)}, which is {count} units; take the site that the mode "
+                "was found at, with the same heads and unit axis."
+            )
+
+
+@contextmanager
+def intervene(model: nn.Module, interventions: Sequence[Intervention]) -> Iterator[None]:
+    """Do several interventions at once, at one site or at many, while the `with` lasts.
+
+    At one site they follow each other in their order: each sees what those before it left.
+
+    >>> model = nn.Sequential(nn.Identity(), nn.Identity())
+    >>> double, clear = Put(2.0), Intervention(Site("1"), "ablate", (0,))
+    >>> with intervene(model, [Intervention(Site("0"), double, (0, 1)), clear]):
+    ...     model(torch.ones(1, 3))
+    tensor([[0., 2., 1.]])
+    """
+    with ExitStack() as contexts:
+        for one in interventions:
+            contexts.enter_context(one.applied(model))
+        yield
+
+
+def activation_at(model: nn.Module, site: str | Site, x: Tensor) -> Tensor:
+    """The activation of a site for the input `x` `(B, …)`, as the network lays it out.
+
+    In evaluation mode, without gradients: baselines to return to, means and other samples' values
+    to put in. Raises CodeclensError for an unknown site, and one that is not reached or runs
+    several times.
+
+    >>> activation_at(nn.Sequential(nn.Linear(2, 5), nn.ReLU()), "1", torch.zeros(3, 2)).shape
+    torch.Size([3, 5])
+    """
+    place = one_site(model, site)
+    kept: list[Tensor] = []
+    device = next((parameter.device for parameter in model.parameters()), x.device)
+    look = tapped(model, [place], lambda _, found: kept.append(found.detach().clone()))
+    with frozen(model), torch.no_grad(), look:
+        model(x.to(device))
+    if len(kept) != 1:
+        raise CodeclensError(
+            f'Site "{place.key}" runs {len(kept)} times when the model runs; name a call of a '
+            f'module that takes part in the forward, such as "{place.name}#0".'
+        )
+    return kept[0]
+
+
+def share_to_count(fraction: float, units: int) -> int:
+    """How many of `units` a fraction is: the nearest whole number, but one at least above zero.
+
+    Raises CodeclensError where the fraction is not in [0, 1].
+
+    >>> share_to_count(0.18, 64), share_to_count(0.01, 16), share_to_count(0.0, 16)
+    (12, 1, 0)
+    """
+    if not 0.0 <= fraction <= 1.0:
+        raise CodeclensError(
+            f"fraction (={fraction}) must lie between 0 and 1; 18 % of the units is 0.18."
+        )
+    return max(round(fraction * units), 1) if fraction > 0 else 0
+
+
+def one_site(model: nn.Module, where: str | Site) -> Site:
+    """The one site that a name, a key or a `Site` means.
+
+    Raises CodeclensError where there is none (with the nearest names) or more than one.
+    """
+    found = find_sites(model, where)
+    if len(found) != 1:
+        keys = ", ".join(f'"{site.key}"' for site in found[:4])
+        raise CodeclensError(
+            f'"{where}" means {len(found)} sites ({keys} …); an intervention acts at one: '
+            "nest one for each site."
+        )
+    return found[0]

@@ -15,12 +15,11 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from codeclens.control.curves import Members, members_of
+from codeclens.control.curves import ControlCurve, Members, members_of
+from codeclens.control.curves_by_class import ControlCurves
+from codeclens.control.edits import Kind
 from codeclens.control.effects import effects_of
-from codeclens.control.interventions import Kind
-from codeclens.control.many import ControlCurves
 from codeclens.control.necessity import Necessity
-from codeclens.control.results import ControlCurve
 from codeclens.errors import CodeclensError
 from codeclens.extraction.fingerprint import differences, plain
 

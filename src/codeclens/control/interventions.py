@@ -1,194 +1,312 @@
-"""Interventions: an edit of some units at a site, done to a network for as long as a `with`."""
+"""Acts: ablate, preserve, scale, steer, clamp and replace units, for as long as a `with`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
-from typing import Any, Literal, get_args
+from contextlib import contextmanager
+from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from codeclens.attribution import Site, find_sites, frozen, tapped
-from codeclens.control.edits import Edit, Frame, Put, Value, of_samples
-from codeclens.control.masks import Chosen, Positions, amounts, at_positions
+from codeclens.attribution import Site
+from codeclens.control.edits import (
+    Add,
+    Chosen,
+    Edit,
+    Exchange,
+    Intervention,
+    Kind,
+    Positions,
+    Put,
+    Scale,
+    Units,
+    as_value,
+    by_hand,
+    by_weight,
+    one_site,
+)
+from codeclens.decomposition import Mode
 from codeclens.errors import CodeclensError
 
-Kind = Literal["ablate", "preserve"]
-
-
-@dataclass(frozen=True, eq=False)
-class Intervention:
-    """What is done to a network: some units at `site` are edited, the rest stays as it is.
-
-    `kind` is an `Edit` that is done to the units `chosen`, or `"ablate"`: those are set to `value`,
-    or `"preserve"`: all others are. `chosen` are indices, or a tensor of booleans or of numbers in
-    [0, 1] `(U,)` or `(M, U)`: how far each unit is edited, M masks for M copies of the batch, one
-    after another. `units` is how many the site must have, where that is known; `positions` are
-    numbers of tokens or a mask `(H, W)`, None for all. `ablate` and its like make these.
-    """
-
-    site: Site
-    kind: Kind | Edit
-    chosen: Chosen
-    value: Value = 0.0
-    units: int | None = None
-    positions: Positions | None = None
-
-    def __post_init__(self) -> None:
-        if isinstance(self.kind, str) and self.kind not in get_args(Kind):
-            raise CodeclensError(
-                f'There is no kind of intervention "{self.kind}"; it is "ablate" or "preserve", '
-                "or an edit."
-            )
-
-    def __call__(self, site: Site, activation: Tensor) -> Tensor:
-        """The activation `(B, …)` with the edit done to it.
-
-        Out of place and differentiable. Raises CodeclensError where the site has other units than
-        were counted on, or where masks, positions or values do not fit them.
-        """
-        frame = Frame(site, activation)
-        values = frame.values
-        self._check(values.shape[1], activation)
-        edited = self.edit(frame)
-        amount = amounts(self.chosen, site, activation, self.kind == "preserve")
-        if amount.dtype != torch.bool:
-            # Exact at both ends, where a mixture would be so only up to rounding.
-            edited = torch.where(amount < 1, values + amount * (edited - values), edited)
-            amount = amount > 0
-        if self.positions is not None:
-            amount = amount & at_positions(self.positions, site, activation)
-        return site.restore(torch.where(amount, edited, values), like=activation)
-
-    @property
-    def edit(self) -> Edit:
-        """What is done to the units that are acted on."""
-        return Put(self.value) if isinstance(self.kind, str) else self.kind
-
-    def split(self) -> list[Intervention]:
-        """One intervention for each mask, where there are M of them."""
-        if isinstance(self.chosen, tuple) or self.chosen.ndim < 2:
-            return [self]
-        return [replace(self, chosen=mask) for mask in self.chosen]
-
-    def of_samples(self, rows: slice, total: int) -> Intervention:
-        """The same for some of `total` samples, where values are given for each of them."""
-        edit = of_samples(self.edit, rows, total)
-        if isinstance(edit, Put) and isinstance(self.kind, str):
-            return replace(self, value=edit.value)
-        return replace(self, kind=edit)
-
-    @contextmanager
-    def applied(self, model: nn.Module) -> Iterator[None]:
-        """Do it to `model` while the `with` lasts; raises CodeclensError if the site is not met."""
-        # A copy of the model made within the block keeps its hooks: they do nothing afterwards.
-        met, over = False, False
-
-        def edit(site: Site, activation: Tensor) -> Tensor | None:
-            nonlocal met
-            met = True
-            return None if over else self(site, activation)
-
-        def begin(*_: Any) -> None:
-            nonlocal met
-            met = False
-
-        def confirm(*_: Any) -> None:
-            # Silence here would read as "these units do not matter".
-            if not met and not over:
-                raise CodeclensError(
-                    f'The model ran without reaching site "{self.site.key}", so nothing was '
-                    "changed; choose a module, or a call of it, that takes part in the forward."
-                )
-
-        with ExitStack() as hooks:
-            hooks.enter_context(tapped(model, [self.site], edit))
-            # Before all other hooks: the site may be the input of the model itself.
-            hooks.callback(model.register_forward_pre_hook(begin, prepend=True).remove)
-            hooks.callback(model.register_forward_hook(confirm).remove)
-            try:
-                yield
-            finally:
-                over = True
-
-    def _check(self, count: int, activation: Tensor) -> None:
-        if self.units is not None and self.units != count:
-            raise CodeclensError(
-                f'The mode has {self.units} units, but site "{self.site.key}" gives '
-                f"{tuple(activation.shape)}, which is {count} units; take the site that the mode "
-                "was found at, with the same heads and unit axis."
-            )
+Where = Mode | Site | str
+Weights = Literal["mode"] | Sequence[float] | np.ndarray[Any, Any] | Tensor
+Given = float | Sequence[float] | np.ndarray[Any, Any] | Tensor
 
 
 @contextmanager
-def intervene(model: nn.Module, interventions: Sequence[Intervention]) -> Iterator[None]:
-    """Do several interventions at once, at one site or at many, while the `with` lasts.
+def ablate(
+    model: nn.Module,
+    where: Where,
+    *,
+    fraction: float | None = None,
+    count: int | None = None,
+    units: Units | None = None,
+    weights: Weights | None = None,
+    positions: Positions | None = None,
+    value: Given = 0.0,
+) -> Iterator[Intervention]:
+    """Set the chosen units to zero while the `with` lasts (method.md §5).
 
-    At one site they follow each other in their order: each sees what those before it left.
+    `where` is a mode, whose units are ranked by their entries (`Mode.top_units`), or a site (its
+    name or a `Site`). Choose the units by exactly one of `fraction` (the strongest share of the
+    mode's units, in [0, 1]), `count` (so many of its strongest), `units` (indices by hand, or a
+    tensor of booleans `(U,)`) and `weights` (numbers in [0, 1] `(U,)`: how far each unit is taken
+    from its value to the new one; `"mode"`: the strength of its entry, the strongest being 1).
+    They are set to `value`: one number, one for each unit of the site `(U,)`, or a tensor in the
+    layout of the site's activation. `positions` restricts this to some tokens (their numbers) or
+    places (a mask `(H, W)`).
 
-    >>> model = nn.Sequential(nn.Identity(), nn.Identity())
-    >>> double, clear = Put(2.0), Intervention(Site("1"), "ablate", (0,))
-    >>> with intervene(model, [Intervention(Site("0"), double, (0, 1)), clear]):
+    Many masks at once: `units` or `weights` `(M, U)` act on M copies of the batch, one after
+    another, `model(x.repeat(M, 1, 1, 1))`; `outputs_under` makes the copies itself.
+
+    An intervention is out of place, gradients flow through it, several compose (nested, at one
+    site or at many, each sees what the ones before left), and it is undone when the block ends,
+    however it ends. It yields the `Intervention`, which says what was chosen.
+
+    Raises CodeclensError for an unknown site, for units or positions that the site has not, for
+    numbers that are not finite, and where the network runs without ever reaching the site.
+
+    >>> model = nn.Sequential(nn.Identity(), nn.Flatten())
+    >>> with ablate(model, "0", units=[1]):
     ...     model(torch.ones(1, 3))
-    tensor([[0., 2., 1.]])
+    tensor([[1., 0., 1.]])
+    >>> model(torch.ones(1, 3))
+    tensor([[1., 1., 1.]])
     """
-    with ExitStack() as contexts:
-        for one in interventions:
-            contexts.enter_context(one.applied(model))
-        yield
+    with _act(model, where, "ablate", fraction, count, units, weights, positions, value) as done:
+        yield done
 
 
-def activation_at(model: nn.Module, site: str | Site, x: Tensor) -> Tensor:
-    """The activation of a site for the input `x` `(B, …)`, as the network lays it out.
+@contextmanager
+def preserve(
+    model: nn.Module,
+    where: Where,
+    *,
+    fraction: float | None = None,
+    count: int | None = None,
+    units: Units | None = None,
+    weights: Weights | None = None,
+    positions: Positions | None = None,
+    value: Given = 0.0,
+) -> Iterator[Intervention]:
+    """Keep only the chosen units: set all the others to zero, while the `with` lasts.
 
-    In evaluation mode, without gradients: baselines to return to, means and other samples' values
-    to put in. Raises CodeclensError for an unknown site, and one that is not reached or runs
-    several times.
+    The same as `ablate` (method.md §5), with the complement of the units. Two of them at one site
+    leave what both keep.
 
-    >>> activation_at(nn.Sequential(nn.Linear(2, 5), nn.ReLU()), "1", torch.zeros(3, 2)).shape
-    torch.Size([3, 5])
+    >>> model = nn.Sequential(nn.Identity(), nn.Flatten())
+    >>> with preserve(model, "0", units=[1]):
+    ...     model(torch.ones(1, 3))
+    tensor([[0., 1., 0.]])
     """
-    place = one_site(model, site)
-    kept: list[Tensor] = []
-    device = next((parameter.device for parameter in model.parameters()), x.device)
-    look = tapped(model, [place], lambda _, found: kept.append(found.detach().clone()))
-    with frozen(model), torch.no_grad(), look:
-        model(x.to(device))
-    if len(kept) != 1:
+    with _act(model, where, "preserve", fraction, count, units, weights, positions, value) as done:
+        yield done
+
+
+@contextmanager
+def scale(
+    model: nn.Module,
+    where: Where,
+    factor: Given,
+    *,
+    fraction: float | None = None,
+    count: int | None = None,
+    units: Units | None = None,
+    weights: Weights | None = None,
+    positions: Positions | None = None,
+) -> Iterator[Intervention]:
+    """Multiply the chosen units by `factor`, one number or one for each unit of the site `(U,)`.
+
+    Units and positions are chosen as in `ablate`, which is a factor of 0.
+
+    >>> model = nn.Sequential(nn.Identity(), nn.Flatten())
+    >>> with scale(model, "0", 3.0, units=[1]):
+    ...     model(torch.ones(1, 3))
+    tensor([[1., 3., 1.]])
+    """
+    edit = Scale(as_value(factor))
+    with _act(model, where, edit, fraction, count, units, weights, positions) as done:
+        yield done
+
+
+@contextmanager
+def steer(
+    model: nn.Module,
+    where: Where,
+    direction: Given,
+    strength: float = 1.0,
+    *,
+    fraction: float | None = None,
+    count: int | None = None,
+    units: Units | None = None,
+    weights: Weights | None = None,
+    positions: Positions | None = None,
+) -> Iterator[Intervention]:
+    """Add `strength` times a direction in activation space, at all positions or at chosen ones.
+
+    `direction` is one number for each unit of the site `(U,)`, or a tensor in the layout of its
+    activation. The entries of a contribution mode are no activations, so they are no direction;
+    `mode_direction` finds what the mode looks like in activations, scaled so that a strength of 1
+    adds as much as there is of the mode, on average, where it is present, and −1 takes as much
+    away. Without a choice all units are moved; otherwise as in `ablate`.
+
+    >>> model = nn.Sequential(nn.Identity(), nn.Flatten())
+    >>> with steer(model, "0", [1.0, 0.0, -1.0], strength=2.0):
+    ...     model(torch.ones(1, 3))
+    tensor([[ 3.,  1., -1.]])
+    """
+    edit = Add(as_value(direction), strength)
+    with _act(model, where, edit, fraction, count, units, weights, positions, everything=True) as d:
+        yield d
+
+
+@contextmanager
+def clamp(
+    model: nn.Module,
+    where: Where,
+    values: Given,
+    *,
+    fraction: float | None = None,
+    count: int | None = None,
+    units: Units | None = None,
+    weights: Weights | None = None,
+    positions: Positions | None = None,
+) -> Iterator[Intervention]:
+    """Hold the chosen units at `values`, whatever the input.
+
+    One number, one for each unit of the site `(U,)`, or a tensor in the layout of its activation,
+    with one sample for all or one for each. Units and positions are chosen as in `ablate`.
+
+    >>> model = nn.Sequential(nn.Identity(), nn.Flatten())
+    >>> with clamp(model, "0", [7.0, 8.0, 9.0], units=[0, 2]):
+    ...     model(torch.ones(1, 3))
+    tensor([[7., 1., 9.]])
+    """
+    edit = Put(as_value(values))
+    with _act(model, where, edit, fraction, count, units, weights, positions) as done:
+        yield done
+
+
+@contextmanager
+def replace(
+    model: nn.Module,
+    where: Where,
+    *,
+    mean: Tensor | None = None,
+    sample: Tensor | Sequence[int] | None = None,
+    fraction: float | None = None,
+    count: int | None = None,
+    units: Units | None = None,
+    weights: Weights | None = None,
+    positions: Positions | None = None,
+) -> Iterator[Intervention]:
+    """Replace the chosen units by their mean, or by what they are for other samples.
+
+    `mean` is activations of the site `(N, …)`, as `activation_at` gives them: their mean over
+    samples is put in, at each position its own. `sample` is activations of other samples `(B, …)`,
+    one for each that will run, or the numbers of samples of the running batch itself: sample i
+    gets the values of sample `sample[i]`, and gradients flow back to it. Give exactly one of them.
+    Units and positions are chosen as in `ablate`.
+
+    >>> model, x = nn.Sequential(nn.Identity(), nn.Flatten()), torch.tensor([[1.0, 2], [5, 6]])
+    >>> with replace(model, "0", mean=x, units=[0]):
+    ...     model(x)
+    tensor([[3., 2.],
+            [3., 6.]])
+    >>> with replace(model, "0", sample=[1, 0], units=[0]):
+    ...     model(x)
+    tensor([[5., 2.],
+            [1., 6.]])
+    """
+    edit = _replacement(mean, sample)
+    with _act(model, where, edit, fraction, count, units, weights, positions) as done:
+        yield done
+
+
+def _replacement(mean: Tensor | None, sample: Tensor | Sequence[int] | None) -> Edit:
+    if (mean is None) == (sample is None):
         raise CodeclensError(
-            f'Site "{place.key}" runs {len(kept)} times when the model runs; name a call of a '
-            f'module that takes part in the forward, such as "{place.name}#0".'
+            "Say what units are replaced by, by exactly one of mean=activations and sample=…; "
+            f"got {'neither' if mean is None else 'both'}."
         )
-    return kept[0]
-
-
-def share_to_count(fraction: float, units: int) -> int:
-    """How many of `units` a fraction is: the nearest whole number, but one at least above zero.
-
-    Raises CodeclensError where the fraction is not in [0, 1].
-
-    >>> share_to_count(0.18, 64), share_to_count(0.01, 16), share_to_count(0.0, 16)
-    (12, 1, 0)
-    """
-    if not 0.0 <= fraction <= 1.0:
+    if mean is not None:
+        if not isinstance(mean, Tensor) or mean.ndim < 2 or not len(mean):
+            raise CodeclensError(
+                f"mean is {_shown(mean)}; pass activations of the site (samples, …), "
+                "as activation_at gives them."
+            )
+        return Put(mean.mean(dim=0, keepdim=True))
+    if isinstance(sample, Tensor) and sample.is_floating_point():
+        return Put(sample)
+    order = np.asarray(sample)
+    if order.ndim != 1 or not np.issubdtype(order.dtype, np.integer):
         raise CodeclensError(
-            f"fraction (={fraction}) must lie between 0 and 1; 18 % of the units is 0.18."
+            f"sample is {_shown(sample)}; pass activations of the site, one for each sample, or a "
+            "flat list of numbers of samples."
         )
-    return max(round(fraction * units), 1) if fraction > 0 else 0
+    return Exchange(tuple(int(row) for row in order))
 
 
-def one_site(model: nn.Module, where: str | Site) -> Site:
-    """The one site that a name, a key or a `Site` means.
+def _shown(given: object) -> str:
+    if isinstance(given, Tensor | np.ndarray):
+        return f"a {type(given).__name__} of shape {tuple(given.shape)}, {given.dtype}"
+    return repr(given)
 
-    Raises CodeclensError where there is none (with the nearest names) or more than one.
-    """
-    found = find_sites(model, where)
-    if len(found) != 1:
-        keys = ", ".join(f'"{site.key}"' for site in found[:4])
+
+@contextmanager
+def _act(
+    model: nn.Module,
+    where: Where,
+    kind: Kind | Edit,
+    fraction: float | None,
+    count: int | None,
+    units: Units | None,
+    weights: Weights | None,
+    positions: Positions | None,
+    value: Given = 0.0,
+    everything: bool = False,
+) -> Iterator[Intervention]:
+    given = {"fraction": fraction, "count": count, "units": units, "weights": weights}
+    named = {name: choice for name, choice in given.items() if choice is not None}
+    if not isinstance(where, Mode | Site | str):
         raise CodeclensError(
-            f'"{where}" means {len(found)} sites ({keys} …); an intervention acts at one: '
-            "nest one for each site."
+            f"An intervention acts on a mode, a Site or a site's name, not on a "
+            f"{type(where).__name__}; of several modes take one, such as modes[0]."
         )
-    return found[0]
+    site = one_site(model, where.site if isinstance(where, Mode) else where)
+    size = len(where.positive) if isinstance(where, Mode) else None
+    chosen = _everything() if everything and not named else _chosen(where, site, named)
+    intervention = Intervention(site, kind, chosen, as_value(value), size, positions)
+    intervention.edit  # noqa: B018 — complains of values that cannot be, before anything runs
+    with intervention.applied(model):
+        yield intervention
+
+
+def _everything() -> Tensor:
+    return torch.ones((), dtype=torch.bool)
+
+
+def _chosen(where: Where, site: Site, named: dict[str, Any]) -> Chosen:
+    if len(named) != 1:
+        what = " and ".join(f"{name}={choice}" for name, choice in named.items()) or "none of them"
+        raise CodeclensError(
+            f"Choose the units by exactly one of fraction, count, units and weights; got {what}."
+        )
+    ((name, choice),) = named.items()
+    if name == "units":
+        return by_hand(choice, site)
+    if name == "weights" and not isinstance(choice, str):
+        return by_weight(choice, site)
+    if not isinstance(where, Mode):
+        raise CodeclensError(
+            f'{name}={choice} needs a mode to rank the units of site "{site.key}"; '
+            "pass a mode, or choose by hand with units=[…]."
+        )
+    if name != "weights":
+        return tuple(int(unit) for unit in where.top_units(**named))
+    if choice != "mode":
+        raise CodeclensError(f'weights="{choice}" is not known; write "mode", or pass numbers.')
+    strength = np.maximum(where.positive, -where.negative)
+    return torch.from_numpy(strength / max(float(strength.max(initial=0.0)), 1e-300))

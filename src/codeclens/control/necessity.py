@@ -23,10 +23,10 @@ from codeclens.attribution import (
     Target,
 )
 from codeclens.attribution.baselines import as_baseline
-from codeclens.control.acting import Acting, removing, whole_units
+from codeclens.control.edits import activation_at, one_site
 from codeclens.control.effects import Effects, effects_of
 from codeclens.control.estimates import two_digits
-from codeclens.control.interventions import activation_at, one_site
+from codeclens.control.removal import Acting, removing, whole_units
 from codeclens.control.sweep import Progress, outputs_under
 from codeclens.decomposition import Modes
 from codeclens.errors import CodeclensError
@@ -183,7 +183,7 @@ def necessity(
     A mode does `as predicted` where the 95 % bootstrap interval, over images, of measured ÷
     predicted lies within ½ and 2, `less` or `more` where it lies outside, `opposite` where it lies
     below zero, and is undecided elsewhere, and where the mode is present in fewer than 5 images.
-    (Contribution is not necessity: METHOD.md §7.)
+    (Contribution is not necessity: method.md §7.)
 
     Raises CodeclensError for modes of a view that does not hold all contributions, and unknown
     numbers.

@@ -2,17 +2,128 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any, Literal, Protocol
 
+import numpy as np
 import torch
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 
-from codeclens.control.edits import Value, Withdraw
-from codeclens.control.interventions import Intervention
-from codeclens.control.masks import Positions
-from codeclens.control.shares import Found, Which, mode_share, of_site
-from codeclens.decomposition import Modes
+from codeclens.attribution import Site, SiteContributions
+from codeclens.control.edits import Intervention, Kind, Positions, Value, Withdraw
+from codeclens.decomposition import Mode, Modes, mode_shares
+from codeclens.errors import CodeclensError
+
+Which = int | Mode | Sequence[int]
+
+
+class Found(Protocol):
+    """Contributions of one site for a batch, as `contributions(…)[site]` gives them."""
+
+    @property
+    def site(self) -> Site: ...
+    @property
+    def positive(self) -> Tensor: ...
+    @property
+    def negative(self) -> Tensor: ...
+    @property
+    def activation(self) -> Tensor: ...
+    @property
+    def full(self) -> Tensor | None: ...
+
+
+def mode_share(modes: Modes, which: Which, found: Found | Mapping[str, Found]) -> Tensor:
+    """How much of what each unit contributes is due to a mode, or to several together, in [0, 1].
+
+    Of a unit's positive contributions mode j has the share `l_j D_ju / max(|x_u|, Σ_k l_k D_ku)`,
+    of the negative ones likewise (`mode_shares`); what no mode explains belongs to none. Where
+    `found` holds contributions at all positions (`contributions(…, reduce=None)`) the share is a
+    tensor in the layout of the activation: at each position the one of the sign that the unit has
+    there. Else it is `(B, U)`, the mean of both, weighted by how much the unit contributes with
+    either sign.
+
+    Raises CodeclensError for modes of another site, and for a mode that there is not.
+
+    >>> from codeclens.attribution import Sum, contributions
+    >>> from codeclens.decomposition import NMF
+    >>> x = torch.rand(20, 4, generator=torch.Generator().manual_seed(0))
+    >>> model = torch.nn.Sequential(torch.nn.Identity(), torch.nn.Flatten())
+    >>> c = contributions(model, x, sites="0", target=Sum())["0"]
+    >>> modes = Modes("0", "positive", (nmf := NMF(n_modes=3).fit(x)), nmf.encode(x))
+    >>> mode_share(modes, 2, c).shape, bool((mode_share(modes, [0, 1, 2], c) <= 1).all())
+    (torch.Size([20, 4]), True)
+    """
+    here = of_site(modes, found)
+    plus, minus = _by_sign(modes, which, here)
+    if here.full is None:
+        return _by_unit(here, plus, minus)
+    units = here.site.units(here.full)
+    share = torch.where(units > 0, plus[:, :, None], minus[:, :, None])
+    return here.site.restore(share.expand_as(units), like=here.full)
+
+
+def unit_share(
+    modes: Modes, which: Which, found: Found | Mapping[str, Found]
+) -> Float[Tensor, "sample unit"]:
+    """The same for units as a whole `(B, U)`, where positions are known, too."""
+    here = of_site(modes, found)
+    return _by_unit(here, *_by_sign(modes, which, here))
+
+
+def _by_sign(modes: Modes, which: Which, here: Found) -> tuple[Tensor, Tensor]:
+    numbers = numbers_of(modes, which)
+    positive, negative, activation = (
+        part.detach().cpu().double().numpy()
+        for part in (here.positive, here.negative, here.activation)
+    )
+    shares = mode_shares(modes, positive, negative, activation, most=len(modes))
+    mine = np.isin(shares.mode, numbers)[:, :, None]
+    # Sums of shares may exceed 1 by rounding.
+    plus, minus = (
+        torch.from_numpy(part.sum(axis=1)).clamp(max=1).to(here.positive.device)
+        for part in (shares.positive * mine, shares.negative * mine)
+    )
+    return plus, minus
+
+
+def _by_unit(here: Found, plus: Tensor, minus: Tensor) -> Tensor:
+    gain, loss = here.positive.double(), -here.negative.double()
+    total = gain + loss
+    return torch.where(
+        total > 0, (plus * gain + minus * loss) / total.clamp(min=1e-300), 0.0
+    ).clamp(max=1)
+
+
+def of_site(modes: Modes, found: Found | Mapping[str, Found]) -> Found:
+    """The contributions of the modes' own site; raises CodeclensError where there are none."""
+    if isinstance(found, Mapping):
+        if modes.site not in found:
+            known = ", ".join(f'"{key}"' for key in found)
+            raise CodeclensError(
+                f'The modes are of site "{modes.site}", of which there are no contributions; '
+                f"there are those of {known}."
+            )
+        found = found[modes.site]
+    if found.site.key != modes.site:
+        raise CodeclensError(
+            f'The modes are of site "{modes.site}", the contributions of "{found.site.key}"; '
+            "pass those of the same site."
+        )
+    return found
+
+
+def numbers_of(modes: Modes, which: Which) -> list[int]:
+    """The numbers of the modes that are meant; raises CodeclensError where there are no such."""
+    if isinstance(which, Mode):
+        if which.site != modes.site:
+            raise CodeclensError(
+                f'Mode {which.index} is of site "{which.site}", the modes are of "{modes.site}".'
+            )
+        which = which.index
+    given: list[Any] = [which] if isinstance(which, int | np.integer) else list(which)
+    return [modes[number].index for number in given]
 
 
 def removal(
@@ -91,3 +202,154 @@ def keep(
     done = removal(modes, which, found, baseline=baseline, alone=True, positions=positions)
     with done.applied(model):
         yield done
+
+
+def mode_direction(
+    modes: Modes,
+    which: Which,
+    found: Found | Mapping[str, Found],
+    *,
+    baseline: Value = 0.0,
+    by: Literal["share", "presence"] = "share",
+) -> Float[Tensor, " unit"]:
+    """The direction of a mode in activation space, one number for each unit `(U,)`.
+
+    A mode's entries are contributions, products of how the target depends on a unit and how the
+    unit departs from its baseline: their sign and size are not those of an activation. The
+    direction is therefore taken from activations of the samples `found` in which the mode is
+    present, weighted by its loading l:
+
+    - `by="share"`: `d_u = Σ_n l_n s_nu (a_nu − a_u(x0)) / Σ_n l_n`, where s is the mode's share of
+      the unit (`mode_share`): what `remove` takes away, on average. Units that the mode does not
+      hold do not move. `baseline` is the activation at x0, one number, one for each unit, or a
+      tensor in the layout of the site.
+    - `by="presence"`: `d_u = Σ_n l_n a_nu / Σ_n l_n − mean of a_u where l = 0`, the difference of
+      means with which steering vectors are commonly made. All units that go with the mode move.
+
+    So the sign is that of the activations when the mode is there, whether it speaks for the target
+    or against it, and a strength of 1 is as much of it as its samples have. Activations are means
+    over positions, and so is the direction.
+
+    Raises CodeclensError where the mode is absent from all samples (for `"presence"`, also from
+    none), and as `mode_share` does.
+
+    >>> import numpy as np
+    >>> from codeclens.attribution import SiteContributions, Site
+    >>> from codeclens.decomposition import NMF
+    >>> a = torch.tensor([[2.0, 0.0], [4.0, 0.0], [0.0, 1.0]]).repeat(10, 1)
+    >>> c = SiteContributions(Site("1"), a, 0 * a, a, a[:, 0], True)
+    >>> nmf = NMF(n_modes=2).fit(a)
+    >>> modes = Modes("1", "positive", nmf, nmf.encode(a))
+    >>> first = int(np.argmax(modes.dictionary[:, 0]))
+    >>> bool(torch.allclose(mode_direction(modes, first, c), torch.tensor([10 / 3, 0]), atol=0.01))
+    True
+    """
+    if by not in ("share", "presence"):
+        raise CodeclensError(f'by="{by}" is not known; choose "share" or "presence".')
+    here = of_site(modes, found)
+    activation = here.activation.detach().double()
+    loading = _loading(modes, which, here).to(activation.device)
+    present = loading > 0
+    number = ", ".join(str(n) for n in numbers_of(modes, which))
+    if not bool(present.any()) or (by == "presence" and bool(present.all())):
+        raise CodeclensError(
+            f'Mode {number} of "{modes.site}" is present in {int(present.sum())} of the '
+            f"{len(loading)} samples, so no direction can be told from them; pass more samples."
+        )
+    weight = loading / loading.sum()
+    if by == "presence":
+        return (weight @ activation - activation[~present].mean(dim=0)).to(here.activation.dtype)
+    share = unit_share(modes, which, here)
+    departure = activation - _by_unit_directions(baseline, here).to(activation)
+    return (weight @ (share * departure)).to(here.activation.dtype)
+
+
+def _loading(modes: Modes, which: Which, here: Found) -> Float[Tensor, " sample"]:
+    """How strongly a mode, or several together, is present in each sample."""
+    signs = (here.positive, here.negative)
+    given = {"concat": signs, "sum": signs, "positive": signs[:1], "negative": signs[1:]}
+    loadings = modes.project(*given.get(modes.view, (here.activation,)))
+    return torch.from_numpy(loadings[:, numbers_of(modes, which)].sum(axis=1)).double()
+
+
+def _by_unit_directions(baseline: Value, here: Found) -> Tensor:
+    """A baseline as one number for each sample and unit, or fewer that broadcast."""
+    found = torch.as_tensor(baseline)
+    if found.ndim > 1:
+        found = here.site.units(found).mean(dim=2)
+    units, samples = here.activation.shape[1], len(here.activation)
+    if found.shape not in ((), (units,), (1, units), (samples, units)):
+        raise CodeclensError(
+            f'baseline is {tuple(found.shape)} in units of site "{here.site.key}"; pass one '
+            f"number, one for each of its {units} units, or an activation of one sample or of "
+            f"{samples}."
+        )
+    return found
+
+
+# What removes, or keeps alone, some modes by number in images of which contributions are known; no
+# mode kept alone is the site with everything switched off.
+Acting = Callable[[Modes, tuple[int, ...], SiteContributions, Kind], Intervention]
+
+
+def removing(baseline: Value) -> Acting:
+    """Act on exactly a mode's share of the activation, sample by sample, as `remove` and `keep` do.
+
+    `baseline` is the activation at the input from which contributions were counted, in the layout
+    of the site, or one number.
+
+    >>> import torch
+    >>> from codeclens.attribution import Sum, contributions
+    >>> from codeclens.decomposition import NMF
+    >>> x = torch.rand(20, 4, generator=torch.Generator().manual_seed(0))
+    >>> model = torch.nn.Sequential(torch.nn.Identity(), torch.nn.Flatten())
+    >>> c = contributions(model, x, sites="0", target=Sum())["0"]
+    >>> nmf = NMF(n_modes=3).fit(c.activation)
+    >>> modes = Modes("0", "activation", nmf, nmf.encode(c.activation))
+    >>> removing(0.0)(modes, (2,), c, "ablate").site.key
+    '0'
+    """
+
+    def act(
+        modes: Modes, which: tuple[int, ...], found: SiteContributions, kind: Kind
+    ) -> Intervention:
+        return removal(modes, list(which), found, baseline=baseline, alone=kind == "preserve")
+
+    return act
+
+
+def covering(share: float = 0.5) -> Acting:
+    """Act on the strongest units of a mode, as many as hold that share of its strength.
+
+    The strength of a unit is its larger entry, as in `Mode.top_units`. Raises CodeclensError for a
+    share outside (0, 1].
+
+    >>> strongest(Mode("0", 0, np.array([0.6, 0.1, 0.3]), np.zeros(3), np.ones(1)), 0.8)
+    (0, 2)
+    """
+    if not 0 < share <= 1:
+        raise CodeclensError(f"share (={share}) must lie above 0 and at most at 1.")
+
+    def act(
+        modes: Modes, which: tuple[int, ...], found: SiteContributions, kind: Kind
+    ) -> Intervention:
+        chosen = {unit for number in which for unit in strongest(modes[number], share)}
+        return Intervention(found.site, kind, tuple(sorted(chosen)), units=modes.n_units)
+
+    return act
+
+
+def strongest(mode: Mode, share: float) -> tuple[int, ...]:
+    """The strongest units of a mode that hold a share of its strength, strongest first."""
+    order = mode.top_units(len(mode.positive))
+    held = np.maximum(mode.positive, -mode.negative)[order].cumsum()
+    count = int(np.searchsorted(held, share * held[-1] * (1 - 1e-9))) + 1
+    return tuple(int(unit) for unit in order[:count])
+
+
+def whole_units(intervention: Intervention) -> list[int] | None:
+    """The units that are taken out as a whole; None where all are, each by a share."""
+    chosen = np.asarray(intervention.chosen)
+    if chosen.ndim == 0:
+        return None
+    return [int(i) for i in (np.flatnonzero(chosen) if chosen.dtype == bool else chosen)]

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from codeclens.attribution import Replay, Selector, Site, frozen, tapped
 from codeclens.attribution.capture import run, same_randomness
+from codeclens.attribution.recording import UnreplayableError
 from codeclens.attribution.replay import follow, record
-from codeclens.attribution.watching import UnreplayableError
-from codeclens.control.interventions import Intervention, intervene
+from codeclens.control.edits import Intervention, intervene
 from codeclens.errors import CodeclensError
 
 Progress = Callable[[int, int], None]

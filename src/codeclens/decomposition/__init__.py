@@ -16,16 +16,13 @@ from codeclens.decomposition.estimator import Estimator
 from codeclens.decomposition.export import export_overcomplete, export_saelens
 from codeclens.decomposition.files import load_modes, save_modes
 from codeclens.decomposition.fitting import Autoencoder
-from codeclens.decomposition.hub import from_hub, push_to_hub
+from codeclens.decomposition.hub import from_hub, push_to_hub, ready_card, ready_modes, ready_names
 from codeclens.decomposition.logbook import Logbook
-from codeclens.decomposition.mode import Mode
-from codeclens.decomposition.modes import Modes
+from codeclens.decomposition.matrices import StoredTable, View
+from codeclens.decomposition.modes import Mode, Modes
 from codeclens.decomposition.origins import require_modes_of, require_samples_of
-from codeclens.decomposition.ready import ready_card, ready_modes, ready_names
 from codeclens.decomposition.shares import Shares, division, mode_shares, shares_of
-from codeclens.decomposition.tables import StoredTable
 from codeclens.decomposition.training import Epoch
-from codeclens.decomposition.views import View
 
 __all__ = [
     "ICA",

@@ -20,14 +20,13 @@ from codeclens.decomposition.estimator import Estimator
 from codeclens.decomposition.fits import Task, fits, grouped
 from codeclens.decomposition.fitting import Autoencoder
 from codeclens.decomposition.logbook import Logbook
+from codeclens.decomposition.matrices import PART, StoredTable, View, check_view, columns_of
 from codeclens.decomposition.modes import Modes
 from codeclens.decomposition.stability import chance, found_again
-from codeclens.decomposition.tables import PART, StoredTable
 from codeclens.decomposition.training import Epoch, named
-from codeclens.decomposition.views import View, check_view, columns_of
 from codeclens.errors import CodeclensError
 from codeclens.extraction import ContributionStore, usable_device
-from codeclens.extraction.memory import free_memory
+from codeclens.extraction.computing import free_memory
 
 logger = logging.getLogger(__name__)
 
@@ -121,7 +120,7 @@ def decompose(
     lower of the two; "stability_chance" is what one shuffled mode in twenty reaches.
 
     Returns Modes by site, in the store's order; for a list of seeds, a dict from seed to Modes for
-    each site (arXiv 2603.06557; METHOD.md §3). Raises CodeclensError, naming the site, for an
+    each site (arXiv 2603.06557; method.md §3). Raises CodeclensError, naming the site, for an
     unknown site or view and for data that cannot be decomposed: not finite, constant or zero
     throughout, or too few samples for so many modes.
 

@@ -187,7 +187,7 @@ def as_data(X: Array, *, columns: int | None = None, names: str = "samples and u
 
 
 def global_scale(data: Tensor) -> float:
-    """The standard deviation of all entries about their one mean (METHOD.md §3), in float64.
+    """The standard deviation of all entries about their one mean (method.md §3), in float64.
 
     Raises CodeclensError where there is nothing to decompose: all entries are zero, or no unit
     varies over the samples.

@@ -18,9 +18,9 @@ from codeclens.decomposition.autoencoders import (
     ReLUSAE,
     TopK,
 )
-from codeclens.decomposition.encoders import LinearEncoder
 from codeclens.decomposition.fitting import Autoencoder
 from codeclens.decomposition.modes import Modes
+from codeclens.decomposition.networks import LinearEncoder
 from codeclens.errors import CodeclensError
 
 

@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from codeclens.decomposition.methods import METHODS
 from codeclens.decomposition.pairs import Kind, read_pair, replace_file, write_pair
+from codeclens.decomposition.registry import METHODS
 from codeclens.errors import CodeclensError
 
 if TYPE_CHECKING:

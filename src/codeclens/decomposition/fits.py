@@ -15,11 +15,10 @@ from torch import Tensor
 
 from codeclens.decomposition import together
 from codeclens.decomposition.estimator import Estimator, as_data
-from codeclens.decomposition.fitting import Autoencoder
+from codeclens.decomposition.fitting import Autoencoder, Preparation
 from codeclens.decomposition.logbook import Logbook
-from codeclens.decomposition.preparation import Preparation
+from codeclens.decomposition.matrices import StoredTable
 from codeclens.decomposition.stability import halves
-from codeclens.decomposition.tables import StoredTable
 from codeclens.decomposition.training import Epoch, named
 from codeclens.errors import CodeclensError
 

@@ -12,14 +12,84 @@ from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
-from jaxtyping import Float, Float32, Int
+from jaxtyping import Float, Float32, Int, Int64
 from torch import Tensor
 
-from codeclens.decomposition import files, hub, listing, quality
+from codeclens.decomposition import files, hub, quality
 from codeclens.decomposition.estimator import Array, Estimator
-from codeclens.decomposition.mode import Mode
-from codeclens.decomposition.views import View, check_view, signed_parts, units_of
+from codeclens.decomposition.matrices import View, check_view, signed_parts, units_of
+from codeclens.decomposition.stability import sentence
 from codeclens.errors import CodeclensError
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Mode:
+    """One mode: which units excite and suppress the target together, and in which samples.
+
+    `positive` `(U,)` ≥ 0 and `negative` `(U,)` ≤ 0 are what one unit of loading contributes through
+    each hidden unit, `weights` `(U,)` is their sum; `loadings` `(N,)` ≥ 0 says how strongly the
+    mode is present in each sample. `share` is its share of the reconstructed contributions,
+    `firing_rate` the share of samples with a loading above zero, and `best_class` the class whose
+    indicator correlates best with the loadings, with that correlation (None without labels).
+    `stability` is the cosine with which it is found again elsewhere (NaN where nobody looked).
+
+    >>> mode = Mode("conv", 0, np.array([0.9, 0.0, 0.1]), np.array([0.0, -0.5, 0.0]), np.ones(4))
+    >>> mode.weights, mode.top_units(count=2)
+    (array([ 0.9, -0.5,  0.1]), array([0, 1]))
+    """
+
+    site: str
+    index: int
+    positive: Float[np.ndarray, " unit"]
+    negative: Float[np.ndarray, " unit"]
+    loadings: Float[np.ndarray, " sample"]
+    share: float = float("nan")
+    firing_rate: float = float("nan")
+    best_class: tuple[str, float] | None = None
+    stability: float = float("nan")
+
+    @property
+    def weights(self) -> Float[np.ndarray, " unit"]:
+        """The net contribution of each unit, `positive + negative`, `(U,)`."""
+        return np.asarray(self.positive + self.negative)
+
+    def top_units(
+        self, count: int | None = None, *, fraction: float | None = None
+    ) -> Int64[np.ndarray, " top"]:
+        """The units with the strongest entries, strongest first: so many, or a fraction of all.
+
+        The strength of a unit is its larger entry, `max(positive, |negative|)`; equal ones come in
+        the order of the units. A fraction above zero gives at least one. Raises CodeclensError
+        unless exactly one of `count` (0 to U) and `fraction` (0 to 1) is given.
+        """
+        units = len(self.positive)
+        if (count is None) == (fraction is None):
+            given = "neither" if count is None else f"count={count} and fraction={fraction}"
+            raise CodeclensError(f"Give either count or fraction of the units, not {given}.")
+        if fraction is not None:
+            if not 0 <= fraction <= 1:
+                raise CodeclensError(f"fraction={fraction} is not between 0 and 1.")
+            count = max(1, round(fraction * units)) if fraction > 0 else 0
+        if not isinstance(count, int | np.integer) or not 0 <= count <= units:
+            raise CodeclensError(
+                f'count={count} is not a whole number from 0 to {units}, the units of "{self.site}"'
+                "; for a share of them write fraction=."
+            )
+        strength = np.maximum(self.positive, -self.negative)
+        return np.argsort(-strength, kind="stable")[:count].astype(np.int64)
+
+    def __repr__(self) -> str:
+        top = ", ".join(
+            f"{unit} ({self.weights[unit]:+.2g})"
+            for unit in self.top_units(count=min(3, len(self.positive)))
+        )
+        best = ""
+        if self.best_class is not None:
+            best = f', most like "{self.best_class[0]}" (r {self.best_class[1]:.2f})'
+        return (
+            f'Mode {self.index} of "{self.site}": {self.share:.1%} of the contributions, '
+            f"in {self.firing_rate:.0%} of the samples{best}; strongest units {top}"
+        )
 
 
 class UnknownModeError(CodeclensError, IndexError):
@@ -118,9 +188,9 @@ class Modes(Sequence[Mode]):
     def stability(self) -> Float[np.ndarray, " mode"]:
         """How well each mode is found again, `(K,)`: with other seeds or in halves, the lower.
 
-        NaN where `decompose` was not asked for either (METHOD.md §3).
+        NaN where `decompose` was not asked for either (method.md §3).
         """
-        known = [self.quality[name] for name in listing.STABILITY if name in self.quality]
+        known = [self.quality[name] for name in STABILITY if name in self.quality]
         return np.fmin.reduce(known) if known else np.full(len(self), np.nan)
 
     def encode(self, X: Array) -> Float32[np.ndarray, "sample mode"]:
@@ -164,7 +234,7 @@ class Modes(Sequence[Mode]):
     def class_correlation(self) -> Float[np.ndarray, "mode class"]:
         """Correlation of each mode's loadings with each class's indicator, `(K, classes)`.
 
-        NaN for classes without samples; samples of unknown class are left out (METHOD.md §4).
+        NaN for classes without samples; samples of unknown class are left out (method.md §4).
         Raises CodeclensError where there are no labels.
         """
         return self._class_correlation
@@ -173,7 +243,7 @@ class Modes(Sequence[Mode]):
         """The mode whose loadings correlate best with a class, by its name or index.
 
         Raises CodeclensError, with the nearest names, where there is no such class, where it has
-        no samples, and where there are no labels (METHOD.md §5).
+        no samples, and where there are no labels (method.md §5).
         """
         correlation = self.class_correlation()[:, self._class_index(which)]
         if np.isnan(correlation).all():
@@ -207,22 +277,22 @@ class Modes(Sequence[Mode]):
         `redundancy` the largest cosine with another mode; `dead` and `dense` say whether it is
         present in no sample or in more than half.
         """
-        return listing.table(self)
+        return table(self)
 
     def stability_sentence(self) -> str:
         """How many modes are found again, in words; empty where nobody looked."""
-        return listing.stability_sentence(self)
+        return stability_sentence(self)
 
     def caution(self) -> str:
         """What to know before trusting these modes, in words; empty where nothing is.
 
         Said where R² on held-out samples is far below that on the samples that trained them.
         """
-        return listing.caution(self)
+        return caution(self)
 
     def describe(self, count: int = 10) -> str:
         """A table of the strongest modes, for people to read."""
-        return listing.describe(self, count)
+        return describe(self, count)
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write `path.safetensors` and `path.json`, whole or not at all; returns the first.
@@ -330,3 +400,80 @@ class Modes(Sequence[Mode]):
         best = int(np.nanargmax(correlation))
         name = f"class {best}" if self.classes is None else self.classes[best]
         return name, float(correlation[best])
+
+
+# What `Modes.quality` says of how well each mode is found again, and where.
+STABILITY = {"stability_seeds": "other seeds", "stability_halves": "halves of the samples"}
+
+# More R² than this between samples that were seen and others: modes were learned by heart.
+_GAP = 0.1
+
+
+def table(modes: Modes) -> list[dict[str, Any]]:
+    """One row for each mode, plain numbers."""
+    redundancy = quality.redundancy(modes.dictionary)
+    sparsity = quality.mode_sparsity(modes.dictionary)
+    unknown = np.full(len(modes), np.nan)
+    stability = {name: modes.quality.get(name, unknown) for name in STABILITY}
+    labelled = modes.labels is not None and (modes.labels >= 0).any()
+    rows = []
+    for mode in modes:
+        number = mode.index
+        row: dict[str, Any] = {
+            "site": modes.site,
+            "mode": number,
+            "r2": modes.r2,
+            "share": mode.share,
+            "firing_rate": mode.firing_rate,
+            "dead": mode.firing_rate == 0,
+            "dense": mode.firing_rate > 0.5,
+            "sparsity": float(sparsity[number]),
+            "redundancy": float(redundancy[number]),
+            **{name: float(values[number]) for name, values in stability.items()},
+            "top_units": " ".join(str(u) for u in mode.top_units(min(5, modes.n_units))),
+        }
+        if labelled:
+            row["class"], row["class_correlation"] = mode.best_class or ("", float("nan"))
+        rows.append(row)
+    return rows
+
+
+def stability_sentence(modes: Modes) -> str:
+    """How many modes are found again, in words; empty where nobody looked."""
+    again = {told: modes.quality[name] for name, told in STABILITY.items() if name in modes.quality}
+    by_chance = float(modes.quality.get("stability_chance", np.nan))
+    return sentence(modes.share, again, by_chance) if again else ""
+
+
+def caution(modes: Modes) -> str:
+    """What to know before trusting modes that explain less of new samples; empty where none is due.
+
+    Modes learn single samples by heart where there are few samples for each.
+    """
+    held_out, trained = modes.r2, float(modes.quality.get("r2_train", np.nan))
+    samples = int(modes.quality.get("samples_train", 0))
+    if not trained - held_out > _GAP:
+        return ""
+    return (
+        f"R² is {held_out:.2f} on held-out samples and {trained:.2f} on those trained on: "
+        f'{samples:,} samples are few for {len(modes)} modes of "{modes.site}"; take more '
+        "samples, or fewer modes."
+    )
+
+
+def describe(modes: Modes, count: int) -> str:
+    """The strongest modes, a line each."""
+    lines = [repr(modes), *filter(None, (stability_sentence(modes), caution(modes)))]
+    heads = f"{'mode':>6} {'share':>7} {'samples':>8} {'stable':>7}  best class and top units"
+    lines.append(heads)
+    for mode in modes[:count]:
+        best = "" if mode.best_class is None else f"{mode.best_class[0]} ({mode.best_class[1]:.2f})"
+        units = ", ".join(str(unit) for unit in mode.top_units(count=min(5, modes.n_units)))
+        stable = "–" if np.isnan(mode.stability) else f"{mode.stability:.2f}"
+        lines.append(
+            f"{mode.index:>6} {mode.share:>7.1%} {mode.firing_rate:>8.0%} {stable:>7}  "
+            f"{best:<24} {units}"
+        )
+    if len(modes) > count:
+        lines.append(f"{'…':>6} and {len(modes) - count} more")
+    return "\n".join(lines)

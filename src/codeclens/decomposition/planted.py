@@ -10,8 +10,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from codeclens.decomposition.matrices import View, check_view
 from codeclens.decomposition.stability import matched
-from codeclens.decomposition.views import View, check_view
 from codeclens.errors import CodeclensError
 
 Matrix = np.ndarray[Any, Any]

@@ -29,7 +29,7 @@ def r2(X: Matrix, reconstruction: Matrix) -> float:
     `X` and `reconstruction` are `(N, D)`; the result is `1 − Σ(x − x̂)² / Σ(x − mean)²` with both
     sums over all samples and units (scikit-learn's `r2_score(…, "variance_weighted")`); 1 is
     perfect, 0 as good as the means, NaN where no unit varies. Raises CodeclensError where the
-    shapes differ (METHOD.md §3).
+    shapes differ (method.md §3).
 
     >>> r2(np.array([[0.0, 1.0], [2.0, 1.0]]), np.array([[0.5, 1.0], [1.5, 1.0]]))
     0.75
@@ -130,7 +130,7 @@ class Fidelity(NamedTuple):
 def fidelity(change: Num[np.ndarray, " sample"], total: Num[np.ndarray, " sample"]) -> Fidelity:
     """How well totals of reconstructed contributions give the change of the target.
 
-    `change` `(N,)` is T(x) − T(x0), to which the contributions of a cut sum (METHOD.md §2); `total`
+    `change` `(N,)` is T(x) − T(x0), to which the contributions of a cut sum (method.md §2); `total`
     `(N,)` is what the reconstructed ones sum to. Raises CodeclensError where lengths differ.
 
     >>> fidelity(np.array([1.0, 2.0, 3.0]), np.array([1.0, 2.0, 2.5])).error.round(3)
@@ -150,7 +150,7 @@ def fidelity(change: Num[np.ndarray, " sample"], total: Num[np.ndarray, " sample
 def mode_sparsity(D: Num[np.ndarray, "mode unit"]) -> Float[np.ndarray, " mode"]:
     """Hoyer sparsity of every mode over its entries: 0 where all weigh the same, 1 for one alone.
 
-    `D` is `(K, D)`, the result `(K,)`, `(√D − ‖d‖₁/‖d‖₂) / (√D − 1)` (METHOD.md §4); NaN for a
+    `D` is `(K, D)`, the result `(K,)`, `(√D − ‖d‖₁/‖d‖₂) / (√D − 1)` (method.md §4); NaN for a
     mode of zeros and where there is a single entry.
 
     >>> mode_sparsity(np.array([[0.0, 3.0, 0.0, 0.0], [1.0, 1.0, 1.0, -1.0]]))
@@ -247,7 +247,7 @@ def indicator_correlation(
 
     `labels` is `(N,)` in `0 … classes − 1`, or −1 for samples of unknown class, which are left out.
     NaN for classes without a sample (or with all of them) and for modes that do not vary
-    (METHOD.md §4, Semantics). Raises CodeclensError where lengths differ or a label is too large.
+    (method.md §4, Semantics). Raises CodeclensError where lengths differ or a label is too large.
 
     >>> loadings = np.array([[2.0, 1.0], [2.0, 0.0], [0.0, 0.0], [9.0, 9.0]])
     >>> indicator_correlation(loadings, np.array([0, 0, 1, -1]), classes=2)

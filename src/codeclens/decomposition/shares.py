@@ -10,8 +10,8 @@ import torch
 from jaxtyping import Float, Int64
 
 from codeclens.attribution import Division, SiteContributions
+from codeclens.decomposition.matrices import View
 from codeclens.decomposition.modes import Modes
-from codeclens.decomposition.views import View
 from codeclens.errors import CodeclensError
 
 _ROUNDING = 1e-12

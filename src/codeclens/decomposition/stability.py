@@ -43,7 +43,7 @@ def matched(D: Num[np.ndarray, "mode unit"], other: Num[np.ndarray, "mode2 unit"
     """Match the modes of two dictionaries one to one by cosine, so that the total is largest.
 
     `D` is `(K, D)`, `other` `(K', D)`: two seeds, two halves of the data, or a planted truth
-    (Hungarian matching, METHOD.md §3). Modes of zeros have cosine 0 with everything. Raises
+    (Hungarian matching, method.md §3). Modes of zeros have cosine 0 with everything. Raises
     CodeclensError where the numbers of units differ.
 
     >>> found = matched(np.eye(3)[:2], np.eye(3)[[2, 1, 0]])
@@ -72,7 +72,7 @@ def found_again(
     """How well each mode is found again in other dictionaries: its mean cosine with its partners.
 
     `D` is `(K, D)`, each other `(K', D)`; the result `(K,)` is the mean over the dictionaries, with
-    0 for those in which no partner was left for the mode; NaN without others (METHOD.md §3).
+    0 for those in which no partner was left for the mode; NaN without others (method.md §3).
     Raises CodeclensError where the numbers of units differ.
 
     >>> found_again(np.eye(2), [np.eye(2), np.eye(2)[:1]])

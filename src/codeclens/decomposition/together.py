@@ -17,11 +17,10 @@ from torch.func import functional_call, vmap
 from torch.optim import Adam
 
 from codeclens.decomposition import sparse
+from codeclens.decomposition.fitting import Preparation
+from codeclens.decomposition.matrices import TensorTable
 from codeclens.decomposition.networks import SparseAutoencoder
-from codeclens.decomposition.preparation import Preparation
-from codeclens.decomposition.tables import TensorTable
-from codeclens.decomposition.team import Team
-from codeclens.decomposition.trainer import Training
+from codeclens.decomposition.trainer import Team, Training
 from codeclens.decomposition.training import Cosine, Epoch, named
 
 Told = Callable[[str, Epoch], object]

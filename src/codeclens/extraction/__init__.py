@@ -1,19 +1,15 @@
 """Contributions of a whole data set: extracted in shards, kept in a store."""
 
-from codeclens.extraction.arrays import ArrayFile
-from codeclens.extraction.data import ArraySamples, Sample, Samples
-from codeclens.extraction.datasets import DatasetSamples, as_samples
-from codeclens.extraction.devices import default_device, usable_device
+from codeclens.extraction.computing import default_device, usable_device
+from codeclens.extraction.data import ArraySamples, DatasetSamples, Sample, Samples, as_samples
 from codeclens.extraction.extract import extract
-from codeclens.extraction.images import ImageFolder, open_rgb
-from codeclens.extraction.opening import open_samples
 from codeclens.extraction.plan import Plan, plan
 from codeclens.extraction.ranks import Rank, Whole
 from codeclens.extraction.ray import RayEngine
 from codeclens.extraction.reader import Sign, View
+from codeclens.extraction.sources import ArrayFile, ImageFolder, TarImages, open_rgb, open_samples
 from codeclens.extraction.storage import ObjectFolder, place
 from codeclens.extraction.store import ContributionStore
-from codeclens.extraction.tars import TarImages
 
 __all__ = [
     "ArrayFile",

@@ -30,8 +30,7 @@ from codeclens.extraction.layout import Layout, read_metadata
 from codeclens.extraction.ray import RayEngine
 from codeclens.extraction.shards import ShardMaker
 from codeclens.extraction.storage import ObjectFolder, place
-from codeclens.extraction.store import ContributionStore
-from codeclens.extraction.verification import damaged_metadata
+from codeclens.extraction.store import ContributionStore, damaged_metadata
 from codeclens.extraction.writer import ShardWriter, chosen_shards, missing_shards, writing
 
 Progress = Callable[[int, int], None]

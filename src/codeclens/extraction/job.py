@@ -14,8 +14,7 @@ from codeclens.attribution.attributor import Reduce
 from codeclens.attribution.targets import Bound
 from codeclens.errors import CodeclensError
 from codeclens.extraction.computing import Computing
-from codeclens.extraction.data import Samples
-from codeclens.extraction.datasets import as_samples
+from codeclens.extraction.data import Samples, as_samples
 from codeclens.extraction.fingerprint import describe, differences, model_fingerprint, plain
 from codeclens.extraction.layout import DTYPES, FORMAT, shard_rows
 from codeclens.extraction.maps import Positions, positions_of

@@ -15,11 +15,10 @@ from torch import Tensor, nn
 from codeclens.attribution import Baseline, Method, Selector, Site, Target
 from codeclens.attribution.attributor import Reduce
 from codeclens.attribution.targets import Bound
-from codeclens.extraction.computing import Computing, Half
+from codeclens.extraction.computing import Computing, Half, counted, in_words, peak_memory
 from codeclens.extraction.data import Sample, Samples, spread
 from codeclens.extraction.job import Job
 from codeclens.extraction.layout import Layout, read_metadata
-from codeclens.extraction.memory import counted, in_words, peak_memory
 from codeclens.extraction.shards import ShardMaker
 from codeclens.extraction.writer import missing_shards
 

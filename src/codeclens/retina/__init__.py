@@ -1,14 +1,11 @@
 """The retina: movies for images, ganglion cells for classes, hertz for logits."""
 
-from codeclens.retina.averages import spike_triggered_average
 from codeclens.retina.cascades import LN, LNK, LNLN
-from codeclens.retina.changes import field_changes, movie_changes
+from codeclens.retina.changes import field_changes, movie_changes, variance_explained
 from codeclens.retina.circuit import Circuit
-from codeclens.retina.clusters import CellClusters, cluster_cells
-from codeclens.retina.combinations import active_modes, combinations
+from codeclens.retina.cnn import RetinaCNN, StackedConv2d, fold
 from codeclens.retina.contributions import movie_contributions
 from codeclens.retina.core_readout import CoreLayer, CoreReadout
-from codeclens.retina.explained import variance_explained
 from codeclens.retina.exports import to_nwb, to_pynapple
 from codeclens.retina.figures import (
     changes_figure,
@@ -17,10 +14,7 @@ from codeclens.retina.figures import (
     loadings_figure,
     matrix_figure,
 )
-from codeclens.retina.files import load_model, save_model
-from codeclens.retina.fitting import Fit, FitEpoch, fit
-from codeclens.retina.groups import grouped_fields, prevailing
-from codeclens.retina.kinetics import Kinetics
+from codeclens.retina.fit import Fit, FitEpoch, fit
 from codeclens.retina.loaders import (
     DeepRetina,
     load_deep_retina,
@@ -29,12 +23,10 @@ from codeclens.retina.loaders import (
     load_openretina,
     load_openretina_data,
 )
-from codeclens.retina.movies import Movie
-from codeclens.retina.natural import natural_movie, photographs
-from codeclens.retina.networks import RetinaCNN
-from codeclens.retina.noise import white_noise
+from codeclens.retina.model_files import load_model, ready_cnn, ready_cnn_facts, save_model
+from codeclens.retina.movies import Movie, MovieWindows, Screen
 from codeclens.retina.pathways import Pathways, pathways
-from codeclens.retina.photoreceptors import Photoreceptors
+from codeclens.retina.photoreceptors import Kinetics, Photoreceptors
 from codeclens.retina.physiology import (
     contrast_adaptation,
     direction_selectivity,
@@ -43,17 +35,37 @@ from codeclens.retina.physiology import (
     object_motion,
     omitted_stimulus,
 )
-from codeclens.retina.population import mode_cell_matrix, population_modes
-from codeclens.retina.ready import ready_cnn, ready_cnn_facts
-from codeclens.retina.receptive_fields import field_cosine, field_parts, receptive_fields, separable
-from codeclens.retina.recordings import Recording
+from codeclens.retina.population import (
+    CellClusters,
+    active_modes,
+    cluster_cells,
+    combinations,
+    mode_cell_matrix,
+    population_modes,
+)
+from codeclens.retina.receptive_fields import (
+    field_cosine,
+    field_parts,
+    grouped_fields,
+    prevailing,
+    receptive_fields,
+    separable,
+)
+from codeclens.retina.recordings import Recording, spike_triggered_average
 from codeclens.retina.removals import removal_agreement, removal_effects
 from codeclens.retina.response import ResponseModel
-from codeclens.retina.screens import Screen
 from codeclens.retina.splits import Split, held_out_blocks
-from codeclens.retina.stacks import StackedConv2d, fold
-from codeclens.retina.stimuli import bar, flash, flash_train, flicker, grating, moving_object
-from codeclens.retina.windows import MovieWindows
+from codeclens.retina.stimuli import (
+    bar,
+    flash,
+    flash_train,
+    flicker,
+    grating,
+    moving_object,
+    natural_movie,
+    photographs,
+    white_noise,
+)
 
 __all__ = [
     "LN",

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from codeclens.decomposition.training import seeded
 from codeclens.errors import CodeclensError
-from codeclens.retina.fittable import Fittable
-from codeclens.retina.kinetics import Kinetics
-from codeclens.retina.layers import NONLINEARITIES, Filters, Nonlinearity
+from codeclens.retina.cnn import NONLINEARITIES, Filters, Nonlinearity
 from codeclens.retina.movies import Unit
+from codeclens.retina.photoreceptors import Kinetics
+from codeclens.retina.response import Fittable
 
 
 class LN(Fittable):

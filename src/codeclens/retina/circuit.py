@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from copy import deepcopy
+from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
@@ -12,15 +13,350 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from codeclens.errors import CodeclensError
-from codeclens.retina.ganglion import INTERNEURONS, TYPES, Synapses
-from codeclens.retina.interneurons import AMACRINE, BIPOLAR, Amacrine, Bipolar, Interneurons
-from codeclens.retina.movies import Movie
+from codeclens.retina.movies import Movie, Screen
 from codeclens.retina.photoreceptors import Photoreceptors
 from codeclens.retina.response import ResponseModel
-from codeclens.retina.screens import Screen
+
+
+def gamma_kernel(
+    taps: int, rate: float, tau: float | Tensor, order: float = 1.0
+) -> Float[Tensor, " lag"]:
+    """A kernel that rises and decays, `k(t) ∝ (t/τ)ⁿ exp(−t/τ)`, cut after `taps` frames, sum 1.
+
+    Lag 0 comes first; lags are taken at the middle of each frame, in s, as is `tau`. It peaks at
+    `order · tau`; order 0 is an exponential. Differentiable in `tau`.
+
+    >>> kernel = gamma_kernel(20, rate=50.0, tau=0.025, order=2.0)
+    >>> int(kernel.argmax()), round(float(kernel.sum()), 6)
+    (2, 1.0)
+    """
+    like = tau if isinstance(tau, Tensor) else torch.tensor(tau, dtype=torch.float64)
+    scaled = (torch.arange(taps, dtype=like.dtype, device=like.device) + 0.5) / rate / like
+    kernel = scaled**order * torch.exp(-scaled)
+    normalised: Tensor = kernel / kernel.sum()
+    return normalised
+
+
+def causal(
+    signals: Float[Tensor, "batch channel time y x"], kernels: Float[Tensor, "channel lag"]
+) -> Float[Tensor, "batch channel rest y x"]:
+    """Each channel filtered in time by its kernel, lag 0 first; only frames with all lags are kept.
+
+    >>> x = torch.tensor([0.0, 1.0, 0.0, 0.0]).reshape(1, 1, 4, 1, 1)
+    >>> causal(x, torch.tensor([[0.5, 0.25]])).flatten()
+    tensor([0.5000, 0.2500, 0.0000])
+    """
+    batch, channels, time, height, width = signals.shape
+    flat = signals.reshape(batch, channels, time, height * width)
+    weight = kernels.flip(1)[:, None, :, None].to(signals)
+    filtered = F.conv2d(flat, weight, groups=channels)
+    return filtered.unflatten(3, (height, width))  # type: ignore[no-any-return]
+
+
+class Pool(nn.Module):
+    """A Gaussian pool on a square of `size` pixels: how a cell at every pixel gathers signals.
+
+    `sigma` and the displacement `(x, y)` of the pool from the cell, y upwards, are in pixels.
+    Weights sum to 1 on an unbounded plane: what lies beyond the square counts as zero. The shape
+    `(…, size, size)` is kept. Weights are made in double precision; convert them as you need.
+
+    >>> pool = Pool(9, sigma=1.0, shift=(2.0, 0.0)).float()
+    >>> spot = torch.zeros(9, 9)
+    >>> spot[4, 6] = 1
+    >>> divmod(int(pool(spot).argmax()), 9)
+    (4, 4)
+    """
+
+    rows: Tensor
+    columns: Tensor
+
+    def __init__(self, size: int, sigma: float, shift: tuple[float, float] = (0.0, 0.0)) -> None:
+        super().__init__()
+        # Rows count downwards.
+        self.register_buffer("rows", _gaussians(size, sigma, -shift[1]))
+        self.register_buffer("columns", _gaussians(size, sigma, shift[0]).T.contiguous())
+
+    def forward(self, signals: Float[Tensor, "*rest y x"]) -> Float[Tensor, "*rest y x"]:
+        return torch.matmul(torch.matmul(self.rows, signals), self.columns)
+
+
+def _gaussians(size: int, sigma: float, shift: float) -> Float[Tensor, "to source"]:
+    places = torch.arange(size, dtype=torch.float64)
+    apart = places[None, :] - places[:, None] - shift
+    far = torch.arange(-20 * (1 + int(sigma)), 20 * (1 + int(sigma)) + 1, dtype=torch.float64)
+    norm = torch.exp(-0.5 * ((far - shift % 1) / sigma) ** 2).sum()
+    return torch.exp(-0.5 * (apart / sigma) ** 2) / norm
+
+
+BIPOLAR = ("on.transient", "on.sustained", "off.transient", "off.sustained")
+DIRECTIONS = {"right": (1.0, 0.0), "left": (-1.0, 0.0), "up": (0.0, 1.0), "down": (0.0, -1.0)}
+AMACRINE = ("wide", "crossover.on", "crossover.off", *(f"starburst.{d}" for d in DIRECTIONS))
+# How sharply releases bend at their thresholds: a smooth rectification.
+SHARPNESS = 6.0
+# How much what comes from the wrong side takes from a starburst, for 1 that the right side adds.
+VETO = 1.5
+
+
+class Silencing(nn.Module):
+    """Leaves signals `(B, channel, …)` as they are, but holds silenced channels at a level.
+
+    >>> gate = Silencing(("a", "b")).float()
+    >>> gate.hold("b", 0.0)
+    >>> gate(torch.ones(1, 2))
+    tensor([[1., 0.]])
+    """
+
+    passes: Tensor
+    held: Tensor
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        super().__init__()
+        self.names = names
+        self.register_buffer("passes", torch.ones(len(names), dtype=torch.float64))
+        self.register_buffer("held", torch.zeros(len(names), dtype=torch.float64))
+
+    def hold(self, name: str, level: float) -> None:
+        """Silence one channel: from now on it is at `level`."""
+        if name not in self.names:
+            raise CodeclensError(f'There is no interneuron "{name}" among {", ".join(self.names)}.')
+        channel = self.names.index(name)
+        self.passes[channel], self.held[channel] = 0.0, level
+
+    def forward(self, signals: Tensor) -> Tensor:
+        shape = (-1, *[1] * (signals.ndim - 2))
+        return signals * self.passes.reshape(shape) + self.held.reshape(shape)
+
+
+def _table(values: list[float]) -> Float[Tensor, " channel"]:
+    return torch.tensor(values, dtype=torch.float64)
+
+
+class Bipolar(nn.Module):
+    """ON and OFF × transient and sustained bipolar cells, one of each at every pixel.
+
+    The cones' signal is filtered in time and by a centre minus a surround, rectified
+    (`b = softplus(gain · drive − threshold)`) and released through a synapse that is depressed by
+    what it released lately: `b / (1 + κ K ∗ b)`, K a kernel without lag 0. Takes the cones' signal
+    `(B, T, H, W)` and gives releases `(B, 4, T', H, W)` in the order of `BIPOLAR`.
+    """
+
+    kernels: Tensor
+    recovery: Tensor
+    gain: Tensor
+    threshold: Tensor
+    depression: Tensor
+
+    def __init__(self, size: int, rate: float, pixel: float) -> None:
+        super().__init__()
+        taps, memory = max(2, round(0.3 * rate)), max(2, round(0.24 * rate))
+        quick = gamma_kernel(taps, rate, 0.02) - gamma_kernel(taps, rate, 0.045)
+        lasting = gamma_kernel(taps, rate, 0.03) - 0.4 * gamma_kernel(taps, rate, 0.07)
+        self.register_buffer("kernels", torch.stack([2.0 * quick, lasting]))
+        recovery = gamma_kernel(memory - 1, rate, 0.08, order=0)
+        self.register_buffer("recovery", torch.cat([torch.zeros(1, dtype=torch.float64), recovery]))
+        self.centre = Pool(size, 40 / pixel)
+        self.surround = Pool(size, 150 / pixel)
+        self.surround_weight = 0.7
+        self.register_buffer("gain", _table([40.0, 36.0, 44.0, 36.0]))
+        self.register_buffer("threshold", _table([0.1, 0.0, 0.1, 0.0]))
+        self.register_buffer("depression", _table([4.0, 4.0, 4.0, 4.0]))
+        self.silencing = Silencing(BIPOLAR)
+        self.taps = taps + memory - 1
+
+    def forward(
+        self, signal: Float[Tensor, "batch time y x"]
+    ) -> Float[Tensor, "batch channel rest y x"]:
+        filtered = causal(signal[:, None].expand(-1, 2, -1, -1, -1), self.kernels)
+        seen = self.centre(filtered) - self.surround_weight * self.surround(filtered)
+        both = torch.cat([seen, -seen], dim=1)
+        drive = self.gain[:, None, None, None] * both - self.threshold[:, None, None, None]
+        release = F.softplus(drive, beta=SHARPNESS)
+        spent = causal(release, self.recovery.expand(len(BIPOLAR), -1))
+        late = release[:, :, -spent.shape[2] :]
+        left = 1 + self.depression[:, None, None, None] * spent
+        return self.silencing(late / left)  # type: ignore[no-any-return]
+
+
+class Amacrine(nn.Module):
+    """Amacrine cells: wide-field, narrow-field crossover, starburst-like; one at every pixel.
+
+    All are `softplus(gain · drive − threshold)` of bipolar releases, filtered in time:
+
+    - `wide` gathers both transient types over a wide pool;
+    - `crossover.on` gathers the sustained ON type nearby (and goes to OFF cells), `crossover.off`
+      the sustained OFF type;
+    - `starburst.right` adds, of both transient types, what is released here now and a step to the
+      left a moment ago, less a step to the right a moment ago: it answers to motion to the right.
+
+    Takes releases `(B, 4, T, H, W)`, gives `(B, 7, T', H, W)` in the order of `AMACRINE`.
+    """
+
+    membranes: Tensor
+    delays: Tensor
+    gain: Tensor
+    threshold: Tensor
+
+    def __init__(self, size: int, rate: float, pixel: float) -> None:
+        super().__init__()
+        self.taps = max(2, round(0.12 * rate))
+        slow, fast, quick = (gamma_kernel(self.taps, rate, tau) for tau in (0.03, 0.01, 0.005))
+        self.register_buffer("membranes", torch.stack([quick, slow, slow]))
+        late = gamma_kernel(self.taps, rate, 0.03, order=2)
+        self.register_buffer("delays", torch.stack([fast, late]))
+        self.wide = Pool(size, 150 / pixel)
+        self.narrow = Pool(size, 60 / pixel)
+        self.here = Pool(size, 40 / pixel)
+        step = 75 / pixel
+        self.ahead = nn.ModuleList(
+            Pool(size, 40 / pixel, (step * x, step * y)) for x, y in DIRECTIONS.values()
+        )
+        self.register_buffer("gain", _table([3.0, 4.0, 4.0, 3.0, 3.0, 3.0, 3.0]))
+        self.register_buffer("threshold", _table([1.0, 0.2, 0.2, 1.8, 1.8, 1.8, 1.8]))
+        self.silencing = Silencing(AMACRINE)
+
+    def forward(
+        self, release: Float[Tensor, "batch channel time y x"]
+    ) -> Float[Tensor, "batch type rest y x"]:
+        transient = release[:, 0:1] + release[:, 2:3]
+        sources = torch.cat([self.wide(transient), self.narrow(release[:, 1::2])], dim=1)
+        gathered = causal(sources, self.membranes)
+        now, late = causal(transient.expand(-1, 2, -1, -1, -1), self.delays).split(1, dim=1)
+        here = self.here(now)
+        beside = [pool(late) for pool in self.ahead]
+        # What lies behind one direction lies ahead of the opposite one.
+        motion = [here + beside[back] - VETO * beside[way] for way, back in enumerate((1, 0, 3, 2))]
+        drive = torch.cat([gathered, *motion], dim=1)
+        scaled = self.gain[:, None, None, None] * drive - self.threshold[:, None, None, None]
+        return self.silencing(F.softplus(scaled, beta=SHARPNESS))  # type: ignore[no-any-return]
+
+
+class Interneurons(nn.Module):
+    """All interneurons in one tensor: what the ganglion cells receive, and nothing else.
+
+    Joins releases of bipolar cells `(B, 4, T, H, W)` and amacrine cells `(B, 7, T', H, W)` at the
+    frames that both have. A cut of the circuit whose contributions are direct: what a bipolar type
+    does through amacrine cells counts as theirs.
+    """
+
+    def forward(
+        self,
+        bipolar: Float[Tensor, "batch channel time y x"],
+        amacrine: Float[Tensor, "batch type rest y x"],
+    ) -> Float[Tensor, "batch unit rest y x"]:
+        return torch.cat([bipolar[:, :, -amacrine.shape[2] :], amacrine], dim=1)
+
+
+INTERNEURONS = (*(f"bipolar.{n}" for n in BIPOLAR), *(f"amacrine.{n}" for n in AMACRINE))
+OPPOSITE = {"right": "left", "left": "right", "up": "down", "down": "up"}
+
+
+@dataclass(frozen=True)
+class Wiring:
+    """What one type of ganglion cell hears: weights by interneuron, and its drive at rest.
+
+    `excitation` and `inhibition` map names of `INTERNEURONS` to positive weights. They are
+    gathered by a Gaussian of `sigma` µm, wide-field cells from a ring around it at `ring` µm where
+    one is given. `rest` is the drive in the mean light; the rate is its rectified part.
+    """
+
+    excitation: Mapping[str, float]
+    inhibition: Mapping[str, float] = field(default_factory=dict)
+    sigma: float = 90.0
+    ring: float | None = None
+    rest: float = 0.0
+
+
+def _directional(way: str) -> Wiring:
+    return Wiring(
+        {"bipolar.on.transient": 2.0, "bipolar.off.transient": 2.0},
+        {f"amacrine.starburst.{OPPOSITE[way]}": 3.6},
+        rest=-0.1,
+    )
+
+
+TYPES: dict[str, Wiring] = {
+    "on.transient": Wiring(
+        {"bipolar.on.transient": 2.5}, {"amacrine.crossover.off": 0.8, "amacrine.wide": 0.2}
+    ),
+    "on.sustained": Wiring(
+        {"bipolar.on.sustained": 2.5, "bipolar.on.transient": 0.3}, {"amacrine.crossover.off": 1.0}
+    ),
+    "off.transient": Wiring(
+        {"bipolar.off.transient": 2.5}, {"amacrine.crossover.on": 0.8, "amacrine.wide": 0.2}
+    ),
+    "off.sustained": Wiring(
+        {"bipolar.off.sustained": 2.0, "bipolar.off.transient": 0.3}, {"amacrine.crossover.on": 1.0}
+    ),
+    "oms": Wiring(
+        {"bipolar.on.transient": 3.2, "bipolar.off.transient": 3.2},
+        {"amacrine.wide": 3.1},
+        ring=350.0,
+        rest=-0.1,
+    ),
+    **{f"ds.{way}": _directional(way) for way in DIRECTIONS},
+}
+
+
+class Synapses(nn.Module):
+    """The drive of every ganglion cell: a weighted sum of interneurons over types, lags and places.
+
+    Takes interneurons `(B, U, T, H, W)`, gives drives `(B, T', cells)`, less each cell's threshold.
+    """
+
+    weight: Tensor
+    bias: Tensor
+
+    def __init__(
+        self, cells: list[tuple[str, tuple[float, float]]], size: int, rate: float, pixel: float
+    ) -> None:
+        super().__init__()
+        self.taps = max(1, round(0.06 * rate))
+        kernel = gamma_kernel(self.taps, rate, 0.01)
+        maps = torch.stack([_maps(TYPES[kind], place, size, pixel) for kind, place in cells])
+        # Convolutions look backwards: the newest lag is last.
+        self.register_buffer("weight", maps[:, :, None] * kernel.flip(0)[:, None, None])
+        rest = [TYPES[kind].rest for kind, _ in cells]
+        self.register_buffer("bias", torch.tensor(rest, dtype=torch.float64))
+
+    def settle(self, resting: Float[Tensor, "1 unit time y x"]) -> None:
+        """Set the thresholds so that with these interneurons each cell's drive is its rest."""
+        self.bias += self.bias - self(resting)[0, 0]
+
+    def forward(
+        self, interneurons: Float[Tensor, "batch unit time y x"]
+    ) -> Float[Tensor, "batch rest cell"]:
+        return F.conv3d(interneurons, self.weight, self.bias)[..., 0, 0].mT
+
+    def parts(
+        self, interneurons: Float[Tensor, "batch unit time y x"]
+    ) -> Float[Tensor, "batch rest cell unit"]:
+        """What each interneuron type adds to the drives: their sum less the thresholds."""
+        cells, units = self.weight.shape[:2]
+        apart = self.weight.transpose(0, 1).reshape(units * cells, 1, *self.weight.shape[2:])
+        found = F.conv3d(interneurons, apart, groups=units)[..., 0, 0]
+        return found.unflatten(1, (units, cells)).permute(0, 3, 2, 1)  # type: ignore[no-any-return]
+
+
+def _maps(
+    wiring: Wiring, place: tuple[float, float], size: int, pixel: float
+) -> Float[Tensor, "unit y x"]:
+    """Weights of one cell at `place` µm from the middle, y upwards."""
+    along = (torch.arange(size, dtype=torch.float64) - (size - 1) / 2) * pixel
+    far = torch.hypot(along[None, :] - place[0], -along[:, None] - place[1])
+    near = torch.exp(-0.5 * (far / wiring.sigma) ** 2)
+    around = near
+    if wiring.ring is not None:
+        around = torch.exp(-0.5 * ((far - wiring.ring) / 80.0) ** 2)
+    maps = torch.zeros(len(INTERNEURONS), size, size, dtype=torch.float64)
+    for sign, weights in ((1, wiring.excitation), (-1, wiring.inhibition)):
+        for name, weight in weights.items():
+            shape = around if name == "amacrine.wide" else near
+            maps[INTERNEURONS.index(name)] += sign * weight * shape / shape.sum()
+    return maps
+
 
 # Hz for a drive of 1 above threshold, and how sharply rates bend there.
-HERTZ, SHARPNESS = 50.0, 10.0
+HERTZ, SHARPNESS_CIRCUIT = 50.0, 10.0
 MIDDLE = {"": (0.0, 0.0)}
 
 
@@ -28,7 +364,7 @@ class Rates(nn.Module):
     """Drives to rates in Hz: a smooth rectification."""
 
     def forward(self, drive: Tensor) -> Tensor:
-        return HERTZ * F.softplus(drive, beta=SHARPNESS)
+        return HERTZ * F.softplus(drive, beta=SHARPNESS_CIRCUIT)
 
 
 class Circuit(ResponseModel):

@@ -16,8 +16,7 @@ from codeclens.attribution import Conductance, Output, Site, Surprisal
 from codeclens.attribution.attributor import Attributor
 from codeclens.attribution.baselines import Baseline
 from codeclens.attribution.methods import Method
-from codeclens.attribution.reduction import split_signs
-from codeclens.attribution.results import Contributions
+from codeclens.attribution.results import Contributions, split_signs
 from codeclens.attribution.targets import Bound, Target
 from codeclens.errors import CodeclensError
 from codeclens.extraction.data import spread

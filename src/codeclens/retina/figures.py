@@ -9,8 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from codeclens.errors import CodeclensError
-from codeclens.retina.clusters import CellClusters
-from codeclens.retina.population import Loadings, loadings_of
+from codeclens.retina.population import CellClusters, Loadings, loadings_of
 from codeclens.retina.receptive_fields import separable
 from codeclens.visualization.canvas import CONTROLS, MODE, WIDTH, blank, styled
 

@@ -15,9 +15,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from codeclens.errors import CodeclensError
-from codeclens.retina.movies import Movie
+from codeclens.retina.movies import Movie, Screen
 from codeclens.retina.response import ResponseModel
-from codeclens.retina.screens import Screen
 from codeclens.retina.stimuli import bar, flash, flash_train, flicker, grating, moving_object
 
 

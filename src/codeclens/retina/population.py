@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, replace
+from itertools import combinations as subsets
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import xarray
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int64
 
 from codeclens.analysis import false_discovery
 from codeclens.attribution import SiteContributions
@@ -16,6 +17,10 @@ from codeclens.decomposition import Estimator, Modes, View, decompose, quality
 from codeclens.errors import CodeclensError
 from codeclens.extraction import ContributionStore
 from codeclens.retina.splits import Split
+
+if TYPE_CHECKING:
+    import xarray
+
 
 Contributed = Mapping[str, SiteContributions] | ContributionStore | xarray.Dataset
 Loadings = Modes | np.ndarray[Any, Any]
@@ -239,3 +244,279 @@ def _standard(values: Float[np.ndarray, "time column"]) -> Float[np.ndarray, "ti
     norm = np.linalg.norm(centred, axis=0)
     largest = np.abs(values).max(axis=0) * len(values) ** 0.5
     return np.asarray(centred / np.where(norm > 1e-12 * largest, norm, np.nan))
+
+
+Kind = Literal["agglomerative", "kmeans"]
+
+
+@dataclass(frozen=True, eq=False)
+class CellClusters:
+    """Cells in groups, with how well each belongs there.
+
+    `labels` `(cell,)` number the groups in the order of the cells. `silhouette` `(cell,)` in [−1,
+    1] says how much nearer a cell is to its own group than to the next. `counts` are the numbers of
+    groups that were tried, `scores` the mean silhouette of each, and `null` `(draw,)` the best
+    score of cells without groups; `p` is how often that is as good.
+    """
+
+    labels: Int64[np.ndarray, " cell"]
+    silhouette: Float[np.ndarray, " cell"]
+    counts: tuple[int, ...]
+    scores: Float[np.ndarray, " count"]
+    null: Float[np.ndarray, " draw"]
+
+    def __repr__(self) -> str:
+        return (
+            f"CellClusters({len(self.labels)} cells in {self.count} groups: silhouette "
+            f"{self.score:.3f}, p {self.p:.3f})"
+        )
+
+    @property
+    def count(self) -> int:
+        """The number of groups."""
+        return int(self.labels.max()) + 1
+
+    @property
+    def score(self) -> float:
+        """The mean silhouette."""
+        return float(self.silhouette.mean())
+
+    @property
+    def p(self) -> float:
+        """How often cells drawn from one normal distribution group as well."""
+        return float((1 + (self.null >= self.scores.max()).sum()) / (1 + len(self.null)))
+
+    @property
+    def order(self) -> Int64[np.ndarray, " cell"]:
+        """The cells group by group, the surest first, for figures."""
+        return np.lexsort((-self.silhouette, self.labels)).astype(np.int64)
+
+
+def cluster_cells(
+    matrix: Float[np.ndarray, "mode cell"] | xarray.Dataset | xarray.DataArray,
+    *,
+    counts: Sequence[int] | None = None,
+    kind: Kind = "agglomerative",
+    draws: int = 200,
+    seed: int = 0,
+) -> CellClusters:
+    """Group cells by the modes that they fire with: columns of a mode–cell matrix.
+
+    `matrix` is what `mode_cell_matrix` gives, of which the correlations are taken, or an array.
+    Of the numbers of groups in `counts` (default: 2 to 10, or one less than there are cells) the
+    one with the largest mean silhouette is taken (Rousseeuw 1987), by scikit-learn's agglomerative
+    clustering (average linkage) or k-means. Any cells fall into groups, so the score is held
+    against that of `draws` populations from one normal distribution with the mean and covariance of
+    these cells (Liu et al. 2008, SigClust). Modes with NaN are left out. Raises CodeclensError
+    where there are too few cells, or no such number of groups.
+
+    >>> kinds = np.repeat([[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]], 5, axis=0).T
+    >>> found = cluster_cells(kinds + 0.1 * np.random.default_rng(0).normal(size=(2, 15)))
+    >>> found.labels
+    array([0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2])
+    >>> found.score > 0.7, found.p < 0.05
+    (True, True)
+    """
+    values = given = _values(matrix)
+    values = values[np.isfinite(values).all(axis=1)] if values.ndim == 2 else values
+    if values.ndim != 2 or not len(values) or values.shape[1] < 3:
+        raise CodeclensError(
+            f"A matrix of shape {given.shape} has no groups; pass (modes, cells) of three "
+            "cells or more, with a mode that correlates with all of them."
+        )
+    cells = values.T
+    tried = tuple(range(2, min(10, len(cells) - 1) + 1)) if counts is None else tuple(counts)
+    if not tried or min(tried) < 2 or max(tried) >= len(cells):
+        raise CodeclensError(
+            f"{len(cells)} cells cannot be tried in {list(tried)} groups; from 2 to "
+            f"{len(cells) - 1} can."
+        )
+    if kind not in ("agglomerative", "kmeans"):
+        raise CodeclensError(f'kind={kind!r} is not known; it is "agglomerative" or "kmeans".')
+    random = np.random.default_rng(seed)
+    groups, scores = _tried(cells, tried, kind, seed)
+    centred = (cells - cells.mean(axis=0)) / (len(cells) - 1) ** 0.5
+    null = np.array(
+        [
+            _tried(random.normal(size=(len(cells),) * 2) @ centred, tried, kind, seed)[1].max()
+            for _ in range(draws)
+        ]
+    )
+    from sklearn.metrics import silhouette_samples
+
+    labels = _in_order(groups[int(scores.argmax())])
+    return CellClusters(labels, silhouette_samples(cells, labels), tried, scores, null)
+
+
+def _values(
+    matrix: Float[np.ndarray, "mode cell"] | xarray.Dataset | xarray.DataArray,
+) -> Float[np.ndarray, "..."]:
+    """The numbers of a mode–cell matrix in any of its forms."""
+    if isinstance(matrix, xarray.Dataset):
+        if "correlation" not in matrix:
+            raise CodeclensError(
+                f"The Dataset has {', '.join(map(str, matrix)) or 'nothing'} and no correlation; "
+                "pass one of mode_cell_matrix."
+            )
+        matrix = matrix.correlation
+    if isinstance(matrix, xarray.DataArray) and {"mode", "cell"} == set(matrix.dims):
+        matrix = matrix.transpose("mode", "cell")
+    try:
+        return np.asarray(matrix, np.float64)
+    except (TypeError, ValueError) as error:
+        raise CodeclensError(
+            f"A {type(matrix).__name__} is no matrix of numbers; pass one of mode_cell_matrix."
+        ) from error
+
+
+def _tried(
+    cells: Float[np.ndarray, "cell mode"], counts: Sequence[int], kind: str, seed: int
+) -> tuple[list[Int64[np.ndarray, " cell"]], Float[np.ndarray, " count"]]:
+    from sklearn.cluster import AgglomerativeClustering, KMeans
+    from sklearn.metrics import silhouette_score
+
+    groups, scores = [], []
+    for count in counts:
+        if len(np.unique(cells, axis=0)) < count:
+            groups.append(np.arange(len(cells)) % count)
+            scores.append(-1.0)
+            continue
+        if kind == "kmeans":
+            found = KMeans(count, n_init=10, random_state=seed).fit_predict(cells)
+        else:
+            found = AgglomerativeClustering(count, linkage="average").fit_predict(cells)
+        groups.append(np.asarray(found, np.int64))
+        scores.append(float(silhouette_score(cells, found)))
+    return groups, np.array(scores)
+
+
+def _in_order(labels: np.ndarray[Any, Any]) -> Int64[np.ndarray, " cell"]:
+    """Groups numbered in the order in which the cells name them."""
+    _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
+    return np.argsort(np.argsort(first))[inverse].astype(np.int64)
+
+
+# Combinations beyond these, the most frequent of a size, are not followed.
+_MOST = 2000
+_Members = tuple[int, ...]
+
+
+def active_modes(modes: Loadings, quantile: float = 0.8) -> Bool[np.ndarray, "time mode"]:
+    """In which frames each mode is active: above zero, and above that quantile of its loadings.
+
+    >>> active_modes(np.array([[0.0], [0.0], [1.0], [2.0], [3.0]]), 0.5).ravel()
+    array([False, False, False,  True,  True])
+    """
+    if not 0 <= quantile < 1:
+        raise CodeclensError(f"quantile (={quantile}) must lie from 0 to below 1.")
+    loadings = loadings_of(modes)
+    threshold = np.maximum(np.quantile(loadings, quantile, axis=0), 0)
+    return np.asarray(loadings > threshold)
+
+
+def combinations(
+    modes: Loadings,
+    *,
+    quantile: float = 0.8,
+    largest: int = 3,
+    least: int = 10,
+    draws: int = 500,
+    shortest: int = 50,
+    seed: int = 0,
+) -> xarray.Dataset:
+    """Find the modes that are active together in `least` frames or more, and hold them to chance.
+
+    `modes` are Modes or loadings `(time, modes)`; a mode is active in the frames above a `quantile`
+    of its loadings (`active_modes`). All sets of 2 to `largest` modes that occur are counted,
+    other modes may be active too. Chance is each mode shifted around the film by its own number of
+    frames (`shortest` or more apart from where it was), which keeps how long it stays active.
+
+    Returns by `combination` (such as "3+7", most frequent first) the `count` of frames, the
+    `expected` one, its ratio `lift`, how often chance counts as many (`p`, false discovery rate
+    `q`), the counts of the two halves, `first` and `second`, and the `size`; `stability`, the rank
+    correlation of both halves' counts. Raises CodeclensError where the film is too short.
+
+    >>> random = np.random.default_rng(0)
+    >>> loadings = random.random((400, 4)) * (random.random((400, 4)) < 0.2)
+    >>> loadings[:, 3] = loadings[:, 1]
+    >>> found = combinations(loadings, quantile=0.5)
+    >>> str(found.combination[0].item()), bool(found.lift[0] > 3), bool(found.p[0] < 0.01)
+    ('1+3', True, True)
+    """
+    import xarray
+
+    active = active_modes(modes, quantile)
+    time = len(active)
+    if not 1 <= shortest <= time // 2 or largest < 2 or least < 1 or draws < 1:
+        raise CodeclensError(
+            f"With {time} frames, shortest={shortest}, largest={largest}, least={least} and "
+            f"draws={draws} nothing can be counted; shifts go up to {time // 2} frames."
+        )
+    found = _frequent(active, largest, least)
+    random = np.random.default_rng(seed)
+    null = np.zeros((draws, len(found)), np.int64)
+    for draw in range(draws):
+        shifts = random.integers(shortest, time - shortest + 1, size=active.shape[1])
+        rows = (np.arange(time)[:, None] - shifts) % time
+        null[draw] = _counts(np.take_along_axis(active, rows, axis=0), found)
+    half = time // 2
+    count, first, second = (_counts(part, found) for part in (active, active[:half], active[half:]))
+    expected = null.mean(axis=0)
+    p = (1 + (null >= count).sum(axis=0)) / (1 + draws)
+    return xarray.Dataset(
+        {
+            "count": ("combination", count),
+            "expected": ("combination", expected),
+            "lift": ("combination", count / np.maximum(expected, 1 / draws)),
+            "p": ("combination", p),
+            "q": ("combination", false_discovery(p) if len(p) else p),
+            "first": ("combination", first),
+            "second": ("combination", second),
+            "size": ("combination", np.array([len(one) for one in found], np.int64)),
+            "stability": ((), _rank_correlation(first, second)),
+        },
+        coords={"combination": np.array(["+".join(map(str, one)) for one in found], object)},
+    )
+
+
+def _frequent(active: Bool[np.ndarray, "time mode"], largest: int, least: int) -> list[_Members]:
+    """Sets of modes that occur often enough, the most frequent first, grown mode by mode."""
+    whole: list[tuple[int, _Members]] = []
+    frames = active.sum(axis=0)
+    sets: list[_Members] = [(int(mode),) for mode in np.flatnonzero(frames >= least)]
+    for size in range(2, largest + 1):
+        known = set(sets)
+        # A set occurs no more often than any of its parts.
+        larger = [
+            (*one, mode)
+            for one in sets
+            for mode in range(one[-1] + 1, active.shape[1])
+            if all(part in known for part in subsets((*one, mode), size - 1))
+        ]
+        counted = [
+            (int(number), one)
+            for number, one in zip(_counts(active, larger), larger, strict=True)
+            if number >= least
+        ]
+        counted = sorted(counted, key=lambda entry: (-entry[0], entry[1]))[:_MOST]
+        whole += counted
+        sets = sorted(one for _, one in counted)
+    return [one for _, one in sorted(whole, key=lambda entry: (-entry[0], entry[1]))]
+
+
+def _counts(active: Bool[np.ndarray, "time mode"], sets: list[_Members]) -> np.ndarray[Any, Any]:
+    """In how many frames all modes of each set are active."""
+    counts = np.zeros(len(sets), np.int64)
+    numbers = active.astype(np.float32)
+    pairs = (numbers.T @ numbers).round().astype(np.int64)
+    for row, one in enumerate(sets):
+        counts[row] = pairs[one] if len(one) == 2 else active[:, one].all(axis=1).sum()
+    return counts
+
+
+def _rank_correlation(first: np.ndarray[Any, Any], second: np.ndarray[Any, Any]) -> float:
+    from scipy.stats import spearmanr
+
+    if len(first) < 3 or np.ptp(first) == 0 or np.ptp(second) == 0:
+        return float("nan")
+    return float(spearmanr(first, second).statistic)

@@ -14,10 +14,18 @@ from codeclens.control import Intervention, activation_at
 from codeclens.control.edits import Withdraw
 from codeclens.decomposition import Modes
 from codeclens.errors import CodeclensError
-from codeclens.retina.clips import Cells, cells_of, clips_of
 from codeclens.retina.movies import Movie
-from codeclens.retina.parts import Found, Parts, Where, parts_of
-from codeclens.retina.passes import as_output, passes
+from codeclens.retina.passes import (
+    Cells,
+    Found,
+    Parts,
+    Where,
+    as_output,
+    cells_of,
+    clips_of,
+    parts_of,
+    passes,
+)
 from codeclens.retina.receptive_fields import Frames
 
 if TYPE_CHECKING:
@@ -46,7 +54,7 @@ def removal_effects(
     (`control.remove`). The rate is foretold to fall by what the part contributes to the cell
     (`method`, by default exact sums from the same baseline), the field by the part's share of it
     (`field_parts`). Both are measured with the network so changed. They need not agree: where
-    inhibition has silenced a cell, taking it away does more than it contributes (METHOD.md §7).
+    inhibition has silenced a cell, taking it away does more than it contributes (method.md §7).
 
     Returns `rate_foretold` and `rate_measured` `(time, cell, channel | mode)`, changes in Hz, and
     of the changes of the field, in Hz per unit of the stimulus, their norms `field_foretold` and

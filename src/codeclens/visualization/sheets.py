@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from jaxtyping import Float
+from torch import Tensor, nn
 
+from codeclens.attribution import Contributions, Given, Selector, Target
+from codeclens.attribution.baselines import as_baseline
+from codeclens.attribution.targets import Bound
 from codeclens.errors import CodeclensError
 from codeclens.visualization.canvas import WIDTH, blank, styled
-from codeclens.visualization.channels import ChannelMap
 from codeclens.visualization.features import FeatureVisualization
-from codeclens.visualization.images import (
+from codeclens.visualization.fields import Box
+from codeclens.visualization.galleries import Exemplar, Gallery
+from codeclens.visualization.overlays import (
     AGAINST,
     FOR,
     Picture,
@@ -21,11 +28,115 @@ from codeclens.visualization.images import (
     common_scale,
     overlay,
 )
-from codeclens.visualization.pixels import PixelMap
+from codeclens.visualization.pixel_maps import PixelMap, pixel_maps
+from codeclens.visualization.tracing import AnyBaseline
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, SubFigure
+
+
+@dataclass(frozen=True)
+class ChannelMap:
+    """One unit of a site in one input: what it contributes, and which pixels drive it.
+
+    `contribution` is its net contribution in the target's units; `positive` and `negative`
+    `(C, H, W)` are the pixel map through this unit alone.
+    """
+
+    site: str
+    unit: int
+    contribution: float
+    positive: Float[Tensor, "*input"]
+    negative: Float[Tensor, "*input"]
+
+    @property
+    def at_input(self) -> float:
+        """The sum of the map: what the unit contributes by the derivative at x alone."""
+        return float((self.positive + self.negative).sum())
+
+
+def channel_maps(
+    model: nn.Module,
+    x: Tensor,
+    found: Contributions,
+    *,
+    sample: int = 0,
+    count: int = 3,
+    target: Target | Bound | None = None,
+    baseline: AnyBaseline = 0.0,
+    output: Selector = None,
+    labels: Tensor | None = None,
+) -> list[ChannelMap]:
+    """Map the units that contribute most to the target of one sample, and most against it.
+
+    `found` are the contributions of the batch `x` `(B, …)`; at each of its sites the `count` units
+    with the largest net contribution above zero and the `count` with the smallest below zero are
+    mapped, site by site, from the most for to the most against. Pass the same `target`,
+    `baseline`, `output` and `labels` as to `contributions`.
+
+    A contribution is counted along the path from the baseline, its map is the derivative at x,
+    whose sum is `at_input`. Where the network saturates on the way the two differ, also in sign:
+    for about 30 % of the strongest channels of EfficientNet-Lite0 in its demo photographs.
+
+    >>> import torch
+    >>> from codeclens import contributions
+    >>> _ = torch.manual_seed(0)
+    >>> model = nn.Sequential(nn.Conv2d(1, 6, 3), nn.Softplus(), nn.Flatten(), nn.Linear(96, 3))
+    >>> x = torch.rand(2, 1, 6, 6)
+    >>> maps = channel_maps(model, x, contributions(model, x, sites="1"), count=1)
+    >>> maps[0].site, maps[0].contribution > 0, maps[0].positive.shape
+    ('1', True, torch.Size([1, 6, 6]))
+    """
+    samples = len(found.target)
+    if len(x) != samples:
+        raise CodeclensError(
+            f"There are {len(x)} inputs and contributions of {samples} samples; "
+            "pass the batch that the contributions were computed for."
+        )
+    if not 0 <= sample < samples:
+        raise CodeclensError(f"sample (={sample}) must lie between 0 and {samples - 1}.")
+    if count < 1:
+        raise CodeclensError(f"count (={count}) must be at least 1.")
+    here = slice(sample, sample + 1)
+    maps: list[ChannelMap] = []
+    for key, site in found.items():
+        net = site.net[sample]
+        chosen = _extremes(net, count)
+        if not chosen:
+            continue
+        drawn = pixel_maps(
+            model,
+            x[here],
+            site=site.site,
+            units=[[unit] for unit in chosen],
+            target=target,
+            baseline=_of_sample(baseline, x, here),
+            output=output,
+            labels=None if labels is None else labels[here],
+        )
+        maps += [
+            ChannelMap(key, unit, float(net[unit]), one.positive[0], one.negative[0])
+            for unit, one in zip(chosen, drawn, strict=True)
+        ]
+    return maps
+
+
+def _of_sample(baseline: AnyBaseline, x: Tensor, here: slice) -> AnyBaseline:
+    """The baseline of one sample, where each has its own."""
+    given = as_baseline(baseline)
+    if isinstance(given, Given) and given.values.ndim == x.ndim and len(given.values) == len(x):
+        return given.values[here]
+    return given
+
+
+def _extremes(net: Float[Tensor, " unit"], count: int) -> list[int]:
+    """The units with the largest values above zero, then the smallest below; descending."""
+    order = net.argsort(descending=True, stable=True).tolist()
+    best = [unit for unit in order[:count] if net[unit] > 0]
+    worst = [unit for unit in order[-count:] if net[unit] < 0 and unit not in best]
+    return best + worst
+
 
 _ACROSS = 8
 # Inches: a map among channels, the photograph beside them, the height of one colour's key.
@@ -206,3 +317,141 @@ def _key(figure: SubFigure, scale: str, rows: int) -> None:
         axes.spines[:].set_visible(False)
         axes.set_title(words[against], fontsize=7.5, fontweight="normal", pad=3)
         axes.set_xlabel(scale, fontsize=7, labelpad=2, loc="left")
+
+
+# Inches: a picture, the words on the left, the classes below, the title.
+_WALL_TILE, _WORDS, _CLASSES, _TITLE = 1.0, 1.15, 0.2, 0.4
+_CAPTION = 0.17
+_WHAT = {
+    "strongest": "strongest",
+    "maps": "where it looks\nin these",
+    "crops": "what it sees\nof these",
+    "diverse": "strong and\ndifferent",
+    "typical": "typical",
+    "near misses": "near misses\n(absent; cosine)",
+    "negatives": "absent",
+}
+
+
+def gallery_figure(
+    gallery: Gallery,
+    mode: int,
+    pictures: Mapping[int, Picture],
+    *,
+    maps: Mapping[int, tuple[Values, Values]] | None = None,
+    boxes: Mapping[int, Box] | None = None,
+    name: str = "",
+    count: int = 6,
+    unit: str = "logits",
+) -> Figure:
+    """Draw what shows a mode and what does not: a row of `count` pictures for each kind.
+
+    `pictures` maps rows to what the network saw, `maps` to pixel maps through the mode and `boxes`
+    to crops (see `pixel_map` and `crop_boxes`), which stand below the strongest samples; the scale
+    of the maps is stated. Captions are loadings (the cosine for near misses), and bars count the
+    classes in whose samples the mode is present. Raises CodeclensError for pictures that are
+    missing.
+    """
+    if count < 1:
+        raise CodeclensError(f"count (={count}) pictures of each kind are none; pass 1 or more.")
+    kinds = {kind: found[:count] for kind, found in gallery[mode].items()}
+    shown = {one.sample for found in kinds.values() for one in found}
+    missing = sorted(shown - set(pictures))
+    if missing:
+        raise CodeclensError(
+            f"{len(missing)} of {len(shown)} pictures are missing (first: row {missing[0]}); pass "
+            "those of gallery.samples()."
+        )
+    strongest = kinds["strongest"]
+    rows = [("strongest", strongest)]
+    if maps is not None:
+        rows.append(("maps", [one for one in strongest if one.sample in maps]))
+    if boxes is not None:
+        rows.append(("crops", [one for one in strongest if one.sample in boxes]))
+    rows += [(kind, found) for kind, found in kinds.items() if kind != "strongest"]
+    rows = [(kind, found) for kind, found in rows if found]
+    pairs = [maps[one.sample] for one in strongest if maps is not None and one.sample in maps]
+    scale = common_scale(pairs)
+    classes = gallery.top_classes(mode, 6)
+    across = _WORDS + count * (_WALL_TILE + 0.06)
+    high = _TITLE + len(rows) * (_WALL_TILE + _CAPTION + 0.06) + 0.35 + _CLASSES * len(classes)
+    with styled():
+        figure = blank(across, high)
+        figure.set_layout_engine("none")
+
+        def words(left: float, top: float, text: str, **given: Any) -> None:
+            style: dict[str, Any] = {"va": "top", "fontsize": 7.5, **given}
+            figure.text(left / across, 1 - top / high, text, **style)
+
+        title = f"{gallery.site}, mode {mode}" + (f": {name}" if name else "")
+        words(0.08, 0.1, title, fontsize=10, fontweight="bold")
+        top = _TITLE
+        for kind, found in rows:
+            note = ""
+            if kind == "maps":
+                note = "\norange: for it\nblue: against it\nfull colour:"
+                note += f"\n{scale:.1g} {unit} a pixel"
+            words(0.08, top + 0.05, _WHAT[kind] + note, linespacing=1.3)
+            for place, one in enumerate(found):
+                left = _WORDS + place * (_WALL_TILE + 0.06)
+                axes = figure.add_axes(
+                    (
+                        left / across,
+                        1 - (top + _WALL_TILE) / high,
+                        _WALL_TILE / across,
+                        _WALL_TILE / high,
+                    )
+                )
+                axes.imshow(_tile(kind, one, pictures, maps, boxes, scale))
+                axes.axis("off")
+                if kind not in ("maps", "crops", "negatives"):
+                    words(left, top + _WALL_TILE + 0.03, f"{one.loading:.2f}", fontsize=6.5)
+            top += _WALL_TILE + _CAPTION + 0.06
+        if classes:
+            words(0.08, top + 0.12, "present in")
+            _class_bars(figure, gallery, classes, top + 0.1, across, high)
+    return figure
+
+
+def _tile(
+    kind: str,
+    one: Exemplar,
+    pictures: Mapping[int, Picture],
+    maps: Mapping[int, tuple[Values, Values]] | None,
+    boxes: Mapping[int, Box] | None,
+    scale: float,
+) -> np.ndarray[Any, Any]:
+    picture = as_pixels(pictures[one.sample])
+    if kind == "maps" and maps is not None:
+        return overlay(picture, *maps[one.sample], scale=scale).pixels
+    if kind == "crops" and boxes is not None:
+        return picture[boxes[one.sample].slices]
+    return picture
+
+
+def _class_bars(
+    figure: Figure,
+    gallery: Gallery,
+    classes: list[tuple[str, int, float]],
+    top: float,
+    across: float,
+    high: float,
+) -> None:
+    size = _CLASSES * len(classes)
+    left, wide = _WORDS + 1.3, across - _WORDS - 1.3 - 1.2
+    axes = figure.add_axes((left / across, 1 - (top + size) / high, wide / across, size / high))
+    names = [name if len(name) <= 24 else name[:23] + "…" for name, _, _ in classes]
+    places = np.arange(len(classes))
+    axes.barh(places, [share for _, _, share in classes], color=FOR, height=0.6)
+    axes.set_yticks(places, names, fontsize=7)
+    axes.set_xlim(0, 1.3)
+    axes.invert_yaxis()
+    axes.grid(False)
+    axes.set_xticks([])
+    axes.tick_params(axis="y", length=0)
+    axes.spines[:].set_visible(False)
+    for place, (_, count, share) in zip(places, classes, strict=True):
+        plural = "" if count == 1 else "s"
+        text = f"{count} sample{plural}, {share:.0%} of the class"
+        axes.annotate(text, (share, place), xytext=(4, 0), textcoords="offset points",
+                      va="center", fontsize=6.5)  # fmt: skip

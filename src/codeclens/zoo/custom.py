@@ -15,8 +15,7 @@ from torch import nn
 from codeclens._compat import is_missing_operator, prepare_torchvision
 from codeclens.errors import CodeclensError
 from codeclens.zoo.checkpoint import load_weights
-from codeclens.zoo.names import nearest
-from codeclens.zoo.ready import RANDOM, Ready, Transform, Weights
+from codeclens.zoo.ready import RANDOM, Ready, Transform, Weights, nearest
 from codeclens.zoo.transform import ImageTransform
 
 T = TypeVar("T")

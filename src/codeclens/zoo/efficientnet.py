@@ -11,8 +11,7 @@ from torch import Tensor, nn
 from codeclens._compat import import_timm
 from codeclens.errors import CodeclensError
 from codeclens.zoo.checkpoint import load_weights, read_weights
-from codeclens.zoo.names import short_labels
-from codeclens.zoo.ready import RANDOM, Ready, Weights, fixed_seed
+from codeclens.zoo.ready import RANDOM, Ready, Weights, fixed_seed, short_labels
 from codeclens.zoo.transform import ImageTransform
 
 NAME = "efficientnet-lite0"

@@ -3,20 +3,60 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from torch import nn
+import torch
+from jaxtyping import Float
+from PIL import Image
+from torch import Tensor, nn
 
-from codeclens._compat import import_timm, import_torchvision
+from codeclens._compat import import_timm, import_torchvision, prepare_torchvision
 from codeclens.errors import CodeclensError
-from codeclens.zoo.checkpoint import load_weights
+from codeclens.zoo.checkpoint import difference, load_weights, misfit, read_weights
 from codeclens.zoo.efficientnet import imagenet_labels
-from codeclens.zoo.hub import WITHOUT_HUB, hub_errors, unreachable
-from codeclens.zoo.names import nearest
-from codeclens.zoo.ready import RANDOM, Ready, Transform, Weights, fixed_seed
+from codeclens.zoo.ready import RANDOM, Ready, Transform, Weights, fixed_seed, nearest
 from codeclens.zoo.transform import ImageTransform
+
+WITHOUT_HUB = (
+    'pass a weights file (weights="FILE.safetensors", on the command line --weights FILE) '
+    'or take an untrained network (weights="random", --weights random)'
+)
+
+
+def unreachable(name: str, error: BaseException, instead: str = WITHOUT_HUB) -> CodeclensError:
+    """Return the error to raise where the pretrained weights of a model cannot be had.
+
+    >>> str(unreachable("timm:resnet18", OSError("no route to host. Retry"), "try later"))
+    'The pretrained weights of "timm:resnet18" cannot be fetched from their hub (no route to host):
+    check the name and the connection, or try later'
+    """
+    return CodeclensError(
+        f'The pretrained weights of "{name}" cannot be fetched from their hub '
+        f"({first_sentence(error)}): check the name and the connection, or {instead}"
+    )
+
+
+def hub_errors() -> tuple[type[BaseException], ...]:
+    """Return what an unreachable hub raises: OSError, and httpx's own errors in newer clients."""
+    try:
+        import httpx
+    except ImportError:
+        return (OSError,)
+    return (OSError, httpx.HTTPError)
+
+
+def first_sentence(error: BaseException) -> str:
+    """Return the first sentence of an error's message, in one line.
+
+    >>> first_sentence(ValueError("No such model.\\nSee the manual."))
+    'No such model'
+    """
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text.split(". ")[0].rstrip(".")
 
 
 def load_torchvision(name: str, weights: Weights = None) -> Ready:
@@ -115,3 +155,120 @@ def _timm_transform(config: dict[str, Any], timm: ModuleType) -> Transform:
         std=tuple(config["std"]),
         interpolation=config["interpolation"],
     )
+
+
+class ProcessorTransform:
+    """An image processor of transformers as a transform: PIL image in, `(C, H, W)` out."""
+
+    def __init__(self, processor: Any) -> None:
+        self.processor = processor
+
+    def __call__(self, image: Image.Image) -> Float[Tensor, "channels rows columns"]:
+        """Return the network's input for one picture."""
+        batch = self.processor(images=image.convert("RGB"), return_tensors="pt")
+        pixels: Tensor = batch["pixel_values"][0]
+        return pixels.to(torch.float32)
+
+
+def load_transformers(name: str, weights: Weights = None) -> Ready:
+    """Return an image classifier of transformers, by its name on the hub or its local folder.
+
+    Its output is an object whose entry `logits` counts, which `Ready.output` says. Only
+    safetensors are read, and no code from the repository is run.
+
+    Raises `CodeclensError` where transformers is missing, the hub or folder cannot be read, it is
+    no image classifier, or weights do not fit.
+    """
+    transformers = _transformers()
+    full = f"hf:{name}"
+    model: Any
+    if Path(name).is_absolute() and not Path(name).is_dir():
+        raise CodeclensError(f'There is no folder {name}: check the path in "{full}"')
+    try:
+        with _quiet(transformers):
+            processor = transformers.AutoImageProcessor.from_pretrained(name)
+            if weights is None:
+                model = _pretrained(transformers, name)
+            else:
+                config = transformers.AutoConfig.from_pretrained(name)
+                with fixed_seed():
+                    model = transformers.AutoModelForImageClassification.from_config(config)
+                if weights != RANDOM:
+                    model = _with_weights(model, weights)
+    except hub_errors() as error:
+        if Path(name).is_dir():
+            raise CodeclensError(
+                f"The folder {name} is no saved image classifier ({first_sentence(error)}): it "
+                "needs config.json, preprocessor_config.json and model.safetensors"
+            ) from error
+        raise unreachable(full, error, "name the folder of a saved model, hf:FOLDER") from error
+    except CodeclensError:
+        raise
+    except ValueError as error:
+        raise CodeclensError(
+            f'"{full}" cannot be loaded as an image classifier: {first_sentence(error)}'
+        ) from error
+    names = model.config.id2label
+    labels = [str(names[index]) for index in sorted(names)] if names else None
+    transform = ProcessorTransform(processor)
+    return Ready(full, model.eval(), transform, labels, sites="@blocks", output="logits")
+
+
+def _transformers() -> ModuleType:
+    # transformers imports torchvision itself.
+    prepare_torchvision()
+    try:
+        import transformers
+    except ImportError as error:
+        raise CodeclensError(
+            'The package transformers is not installed: run pip install "codeclens[hf]"'
+        ) from error
+    module: ModuleType = transformers
+    return module
+
+
+def _pretrained(transformers: ModuleType, name: str) -> nn.Module:
+    loader = transformers.AutoModelForImageClassification
+    with fixed_seed():
+        model, report = loader.from_pretrained(name, use_safetensors=True, output_loading_info=True)
+    missing = sorted(report["missing_keys"])
+    if missing:
+        # It would be drawn at random: a backbone that was never trained to classify.
+        raise CodeclensError(
+            f'"hf:{name}" is no complete image classifier: its weights lack {len(missing)} '
+            f'entries, first "{missing[0]}"; name a model that was trained to classify images'
+        )
+    network: nn.Module = model
+    return network
+
+
+def _with_weights(model: nn.Module, path: str | Path) -> nn.Module:
+    # By transformers' own loading, because its files keep older names than its networks.
+    loaded, report = type(model).from_pretrained(  # type: ignore[attr-defined]
+        None,
+        config=model.config,
+        state_dict=read_weights(path),
+        output_loading_info=True,
+        ignore_mismatched_sizes=True,
+    )
+    problem = difference(
+        sorted(report["missing_keys"]),
+        sorted(report["unexpected_keys"]),
+        [(key, tuple(file), tuple(own)) for key, file, own in sorted(report["mismatched_keys"])],
+    )
+    if problem:
+        raise misfit(path, model, problem)
+    network: nn.Module = loaded
+    return network
+
+
+@contextmanager
+def _quiet(transformers: ModuleType) -> Iterator[None]:
+    """Keep transformers' report on entries to itself: what matters of it is raised."""
+    logging = transformers.utils.logging
+    level = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)

@@ -9,10 +9,8 @@ from codeclens.zoo.checkpoint import load_weights
 from codeclens.zoo.custom import load_custom
 from codeclens.zoo.digits import DigitsResNet
 from codeclens.zoo.efficientnet import load_efficientnet
-from codeclens.zoo.huggingface import load_transformers
-from codeclens.zoo.libraries import load_timm, load_torchvision
-from codeclens.zoo.names import nearest
-from codeclens.zoo.ready import RANDOM, Ready, Weights, fixed_seed
+from codeclens.zoo.libraries import load_timm, load_torchvision, load_transformers
+from codeclens.zoo.ready import RANDOM, Ready, Weights, fixed_seed, nearest
 from codeclens.zoo.transform import ImageTransform
 
 DIGITS_WEIGHTS = Path(__file__).parent / "weights" / "digits-resnet.safetensors"

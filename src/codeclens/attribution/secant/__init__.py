@@ -1,14 +1,12 @@
 """Secant propagation: sums of contributions that are exact at any number of steps."""
 
-from codeclens.attribution.secant import linear, maxima, normalization, products
-from codeclens.attribution.secant.graph import unseen
-from codeclens.attribution.secant.mode import SecantMode, rule, with_gradient
+from codeclens.attribution.secant import maxima, normalization, products
+from codeclens.attribution.secant.mode import SecantMode, rule, unseen, with_gradient
 from codeclens.attribution.secant.nonlinearities import elementwise
 
 __all__ = [
     "SecantMode",
     "elementwise",
-    "linear",
     "maxima",
     "normalization",
     "products",

@@ -9,11 +9,12 @@ themselves are in the files beside this one, by kind of operation.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import BackwardCFunction
 from torch.overrides import TorchFunctionMode
 
 from codeclens.attribution.secant.apart import LEAVING, Apart, described
@@ -258,3 +259,85 @@ def follows(values: Any) -> bool:
     if isinstance(values, list | tuple):
         return any(follows(value) for value in values)
     return False
+
+
+_NAMES = """
+    add add_ __add__ __radd__ __iadd__ sub sub_ __sub__ __rsub__ __isub__ subtract rsub neg neg_
+    __neg__ positive sum mean cumsum trace
+    conv_tbc diff nansum nanmean sum_to_size
+    avg_pool1d avg_pool2d avg_pool3d adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d
+    interpolate upsample fold unfold im2col col2im pixel_shuffle pixel_unshuffle
+    channel_shuffle pad constant_pad_nd dropout dropout_ dropout1d dropout2d dropout3d
+    alpha_dropout feature_dropout native_dropout
+    reshape view view_as reshape_as permute transpose transpose_ swapaxes swapdims movedim moveaxis
+    flatten unflatten squeeze squeeze_ unsqueeze unsqueeze_ expand expand_as broadcast_to
+    broadcast_tensors contiguous clone detach detach_ to type type_as float double half bfloat16
+    cpu cuda cat concat concatenate stack hstack vstack dstack split chunk tensor_split unbind
+    split_with_sizes unsafe_chunk unsafe_split narrow select index_select gather take
+    take_along_dim __getitem__ __get__ __set__ __setitem__ copy_ roll flip fliplr flipud rot90
+    repeat repeat_interleave tile t T mT diagonal diag tril triu masked_fill masked_fill_
+    masked_select requires_grad_ register_hook retain_grad rename identity
+    zeros_like ones_like empty_like full_like rand_like randn_like new_zeros new_ones new_empty
+    new_full new_tensor zero_ fill_ size dim stride numel is_floating_point argmax argmin __len__
+    __bool__ __format__ __repr__ __str__ item tolist numpy isnan isinf isfinite eq ne lt le gt ge
+    __eq__ __ne__ __lt__ __le__ __gt__ __ge__ has_names is_contiguous element_size data_ptr
+    storage_offset __hash__ _is_view is_complex real_if_close affine_grid embedding one_hot
+    index_copy index_copy_ index_fill index_fill_ index_add index_add_ index_put index_put_
+    masked_scatter masked_scatter_ scatter_add scatter_add_ where unsqueeze_ adjoint H ravel
+    diag_embed hsplit vsplit dsplit atleast_1d atleast_2d atleast_3d select_scatter slice_scatter
+    diagonal_scatter block_diag real imag conj resolve_conj view_as_real view_as_complex complex
+    fft_fft fft_ifft fft_rfft fft_irfft fft_fft2 fft_ifft2 fft_rfft2 fft_irfft2 fft_fftn fft_ifftn
+    fft_rfftn fft_irfftn fft_fftshift fft_ifftshift backward is_nested is_cuda
+"""
+
+LINEAR.update(_NAMES.split())
+
+
+# Linear in what follows a site where their other factor is a parameter; rules see to the rest.
+_MAY_BE_LINEAR = {
+    *("mul", "div", "rdiv", "rpow", "matmul", "rmatmul", "einsum", "einsum_pair"),
+    *("baddbmm", "addmm", "addbmm", "addcmul", "addcdiv", "lerp", "batch_norm", "scatter"),
+    *("mv", "dot", "vdot", "inner", "outer", "ger", "kron", "tensordot", "bilinear", "linear"),
+    *("conv1d", "conv2d", "conv3d", "grid_sample"),
+    *("conv_transpose1d", "conv_transpose2d", "conv_transpose3d"),
+}
+
+
+def unseen(targets: Iterable[Tensor], named: Iterable[Any] = ()) -> set[str]:
+    """Names of nonlinear operations before `targets` `(B,)` that passed by the rules.
+
+    torch shows a mode neither what an `autograd.Function` computes nor what a scripted part does.
+    `named` are nodes of the graph that were reported already.
+
+    >>> import torch
+    >>> unseen([torch.ones(2, requires_grad=True).mul(2).relu()])
+    {'relu'}
+    """
+    nonlinear = {_squeezed(name): name for name in RULES if name not in _MAY_BE_LINEAR}
+    found: set[str] = set()
+    seen: set[Any] = set()
+    known = set(named)
+    queue: list[Any] = [target.grad_fn for target in targets]
+    while queue:
+        node = queue.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        queue.extend(parent for parent, _ in node.next_functions)
+        if node in known:
+            continue
+        name = node.name().rpartition("::")[2].partition("Backward")[0]
+        if isinstance(node, BackwardCFunction):
+            if not hasattr(node, "pullback"):
+                found.add(f"{name} (an autograd.Function)")
+        elif name == "DifferentiableGraph":
+            found.add("a scripted part")
+        elif (plain := _squeezed(name).removeprefix("native")) in nonlinear:
+            found.add(nonlinear[plain])
+        elif name.startswith("ScaledDotProduct"):
+            found.add("scaled_dot_product_attention")
+    return found
+
+
+def _squeezed(name: str) -> str:
+    return name.lower().replace("_", "")

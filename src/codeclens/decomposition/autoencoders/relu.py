@@ -7,11 +7,12 @@ from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
 
 from codeclens.decomposition.autoencoders.unit_rows import UnitRowAutoencoder
 from codeclens.decomposition.networks import UnitRowNetwork, level_of
+from codeclens.errors import CodeclensError
 
 
 class ReLUNetwork(UnitRowNetwork):
@@ -70,3 +71,239 @@ class ReLUSAE(UnitRowAutoencoder):
     def unit_rows(self, **shared: Any) -> UnitRowNetwork:
         """A new network of this kind."""
         return ReLUNetwork(**shared, penalty=self.penalty)
+
+
+class GatedNetwork(UnitRowNetwork):
+    """Codes that are zero where a gate is shut, and a dictionary of unit rows.
+
+    Gate and magnitude share their directions: the gate is the encoder's number plus a bias, the
+    magnitude that number times `exp(gain)`. Only the gate pays the price.
+    """
+
+    def __init__(self, *, penalty: float, **shared: Any) -> None:
+        super().__init__(**shared)
+        self.penalty = penalty
+        self.gate = nn.Parameter(torch.zeros(len(self.dictionary)))
+        self.gain = nn.Parameter(torch.zeros(len(self.dictionary)))
+
+    @torch.no_grad()
+    def calibrate(self, x: Float[Tensor, "batch unit"]) -> None:
+        """Begin with gates that leave `count` modes a sample."""
+        self.gate.copy_(-level_of(torch.relu(self.encoder(x)), self.few).expand_as(self.gate))
+
+    def select(self, pre: Float[Tensor, "batch mode"]) -> Float[Tensor, "batch mode"]:
+        """The magnitudes where the gate is open."""
+        return torch.relu(pre * self.gain.exp()) * (pre + self.gate > 0)
+
+    def cost(self, x: Tensor, pre: Tensor, codes: Tensor) -> Tensor:
+        """The price of what the gates say, and the error that they would leave as codes."""
+        gates = torch.relu(pre + self.gate)
+        price = self.penalty * gates.sum(dim=1).mean() / math.sqrt(x.shape[1])
+        return price + (x - gates @ self.dictionary.detach()).square().mean()
+
+    @torch.no_grad()
+    def renew(self, dead: Int64[Tensor, " dead"]) -> Int64[Tensor, " new"]:
+        """Let dead modes begin anew, their gates as far open as they are on average."""
+        new = super().renew(dead)
+        self.gate[new] = self.gate.mean()
+        self.gain[new] = 0
+        return new
+
+    def keep(self, index: Int64[Tensor, " kept"]) -> None:
+        """Keep these modes, in this order, and forget the others."""
+        super().keep(index)
+        index = index.to(self.gate.device)
+        self.gate = nn.Parameter(self.gate.detach()[index])
+        self.gain = nn.Parameter(self.gain.detach()[index])
+
+
+@dataclass(frozen=True, repr=False)
+class Gated(UnitRowAutoencoder):
+    """A sparse autoencoder that decides with a gate whether a mode is present, and how apart.
+
+    The L1 penalty acts on the gate alone, so codes are not shrunk by it; the gate learns by a
+    second reconstruction from what it lets through, with the dictionary held. Gate and magnitude
+    share their directions. `penalty` is that of `ReLUSAE`; everything else is as there.
+
+    After Rajamanoharan et al. 2024, arXiv 2404.16014. Raises CodeclensError as `Autoencoder.fit`
+    does.
+
+    >>> import numpy as np
+    >>> from codeclens.decomposition import ReLUSAE
+    >>> X = np.random.default_rng(0).gamma(0.3, size=(400, 8)).astype(np.float32)
+    >>> method = Gated(n_modes=12, penalty=0.2).fit(X)
+    >>> method.l0 < 12, method.r2 > ReLUSAE(n_modes=12, penalty=0.2).fit(X).r2
+    (True, True)
+    """
+
+    penalty: float = 0.2
+    _: KW_ONLY
+    aux_weight: float = 0.0
+    resample: int | None = 5
+
+    _shown: ClassVar[tuple[str, ...]] = ("penalty",)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._within("penalty", self.penalty, 0, math.inf)
+
+    def unit_rows(self, **shared: Any) -> UnitRowNetwork:
+        """A new network of this kind."""
+        return GatedNetwork(**shared, penalty=self.penalty)
+
+
+class JumpReLUNetwork(UnitRowNetwork):
+    """Codes that are zero below a threshold for each mode, a price on their number, unit rows.
+
+    `width` is that of the kernel through which thresholds learn, in the unit of the codes.
+    """
+
+    width: Tensor
+
+    def __init__(self, *, penalty: float, k: int | None, bandwidth: float, **shared: Any) -> None:
+        super().__init__(**shared)
+        self.penalty = penalty
+        self.k = k
+        self.bandwidth = bandwidth
+        self.log_threshold = nn.Parameter(torch.zeros(len(self.dictionary)))
+        self.register_buffer("width", torch.ones(()))
+
+    @torch.no_grad()
+    def calibrate(self, x: Float[Tensor, "batch unit"]) -> None:
+        """Begin with thresholds that leave `count` codes a sample."""
+        pre = torch.relu(self.encoder(x))
+        level = level_of(pre, self.few if self.k is None else self.k)
+        self.log_threshold.copy_(level.log().expand_as(self.log_threshold))
+        # Where nearly all codes shall be present, their level is nearly zero, and tells no width.
+        self.width.copy_(self.bandwidth * level_of(pre, self.few))
+
+    def select(self, pre: Float[Tensor, "batch mode"]) -> Float[Tensor, "batch mode"]:
+        """The codes above their thresholds."""
+        found: Tensor = _Jump.apply(pre, self.log_threshold.exp(), self.width)
+        return found
+
+    def misfit(self, x: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
+        """The mean squared error, by a dense product: codes below a threshold need a gradient."""
+        error = x - codes @ self.dictionary
+        return error.square().mean(), error
+
+    def cost(self, x: Tensor, pre: Tensor, codes: Tensor) -> Tensor:
+        """The price of the mean number of codes, or of its distance from the wanted one."""
+        present = _Step.apply(pre, self.log_threshold.exp(), self.width).sum(dim=1).mean()
+        distance: Tensor = present if self.k is None else (present / self.k - 1).square()
+        return self.penalty * distance
+
+    @torch.no_grad()
+    def renew(self, dead: Int64[Tensor, " dead"]) -> Int64[Tensor, " new"]:
+        """Let dead modes begin anew, with thresholds as high as they are on average."""
+        new = super().renew(dead)
+        self.log_threshold[new] = self.log_threshold.mean()
+        return new
+
+    def keep(self, index: Int64[Tensor, " kept"]) -> None:
+        """Keep these modes, in this order, and forget the others."""
+        super().keep(index)
+        kept = self.log_threshold.detach()[index.to(self.log_threshold.device)]
+        self.log_threshold = nn.Parameter(kept)
+
+
+class _Jump(torch.autograd.Function):
+    """`z · [z > θ]`; θ learns from codes within half a width of it (arXiv 2407.14435, eq. 11)."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(z: Tensor, threshold: Tensor, width: Tensor) -> Tensor:
+        return z * (z > threshold)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:
+        (gradient,) = gradients
+        z, threshold, width = ctx.saved_tensors
+        near = ((z - threshold).abs() < width / 2).to(gradient)
+        of_threshold = (-(threshold / width) * near * gradient).sum(dim=0)
+        return gradient * (z > threshold), of_threshold, None
+
+
+class _Step(torch.autograd.Function):
+    """`[z > θ]`; θ learns from codes within half a width of it (arXiv 2407.14435, eq. 12)."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(z: Tensor, threshold: Tensor, width: Tensor) -> Tensor:
+        return (z > threshold).to(z)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[None, Tensor, None]:
+        (gradient,) = gradients
+        z, threshold, width = ctx.saved_tensors
+        near = ((z - threshold).abs() < width / 2).to(gradient)
+        return None, (-near * gradient / width).sum(dim=0), None
+
+
+@dataclass(frozen=True, repr=False)
+class JumpReLU(UnitRowAutoencoder):
+    """A sparse autoencoder whose modes are present above thresholds that they learn.
+
+    A code is zero up to its mode's threshold and unchanged above it, so codes are not shrunk. What
+    is penalised is the number of codes, L0: by `penalty · (L0 / k − 1)²` where `k` says how many
+    modes a sample shall have on average, by `penalty · L0` where `k` is None (a mode then must
+    explain that share of the variance, or it stays away). Neither number has a gradient; thresholds
+    learn from the codes that lie within half a kernel's width of them, `bandwidth` times the first
+    threshold. Everything else is as in `TopK`.
+
+    After Rajamanoharan et al. 2024, arXiv 2407.14435. Raises CodeclensError where k exceeds the
+    number of modes, and as `Autoencoder.fit` does.
+
+    >>> import numpy as np
+    >>> X = np.random.default_rng(0).gamma(0.3, size=(400, 8)).astype(np.float32)
+    >>> method = JumpReLU(n_modes=12, k=3).fit(X)
+    >>> thin = JumpReLU(n_modes=12, k=None, penalty=0.1).fit(X)
+    >>> 2 < method.l0 < 4, thin.l0 < JumpReLU(n_modes=12, k=None, penalty=0.01).fit(X).l0
+    (True, True)
+    """
+
+    k: int | None = 16
+    _: KW_ONLY
+    penalty: float = 1.0
+    bandwidth: float = 0.5
+
+    _shown: ClassVar[tuple[str, ...]] = ("k",)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._count("k", self.k)
+        self._within("penalty", self.penalty, 0, math.inf)
+        self._positive("bandwidth", self.bandwidth)
+        if self.n_modes is not None:
+            self.modes_for(self.n_modes)
+
+    def modes_for(self, n_units: int) -> int:
+        """How many modes a site of `n_units` units gets; raises CodeclensError if fewer than k."""
+        n_modes = super().modes_for(n_units)
+        if self.k is not None and self.k > n_modes:
+            raise CodeclensError(
+                f"k (={self.k}) must not exceed the number of modes (={n_modes}); "
+                "lower k or ask for more modes."
+            )
+        return n_modes
+
+    def unit_rows(self, **shared: Any) -> UnitRowNetwork:
+        """A new network of this kind."""
+        return JumpReLUNetwork(
+            **shared,
+            penalty=self.penalty,
+            k=self.k,
+            bandwidth=self.bandwidth,
+            # Half the modes at most: a threshold below all codes would never learn.
+            count=self.k or max(1, min(16, shared["n_modes"] // 2)),
+        )

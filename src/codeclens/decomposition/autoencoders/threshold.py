@@ -10,9 +10,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from codeclens.decomposition.encoders import MLPEncoder
 from codeclens.decomposition.fitting import Autoencoder
-from codeclens.decomposition.networks import SparseAutoencoder
+from codeclens.decomposition.networks import MLPEncoder, SparseAutoencoder
 from codeclens.decomposition.training import Plateau, Recipe
 
 
@@ -20,7 +19,7 @@ class ThresholdNetwork(SparseAutoencoder):
     """The reference's network: sigmoid codes, those below a threshold set to zero.
 
     The mask is not differentiated: a code that is kept passes its gradient on, one that is not
-    passes none (METHOD.md §3).
+    passes none (method.md §3).
     """
 
     def __init__(
@@ -89,7 +88,7 @@ class ThresholdSAE(Autoencoder):
     An encoder with two hidden layers of `hidden` neurons (as many as units), sigmoid codes in
     (0, 1) under a hard mask that is not differentiated, a linear dictionary of three modes per
     unit; loss: mean squared error + `penalty` · mean |dictionary|; Adam at 5e-5, batches of 128,
-    300 epochs, learning rate halved on plateau (arXiv 2603.06557; METHOD.md §3). Loadings are in
+    300 epochs, learning rate halved on plateau (arXiv 2603.06557; method.md §3). Loadings are in
     (0, 1), so the dictionary carries the data's unit.
 
     Where the paper leaves freedom: its threshold lies between 0.8 and 0.95, and is 0.8 here, at

@@ -1,10 +1,8 @@
 """Loaders: models and recordings of other packages, one file a format, never unpickled."""
 
-from codeclens.retina.loaders.deep_retina import DeepRetina, load_deep_retina
-from codeclens.retina.loaders.deep_retina_data import load_deep_retina_data
+from codeclens.retina.loaders.deep_retina import DeepRetina, load_deep_retina, load_deep_retina_data
 from codeclens.retina.loaders.nwb import load_nwb
-from codeclens.retina.loaders.openretina import load_openretina
-from codeclens.retina.loaders.openretina_data import load_openretina_data
+from codeclens.retina.loaders.openretina import load_openretina, load_openretina_data
 
 __all__ = [
     "DeepRetina",

@@ -5,18 +5,142 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple, NoReturn
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from codeclens.errors import CodeclensError
-from codeclens.retina.loaders.checkpoints import read_checkpoint
-from codeclens.retina.loaders.deep_retina_layers import Affine, Reading, modules
-from codeclens.retina.movies import Unit
-from codeclens.retina.networks import RetinaCNN
-from codeclens.retina.stacks import fold
+from codeclens.retina.cnn import RetinaCNN, fold
+from codeclens.retina.loaders.foreign import array, chosen, opened, read_checkpoint
+from codeclens.retina.movies import Movie, Unit
+from codeclens.retina.recordings import Recording
+
+# Inside stacks its norms are made with torch's own eps.
+_EPS_IN_STACKS = 1e-5
+
+
+def modules(state: dict[str, Tensor]) -> dict[str, dict[str, Tensor]]:
+    """Tensors by module, in the order in which the modules stand."""
+    modules: dict[str, dict[str, Tensor]] = {}
+    for key, value in state.items():
+        name, _, what = key.rpartition(".")
+        modules.setdefault(name, {})[what] = value
+    return modules
+
+
+@dataclass
+class Affine:
+    """A norm as it is in evaluation: mean, variance, weight and bias, by place or by channel."""
+
+    mean: Tensor
+    variance: Tensor | None
+    weight: Tensor
+    bias: Tensor
+
+
+@dataclass
+class Reading:
+    """Layers as they are met: convolutions or a dense layer, each with the norm behind it."""
+
+    path: str
+    absolute: bool | None
+    layers: list[nn.Module] = field(default_factory=list)
+    norms: list[Affine | None] = field(default_factory=list)
+    noise: float = 0.0
+    stack: str = ""
+
+    def take(self, name: str, tensors: dict[str, Tensor]) -> None:
+        """One module, by the shapes and names of what it holds."""
+        tensors = {key: v for key, v in tensors.items() if key != "num_batches_tracked"}
+        parent = name.rpartition(".")[0]
+        inside = parent.endswith("convs")
+        weight = tensors.get("weight")
+        if set(tensors) == {"sigma"}:
+            self.noise = float(tensors["sigma"].flatten()[0])
+        elif "running_mean" in tensors or "scale_param" in tensors:
+            try:
+                affine = self._affine(name, tensors)
+            except KeyError as error:
+                self._refuse(name, f"a norm without its {error.args[0]}")
+            if inside and parent == self.stack:
+                stack = self.layers[-1]
+                assert isinstance(stack, nn.Sequential)
+                stack.append(_as_norm(affine))
+            elif self.layers and self.norms[-1] is None:
+                self.norms[-1] = affine
+            else:
+                self._refuse(name, "a norm without a layer before it")
+        elif weight is not None and weight.ndim == 4:
+            layer = _convolution(weight, tensors.get("bias"))
+            if inside and parent == self.stack:
+                stack = self.layers[-1]
+                assert isinstance(stack, nn.Sequential)
+                stack.append(layer)
+            else:
+                self.layers.append(nn.Sequential(layer))
+                self.norms.append(None)
+                self.stack = parent if inside else ""
+        elif weight is not None and weight.ndim == 2:
+            dense: nn.Linear = nn.utils.skip_init(nn.Linear, weight.shape[1], weight.shape[0])
+            dense.weight.data = weight
+            bias = tensors.get("bias")
+            dense.bias.data = weight.new_zeros(len(weight)) if bias is None else bias
+            self.layers.append(dense)
+            self.norms.append(None)
+        elif tensors:
+            self._refuse(name, f"tensors {', '.join(sorted(tensors))}")
+
+    def _affine(self, name: str, tensors: dict[str, Tensor]) -> Affine:
+        if "scale_param" in tensors:
+            scale, shift = (tensors[key].flatten() for key in ("scale_param", "shift_param"))
+            return Affine(torch.zeros_like(scale), None, self._sign(name, scale), shift)
+        mean, variance = tensors["running_mean"], tensors["running_var"]
+        if "scale" in tensors:
+            # Its own norms, of which some take the absolute value.
+            scale, shift = self._sign(name, tensors["scale"]), tensors["shift"]
+        else:
+            scale = tensors.get("weight", torch.ones_like(mean))
+            shift = tensors.get("bias", torch.zeros_like(mean))
+        return Affine(mean, variance, scale, shift)
+
+    def _sign(self, name: str, scale: Tensor) -> Tensor:
+        if self.absolute is None and bool((scale < 0).any()):
+            raise CodeclensError(
+                f'Scales of "{name}" in "{self.path}" are negative, and the file does not tell '
+                "whether they count by their absolute value; pass absolute=True or False."
+            )
+        return scale.abs() if self.absolute else scale
+
+    def _refuse(self, name: str, what: str) -> NoReturn:
+        raise CodeclensError(
+            f'"{name}" in "{self.path}" holds {what}, which is no layer of the networks read here '
+            "(convolutions, stacks of them, norms, noise and a dense layer)."
+        )
+
+
+def _convolution(weight: Tensor, bias: Tensor | None) -> nn.Conv2d:
+    outputs, inputs, height, width = weight.shape
+    layer: nn.Conv2d = nn.utils.skip_init(nn.Conv2d, inputs, outputs, (height, width))
+    layer.weight.data = weight
+    assert layer.bias is not None
+    layer.bias.data = weight.new_zeros(outputs) if bias is None else bias
+    return layer
+
+
+def _as_norm(affine: Affine) -> nn.BatchNorm2d:
+    norm = nn.BatchNorm2d(len(affine.mean), eps=_EPS_IN_STACKS)
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    variance = affine.variance
+    norm.running_mean.data = affine.mean
+    unit = torch.full_like(affine.mean, 1 - _EPS_IN_STACKS)
+    norm.running_var.data = unit if variance is None else variance
+    norm.weight.data, norm.bias.data = affine.weight, affine.bias
+    return norm.eval()
+
 
 _ACTIVATIONS = {"ReLU": "relu", "Softplus": "softplus"}
 
@@ -300,3 +424,72 @@ def _stats(stats: Any) -> tuple[float, float]:
     if isinstance(stats, list | tuple) and len(stats) == 2:
         return float(stats[0]), float(stats[1])
     return math.nan, math.nan
+
+
+Part = Literal["train", "test"]
+
+
+def load_deep_retina_data(
+    path: str | os.PathLike[str],
+    *,
+    rate: float,
+    pixel: float,
+    unit: Unit,
+    part: Part = "train",
+    response: str = "firing_rate_10ms",
+    cells: Sequence[int] | None = None,
+    stats: tuple[float, float] | None = None,
+) -> Recording:
+    """Read film and responses of `naturalscene.h5`, `whitenoise.h5` and the like.
+
+    The film is `part/stimulus` `(time, y, x)`, scored by the mean and deviation of its own frames
+    or by `stats` (those of training, for a film to test on). Responses are
+    `part/response/response` `(cells, time)`: `"firing_rate_10ms"` in Hz or `"binned"`, the counts
+    of spikes, which become Hz. With `"repeats"` of a test film they are the mean over
+    `test/repeats/cell…` `(repeats, time)` in Hz. `rate` in frames a second and `pixel` in `unit`
+    are not in the file, but `part/time` is, and must agree with the rate. `cells` are numbers in
+    the file; names keep them.
+
+    Raises CodeclensError where the file has another form or the times another rate.
+    (Maheswaranathan et al. 2023, Neuron 111; data: doi 10.25740/rk663dm5577.)
+
+    >>> load_deep_retina_data("nowhere.h5", rate=100.0, pixel=50.0, unit="um")
+    Traceback (most recent call last):
+    codeclens.errors.CodeclensError: There is no file "nowhere.h5".
+    """
+    with opened(path) as content:
+        film = array(content, f"{part}/stimulus", path)
+        if response == "repeats":
+            group = content.get(f"{part}/repeats", {})
+            names = sorted((n for n in group if n.startswith("cell")), key=_number)
+            if not names:
+                raise CodeclensError(f'"{path}" has no repeats "{part}/repeats/cell…".')
+            rows = [array(content, f"{part}/repeats/{name}", path).mean(axis=0) for name in names]
+            rates = torch.stack([torch.from_numpy(row) for row in rows]).numpy()
+        else:
+            rates = array(content, f"{part}/response/{response}", path)
+        times = array(content, f"{part}/time", path) if f"{part}/time" in content else None
+        exact = None if times is None else content[f"{part}/time"][()].astype("float64").ravel()
+    if film.ndim != 3 or rates.ndim != 2 or rates.shape[1] != len(film):
+        raise CodeclensError(
+            f'"{path}" has a film {film.shape} and responses {rates.shape}; they must be (time, y, '
+            "x) and (cells, time), over the same frames."
+        )
+    if exact is not None and len(exact) > 1:
+        told = (len(exact) - 1) / (exact[-1] - exact[0])
+        if abs(told - rate) > 0.01 * rate:
+            raise CodeclensError(
+                f'The times in "{path}" make {told:.6g} frames a second; rate={rate:g} was said.'
+            )
+    picked, labels = chosen(rates, cells, path)
+    mean, std = (float(film.mean()), float(film.std()) + 1e-7) if stats is None else stats
+    movie = Movie(torch.from_numpy((film - mean) / std), rate=rate, pixel=pixel, unit=unit)
+    values = torch.from_numpy(picked.T.copy())
+    if response == "binned":
+        return Recording.from_counts(movie, values, labels)
+    return Recording(movie, values, labels)
+
+
+def _number(name: str) -> int:
+    digits = "".join(letter for letter in name if letter.isdigit())
+    return int(digits) if digits else 0

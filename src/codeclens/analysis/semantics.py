@@ -1,0 +1,385 @@
+"""Meanings: which classes and superclasses modes and channels follow, from input to output."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from codeclens.analysis.correlations import (
+    counts_above,
+    coverage,
+    membership_of_sums,
+    profile_of_sums,
+    specificity,
+)
+from codeclens.analysis.hierarchy import Hierarchy, Superclasses
+from codeclens.analysis.layers import Spread
+from codeclens.analysis.nulls import permutation_nulls
+from codeclens.analysis.semantics_results import (
+    FOLLOWERS,
+    Closest,
+    Criteria,
+    Meaning,
+    Semantics,
+    median,
+)
+from codeclens.analysis.statistics import numeric
+from codeclens.analysis.trend import Trend, redrawn_medians
+from codeclens.decomposition import Modes, require_samples_of
+from codeclens.decomposition.quality import class_sums, correlation_of_sums
+from codeclens.errors import CodeclensError
+from codeclens.extraction import ContributionStore
+
+# What modes are called that follow nothing, or nothing in particular.
+NO_CLASS, CONSTANT, DIFFUSE = "no class beyond chance", "does not vary", "diffuse: "
+NAMELESS = (NO_CLASS, CONSTANT)
+# Classes that a name lists; the others are counted.
+_LISTED = 3
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a mode's name is made of: correlations with C classes and S superclasses, and chance.
+
+    `correlation` `(C,)` and `superclass_correlation` `(S,)` (NaN where undefined) must exceed
+    `critical` and `superclass_critical`, the best of chance, to count; `significant` says whether
+    the best class does so under false-discovery control over all modes, `superclass_significant`
+    whether the best superclass does.
+    """
+
+    correlation: Float[np.ndarray, " class"]
+    critical: float
+    significant: bool
+    superclass_correlation: Float[np.ndarray, " superclass"]
+    superclass_critical: float
+    superclass_significant: bool
+
+
+def mode_name(
+    evidence: Evidence,
+    classes: Sequence[str],
+    superclasses: Sequence[str] = (),
+    members: Bool[np.ndarray, "class superclass"] | None = None,
+    threshold: float = 0.2,
+) -> str:
+    """What to call a mode: its classes, or a superclass, or that it follows none.
+
+    A superclass names the mode where the mode follows it better than any class, with how many of
+    its classes the mode follows on their own, if any. Otherwise the classes with at least half of
+    the best correlation do, the best first, three by name. No class or superclass is named whose
+    correlation is not above `threshold` and beyond chance.
+
+    >>> none = (np.zeros(0), 1.0, False)
+    >>> mode_name(Evidence(np.array([0.1, 0.6, 0.5]), 0.3, True, *none), ["tub", "espresso", "cup"])
+    'espresso, cup'
+    >>> mode_name(Evidence(np.array([0.1, 0.15, 0.0]), 0.05, True, *none), ["a", "b", "c"])
+    'diffuse: no class above 0.2'
+    >>> mode_name(Evidence(np.array([0.3, 0.1]), 0.4, False, *none), ["a", "b"])
+    'no class beyond chance'
+    """
+    r = np.where(np.isnan(evidence.correlation), -np.inf, evidence.correlation)
+    of_groups = np.where(
+        np.isnan(evidence.superclass_correlation), -np.inf, evidence.superclass_correlation
+    )
+    best = r.max(initial=-np.inf)
+    if not np.isfinite(best):
+        return CONSTANT
+    beyond = (r > max(threshold, evidence.critical)) & evidence.significant
+    group = int(of_groups.argmax()) if len(of_groups) else -1
+    if (
+        group >= 0
+        and members is not None
+        and evidence.superclass_significant
+        and of_groups[group] > max(threshold, evidence.superclass_critical)
+        and of_groups[group] > best
+    ):
+        follows = int(((r > evidence.critical) & members[:, group]).sum()) * evidence.significant
+        some = f" ({follows} of {int(members[:, group].sum())} classes)" if follows else ""
+        return superclasses[group] + some
+    if beyond.any():
+        named = np.flatnonzero(beyond & (r >= 0.5 * best))
+        named = named[np.argsort(-r[named], kind="stable")]
+        listed = ", ".join(classes[c] for c in named[:_LISTED])
+        more = len(named) - _LISTED
+        return f"{listed} and {more} more" if more > 0 else listed
+    if best <= threshold and (evidence.significant or evidence.superclass_significant):
+        return f"{DIFFUSE}no class above {threshold:g}"
+    return NO_CLASS
+
+
+def short_names(classes: Sequence[str]) -> list[str]:
+    """The first of the comma-separated names of every class, all of them where that is taken.
+
+    >>> short_names(["tench, Tinca tinca", "maillot", "maillot, tank suit"])
+    ['tench', 'maillot', 'maillot, tank suit']
+    """
+    short = [name.split(",")[0].strip() or name for name in classes]
+    taken = Counter(short)
+    return [name if taken[first] > 1 else first for name, first in zip(classes, short, strict=True)]
+
+
+_DRAWS = 200
+
+
+def semantics(
+    store: ContributionStore,
+    modes: Mapping[str, Modes] | None = None,
+    hierarchy: Hierarchy | None = None,
+    *,
+    activation_modes: Mapping[str, Modes] | None = None,
+    threshold: float = 0.2,
+    alpha: float = 0.05,
+    permutations: int = 1000,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> Semantics:
+    """Which classes modes and channels follow at every site, beyond chance, and how specifically.
+
+    At every site of the store the `modes` (as `decompose` returns them), the net contributions and
+    the activations of its channels, and `activation_modes` (of the view "activation") are
+    correlated with the indicators of the labels (method.md §4, Semantics). A top correlation is
+    held against the top correlations under `permutations` of the labels, with the false discovery
+    rate `alpha` over the modes, or channels, of a site. With a `hierarchy` superclasses count, too,
+    and may name modes; classes that go by their number there (n01440764) are called by its title.
+    One site is in memory at a time; the time goes into the permutations.
+
+    Raises CodeclensError where fewer than two classes have samples, a class is not in the
+    hierarchy, modes are of other sites or samples, or a number is out of range.
+
+    >>> import tempfile, torch
+    >>> from codeclens.decomposition import TopK, decompose
+    >>> from codeclens.extraction import extract
+    >>> _ = torch.manual_seed(0)
+    >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3))
+    >>> data = torch.eye(4)[:3].repeat(20, 1), torch.arange(60) % 3
+    >>> store = extract(model, data, sites="1", to=tempfile.mkdtemp() + "/contributions.zarr")
+    >>> found = semantics(store, decompose(store, TopK(n_modes=4, k=2, epochs=5)), permutations=99)
+    >>> [row["source"] for row in found.table()]
+    ['modes', 'contributions', 'activations']
+    """
+    criteria = Criteria(threshold, alpha, permutations, resamples, seed)
+    labels = np.asarray(store.label)
+    present = np.unique(labels[labels >= 0])
+    if len(present) < 2:
+        raise CodeclensError(
+            f"The samples of the store have labels of {len(present)} classes; nothing follows "
+            "classes unless there are two or more, so extract with labels."
+        )
+    given = {"modes": modes or {}, "activation_modes": activation_modes or {}}
+    _check(given, store)
+    looked_up = class_words(store)
+    called = looked_up if hierarchy is None else hierarchy.titles(looked_up)
+    if store.classes is None:
+        called = [f"class {number}" for number in looked_up]
+    study = _Study(
+        labels,
+        tuple(short_names(called)),
+        None if hierarchy is None else hierarchy.among(looked_up),
+        criteria,
+    )
+    sites = {
+        site: {
+            source: study.meaning(site, source, Z) for source, Z in _followers(store, given, site)
+        }
+        for site in store.sites
+    }
+    return Semantics(
+        sites=sites,
+        classes=study.classes,
+        superclasses=() if study.superclasses is None else study.superclasses.names,
+        samples=int((labels >= 0).sum()),
+        criteria=criteria,
+        trends=_trends(sites, criteria),
+        ambiguous=() if hierarchy is None else tuple(hierarchy.ambiguous(looked_up)),
+    )
+
+
+def names_beyond_chance(
+    modes: Modes,
+    hierarchy: Hierarchy | None = None,
+    *,
+    threshold: float = 0.2,
+    alpha: float = 0.05,
+    permutations: int = 200,
+    seed: int = 0,
+) -> list[str]:
+    """What each mode is about: the classes or the superclass that its loadings follow, or "".
+
+    By the same rules as `semantics`, from the labels that the modes carry: above `threshold` and
+    beyond what permuted labels give, under false-discovery control over all modes. Without labels
+    of two classes or more all names are empty. Raises CodeclensError where a class is not in the
+    hierarchy, and for a number that is out of range.
+
+    >>> from codeclens.decomposition import NMF
+    >>> X = np.repeat(np.eye(2, 4), 20, axis=0) + 0.01
+    >>> nmf = NMF(n_modes=2).fit(X)
+    >>> labels = np.repeat([0, 1], 20)
+    >>> modes = Modes("a", "positive", nmf, nmf.encode(X), labels=labels, classes=("cat", "dog"))
+    >>> sorted(names_beyond_chance(modes))
+    ['cat', 'dog']
+    """
+    criteria = Criteria(threshold, alpha, permutations, _DRAWS, seed)
+    labels = modes.labels
+    if labels is None or len(np.unique(labels[labels >= 0])) < 2:
+        return [""] * len(modes)
+    looked_up = list(modes.classes or map(str, range(int(labels.max()) + 1)))
+    called = looked_up if hierarchy is None else hierarchy.titles(looked_up)
+    if modes.classes is None:
+        called = [f"class {number}" for number in looked_up]
+    above = None if hierarchy is None else hierarchy.among(looked_up)
+    study = _Study(labels, tuple(short_names(called)), above, criteria)
+    names = study.meaning(modes.site, "modes", np.asarray(modes.loadings)).names
+    return ["" if name in NAMELESS or name.startswith(DIFFUSE) else name for name in names]
+
+
+def class_words(store: ContributionStore) -> list[str]:
+    """What the classes of a store are looked up by in a hierarchy: names, or numbers without.
+
+    >>> from types import SimpleNamespace
+    >>> class_words(SimpleNamespace(classes=None, label=np.array([0, 2, -1])))
+    ['0', '1', '2']
+    """
+    if store.classes is not None:
+        return list(store.classes)
+    return [str(number) for number in range(int(np.max(store.label, initial=-1)) + 1)]
+
+
+def _check(given: Mapping[str, Mapping[str, Modes]], store: ContributionStore) -> None:
+    for source, found in given.items():
+        for site, modes in found.items():
+            if site not in store.sites:
+                raise CodeclensError(
+                    f'There are modes of "{site}", which the store does not have; its sites are '
+                    f"{', '.join(store.sites)}."
+                )
+            require_samples_of(store, {site: modes})
+            if (modes.view == "activation") != (source == "activation_modes"):
+                raise CodeclensError(
+                    f'The modes of "{site}" are of the view "{modes.view}"; pass modes of '
+                    "activations, and only those, as activation_modes."
+                )
+
+
+def _followers(
+    store: ContributionStore, given: Mapping[str, Mapping[str, Modes]], site: str
+) -> Iterator[tuple[str, Float[np.ndarray, "sample item"]]]:
+    """What may follow classes at a site, one after another."""
+    for source in FOLLOWERS:
+        if source in given:
+            if site in given[source]:
+                yield source, np.asarray(given[source][site].loadings)
+            continue
+        values = store.view(site, "sum" if source == "contributions" else "activation")
+        yield source, numeric(values, f'{source} of site "{site}"', dimensions=2)
+
+
+@dataclass(frozen=True)
+class _Study:
+    """What is the same at all sites."""
+
+    labels: Int[np.ndarray, " sample"]
+    classes: tuple[str, ...]
+    superclasses: Superclasses | None
+    criteria: Criteria
+
+    def meaning(self, site: str, source: str, Z: Float[np.ndarray, "sample item"]) -> Meaning:
+        count, criteria = len(self.classes), self.criteria
+        above = self.superclasses
+        members = np.zeros((count, 0), bool) if above is None else above.members
+        sums = class_sums(Z, self.labels, count)
+        correlation = correlation_of_sums(sums)
+        of_groups = membership_of_sums(sums, members)
+        nulls = permutation_nulls(
+            Z, self.labels, count, members=members, n=criteria.permutations, seed=criteria.seed
+        )
+        closest = Closest.of(correlation, nulls.classes, criteria.alpha)
+        group = None
+        if members.shape[1]:
+            group = Closest.of(of_groups, nulls.superclasses, criteria.alpha)
+        threshold = criteria.threshold
+        return Meaning(
+            site=site,
+            source=source,
+            correlation=correlation.astype(np.float32),
+            closest=closest,
+            above=counts_above(correlation, threshold),
+            specificity=specificity(profile_of_sums(sums)),
+            covered=int(coverage(correlation, threshold).sum()),
+            classes=int((sums.size > 0).sum()),
+            spread=Spread.of(closest.correlation, criteria.resamples, criteria.seed),
+            names=(
+                self._names(correlation, closest, of_groups, group)
+                if source.endswith("modes")
+                else ()
+            ),
+            superclass_correlation=None if group is None else of_groups.astype(np.float32),
+            closest_superclass=group,
+        )
+
+    def _names(
+        self,
+        correlation: Float[np.ndarray, "mode class"],
+        closest: Closest,
+        of_groups: Float[np.ndarray, "mode superclass"],
+        group: Closest | None,
+    ) -> tuple[str, ...]:
+        above, alpha = self.superclasses, self.criteria.alpha
+        known = closest.significant(alpha)
+        known_group = np.zeros(len(known), bool) if group is None else group.significant(alpha)
+        critical = np.ones(len(known)) if group is None else group.critical
+        return tuple(
+            mode_name(
+                Evidence(
+                    correlation[k], float(closest.critical[k]), bool(known[k]),
+                    of_groups[k], float(critical[k]), bool(known_group[k]),
+                ),
+                self.classes,
+                () if above is None else above.names,
+                None if above is None else above.members,
+                self.criteria.threshold,
+            )
+            for k in range(len(known))
+        )  # fmt: skip
+
+
+def _trends(sites: Mapping[str, Mapping[str, Meaning]], criteria: Criteria) -> dict[str, Trend]:
+    """How each quantity goes with depth; in a draw the modes, or channels, are drawn again."""
+    draws, seed = min(criteria.resamples, _DRAWS), criteria.seed
+    trends = {}
+    for source in FOLLOWERS:
+        found = [of_site[source] for of_site in sites.values() if source in of_site]
+        if not found:
+            continue
+        tables = {
+            "top_correlation": [one.closest.correlation for one in found],
+            "entropy": [one.specificity.entropy for one in found],
+        }
+        counts = {"share_above": [one.count_above for one in found]}
+        groups = [one.closest_superclass for one in found]
+        if groups[0] is not None:
+            tables["superclass_correlation"] = [one.correlation for one in groups if one]
+            counts["share_broader"] = [int(one.broader(criteria.alpha).sum()) for one in found]
+        for name, values in tables.items():
+            # Modes differ from site to site, so that each site is drawn for itself.
+            redrawn = [
+                redrawn_medians([known], draws, seed + depth) for depth, known in enumerate(values)
+            ]
+            at = np.array([median(known) for known in values])
+            trends[f"{source}_{name}"] = Trend.of(at, np.concatenate(redrawn, axis=1))
+        sizes = np.array([max(1, len(one)) for one in found])
+        for name, count in counts.items():
+            trends[f"{source}_{name}"] = _share_trend(np.array(count), sizes, draws, seed)
+    return trends
+
+
+def _share_trend(
+    count: Int[np.ndarray, " site"], sizes: Int[np.ndarray, " site"], draws: int, seed: int
+) -> Trend:
+    random = np.random.default_rng(seed)
+    # Half a count more on either side: that all of a few are above does not make it sure.
+    shrunk = (count + 0.5) / (sizes + 1)
+    return Trend.of(count / sizes, random.binomial(sizes, shrunk, (draws, len(sizes))) / sizes)

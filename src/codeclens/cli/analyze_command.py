@@ -1,0 +1,379 @@
+"""`codeclens analyze`: tables, figures and sentences about a store and its modes."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import codeclens as cl
+from codeclens.analysis import (
+    Agreement,
+    Flow,
+    LayerStatistics,
+    Pathways,
+    Semantics,
+    class_words,
+    columns_of,
+    flow_agreement,
+    flow_figure,
+    layer_figure,
+    save_dataset,
+    save_table,
+    semantics_figure,
+)
+from codeclens.analysis.flow import batches
+from codeclens.cli.config import AnalyzeSettings, write_section
+from codeclens.cli.extract_command import Again, load_again
+from codeclens.cli.progress import progress
+from codeclens.decomposition import Modes, load_modes, require_modes_of, require_samples_of
+from codeclens.demo.outputs import save_sentences
+from codeclens.errors import CodeclensError
+from codeclens.extraction.data import spread
+from codeclens.reporting import overview
+from codeclens.visualization import save
+
+if TYPE_CHECKING:
+    import xarray
+
+
+_FIGURES = ("png", "svg")
+LAYERS = (
+    *("layers.csv", "layers.zarr", "classes.csv", "sentences.txt"),
+    *(f"layers.{ending}" for ending in _FIGURES),
+)
+SEMANTICS = (
+    *("semantics.csv", "semantics.zarr", "followers.csv"),
+    *(f"semantics.{ending}" for ending in _FIGURES),
+)
+MODES = ("modes.csv", "modes.zarr")
+FLOW = (
+    *("flow.csv", "flow.zarr", "flow-completeness.csv", "flow.txt"),
+    *(f"flow.{ending}" for ending in _FIGURES),
+)
+AGREEMENT = ("flow-agreement.csv", "flow-agreement.zarr")
+ALL = (*LAYERS, *SEMANTICS, *MODES, *FLOW, *AGREEMENT)
+
+
+def written(settings: AnalyzeSettings, labelled: bool, modes: Mapping[str, Any]) -> set[str]:
+    """The names of what a run with these settings writes."""
+    names = {*LAYERS}
+    if labelled:
+        names |= {*SEMANTICS}
+    if modes:
+        names |= {*MODES}
+    if settings.flow:
+        names |= {*FLOW}
+        if settings.flow_interventions:
+            names |= {*AGREEMENT}
+    return names
+
+
+def refuse_leftovers(folder: Path, writes: Set[str], overwrite: bool) -> list[str]:
+    """What lies in the folder and would stay there beside results that it does not belong to.
+
+    Raises CodeclensError where there is any, unless it may be removed, and where a store of
+    contributions goes by the name of a result.
+    """
+    if _holds_contributions(folder):
+        raise CodeclensError(
+            f"{folder} is a store of contributions, among whose files results would be written; "
+            "pass another --to."
+        )
+    for name in ALL:
+        if _holds_contributions(folder / name):
+            raise CodeclensError(
+                f"{folder / name} is a store of contributions, and results would be written in its "
+                "place; pass another --to."
+            )
+    left = [name for name in ALL if name not in writes and (folder / name).exists()]
+    if left and not overwrite:
+        raise CodeclensError(
+            f"{folder} holds {', '.join(left)} of an earlier run, which this one would not write "
+            "and which would not belong to its results; ask for the same (--modes, --flow), pass "
+            "another --to, or --overwrite to remove them."
+        )
+    return left
+
+
+def _holds_contributions(path: Path) -> bool:
+    # A store keeps its settings under this key; results have none.
+    about = path / "zarr.json"
+    return about.is_file() and '"codeclens"' in about.read_text(encoding="utf-8")
+
+
+def clear(folder: Path) -> None:
+    """Remove all results of an earlier run, so that a run that stops leaves only its own."""
+    for name in ALL:
+        path = folder / name
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+# Below this R² modes leave out more than they tell.
+_HALF = 0.5
+
+
+def apart(modes: Mapping[str, Modes]) -> tuple[dict[str, Modes], dict[str, Modes]]:
+    """Modes of contributions and modes of activations."""
+    activating = {site: found for site, found in modes.items() if found.view == "activation"}
+    return {site: modes[site] for site in modes if site not in activating}, activating
+
+
+def modes_sentences(modes: Mapping[str, Modes]) -> list[str]:
+    """How much modes explain, which one must know before one trusts what is said of them."""
+    lines = []
+    for group in apart(modes):
+        if not group:
+            continue
+        lines.append(overview(group).replace("`", ""))
+        low = [f"{site} ({one.r2:.2f})" for site, one in group.items() if one.r2 < _HALF]
+        if low:
+            lines.append(
+                f"R² is below {_HALF:g} at {', '.join(low)}: what is said of modes there leaves "
+                "out the larger part."
+            )
+    return lines
+
+
+def write_modes(modes: Mapping[str, Modes], to: Path, meanings: Semantics | None = None) -> None:
+    """Write modes.csv and modes.zarr; nothing where there are none."""
+    rows = modes_table(modes, meanings)
+    if rows:
+        save_table(to / "modes.csv", rows)
+        save_dataset(to / "modes.zarr", modes_dataset(rows, modes))
+
+
+def modes_table(
+    modes: Mapping[str, Modes], meanings: Semantics | None = None
+) -> list[dict[str, Any]]:
+    """One row for each mode of each site, with its name where there are labels."""
+    rows = [row for found in modes.values() for row in found.table()]
+    if meanings is None:
+        return rows
+    told = [*meanings.modes_table("modes"), *meanings.modes_table("activation_modes")]
+    of_mode = {(row["site"], row["mode"]): row for row in told}
+    return [row | of_mode[row["site"], row["mode"]] for row in rows]
+
+
+def modes_dataset(rows: Sequence[Mapping[str, Any]], modes: Mapping[str, Modes]) -> xarray.Dataset:
+    """The table along the dimension `mode`, and by `site` what the modes explain together."""
+    import xarray
+
+    columns = columns_of(rows, "mode")
+    coordinates: dict[str, Any] = {
+        "mode_site": columns.pop("site"),
+        "mode_number": columns.pop("mode"),
+        "site": np.array(list(modes), object),
+    }
+    del columns["r2"]  # by site
+    of_sites = {
+        "view": np.array([one.view for one in modes.values()], object),
+        "r2": np.array([one.r2 for one in modes.values()]),
+        "l0": np.array([one.l0 for one in modes.values()]),
+    }
+    table = columns | {name: ("site", values) for name, values in of_sites.items()}
+    return xarray.Dataset(table, coordinates)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a flow needs, found and checked before anything long is computed."""
+
+    again: Again
+    modes: dict[str, Modes]
+
+
+def plan_flow(store: cl.ContributionStore, modes: Mapping[str, Modes]) -> Plan:
+    """Find the model and images again, and modes that flow into one another.
+
+    Raises CodeclensError where there are no modes of two sites, where model and images of the
+    store cannot be found again, and where the modes or the method have no flow.
+    """
+    sites = [site for site in store.sites if site in modes]
+    if len(sites) < 2:
+        raise CodeclensError(
+            f"--flow goes from modes to modes, and there are those of {len(sites)} sites; pass "
+            "--modes FOLDER with two sites or more."
+        )
+    again = load_again(store, "--flow", "codeclens.flow")
+    chosen = {site: modes[site] for site in sites}
+    Pathways(again.ready.model, chosen, **again.options)
+    return Plan(again, chosen)
+
+
+def run_flow(
+    plan: Plan,
+    store: cl.ContributionStore,
+    settings: AnalyzeSettings,
+    meanings: Semantics | None = None,
+) -> list[str]:
+    """Write flow.csv, .zarr, .png, .svg and .txt and flow-completeness.csv; the sentences.
+
+    With interventions flow-agreement.csv and .zarr, too. Modes are called as in `meanings`.
+    """
+    assert settings.to is not None
+    again, modes = plan.again, plan.modes
+    chosen = np.asarray(spread(len(store), settings.flow_images))
+    with progress("flow", len(chosen), "images") as advance:
+        found = cl.flow(
+            again.ready.model,
+            again.images,
+            modes,
+            batch_size=again.batch_size,
+            rows=store.sample[chosen].tolist(),
+            progress=advance,
+            names=names_of(modes, meanings),
+            **again.options,
+        )
+    sentences = [*found.sentences(), compared(found, store, chosen)]
+    agreement = None
+    if settings.flow_interventions:
+        few = spread(len(chosen), settings.flow_interventions)
+        rows = store.sample[chosen[list(few)]].tolist()
+        agreement = confirmed(again, modes, rows)
+        sentences.append(agreement.sentence())
+    write_flow(found, agreement, settings.to)
+    save_sentences(settings.to / "flow.txt", sentences)
+    return sentences
+
+
+def names_of(modes: Mapping[str, Modes], meanings: Semantics | None) -> dict[str, list[str]] | None:
+    """What modes are called in all tables: their number, and what they follow beyond chance."""
+    if meanings is None:
+        return None
+    found: dict[str, list[str]] = {}
+    for site in modes:
+        of_site = meanings[site]
+        one = of_site.get("activation_modes" if modes[site].view == "activation" else "modes")
+        if one is not None:
+            significant = one.beyond_chance(meanings.criteria.alpha)
+            found[site] = [
+                f"{number} ({name})" if significant[number] else str(number)
+                for number, name in enumerate(one.names)
+            ]
+    return found
+
+
+def write_flow(found: Flow, agreement: Agreement | None, to: Path) -> None:
+    """Write a flow and, where it was measured, its agreement with interventions."""
+    to.mkdir(parents=True, exist_ok=True)
+    found.to_csv(to / "flow.csv")
+    save_table(to / "flow-completeness.csv", found.completeness_table())
+    save_dataset(to / "flow.zarr", found.dataset())
+    note = ""
+    if agreement is not None:
+        save_table(to / "flow-agreement.csv", agreement.table())
+        save_dataset(to / "flow-agreement.zarr", agreement.dataset())
+        ranks = agreement.ranks(held=True)
+        note = (
+            f"Rank correlation with interventions, {agreement.source} → {agreement.sink}: "
+            + ", ".join(f"{name} {rank}" for name, rank in ranks.items())
+            + (f" ({agreement.caution})" if agreement.caution else "")
+        )
+    save(flow_figure(found, note=note), to / "flow")
+
+
+def confirmed(again: Again, modes: Mapping[str, Modes], rows: list[int]) -> Agreement:
+    """Take single modes out of the site in the middle of the network, and watch the next."""
+    sites = list(modes)
+    middle = (len(sites) - 1) // 2
+    pathways = Pathways(again.ready.model, modes, sites=sites[middle : middle + 2], **again.options)
+    # One image after another: its copies fill a batch.
+    images = [(x, y) for _, x, y in batches(again.ready.model, again.images, 1, rows)]
+    with progress("interventions", len(images), "images") as advance:
+        return flow_agreement(pathways, images, source=sites[middle], progress=advance)
+
+
+def compared(found: Flow, store: cl.ContributionStore, chosen: np.ndarray[Any, Any]) -> str:
+    """By how much the contributions of modes differ from those that are stored, in words."""
+    numbers = {int(sample): row for row, sample in enumerate(store.sample)}
+    rows = [numbers[int(sample)] for sample in found.samples]
+    worst = 0.0
+    for site in found.sites:
+        stored = store.view(site, "sum", rows).sum(axis=1, dtype=np.float64)
+        gap = np.abs(found.contributions[site].sum(axis=1) - stored).max()
+        worst = max(worst, float(gap) / float(np.median(np.abs(found.target)) or 1.0))
+    return (
+        f"The contributions of all modes and the remainder differ from those in the store by at "
+        f"most {worst:.1e} of the median target ({len(rows):,} images)."
+    )
+
+
+def run_analyze(settings: AnalyzeSettings) -> None:
+    """Analyse as the settings say, and print the sentences.
+
+    What may be refused is looked at before anything long is computed.
+    """
+    assert settings.store is not None
+    assert settings.to is not None
+    to = settings.to
+    modes = load_modes(settings.modes) if settings.modes else {}
+    store = cl.ContributionStore(settings.store)
+    require_modes_of(store, modes)
+    require_samples_of(store, modes)
+    labelled = len(np.unique(store.label[store.label >= 0])) > 1
+    hierarchy = cl.Hierarchy.from_file(settings.hierarchy) if settings.hierarchy else None
+    if hierarchy is not None and labelled:
+        hierarchy.nodes(class_words(store))
+    plan = plan_flow(store, modes) if settings.flow else None
+    left = refuse_leftovers(to, written(settings, labelled, modes), settings.overwrite)
+    statistics = cl.layer_statistics(store, seed=settings.seed)
+    if hierarchy is not None and store.classes is not None:
+        statistics = replace(statistics, class_names=hierarchy.titles(store.classes))
+    clear(to)
+    if left:
+        print(f"Removed {', '.join(left)} of an earlier run from {to}.")
+    write_layers(statistics, to)
+    print("\n".join(statistics.sentences()))
+    _tell(modes_sentences(modes), to)
+    meanings = None
+    if labelled:
+        contributing, activating = apart(modes)
+        meanings = cl.semantics(
+            store, contributing, hierarchy, activation_modes=activating,
+            permutations=settings.permutations, seed=settings.seed,
+        )  # fmt: skip
+        write_semantics(meanings, to)
+        _tell(meanings.sentences(), to)
+    else:
+        print("The samples are not labelled with two classes or more, so none can be followed.")
+    write_modes(modes, to, meanings)
+    if plan is not None:
+        print("\n".join(run_flow(plan, store, settings, meanings)))
+    write_section(to, settings)
+    print(f"Tables, figures and sentences are in {to}")
+
+
+def write_layers(statistics: LayerStatistics, to: Path) -> None:
+    """Write layers.csv, .zarr, .png and .svg, classes.csv and sentences.txt."""
+    to.mkdir(parents=True, exist_ok=True)
+    statistics.to_csv(to / "layers.csv")
+    save_table(to / "classes.csv", statistics.class_table())
+    save_dataset(to / "layers.zarr", statistics.dataset())
+    save_sentences(to / "sentences.txt", statistics.sentences())
+    save(layer_figure(statistics), to / "layers")
+
+
+def write_semantics(meanings: Semantics, to: Path) -> None:
+    """Write semantics.csv, .zarr, .png and .svg, and followers.csv."""
+    to.mkdir(parents=True, exist_ok=True)
+    meanings.to_csv(to / "semantics.csv")
+    save_table(to / "followers.csv", meanings.followers_table())
+    save_dataset(to / "semantics.zarr", meanings.dataset())
+    save(semantics_figure(meanings), to / "semantics")
+
+
+def _tell(sentences: Sequence[str], to: Path) -> None:
+    """Print sentences, and add them to sentences.txt."""
+    if not sentences:
+        return
+    print("\n".join(sentences))
+    with (to / "sentences.txt").open("a", encoding="utf-8") as file:
+        file.writelines(f"{sentence}\n" for sentence in sentences)

@@ -1,0 +1,190 @@
+"""`codeclens decompose`: a store of contributions, modes for every site."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import codeclens as cl
+from codeclens.analysis import save_table
+from codeclens.cli.config import DecomposeSettings, require_own, write_section
+from codeclens.cli.progress import Advance, progress
+from codeclens.decomposition import (
+    ICA,
+    NMF,
+    PCA,
+    BatchTopK,
+    Epoch,
+    Estimator,
+    Gated,
+    JumpReLU,
+    KMeans,
+    Matryoshka,
+    ReLUSAE,
+    SemiNMF,
+    ThresholdSAE,
+    TopK,
+    save_modes,
+)
+from codeclens.decomposition.decompose import chosen_sites
+from codeclens.demo.outputs import save_sentences
+from codeclens.errors import CodeclensError
+from codeclens.extraction import default_device
+
+# The settings on which modes depend.
+_MADE_BY = (
+    "store",
+    "method",
+    "n_modes",
+    "expansion",
+    "k",
+    "view",
+    "epochs",
+    "seed",
+    "seeds",
+    "halves",
+)
+
+KINDS: dict[str, type[Estimator]] = {
+    "topk": TopK,
+    "batch-topk": BatchTopK,
+    "matryoshka": Matryoshka,
+    "jump-relu": JumpReLU,
+    "gated": Gated,
+    "relu-sae": ReLUSAE,
+    "threshold-sae": ThresholdSAE,
+    "pca": PCA,
+    "ica": ICA,
+    "nmf": NMF,
+    "semi-nmf": SemiNMF,
+    "kmeans": KMeans,
+}
+
+
+def run_decompose(settings: DecomposeSettings) -> None:
+    """Decompose as the settings say, and tell what came out."""
+    assert settings.store is not None
+    assert settings.to is not None
+    store = cl.ContributionStore(settings.store)
+    if settings.compare:
+        run_comparison(settings, store, settings.to)
+        return
+    if settings.methods is not None:
+        raise CodeclensError(
+            "--methods says what --compare compares; pass --compare, or one --method."
+        )
+    method = method_of(settings)
+    require_own(settings, settings.to, "modes", "*.safetensors", _MADE_BY)
+    seeds = seeds_of(settings, [settings.seed])
+    fits = len(chosen_sites(store, settings.sites)) * len(seeds) * (3 if settings.halves else 1)
+    with progress("modes", None, "epochs") as advance:
+        by_site = cl.decompose(
+            store,
+            method,
+            sites=settings.sites,
+            view=settings.view,
+            seed=seeds,
+            progress=epochs(advance, fits),
+            workers=settings.workers,
+            logs=settings.logs,
+            device=settings.device or default_device(),
+            halves=settings.halves,
+        )
+    for seed in seeds:
+        modes = {site: by_seed[seed] for site, by_seed in by_site.items()}
+        folder = settings.to / f"seed-{seed}" if settings.seeds else settings.to
+        save_modes(modes, folder)
+        rows = [row for found in modes.values() for row in found.table()]
+        save_table(folder / "quality.csv", rows)
+        for found in modes.values():
+            print(repr(found))
+            for told in filter(None, (found.stability_sentence(), found.caution())):
+                print(f"  {told}")
+    write_section(settings.to, settings)
+    told = f", for {len(seeds)} seeds each," if len(seeds) > 1 else ""
+    print(f"{len(by_site)} sites{told} written to {settings.to}")
+
+
+def seeds_of(settings: DecomposeSettings, default: list[int]) -> list[int]:
+    """The seeds that are asked for; raises CodeclensError where one is named twice."""
+    if not settings.seeds:
+        return default
+    seeds = [int(seed) for seed in settings.seeds.split(",")]
+    if len(set(seeds)) < len(seeds):
+        raise CodeclensError(
+            f"--seeds {settings.seeds} names a seed twice; the same seed gives the same modes."
+        )
+    return seeds
+
+
+def run_comparison(settings: DecomposeSettings, store: cl.ContributionStore, to: Path) -> None:
+    """Compare methods as the settings say, and write a table and what it says in words."""
+    if settings.n_modes is not None or settings.epochs is not None:
+        raise CodeclensError(
+            "--compare sets the number of modes by --expansion and --k, and trains every method "
+            "for its own epochs; leave --n-modes and --epochs out."
+        )
+    seeds = seeds_of(settings, [0, 1, 2])
+    with progress("methods", None, "methods") as advance:
+        found = cl.compare(
+            store,
+            sites=settings.sites,
+            view=settings.view,
+            seeds=seeds,
+            expansion=settings.expansion or 3,
+            k=settings.k,
+            kinds=None if settings.methods is None else [KINDS[name] for name in settings.methods],
+            progress=advance,
+        )
+    save_table(to / "comparison.csv", found.table())
+    save_sentences(to / "comparison.txt", found.verdicts())
+    write_section(to, settings)
+    print(found)
+    print("\n".join(found.verdicts()))
+    print(f"Means over {len(seeds)} seeds; written to {to / 'comparison.csv'}")
+
+
+def method_of(settings: DecomposeSettings) -> Estimator:
+    """The method that the settings name; only what was set differs from its own defaults."""
+    kind = KINDS[settings.method]
+    known = {field.name for field in fields(kind)}
+    options: dict[str, Any] = {"n_modes": settings.n_modes, "expansion": settings.expansion}
+    if settings.n_modes is None and settings.expansion is None:
+        # A classical method has as many modes as an autoencoder shows in one sample.
+        options |= {"expansion": 3} if "epochs" in known else {"n_modes": settings.k}
+    if settings.epochs is not None:
+        if "epochs" not in known:
+            raise CodeclensError(
+                f"--epochs {settings.epochs} means nothing to {settings.method}, which is not "
+                "trained in epochs; leave it out."
+            )
+        options["epochs"] = settings.epochs
+    if "k" in known:
+        options["k"] = settings.k
+    return kind(**options)
+
+
+def epochs(advance: Advance, fits: int) -> Callable[[str, Epoch], None]:
+    """Tell a bar of the epochs of all fits, from what is known of the first, with their figures."""
+    done = 0
+
+    def tell(site: str, epoch: Epoch) -> None:
+        nonlocal done
+        done += 1
+        advance(done, epoch.epochs * fits, note(site, epoch))
+
+    return tell
+
+
+def note(site: str, epoch: Epoch) -> str:
+    """The figures of an epoch in few words.
+
+    >>> note("conv1", Epoch(epoch=3, epochs=30, loss=0.512, r2=0.4567, l0=15.9, dead=3))
+    'conv1 3/30: loss 0.512, R² 0.457, L0 15.9, 3 dead'
+    """
+    return (
+        f"{site} {epoch.epoch}/{epoch.epochs}: loss {epoch.loss:.3g}, R² {epoch.r2:.3f}, "
+        f"L0 {epoch.l0:.1f}, {epoch.dead} dead"
+    )

@@ -1,0 +1,143 @@
+"""`codeclens explain`: one photograph's output as a sum over modes, drawn and written."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+import codeclens as cl
+from codeclens import zoo
+from codeclens.analysis import Hierarchy
+from codeclens.attribution import Target, select
+from codeclens.cli.config import ExplainSettings, require_own, write_section
+from codeclens.cli.extract_command import class_names, selector
+from codeclens.decomposition import Modes, load_modes, ready_names
+from codeclens.demo.outputs import save_sentences
+from codeclens.errors import CodeclensError
+
+# Of the modes that ship, where nothing else is asked for.
+SHOWN = ("blocks.4.2", "blocks.5.3")
+_MADE_BY = [
+    name for name in ExplainSettings.model_fields if name not in ("to", "overwrite", "maps")
+]
+
+
+def run_explain(settings: ExplainSettings) -> None:
+    """Explain as the settings say, print the sentences and write everything."""
+    assert settings.image is not None
+    assert settings.to is not None
+    require_own(settings, settings.to, "an explanation", "explanation.*", _MADE_BY)
+    modes, sites = modes_of(settings)
+    ready = zoo.load(settings.model, weights=settings.weights)
+    classes = class_names(settings.classes) if settings.classes else ready.labels
+    image = _opened(settings.image)
+    x = ready.transform(image)[None]
+    as_seen = getattr(ready.transform, "picture", None)
+    explanation = cl.explain(
+        ready.model,
+        x,
+        modes,
+        sites=sites,
+        method=cl.Conductance(settings.steps),
+        target=_target(settings, ready, x, classes),
+        baseline=settings.baseline,
+        output=selector(settings.output) if settings.output else ready.output,
+        most=settings.most,
+        maps=settings.maps,
+        effects=settings.effects,
+        classes=classes,
+        # Modes that ship carry a single photograph a class: only kinds of classes can be followed.
+        names=Hierarchy.from_file("imagenet") if settings.modes is None else None,
+        picture=None if as_seen is None else as_seen(image),
+    )
+    to = settings.to
+    explanation.save(to / "explanation", most=settings.most)
+    explanation.save(to / "explanation.html", most=settings.most)
+    explanation.to_csv(to / "explanation.csv")
+    save_sentences(to / "sentences.txt", explanation.sentences())
+    write_section(to, settings)
+    print("\n".join(explanation.sentences()))
+    print(f"The figure, the page, the table and these sentences are in {to}")
+
+
+def modes_of(settings: ExplainSettings) -> tuple[dict[str, Modes], Sequence[str] | None]:
+    """The modes that are meant, and at which sites; raises CodeclensError where there are none.
+
+    Without a folder they are those that ship with the package, of a middle and of a late block: all
+    sixteen would take minutes.
+    """
+    if settings.modes is None and settings.model not in ready_names():
+        raise CodeclensError(
+            f"No modes of {settings.model} ship with codeclens; pass --modes FOLDER, which "
+            "codeclens decompose wrote."
+        )
+    where = Path(settings.model) if settings.modes is None else settings.modes
+    modes = load_modes(where)
+    _require_sites(settings.sites, modes, where)
+    if settings.modes is None and settings.sites is None:
+        return modes, SHOWN
+    return modes, settings.sites
+
+
+def _opened(path: Path) -> Image.Image:
+    """The image of a file; raises CodeclensError where there is none."""
+    try:
+        with Image.open(path) as file:
+            file.load()
+            return file.copy() if file.mode in ("L", "I;16") else file.convert("RGB")
+    except FileNotFoundError:
+        raise CodeclensError(f"There is no image {path}: check the path.") from None
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise CodeclensError(f"{path} cannot be read as an image: {error}.") from error
+
+
+def _target(
+    settings: ExplainSettings, ready: zoo.Ready, x: Tensor, classes: Sequence[str] | None
+) -> Target:
+    """The target that the settings name; against another class, the answer is looked up first."""
+    if settings.target == "predicted" and settings.instead_of is None:
+        return cl.Predicted()
+    if settings.target == "predicted":
+        output = selector(settings.output) if settings.output else ready.output
+        with torch.no_grad():
+            first = int(select(ready.model(x), output).argmax(dim=1)[0])
+    else:
+        first = _class(settings.target, classes)
+    if settings.instead_of is None:
+        return cl.Output(first)
+    return cl.Contrast(first, _class(settings.instead_of, classes))
+
+
+def _class(text: str, classes: Sequence[str] | None) -> int:
+    """The number of a class that was given by name or number."""
+    number = text.removeprefix("output:")
+    if number.lstrip("-").isdigit():
+        return int(number)
+    if not classes:
+        raise CodeclensError(
+            f'The classes have no names, so "{text}" is none; give its number, or --classes FILE.'
+        )
+    lowered = {name.lower(): place for place, name in enumerate(classes)}
+    if text.lower() not in lowered:
+        near = [name for name in lowered if name.startswith(f"{text.lower()} (")]
+        if near:
+            found = " and ".join(f'"{classes[lowered[name]]}"' for name in near)
+            raise CodeclensError(f'Several classes are called "{text}": {found}; which is it?')
+        near = difflib.get_close_matches(text.lower(), lowered, n=3, cutoff=0.0)
+        offered = ", ".join(f'"{classes[lowered[name]]}"' for name in near)
+        raise CodeclensError(f'There is no class "{text}"; the nearest names are {offered}.')
+    return lowered[text.lower()]
+
+
+def _require_sites(sites: Sequence[str] | None, modes: Mapping[str, Any], folder: Path) -> None:
+    missing = [site for site in sites or () if site not in modes]
+    if missing or not modes:
+        known = ", ".join(modes) or "no site"
+        wanted = f', not of "{missing[0]}"' if missing else ""
+        raise CodeclensError(f"{folder} holds modes of {known}{wanted}.")

@@ -1,0 +1,350 @@
+"""Many control curves: every class's mode beside every control, tested in pairs over classes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, overload
+
+import numpy as np
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from codeclens.control.controls import Control
+from codeclens.control.curves import (
+    FRACTIONS,
+    TOLD,
+    TRIALS,
+    Condition,
+    ControlCurve,
+    Members,
+    Study,
+    prepared,
+)
+from codeclens.control.edits import Kind
+from codeclens.control.estimates import Comparison, Estimate, compare_pairs, mean_estimate
+from codeclens.decomposition import Modes
+from codeclens.errors import CodeclensError
+
+MODES = "modes"
+
+
+@dataclass(frozen=True)
+class ControlCurves(Sequence[ControlCurve]):
+    """The control curves of several classes at one site, of one kind, with the same controls.
+
+    The conditions are `"modes"`, for each class the mode that follows it best, and the controls by
+    name. Classes are what is drawn anew for intervals and flipped in tests; superclasses, which
+    share classes, are left out of both where there are single classes beside them.
+    """
+
+    curves: tuple[ControlCurve, ...]
+
+    def __post_init__(self) -> None:
+        if not self.curves:
+            raise CodeclensError("There are no control curves; name at least one class.")
+        settings = {(c.site, c.kind, tuple(x.name for x in c.conditions[1:])) for c in self.curves}
+        if len(settings) > 1:
+            raise CodeclensError(
+                "Curves that stand side by side must be of one site and one kind, with the same "
+                f"controls, and these are of {len(settings)} different settings."
+            )
+
+    @overload
+    def __getitem__(self, place: int) -> ControlCurve: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[ControlCurve]: ...
+    def __getitem__(self, place: int | slice) -> ControlCurve | Sequence[ControlCurve]:
+        return self.curves[place]
+
+    def __len__(self) -> int:
+        return len(self.curves)
+
+    @property
+    def site(self) -> str:
+        """The site that was acted at."""
+        return self.curves[0].site
+
+    @property
+    def kind(self) -> str:
+        """ "ablate" or "preserve"."""
+        return self.curves[0].kind
+
+    @property
+    def names(self) -> list[str]:
+        """The conditions: "modes", and the controls."""
+        return [MODES, *(condition.name for condition in self.curves[0].conditions[1:])]
+
+    @property
+    def counted(self) -> list[ControlCurve]:
+        """The curves that statistics are over: single classes, or superclasses if there is none."""
+        single = [curve for curve in self.curves if len(curve.members) == 1]
+        return single or list(self.curves)
+
+    def of(self, curve: ControlCurve, name: str) -> Condition:
+        """One condition of one curve."""
+        return curve.conditions[self.names.index(name)]
+
+    def selectivity(self, name: str = MODES) -> Float[np.ndarray, " class"]:
+        """The selectivity of each class that is counted `(C,)`, by one condition."""
+        return self._values("selectivity", name)
+
+    def logit_effect(self, name: str = MODES) -> Float[np.ndarray, " class"]:
+        """`Condition.logit_effect` of each class that is counted `(C,)`, in logits."""
+        return self._values("logit_effect", name)
+
+    def mean(self, name: str = MODES, what: str = "selectivity") -> Estimate:
+        """The mean of `selectivity` or `logit_effect` over classes, drawn anew for the interval."""
+        return mean_estimate(self._values(what, name))
+
+    def averaged(self, name: str = MODES, what: str = "target") -> Estimate:
+        """A curve's mean over classes `(F,)`: "target", "others", or these with "_logit"."""
+        values = [getattr(self.of(curve, name), what).value for curve in self.counted]
+        return mean_estimate(np.stack(values))
+
+    def before(self, what: str = "target") -> float:
+        """The same mean of the undisturbed network."""
+        return float(np.mean([getattr(curve, f"{what}_before").value for curve in self.counted]))
+
+    @cached_property
+    def comparisons(self) -> list[Comparison]:
+        """The modes' selectivity against each control's, positive where the modes are better."""
+        return self._compared("selectivity")
+
+    @cached_property
+    def logit_comparisons(self) -> list[Comparison]:
+        """The same for `logit_effect`, in logits."""
+        return self._compared("logit_effect")
+
+    def table(self) -> list[dict[str, Any]]:
+        """One row for each class, condition and fraction (`ControlCurve.table`)."""
+        return [row for curve in self.curves for row in curve.table()]
+
+    def class_table(self) -> list[dict[str, Any]]:
+        """One row for each class and condition: its selectivity, and the mode's advantage."""
+        rows = []
+        for curve in self.curves:
+            for place, condition in enumerate(curve.conditions):
+                row: dict[str, Any] = {
+                    "site": curve.site,
+                    "kind": curve.kind,
+                    "class": curve.class_name,
+                    "condition": MODES if place == 0 else condition.name,
+                    "source": condition.source,
+                    "trials": condition.trials,
+                }
+                for name in ("selectivity", "advantage", "logit_effect", "logit_advantage"):
+                    estimate = getattr(condition, name)
+                    for part in ("value", "low", "high"):
+                        column = name if part == "value" else f"{name}_{part}"
+                        row[column] = None if estimate is None else float(getattr(estimate, part))
+                row["verdict"] = "" if not place else _verdict_of(condition)
+                rows.append(row)
+        return rows
+
+    def comparison_table(self) -> list[dict[str, Any]]:
+        """One row for each control: the mean difference over classes, and the tests."""
+        measures = {"selectivity": self.comparisons, "logit_effect": self.logit_comparisons}
+        return [
+            {
+                "site": self.site,
+                "kind": self.kind,
+                "measure": measure,
+                "control": one.control,
+                "classes": one.pairs,
+                "better_in": one.wins,
+                "worse_in": one.losses,
+                "difference": float(one.difference.value),
+                "difference_low": float(one.difference.low),
+                "difference_high": float(one.difference.high),
+                "p": one.p,
+                "p_corrected": one.adjusted,
+                "modes_are": one.verdict,
+            }
+            for measure, found in measures.items()
+            for one in found
+        ]
+
+    def sentences(self) -> list[str]:
+        """What happened over all classes, and whether the modes beat each control, in words."""
+
+        return sentences(self)
+
+    def _values(self, what: str, name: str) -> Float[np.ndarray, " class"]:
+        found = [getattr(self.of(curve, name), what).value for curve in self.counted]
+        return np.array(found, np.float64)
+
+    def _compared(self, what: str) -> list[Comparison]:
+        better = -1.0 if self.kind == "ablate" else 1.0
+        values = {name: better * self._values(what, name) for name in self.names}
+        return compare_pairs(values.pop(MODES), values)
+
+
+def control_curves(
+    model: nn.Module,
+    data: tuple[Tensor, Tensor],
+    modes: Modes,
+    *,
+    classes: Sequence[int] | None = None,
+    superclasses: Mapping[str, Sequence[int]] | None = None,
+    kind: Kind = "ablate",
+    fractions: Sequence[float] = FRACTIONS,
+    controls: str | Iterable[Control] = ("random",),
+    trials: int = TRIALS,
+    progress: Callable[[int, int], None] | None = None,
+    **options: Any,
+) -> ControlCurves:
+    """Measure by interventions what the modes of a decomposition do to the classes they follow.
+
+    One control curve for each of the `classes` (default: all that the network recognises in some
+    image, unless there are superclasses) and each of the `superclasses`, classes by name; sets of
+    units that several share run once. So any two decompositions of a site, or any two ways to
+    choose units, can be compared by what they do (method.md §5). `progress(done, total)` counts
+    curves; everything else is as in `control_curve`, and so are the errors, beside one for no
+    classes at all.
+
+    >>> import torch
+    >>> from codeclens.decomposition import NMF
+    >>> model = nn.Sequential(nn.Identity())  # a network that sees class c by its unit c alone
+    >>> labels = torch.arange(60) % 3
+    >>> x = torch.eye(3)[labels] * torch.rand(60, 1, generator=torch.Generator().manual_seed(0))
+    >>> method = NMF(n_modes=3).fit(x)
+    >>> modes = Modes("0", "activation", method, method.encode(x), labels=labels.numpy())
+    >>> found = control_curves(model, (x, labels), modes, classes=[1, 2], fractions=[0.3, 0.4])
+    >>> found.selectivity(), found.mean("modes").value
+    (array([-1., -1.]), array(-1.))
+    """
+    study = prepared(
+        model, data, modes, fractions=fractions, controls=controls, trials=trials, **options
+    )
+    wanted = wanted_classes(study, classes, superclasses)
+    found = []
+    for done, (name, members) in enumerate(wanted):
+        found.append(study.curve(members, kind, name))
+        if progress is not None:
+            progress(done + 1, len(wanted))
+    return ControlCurves(tuple(found))
+
+
+def wanted_classes(
+    study: Study,
+    classes: Sequence[int] | None,
+    superclasses: Mapping[str, Sequence[int]] | None,
+) -> list[tuple[str | None, Members]]:
+    """What curves are asked for: names, where they are given, and classes.
+
+    Raises CodeclensError where there is none.
+    """
+    if classes is None:
+        classes = [] if superclasses else study.classes()
+    wanted: list[tuple[str | None, Members]] = [(None, int(which)) for which in classes]
+    wanted += [(name, [int(i) for i in group]) for name, group in (superclasses or {}).items()]
+    if not wanted:
+        raise CodeclensError(
+            "No classes were given, and there is none that the network recognises in an image and "
+            "that the modes know; pass labelled images."
+        )
+    return wanted
+
+
+def _verdict_of(condition: Condition) -> str:
+    return "" if condition.advantage is None else condition.advantage.verdict
+
+
+def sentences(curves: ControlCurves) -> list[str]:
+    """One sentence on the effect, one for each control, and one that sums up.
+
+    A fraction is told that was fixed beforehand; the rest is over all fractions.
+    """
+    lines = [_effect(curves)]
+    lines += [_against(curves, one) for one in curves.comparisons]
+    if curves.comparisons:
+        lines.append(_summary(curves))
+    undefined = int(np.isnan(curves.selectivity()).sum())
+    if undefined:
+        lines.append(
+            f"For {undefined} of {len(curves.counted)} classes the modes have no selectivity, "
+            "since nothing is left of the accuracy on the other classes; they are left out."
+        )
+    lines += [
+        f"The {curve.class_name}: selectivity {curve.mode.selectivity} by {curve.mode.name}."
+        for curve in curves
+        if curve not in curves.counted
+    ]
+    return lines
+
+
+def _effect(curves: ControlCurves) -> str:
+    first = curves[0]
+    place = int(np.argmin(np.abs(first.fractions - TOLD[curves.kind])))
+    verb = "Ablating" if curves.kind == "ablate" else "Preserving only"
+    counted = curves.counted
+    what = "class" if len(counted[0].members) == 1 else "superclass"
+    several = f"the mode of each of {len(counted)} {what}es" if len(counted) > 1 else "its mode"
+    return (
+        f"{curves.site}: {verb.lower()} the {first.counts[place]} of {first.units} units "
+        f"({100 * first.counts[place] / first.units:.0f} %) that weigh most in {several} takes "
+        f"accuracy on the {what} from {curves.before('target'):.2f} to "
+        f"{curves.averaged(MODES, 'target')[place]} and on all others from "
+        f"{curves.before('others'):.2f} to {curves.averaged(MODES, 'others')[place]}; the logit "
+        f"of each image's own class goes from {curves.before('target_logit'):.2f} to "
+        f"{curves.averaged(MODES, 'target_logit')[place]} and from "
+        f"{curves.before('others_logit'):.2f} to {curves.averaged(MODES, 'others_logit')[place]}. "
+        f"Over all fractions the selectivity is {curves.mean()}."
+    )
+
+
+def _against(curves: ControlCurves, one: Comparison) -> str:
+    name = f'"{one.control}"'
+    size = f"by {one.difference}, {_wins(one)}, corrected p {_p(one.adjusted)}"
+    control = f"{name} {curves.mean(one.control)}"
+    verdict = one.verdict
+    if verdict == "better":
+        text = f"Modes are more selective than {control} ({size})"
+    elif verdict == "worse":
+        text = f"{name} wins: modes are less selective than {control} ({size})"
+    elif not one.decidable:
+        text = (
+            f"Modes against {control}: undecided, since {one.pairs} "
+            f"{'class is' if one.pairs == 1 else 'classes are'} too few for the test "
+            f"(difference {one.difference}, {_wins(one)})"
+        )
+    else:
+        text = f"Modes against {control}: undecided (difference {one.difference}, {_wins(one)}, " \
+               f"corrected p {_p(one.adjusted)})"  # fmt: skip
+    logit = next(other for other in curves.logit_comparisons if other.control == one.control)
+    return f"{text}; on the logits they are {_on_logits(logit)}."
+
+
+def _on_logits(one: Comparison) -> str:
+    word = {"better": "better", "worse": "worse", "undecided": "not told apart"}[one.verdict]
+    return f"{word} ({one.difference} logits)"
+
+
+def _summary(curves: ControlCurves) -> str:
+    found: dict[str, list[str]] = {word: [] for word in ("better", "worse", "undecided")}
+    for one in curves.comparisons:
+        found[one.verdict].append(f'"{one.control}"')
+    words = {
+        "better": "more selective than",
+        "worse": "less selective than",
+        "undecided": "not told apart from",
+    }
+    parts = [
+        f"{words[verdict]} {len(names)} of {len(curves.comparisons)} controls ({', '.join(names)})"
+        for verdict, names in found.items()
+        if names
+    ]
+    kind = "ablated" if curves.kind == "ablate" else "preserved"
+    return f"{curves.site}, {kind}: choosing units by modes is {'; '.join(parts)}."
+
+
+def _wins(one: Comparison) -> str:
+    return f"better in {one.wins} and worse in {one.losses} of {one.pairs}"
+
+
+def _p(value: float) -> str:
+    if np.isnan(value):
+        return "undefined"
+    return f"{value:.3f}" if value >= 0.001 else "below 0.001"

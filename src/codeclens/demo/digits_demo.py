@@ -1,0 +1,163 @@
+"""The demo's digits: from contributions to modes, what they do, and what they look at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import codeclens as cl
+from codeclens import zoo
+from codeclens.analysis import save_table
+from codeclens.cli.analyze_command import write_modes
+from codeclens.cli.decompose_command import epochs
+from codeclens.cli.progress import progress
+from codeclens.control import FRACTIONS, TRIALS, ControlCurve, control_figure
+from codeclens.decomposition import Mode, Modes, save_modes
+from codeclens.pages import Figure, Image, Section, Text
+from codeclens.reporting import control_section
+from codeclens.visualization import as_picture, exemplars, mode_figure, save
+from codeclens.zoo import Ready
+
+# Five steps are within 5 % of the integral for this network (docs/accuracy.md).
+STEPS = 5
+QUICK_SAMPLES = 600
+# A quick look at control: fewer digits, fewer fractions, fewer random sets of units.
+QUICK_HELD_OUT = 500
+QUICK_FRACTIONS = (0.02, 0.1, 0.25, 0.5, 0.99)
+QUICK_TRIALS = 2
+SHOWN = 8
+METHOD = cl.TopK(expansion=3, k=8)
+
+
+@dataclass(frozen=True)
+class Digits:
+    """What the digits part found: a store, modes by site, and sections for the page."""
+
+    store: cl.ContributionStore
+    modes: dict[str, Modes]
+    sections: list[Section]
+
+
+def choices(quick: bool) -> dict[str, Any]:
+    """What is chosen for the digits, as plain values; `zoo`, the method and the store say the rest.
+
+    >>> choices(quick=True)["samples"]
+    600
+    """
+    return {
+        "model": "digits-resnet",
+        "samples": QUICK_SAMPLES if quick else "all training digits",
+        "method": repr(cl.Conductance(steps=STEPS)),
+        "decomposition": repr(METHOD),
+        "held_out": QUICK_HELD_OUT if quick else "all",
+        "fractions": list(QUICK_FRACTIONS if quick else FRACTIONS),
+        "trials": QUICK_TRIALS if quick else TRIALS,
+        "exemplars": SHOWN,
+    }
+
+
+def run_digits(to: Path, quick: bool, seed: int) -> Digits:
+    """Extract, decompose, measure, control and look; writes everything below `to`."""
+    ready = zoo.load("digits-resnet")
+    images, labels = zoo.digits_data("train")
+    images, labels = (images[:QUICK_SAMPLES], labels[:QUICK_SAMPLES]) if quick else (images, labels)
+    with progress("digits: contributions", len(images), "images") as advance:
+        store = cl.extract(
+            ready.model,
+            (images, labels),
+            sites=ready.sites,
+            method=cl.Conductance(steps=STEPS),
+            to=to / "contributions.zarr",
+            classes=ready.labels,
+            batch_size=50,
+            progress=advance,
+        )
+    with progress("digits: modes", None, "epochs") as advance:
+        modes = cl.decompose(store, METHOD, seed=seed, progress=epochs(advance, len(store.sites)))
+    save_modes(modes, to / "modes")
+    write_modes(modes, to)
+    site, digit = most_selective(modes)
+    mode = modes[site].for_class(digit)
+    curves = control(ready, modes[site], digit, to, quick, seed)
+    about = (
+        f"The mode of `{site}` whose loadings follow the digit {digit} best was taken; the images "
+        "are held-out digits, which neither the network nor the modes were trained on."
+    )
+    sections = [
+        control_section(curves, about),
+        look(ready, modes[site], mode, images, labels, to),
+    ]
+    return Digits(store, modes, sections)
+
+
+def most_selective(modes: dict[str, Modes]) -> tuple[str, int]:
+    """A middle site, and the class that one of its modes follows best."""
+    site = list(modes)[len(modes) // 2]
+    correlation = np.nan_to_num(modes[site].class_correlation())
+    return site, int(correlation.max(axis=0).argmax())
+
+
+def control(
+    ready: Ready, modes: Modes, digit: int, to: Path, quick: bool, seed: int
+) -> list[ControlCurve]:
+    """One ablation and one preservation curve with a random control, on held-out digits."""
+    images, labels = zoo.digits_data("held_out")
+    count = QUICK_HELD_OUT if quick else len(images)
+    curves = []
+    for kind in ("ablate", "preserve"):
+        with progress(f"digits: {kind}", None, "batches") as advance:
+            curve = cl.control_curve(
+                ready.model,
+                (images[:count], labels[:count]),
+                modes,
+                class_index=digit,
+                kind=kind,
+                fractions=QUICK_FRACTIONS if quick else FRACTIONS,
+                trials=QUICK_TRIALS if quick else TRIALS,
+                seed=seed,
+                progress=advance,
+            )
+        save_table(to / f"control-{kind}.csv", curve.table())
+        curves.append(curve)
+    figure = control_figure(curves)
+    for ending in ("png", "svg"):
+        save(figure, to / f"control.{ending}")
+    return curves
+
+
+def look(
+    ready: Ready,
+    modes: Modes,
+    mode: Mode,
+    images: torch.Tensor,
+    labels: torch.Tensor,
+    to: Path,
+) -> Section:
+    """The exemplars of one mode, with the pixels that act through it."""
+    found = exemplars(modes, count=SHOWN)[mode.index]
+    rows = [exemplar.sample for exemplar in found]
+    x = images[rows]
+    maps = cl.pixel_map(ready.model, x, mode=mode)
+    captions = [f"{int(labels[row])} ({exemplar.loading:.1f})" for row, exemplar in
+                zip(rows, found, strict=True)]  # fmt: skip
+    figure = mode_figure([as_picture(image) for image in x], maps, captions=captions)
+    for ending in ("png", "svg"):
+        save(figure, to / f"mode.{ending}")
+    digits, counts = np.unique(labels[rows].numpy(), return_counts=True)
+    most = int(counts.argmax())
+    units = ", ".join(str(unit) for unit in mode.top_units(3))
+    text = (
+        f"Mode {mode.index} of `{mode.site}` acts above all through the channels {units}. Of the "
+        f"{len(rows)} digits in which it is strongest, {counts[most]} are a {digits[most]}."
+    )
+    caption = (
+        "The digits in which the mode is strongest, with their label and loading, and below them "
+        "the pixels that act on the network's answer through its three strongest channels: orange "
+        "where they feed places that contribute, blue where they feed places that count against."
+    )
+    image = Image.of_figure(figure)
+    return Section("What a mode looks at", [Text(text), Figure(image, caption, text, wide=True)])

@@ -1,0 +1,505 @@
+"""Images on disk: what all that hold them share, and a folder of them."""
+
+from __future__ import annotations
+
+import difflib
+import glob
+import io
+import os
+import re
+import struct
+import tarfile
+import zipfile
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import IO, Any, NamedTuple, cast
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from codeclens.errors import CodeclensError
+from codeclens.extraction.computing import free_memory, in_words
+from codeclens.extraction.data import (
+    Samples,
+    as_labels,
+    as_rgb,
+    require_floating,
+    spread,
+    to_tensor,
+)
+from codeclens.extraction.fingerprint import array_digest, describe, digest
+
+EXTENSIONS = frozenset(
+    (".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
+)
+# Decoding leaves the interpreter free; more threads than this find no disk to read from.
+READERS = min(4, os.cpu_count() or 1)
+
+
+class EncodedImages(Samples):
+    """Images in files or parts of files, with their `keys` and `labels`, which threads decode."""
+
+    kind: str
+    keys: list[str]
+    labels: list[int]
+    transform: Callable[[Image.Image], Any] | None
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def key(self, index: int) -> str:
+        return self.keys[index]
+
+    def label(self, index: int) -> int:
+        return self.labels[index]
+
+    @abstractmethod
+    def open(self, index: int) -> str | os.PathLike[str] | IO[bytes]:
+        """What Pillow can open."""
+
+    @abstractmethod
+    def sizes(self) -> list[int]:
+        """The bytes of every image, −1 where that is not known."""
+
+    def read(self, index: int) -> tuple[Any, Any]:
+        image = open_rgb(self.open(index))
+        return (self.transform or to_tensor)(image), self.labels[index]
+
+    def reason(self, error: Exception) -> str:
+        if isinstance(error, UnidentifiedImageError):
+            return "no image that Pillow can read"
+        if isinstance(error, OSError) and error.strerror:
+            return f"{type(error).__name__}: {error.strerror}"
+        return super().reason(error)
+
+    def describe(self) -> dict[str, Any]:
+        files = "\n".join(f"{k}\t{size}" for k, size in zip(self.keys, self.sizes(), strict=True))
+        return {
+            "kind": self.kind,
+            "samples": len(self),
+            "files": digest([files.encode()]),
+            "labels": digest([str(self.labels).encode()]),
+            "transform": describe(self.transform),
+            "pixels": self.probe(),
+        }
+
+    def _number_folders(self, classes: Sequence[str] | None) -> None:
+        """Label keys by the folder that each lies in, if all of them lie in one."""
+        flat = any("/" not in key for key in self.keys)
+        folders = [] if flat else sorted({key.split("/")[0] for key in self.keys})
+        if classes is not None:
+            self.classes = [str(name) for name in classes]
+        else:
+            self.classes = folders or None
+        number = _numbers(folders, self.classes or [])
+        self.labels = [-1 if flat else number[key.split("/")[0]] for key in self.keys]
+
+
+class ImageFolder(EncodedImages):
+    """Images in a folder: flat, or one folder for each class; folders inside are searched too.
+
+    Where images lie in `path` itself there are no labels. Otherwise the folders in `path` are the
+    classes, and labels index their sorted names, or `classes` where it is given (all the names of
+    a model's outputs in order, say). `transform` takes an RGB image of Pillow, turned upright, and
+    returns what the model takes; without one, images become `(3, H, W)` in 0 … 1. `limit` keeps
+    that many images, spread evenly. Samples are in natural order (`2.jpg` before `10.jpg`); the key
+    of a sample is its path inside the folder.
+
+    Raises CodeclensError for a missing folder, one without images, and a folder name that `classes`
+    does not hold.
+
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp(), "cats")
+    >>> folder.mkdir()
+    >>> Image.new("RGB", (6, 4)).save(folder / "tom.png")
+    >>> images = ImageFolder(folder.parent)
+    >>> images.key(0), images.classes, images.load(0).image.shape
+    ('cats/tom.png', ['cats'], torch.Size([3, 4, 6]))
+    """
+
+    kind = "image folder"
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        transform: Callable[[Image.Image], Any] | None = None,
+        classes: Sequence[str] | None = None,
+        limit: int | None = None,
+    ) -> None:
+        self.path = Path(path)
+        self.transform = transform
+        if not self.path.is_dir():
+            raise CodeclensError(f'There is no folder "{self.path}"; pass a folder of images.')
+        self.keys = sorted(_find(self.path), key=natural)
+        if not self.keys:
+            known = " ".join(sorted(EXTENSIONS))
+            raise CodeclensError(f'The folder "{self.path}" holds no images ({known}).')
+        self._number_folders(classes)
+        kept = spread(len(self.keys), limit)
+        self.keys, self.labels = [self.keys[i] for i in kept], [self.labels[i] for i in kept]
+        self.threads = READERS
+
+    def __repr__(self) -> str:
+        classes = f", {len(self.classes)} classes" if self.classes else ""
+        return f"ImageFolder({str(self.path)!r}: {len(self)} images{classes})"
+
+    def open(self, index: int) -> Path:
+        return self.path / self.keys[index]
+
+    def sizes(self) -> list[int]:
+        return [_size(self.path / key) for key in self.keys]
+
+
+def open_rgb(path: str | os.PathLike[str] | IO[bytes]) -> Image.Image:
+    """Open an image upright and in RGB, whatever it was; raises what Pillow raises."""
+    with Image.open(path) as opened:
+        opened.load()
+        return as_rgb(opened)
+
+
+def _find(root: Path) -> Iterator[str]:
+    """Relative paths of all images; hidden ones are left out, linked folders are followed once."""
+    seen = set()
+    for folder, folders, files in os.walk(root, followlinks=True):
+        real = os.path.realpath(folder)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in files:
+            if not name.startswith(".") and Path(name).suffix.lower() in EXTENSIONS:
+                yield Path(folder, name).relative_to(root).as_posix()
+
+
+def natural(key: str) -> list[tuple[tuple[int, int, str], ...]]:
+    """Sort key that puts `2.jpg` before `10.jpg`."""
+    # Folder by folder; in each name, runs of digits compare as numbers and come before letters.
+    return [
+        tuple(
+            (0, int(part), part) if part.isdecimal() else (1, 0, part)
+            for part in re.split(r"(\d+)", name)
+            if part
+        )
+        for name in key.split("/")
+    ]
+
+
+def _numbers(folders: Sequence[str], classes: Sequence[str]) -> dict[str, int]:
+    number = {name: i for i, name in enumerate(classes)}
+    missing = [name for name in folders if name not in number]
+    if missing:
+        near = difflib.get_close_matches(missing[0], classes, 3, 0) or list(classes[:3])
+        offered = ", ".join(f'"{name}"' for name in near)
+        raise CodeclensError(
+            f'The folder "{missing[0]}" is none of the {len(classes)} classes (nearest are '
+            f"{offered}); rename it, or pass the classes that the folders are named after."
+        )
+    return number
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        # It will be recorded with its reason when it is read.
+        return -1
+
+
+_LABEL = ".cls"
+
+
+class Member(NamedTuple):
+    """Where one image lies: its archive, the first byte and the number of bytes."""
+
+    archive: int
+    offset: int
+    size: int
+
+
+class TarImages(EncodedImages):
+    """Images in one tar, or in several one after another, as WebDataset writes them.
+
+    Archives are indexed once, by their headers; then images are read by their places in any order.
+    An image's label is the whole number in the file beside it that is called the same but for
+    `.cls`. Where there are none, folders in the archives are classes, as in an `ImageFolder`, whose
+    options these are. Images are in the order of the archives; the key of one is its name in the
+    archive, with the archive's name before it where there are several.
+
+    Raises CodeclensError for an archive that is missing, cut short or compressed, for ones without
+    images, for a label that is no number, and for a folder that `classes` does not hold.
+    """
+
+    kind = "tar"
+
+    def __init__(
+        self,
+        paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+        transform: Callable[[Image.Image], Any] | None = None,
+        classes: Sequence[str] | None = None,
+        limit: int | None = None,
+    ) -> None:
+        several = [paths] if isinstance(paths, str | os.PathLike) else paths
+        self.paths = sorted(map(Path, several), key=lambda path: natural(path.as_posix()))
+        self.transform = transform
+        self.threads = READERS
+        names: list[str] = []
+        members: list[Member] = []
+        numbers: dict[str, int] = {}
+        for archive, path in enumerate(self.paths):
+            for name, member in _images_in(path, archive, numbers):
+                names.append(name)
+                members.append(member)
+        if not names:
+            told = ", ".join(f'"{path}"' for path in self.paths[:3])
+            raise CodeclensError(f"There are no images in the archives {told}.")
+        self.keys = names
+        if numbers:
+            self.classes = None if classes is None else [str(name) for name in classes]
+            stems = (_stem(m.archive, name) for name, m in zip(names, members, strict=True))
+            self.labels = [numbers.get(stem, -1) for stem in stems]
+        else:
+            self._number_folders(classes)
+        kept = spread(len(names), limit)
+        self.members = [members[i] for i in kept]
+        self.labels = [self.labels[i] for i in kept]
+        self.keys = [self._key(names[i], members[i]) for i in kept]
+
+    def __repr__(self) -> str:
+        return f"TarImages({len(self.paths)} archives: {len(self)} images)"
+
+    def open(self, index: int) -> IO[bytes]:
+        member = self.members[index]
+        with self.paths[member.archive].open("rb") as stream:
+            stream.seek(member.offset)
+            return io.BytesIO(stream.read(member.size))
+
+    def sizes(self) -> list[int]:
+        return [member.size for member in self.members]
+
+    def _key(self, name: str, member: Member) -> str:
+        return f"{self.paths[member.archive].stem}/{name}" if len(self.paths) > 1 else name
+
+
+def _images_in(path: Path, archive: int, numbers: dict[str, int]) -> Iterator[tuple[str, Member]]:
+    """The images of one archive; the labels that lie beside them are put into `numbers`."""
+    try:
+        # Not "r:*": what is compressed cannot be read from the middle.
+        with tarfile.open(path, "r:") as tar:
+            for entry in tar:
+                name = PurePosixPath(entry.name).as_posix()
+                suffix = PurePosixPath(name).suffix.lower()
+                if not entry.isfile() or PurePosixPath(name).name.startswith("."):
+                    continue
+                if suffix == _LABEL:
+                    stream = tar.extractfile(entry)
+                    assert stream is not None
+                    numbers[_stem(archive, name)] = _number(stream.read(), name, path)
+                elif suffix in EXTENSIONS:
+                    yield name, Member(archive, entry.offset_data, entry.size)
+            if 0 < path.stat().st_size - tar.offset < tarfile.BLOCKSIZE:
+                # Where a header is cut short the package only stops.
+                raise tarfile.ReadError("unexpected end of data")
+    except FileNotFoundError:
+        raise CodeclensError(f'There is no archive "{path}"; check the path.') from None
+    except tarfile.ReadError as error:
+        raise CodeclensError(
+            f'"{path}" is no tar that can be read ({error}); archives must be whole and not '
+            "compressed."
+        ) from None
+
+
+def _stem(archive: int, name: str) -> str:
+    """What files that belong together share: everything before the first dot of the name."""
+    folder, _, file = name.rpartition("/")
+    return f"{archive}/{folder}/{file.partition('.')[0]}"
+
+
+def _number(text: bytes, name: str, path: Path) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise CodeclensError(
+            f'The label "{name}" in "{path}" is {text[:40]!r}; a label is one whole number.'
+        ) from None
+
+
+ARRAY_FILES = (".npy", ".npz", ".zarr")
+_IMAGES = ("x", "images", "image", "data", "arr_0")
+_LABELS = ("y", "labels", "label", "targets", "arr_1")
+_LOCAL_HEADER = struct.Struct("<4s5H3I2H")
+
+
+class ArrayFile(Samples):
+    """Samples in the rows of an array on disk: `.npy`, `.npz` or `.zarr`.
+
+    Rows of floating-point numbers are what the model takes. Rows of bytes are pictures, `(H, W)`,
+    `(H, W, 3)` or `(3, H, W)`, which go through `transform`. In an `.npz` or a Zarr group, `images`
+    and `labels` name the arrays; without them they are those that are usually called so. Arrays are
+    mapped into memory, or read by row; those in a compressed `.npz` are loaded.
+
+    Raises CodeclensError for a file that is missing or no array, and where no array has the name.
+
+    >>> import tempfile
+    >>> file = Path(tempfile.mkdtemp(), "x.npy")
+    >>> np.save(file, np.zeros((5, 3, 8, 8), np.float32))
+    >>> samples = ArrayFile(file)
+    >>> len(samples), samples.load(2).image.shape
+    (5, torch.Size([3, 8, 8]))
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        transform: Callable[[Image.Image], Any] | None = None,
+        classes: Sequence[str] | None = None,
+        limit: int | None = None,
+        images: str | None = None,
+        labels: str | None = None,
+    ) -> None:
+        self.path = Path(path)
+        self.transform = transform
+        self.classes = None if classes is None else [str(name) for name in classes]
+        arrays = _opened(self.path)
+        x = _chosen(arrays, images, _IMAGES, self.path)
+        if x is None or x.ndim < 2:
+            known = ", ".join(f'"{name}" {array.shape}' for name, array in arrays.items())
+            raise CodeclensError(
+                f'"{self.path}" holds {known or "no arrays"}; pass images="NAME" of an array whose '
+                "first axis counts samples."
+            )
+        self.x = x
+        found = _chosen(arrays, labels, _LABELS, self.path)
+        self.labels = None if found is None else as_labels(found[:], self.x.shape[0])
+        self.rows = spread(self.x.shape[0], limit)
+        if self.x.dtype != np.uint8:
+            require_floating(self.x, f'"{self.path}"')
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def key(self, index: int) -> str:
+        return str(self.rows[index])
+
+    def label(self, index: int) -> int:
+        return -1 if self.labels is None else int(self.labels[self.rows[index]])
+
+    def read(self, index: int) -> tuple[Any, Any]:
+        row = np.asarray(self.x[self.rows[index]])
+        if row.dtype == np.uint8:
+            if row.ndim == 3 and row.shape[0] in (1, 3) and row.shape[2] not in (1, 3):
+                row = row.transpose(1, 2, 0)
+            picture = Image.fromarray(row[..., 0] if row.shape[2:] == (1,) else row)
+            return (self.transform or to_tensor)(as_rgb(picture)), self.label(index)
+        return row, self.label(index)
+
+    def describe(self) -> dict[str, Any]:
+        return {
+            "kind": "array file",
+            "samples": len(self),
+            "shape": list(self.x.shape),
+            "dtype": str(self.x.dtype),
+            "labels": None if self.labels is None else array_digest(self.labels),
+            "transform": describe(self.transform if self.x.dtype == np.uint8 else None),
+            "pixels": self.probe(),
+        }
+
+
+def _opened(path: Path) -> Mapping[str, Any]:
+    """The arrays of a file by name; one without a name is called "x"."""
+    if not path.exists():
+        raise CodeclensError(f'There is no file "{path}"; check the path.')
+    try:
+        if path.suffix == ".npy":
+            return {"x": np.load(path, mmap_mode="r", allow_pickle=False)}
+        if path.suffix == ".npz":
+            return _zipped(path)
+        import zarr
+
+        found = zarr.open(path, mode="r")
+        return {"x": found} if isinstance(found, zarr.Array) else dict(found.arrays())
+    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        reason = " ".join(str(error).split())
+        raise CodeclensError(f'"{path}" cannot be read as arrays ({reason}).') from error
+
+
+def _zipped(path: Path) -> dict[str, Any]:
+    """The arrays of an `.npz`, mapped into memory where they are not compressed."""
+    found = {}
+    with zipfile.ZipFile(path) as archive:
+        for entry in archive.infolist():
+            name = entry.filename.removesuffix(".npy")
+            if entry.compress_type == zipfile.ZIP_STORED:
+                found[name] = _mapped(path, entry)
+                continue
+            if entry.file_size > free_memory():
+                raise CodeclensError(
+                    f'"{name}" in "{path}" is compressed and takes {in_words(entry.file_size)}, '
+                    "more than is free; save it with numpy.savez, or as .npy."
+                )
+            with archive.open(entry) as stream:
+                found[name] = np.lib.format.read_array(stream, allow_pickle=False)
+    return found
+
+
+def _mapped(path: Path, entry: zipfile.ZipInfo) -> np.ndarray[Any, Any]:
+    with path.open("rb") as stream:
+        stream.seek(entry.header_offset)
+        header = _LOCAL_HEADER.unpack(stream.read(_LOCAL_HEADER.size))
+        # The lengths of the name and of what follows it, which only this header tells.
+        stream.seek(header[-2] + header[-1], os.SEEK_CUR)
+        version = np.lib.format.read_magic(stream)
+        read = {
+            (1, 0): np.lib.format.read_array_header_1_0,
+            (2, 0): np.lib.format.read_array_header_2_0,
+        }
+        if version not in read:
+            raise ValueError(f"version {version} of npy")
+        shape, by_columns, dtype = read[version](stream)
+        if dtype.hasobject:
+            raise ValueError("it holds objects, not numbers")
+        order = "F" if by_columns else "C"
+        if 0 in shape:
+            return np.zeros(shape, dtype)
+        return np.memmap(path, dtype, "r", stream.tell(), shape, cast(Any, order))
+
+
+def _chosen(
+    arrays: Mapping[str, Any], asked: str | None, usual: Sequence[str], path: Path
+) -> Any | None:
+    if asked is not None and asked not in arrays:
+        raise CodeclensError(f'"{path}" holds no "{asked}" but {", ".join(arrays) or "nothing"}.')
+    return next((arrays[n] for n in ([asked] if asked else usual) if n in arrays), None)
+
+
+def open_samples(
+    path: str | os.PathLike[str],
+    transform: Callable[[Image.Image], Any] | None = None,
+    classes: Sequence[str] | None = None,
+    limit: int | None = None,
+) -> Samples:
+    """Samples on disk: an `ImageFolder`, `TarImages` or an `ArrayFile`, by what `path` is.
+
+    `path` is a folder of images, a `.tar`, a pattern of several (`"train-*.tar"`), an `.npy`, an
+    `.npz` or a `.zarr`. Raises CodeclensError for anything else, and as the three do.
+    """
+    text = os.fspath(path)
+    place = Path(text)
+    if place.suffix in ARRAY_FILES:
+        return ArrayFile(place, transform, classes, limit)
+    if place.is_dir():
+        return ImageFolder(place, transform, classes, limit)
+    if any(sign in text for sign in "*?[") and not place.exists():
+        found = sorted(glob.glob(text))
+        if not found:
+            raise CodeclensError(f'Nothing on disk matches "{text}"; check the pattern.')
+        return TarImages(found, transform, classes, limit)
+    if place.suffix == ".tar":
+        return TarImages(place, transform, classes, limit)
+    if not place.exists():
+        raise CodeclensError(f'There is no folder "{place}"; pass a folder of images.')
+    raise CodeclensError(
+        f'"{place}" holds no images that can be read by index; pass a folder of images, a .tar, or '
+        f"one of {', '.join(ARRAY_FILES)}."
+    )

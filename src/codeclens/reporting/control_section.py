@@ -1,0 +1,138 @@
+"""The section on control: what happens to a class when the units of its mode are taken away."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from codeclens.control import (
+    ControlCurve,
+    ControlCurves,
+    Necessity,
+    control_figure,
+    curves_figure,
+    necessity_figure,
+)
+from codeclens.control.filing import Filed
+from codeclens.errors import CodeclensError
+from codeclens.pages.document import Block, Figure, Points, Section, Table, Text
+from codeclens.pages.images import Image
+from codeclens.pages.words import Cell, counted, listed
+
+
+def control_section(curves: Sequence[ControlCurve], about: str = "") -> Section:
+    """What ablating and preserving did; `about` is a sentence on the images that were used."""
+    first = curves[0]
+    paragraphs = [Text(f"{about} {curve.sentence()}".strip()) for curve in curves[:1]]
+    paragraphs += [Text(curve.sentence()) for curve in curves[1:]]
+    kinds = {"ablate": "ablated", "preserve": "preserved"}
+    figure = Figure(
+        Image.of_figure(control_figure(list(curves))),
+        caption=(
+            f"Accuracy on {counted(first.samples, 'image')} while units of `{first.site}` are "
+            f"{listed([kinds.get(c.kind, c.kind) for c in curves])}, from the strongest of "
+            f"{first.mode.name} down. Solid: the class; dashed: all others. Shades are 95 % "
+            f"bootstrap intervals over images and over the "
+            f"{max(c.trials for c in first.conditions)} trials of the control; dotted: the "
+            "network undisturbed."
+        ),
+        alt=" ".join(curve.sentence() for curve in curves),
+        wide=True,
+    )
+    blocks: list[Block | Section] = [*paragraphs, figure, _table(curves)]
+    return Section("What modes do", blocks, finding=finding(first))
+
+
+def controls_section(filed: Sequence[Filed], about: str = "") -> Section:
+    """What modes of many classes do at every site, beside every control: from `codeclens control`.
+
+    `about` is a sentence on the images. Raises CodeclensError where nothing is filed.
+    """
+    runs = [curves for one in filed for curves in one.curves]
+    if not runs:
+        raise CodeclensError(
+            "There are no control curves to report; run codeclens control into that folder."
+        )
+    blocks: list[Block | Section] = [Text(about)] if about else []
+    for one in filed:
+        inside: list[Block | Section] = []
+        if one.curves:
+            sentences = [line for curves in one.curves for line in curves.sentences()]
+            inside += [Points(sentences), _curves(one.curves), _comparisons(one.curves)]
+        if one.necessity is not None:
+            inside += [Points(one.necessity.sentences()), _necessity(one.necessity)]
+        blocks.append(Section(f"Control at {one.site}", inside))
+    last = runs[-1].sentences()
+    summary = [line for line in last if line.startswith(f"{runs[-1].site}, ")]
+    return Section("What modes do", blocks, finding=(summary or last)[0])
+
+
+def _curves(runs: Sequence[ControlCurves]) -> Figure:
+    first = runs[0][0]
+    caption = (
+        f"Left and middle: accuracy on {counted(first.samples, 'image')}, means over "
+        f"{counted(len(runs[0].counted), 'class', 'classes')}, while more and more units of "
+        f"`{first.site}` are acted on, in the order of each way to choose them; the shade is the "
+        "95 % interval of the modes over classes, dotted the network undisturbed. Right: by how "
+        "much modes are more selective than each control, with 95 % intervals over classes; "
+        "better or worse as the sign-flip test says after Holm's correction."
+    )
+    alt = " ".join(line for curves in runs for line in curves.sentences())
+    return Figure(Image.of_figure(curves_figure(runs)), caption, alt, wide=True)
+
+
+def _comparisons(runs: Sequence[ControlCurves]) -> Table:
+    rows: list[list[Cell]] = [
+        [curves.kind, one.control, str(curves.mean(one.control)), str(one.difference),
+         f"{one.wins} : {one.losses}", f"{one.adjusted:.3f}", one.verdict]
+        for curves in runs
+        for one in curves.comparisons
+    ]  # fmt: skip
+    means = ", ".join(f"{curves.mean()} when units are {curves.kind}d" for curves in runs)
+    caption = (
+        f"Selectivity over all fractions, (AUC of the class − AUC of the others) / AUC of the "
+        f"others, is {means} by modes. Each control beside it, and by how much modes are better, "
+        "in how many classes better and worse, p corrected for all controls, and the verdict."
+    )
+    header = ["acting", "units ranked by", "selectivity", "modes better by", "won : lost", "p",
+              "modes are"]  # fmt: skip
+    return Table(header, rows, caption, wide=True)
+
+
+def _necessity(found: Necessity) -> Figure:
+    caption = (
+        f"What removing each mode of `{found.site}`, and keeping it alone, does to the target, "
+        "beside what its contributions predict; one point a mode, means over the images in which "
+        "it is present, with 95 % intervals. On the line both agree; the shade is a factor of two."
+    )
+    image = Image.of_figure(necessity_figure(found))
+    return Figure(image, caption, " ".join(found.sentences(3)), wide=True)
+
+
+def finding(curve: ControlCurve) -> str:
+    """Whether the mode is more selective than the controls, in one sentence."""
+    verb = "Ablating" if curve.kind == "ablate" else "Preserving only"
+    controls = [
+        f"{condition.selectivity} for {condition.name} units (difference {condition.advantage})"
+        for condition in curve.conditions[1:]
+    ]
+    against = f", against {listed(controls)}" if controls else ""
+    return (
+        f"{verb} the strongest units of the mode of {curve.class_name} at `{curve.site}` acts on "
+        f"its class with a selectivity of {curve.mode.selectivity}{against}."
+    )
+
+
+def _table(curves: Sequence[ControlCurve]) -> Table:
+    rows: list[list[Cell]] = []
+    for curve in curves:
+        for condition in curve.conditions:
+            advantage = None if condition.advantage is None else str(condition.advantage)
+            rows.append([curve.kind, condition.name, str(condition.selectivity), advantage or "–"])
+    caption = (
+        "Selectivity over all fractions, (AUC of the class − AUC of the others) / AUC of the "
+        "others, and by how much the mode is more selective than each control; brackets hold 95 % "
+        "bootstrap intervals, and an interval that excludes zero is a clear difference."
+    )
+    return Table(
+        ["acting", "units ranked by", "selectivity", "advantage of the mode"], rows, caption
+    )

@@ -1,0 +1,186 @@
+"""The section on modes: how many, how well they tell the contributions, and which classes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from codeclens.decomposition import Modes
+from codeclens.extraction import ContributionStore
+from codeclens.pages.document import Block, Figure, Section, Table, Text
+from codeclens.pages.images import Image
+from codeclens.pages.words import Cell, counted, percent
+from codeclens.reporting.sections import SOURCES, Following, followings
+from codeclens.visualization.canvas import (
+    ACTIVATION,
+    CONTRIBUTION,
+    MODE,
+    blank,
+    name_sites,
+    styled,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as MatplotlibFigure
+
+
+_SHOWN_CLASSES = 12
+_LINES = {
+    "modes": (MODE, "o", "modes"),
+    "contributions": (CONTRIBUTION, "s", "contributions of single units"),
+    "activations": (ACTIVATION, "^", "activations of single units"),
+}
+
+
+def modes_section(store: ContributionStore, modes: Mapping[str, Modes], seed: int = 0) -> Section:
+    """What the modes of every site are worth, and which classes they follow."""
+    blocks: list[Block] = [Text(overview(modes)), _by_site(modes)]
+    found = followings(store, dict(modes), seed)
+    if not found:
+        blocks.append(Text("No sample has a label, so nothing is known about modes and classes."))
+        return Section("Modes", blocks, finding=overview(modes))
+    told = following_sentence(found)
+    caption = (
+        "How well classes are followed, from input to output: correlation with the class's "
+        "indicator of the mode, or the single unit, that follows it best, mean over "
+        f"{counted(_known(found), 'class', 'classes')}. The best was chosen on one half of the "
+        "samples and judged on the other; shades hold the middle half of the classes."
+    )
+    figure = Figure(Image.of_figure(following_figure(found)), f"{told} {caption}", alt=told)
+    blocks += [figure, _by_class(modes[found[-1].site])]
+    return Section("Modes", blocks, finding=told)
+
+
+def overview(modes: Mapping[str, Modes]) -> str:
+    """How many modes were found, by what, and how much of what they were found in they tell."""
+    every = list(modes.values())
+    what = "activations" if every[0].view == "activation" else "contributions"
+    count = sum(len(one) for one in every)
+    best = max(every, key=lambda one: one.r2 if np.isfinite(one.r2) else -np.inf)
+    worst = min(every, key=lambda one: one.r2 if np.isfinite(one.r2) else np.inf)
+    held_out = every[0].quality.get("samples_held_out", 0)
+    where = "samples that were held out of training" if held_out else "the samples they were fit to"
+    text = (
+        f"`{every[0].method!r}` found {counted(count, 'mode')} at {counted(len(every), 'site')}; "
+    )
+    if np.isnan(best.r2):
+        text += f"how much of the {what} they tell was not measured"
+    else:
+        text += f"on {where} they tell R² {worst.r2:.3f} of the {what} at `{worst.site}`"
+        if len(every) > 1:
+            text += f", the least, and {best.r2:.3f} at `{best.site}`, the most"
+    present = [one.l0 for one in every]
+    return f"{text}, with {_between(present)} modes present in a sample."
+
+
+def following_sentence(found: Sequence[Following]) -> str:
+    """Where classes are followed best, and whether modes do better than single units there."""
+    best = max(found, key=lambda one: _or_least(one.mean("modes")))
+    means = {source: best.mean(source) for source in SOURCES}
+    wins = sum(
+        one.mean("modes") > max(one.mean("contributions"), one.mean("activations")) for one in found
+    )
+    return (
+        f"Classes are followed best at `{best.site}`: the mode chosen for a class correlates with "
+        f"it at {means['modes']:.2f}, the best single unit at {means['contributions']:.2f} by its "
+        f"contribution and at {means['activations']:.2f} by its activation (means over classes). "
+        f"Modes follow classes better than single units do at {wins} of "
+        f"{counted(len(found), 'site')}."
+    )
+
+
+def following_figure(found: Sequence[Following]) -> MatplotlibFigure:
+    """How well modes and single units follow the classes, from input to output."""
+    with styled():
+        figure = blank(4.6, 2.7)
+        axes = figure.subplots()
+        depth = np.arange(len(found))
+        for source, (colour, marker, label) in _LINES.items():
+            values = np.stack([getattr(one, source) for one in found])
+            values = values[:, np.isfinite(values).all(axis=0)]
+            if not values.size:
+                continue
+            low, high = np.quantile(values, [0.25, 0.75], axis=1)
+            axes.fill_between(depth, low, high, color=colour, alpha=0.13, linewidth=0)
+            axes.plot(depth, values.mean(axis=1), color=colour, marker=marker, label=label)
+        axes.set(ylabel="correlation with the class", ylim=(min(0, axes.dataLim.y0), 1.02))
+        name_sites(axes, [one.site for one in found])
+        figure.legend(loc="outside upper center", ncols=3)
+    return figure
+
+
+def _by_site(modes: Mapping[str, Modes]) -> Table:
+    header = ["site", "units", "modes", "dropped", "R²", "R², fitted", "present", "share of ten"]
+    rows: list[list[Cell]] = [
+        [
+            site,
+            one.n_units,
+            len(one),
+            int(one.quality.get("modes_dropped", 0)),
+            f"{one.r2:.3f}",
+            f"{float(one.quality.get('r2_train', np.nan)):.3f}",
+            f"{one.l0:.1f}",
+            percent(float(np.sort(one.share)[::-1][:10].sum())),
+        ]
+        for site, one in modes.items()
+    ]
+    caption = (
+        "Modes by site. Dropped: modes that never fired. R²: of contributions about their mean, on "
+        "samples held out of the fit and on those fitted. Present: modes with a loading above zero "
+        "in a sample. Share of ten: what the ten strongest modes carry of all that modes tell."
+    )
+    return Table(header, rows, caption, wide=True)
+
+
+def _by_class(modes: Modes) -> Table:
+    correlation = modes.class_correlation()
+    best = np.where(np.isnan(correlation), -np.inf, correlation).max(axis=0)
+    known = np.flatnonzero(np.isfinite(best))
+    chosen = np.sort(known[np.argsort(-best[known], kind="stable")][:_SHOWN_CLASSES])
+    rows: list[list[Cell]] = []
+    for number in chosen:
+        mode = modes.for_class(int(number))
+        name = f"class {number}" if modes.classes is None else modes.classes[number]
+        top = ", ".join(f"{u} ({_signed(mode.weights[u])})" for u in mode.top_units(_few(modes)))
+        rows.append(
+            [
+                name, mode.index, f"{best[number]:.2f}", percent(mode.share, 1),
+                percent(mode.firing_rate), top,
+            ]
+        )  # fmt: skip
+    which = (
+        "Every class" if len(chosen) == len(known) else f"The {len(chosen)} classes best followed"
+    )
+    strongest = known[best[known].argmax()]
+    name = f"class {strongest}" if modes.classes is None else modes.classes[strongest]
+    caption = (
+        f"{which} at `{modes.site}` with the mode that follows it best, over all samples; the "
+        f"closest is that of {name}, at {best[strongest]:.2f}. Share: of all that modes tell. "
+        "Present: in how many samples. Units: the strongest, with what one unit of loading "
+        "contributes through each."
+    )
+    header = ["class", "mode", "correlation", "share", "present", "strongest units"]
+    return Table(header, rows, caption, wide=True)
+
+
+def _few(modes: Modes) -> int:
+    return min(3, modes.n_units)
+
+
+def _known(found: Sequence[Following]) -> int:
+    return int(np.isfinite(found[-1].modes).sum())
+
+
+def _or_least(value: float) -> float:
+    return -np.inf if np.isnan(value) else value
+
+
+def _between(values: Sequence[float]) -> str:
+    low, high = f"{min(values):.1f}", f"{max(values):.1f}"
+    return low if low == high else f"{low} to {high}"
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.2f}".replace("-", "−")

@@ -1,0 +1,102 @@
+"""The report: everything that is known of a store and its modes, on one page."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import codeclens
+from codeclens.analysis import LayerStatistics, layer_statistics
+from codeclens.decomposition import Modes, require_modes_of
+from codeclens.errors import CodeclensError
+from codeclens.extraction import ContributionStore
+from codeclens.pages.document import Page, Points, Section, Text
+from codeclens.pages.words import Cell, counted
+from codeclens.reporting.mode_section import modes_section
+from codeclens.reporting.sections import (
+    completeness_section,
+    layers_section,
+    provenance_section,
+    target_words,
+)
+
+
+def report(
+    store: ContributionStore,
+    modes: Mapping[str, Modes] | None = None,
+    *,
+    to: str | os.PathLike[str],
+    title: str | None = None,
+    subtitle: str = "",
+    statistics: LayerStatistics | None = None,
+    sections: Sequence[Section] = (),
+    facts: Sequence[tuple[str, Cell]] = (),
+    seed: int = 0,
+) -> Path:
+    """Write one self-contained HTML page about contributions and their modes, and return its path.
+
+    The page says whether the contributions add up, how they change from layer to layer beside
+    activations, what the `modes` (as `decompose` returns them) are worth and which classes they
+    follow, then `sections` of your own, then where the numbers come from, with further `facts`.
+    All sentences are computed. `statistics` saves computing `layer_statistics` again; `seed` draws
+    the intervals. The page asks for nothing on the network, and opens anywhere.
+
+    Raises CodeclensError for an empty store, modes of sites that the store does not have, and
+    where the file cannot be written.
+
+    >>> import tempfile, torch
+    >>> import codeclens as cl
+    >>> _ = torch.manual_seed(0)
+    >>> model = torch.nn.Sequential(torch.nn.Linear(4, 6), torch.nn.ReLU(), torch.nn.Linear(6, 3))
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> data = torch.randn(40, 4), torch.arange(40) % 3
+    >>> store = cl.extract(model, data, sites="1", to=folder / "contributions.zarr")
+    >>> modes = cl.decompose(store, cl.TopK(n_modes=8, k=2, epochs=5))
+    >>> cl.report(store, modes, to=folder / "report.html").name
+    'report.html'
+    """
+    if isinstance(store, str | os.PathLike):
+        raise CodeclensError(
+            f'report needs a store, not a path: ContributionStore("{os.fspath(store)}").'
+        )
+    if isinstance(modes, Modes):
+        raise CodeclensError(
+            f'report needs modes by site, as decompose gives them: {{"{modes.site}": modes}}.'
+        )
+    if not len(store):
+        raise CodeclensError(
+            f'The store "{store.path}" holds no samples; extract some before they are reported.'
+        )
+    require_modes_of(store, modes or {})
+    statistics = layer_statistics(store, seed=seed) if statistics is None else statistics
+    parts = [completeness_section(store), layers_section(statistics)]
+    if modes:
+        parts.append(modes_section(store, modes, seed))
+    parts += sections
+    findings = [section.finding for section in parts if section.finding]
+    name = store.metadata["settings"]["model"]["class"]
+    page = Page(
+        title=title or f"What the hidden units of {name} contribute",
+        subtitle=subtitle,
+        opening=[Text(lead(store, modes or {}), "lead"), Points(findings)],
+        sections=[*parts, provenance_section(store, facts)],
+        footer=f"Written by codeclens {codeclens.__version__}. Every sentence is computed.",
+    )
+    return page.save(Path(to))
+
+
+def lead(store: ContributionStore, modes: Mapping[str, Modes]) -> str:
+    """What was done, in one sentence or two."""
+    units = sum(store.units(site) for site in store.sites)
+    settings = store.metadata["settings"]
+    text = (
+        f"{counted(len(store), 'sample')} {'was' if len(store) == 1 else 'were'} shown to a "
+        f"{settings['model']['class']}, and what "
+        f"each of {counted(units, 'hidden unit')} at {counted(len(store.sites), 'site')} "
+        f"contributed to {target_words(settings['target'])} was computed."
+    )
+    if modes:
+        found = sum(len(one) for one in modes.values())
+        text += f" The contributions were decomposed into {counted(found, 'mode')}."
+    return text

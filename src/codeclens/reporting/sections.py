@@ -1,0 +1,331 @@
+"""The section on layers: contributions and activations side by side, from input to output."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from codeclens.analysis import LayerStatistics, layer_figure
+from codeclens.analysis.correlations import best_follower
+from codeclens.decomposition import Modes
+from codeclens.extraction import ContributionStore
+from codeclens.pages.document import Block, Facts, Figure, Points, Section, Table, Text
+from codeclens.pages.images import Image
+from codeclens.pages.words import Cell, counted, percent
+
+
+def layers_section(statistics: LayerStatistics) -> Section:
+    """How sparsity, dimensionality and the signs' correlation change with depth."""
+    about, *findings = statistics.sentences()
+    figure = Figure(
+        Image.of_figure(layer_figure(statistics)),
+        caption=(
+            f"{findings[-1]} Left: Hoyer sparsity of single samples. Middle: principal components "
+            f"for {percent(statistics.share)} of the variance of {statistics.classes} class means. "
+            "Right: correlation over units of positive contributions with the size of negative "
+            "ones. Bars are 95 % bootstrap intervals of medians and of components, shades hold the "
+            "middle half of the samples."
+        ),
+        alt=" ".join(findings),
+        wide=True,
+    )
+    blocks: list[Block | Section] = [Points(findings), figure, _table(statistics, about)]
+    return Section("From layer to layer", blocks, finding=findings[-1])
+
+
+def _table(statistics: LayerStatistics, about: str) -> Table:
+    header = [
+        "site", "units", "sparsity of contributions", "of activations",
+        "components, contributions", "activations", "sign correlation",
+    ]  # fmt: skip
+    rows: list[list[Cell]] = []
+    for layer in statistics.layers:
+        both = (layer.contribution, layer.activation)
+        rows.append(
+            [
+                layer.site,
+                layer.units,
+                *(f"{p.sparsity.median:.2f}" for p in both),
+                *(p.class_components for p in both),
+                f"{layer.sign_correlation.median:.2f}",
+            ]
+        )
+    return Table(header, rows, f"The medians of the figure above in numbers. {about}", wide=True)
+
+
+SOURCES = ("modes", "contributions", "activations")
+
+
+@dataclass(frozen=True)
+class Following:
+    """How well each class is followed at one site, `(classes,)` each, NaN where it is not known.
+
+    For modes, for the net contributions and for the activations of single units alike: the
+    correlation with the class's indicator of the one that follows it best. The best is chosen on
+    one half of the samples and judged on the other, since the best of many looks good by chance.
+    `candidates` says among how many it was chosen.
+    """
+
+    site: str
+    modes: Float[np.ndarray, " class"]
+    contributions: Float[np.ndarray, " class"]
+    activations: Float[np.ndarray, " class"]
+    candidates: dict[str, int]
+
+    def mean(self, source: str) -> float:
+        """The mean over the classes that have samples in both halves."""
+        values = getattr(self, source)
+        return float(np.nanmean(values)) if np.isfinite(values).any() else float("nan")
+
+
+def followings(store: ContributionStore, modes: dict[str, Modes], seed: int = 0) -> list[Following]:
+    """How well classes are followed at every site that has modes; empty where no label is known."""
+    labels = np.asarray(store.label)
+    if not (labels >= 0).any():
+        return []
+    classes = int(labels.max()) + 1 if store.classes is None else len(store.classes)
+    half = np.random.default_rng(seed).permutation(len(labels)) % 2 == 0
+    found = []
+    for site, one in modes.items():
+        values = {
+            "modes": np.asarray(one.loadings),
+            "contributions": store.view(site, "sum"),
+            "activations": store.view(site, "activation"),
+        }
+        best = {name: best_follower(v, labels, classes, half) for name, v in values.items()}
+        candidates = {name: v.shape[1] for name, v in values.items()}
+        found.append(Following(site, **best, candidates=candidates))
+    return found
+
+
+# What "0.1 %" is written for, and what a reader may take for nothing.
+_EXACT = 0.001
+
+
+@dataclass(frozen=True)
+class Gap:
+    """The gap ΣC − (T(x) − T(x0)) at one site, as a share of the median change of the target.
+
+    `median` and `high` are the median and the 95th percentile of the gap's size over `samples`;
+    both are NaN where the site is no cut or the method has no baseline.
+    """
+
+    site: str
+    is_cut: bool
+    median: float
+    high: float
+    samples: int
+
+    @property
+    def known(self) -> bool:
+        """Whether the site has a gap at all."""
+        return not np.isnan(self.median)
+
+
+def gaps(store: ContributionStore) -> list[Gap]:
+    """The completeness gap of every site of a store, in the order of depth."""
+    change = np.abs(np.asarray(store.target) - np.asarray(store.baseline_target))
+    # Of a store without samples, or without a baseline, no gap is known.
+    scale = float(np.median(change)) if len(change) else float("nan")
+    found = []
+    for site in store.sites:
+        size = np.abs(np.asarray(store.completeness(site), np.float64))
+        size = size[np.isfinite(size)]
+        if len(size) and scale > 0:
+            median, high = (float(q) for q in np.quantile(size, [0.5, 0.95]) / scale)
+        else:
+            median = high = float("nan")
+        found.append(Gap(site, store.is_cut(site), median, high, len(size)))
+    return found
+
+
+def gap_sentence(found: list[Gap]) -> str:
+    """One sentence on the worst gap, or on why there is none.
+
+    >>> gap_sentence([Gap("a", True, 0.021, 0.09, 100), Gap("b", True, 0.004, 0.01, 100)])
+    'The contributions of a cut must sum to the change of the target; at the median sample they
+    miss it by 2.1 % at `a`, the worst of 2 cuts (95th percentile: 9.0 %), and by
+    0.4 % at `b`, the best.'
+    """
+    known = [gap for gap in found if gap.known]
+    if not known:
+        why = (
+            "no site is a cut through which every path runs"
+            if not any(gap.is_cut for gap in found)
+            else "the method counts from no baseline"
+        )
+        return f"There is no sum to check the contributions against: {why}."
+    worst = max(known, key=lambda gap: gap.median)
+    widest = max(known, key=lambda gap: gap.high)
+    if widest.high < _EXACT:
+        return (
+            "The contributions of a cut must sum to the change of the target, and they do: at "
+            f"{counted(len(known), 'cut')}, 95 of 100 samples miss it by less than 0.1 %."
+        )
+    best = min(known, key=lambda gap: gap.median)
+    among = f", the worst of {len(known)} cuts" if len(known) > 1 else ""
+    text = (
+        "The contributions of a cut must sum to the change of the target; at the median sample "
+        f"they miss it by {percent(worst.median, 1)} at `{worst.site}`{among} (95th percentile: "
+        f"{percent(worst.high, 1)})"
+    )
+    if len(known) > 1:
+        text += f", and by {percent(best.median, 1)} at `{best.site}`, the best"
+    return f"{text}."
+
+
+def estimate_sentence(estimate: np.ndarray, steps: np.ndarray) -> str:
+    """One sentence on what a method with a tolerance estimates; empty where none was used.
+
+    >>> estimate_sentence(np.array([0.02, 0.01, 0.04, 0.03]), np.array([8, 8, 16, 32]))
+    'The method took 8 to 32 steps a sample (median 12), until contributions changed by no more
+    than 2.5 % at the median sample, and by 3.9 % at the 95th percentile: an estimate of their
+    error, which exact sums alone do not give.'
+    """
+    known = np.isfinite(estimate) & (steps > 0)
+    if not known.any():
+        return ""
+    median, high = np.quantile(estimate[known], [0.5, 0.95])
+    few, middle, many = np.quantile(steps[known], [0, 0.5, 1])
+    return (
+        f"The method took {few:.0f} to {many:.0f} steps a sample (median {middle:.0f}), until "
+        f"contributions changed by no more than {percent(float(median), 1)} at the median sample, "
+        f"and by {percent(float(high), 1)} at the 95th percentile: an estimate of their error, "
+        "which exact sums alone do not give."
+    )
+
+
+def completeness_section(store: ContributionStore) -> Section:
+    """The section that shows how far the sums can be trusted."""
+    found = gaps(store)
+    rows: list[list[Cell]] = [
+        [
+            gap.site,
+            store.units(gap.site),
+            "yes" if gap.is_cut else "no",
+            percent(gap.median, 1) if gap.known else None,
+            percent(gap.high, 1) if gap.known else None,
+        ]
+        for gap in found
+    ]
+    beside = sum(not gap.is_cut for gap in found)
+    note = (
+        f" {beside} of {len(found)} sites are no cuts: what runs past them is not in their sum."
+        if beside
+        else ""
+    )
+    caption = (
+        "Size of the gap between the sum of contributions and the change of the target, as a "
+        f"share of the median change, over {max((gap.samples for gap in found), default=0):,} "
+        f"samples.{note}"
+    )
+    header = ["site", "units", "cut", "gap, median", "gap, 95th percentile"]
+    told = gap_sentence(found)
+    texts = [Text(told)]
+    estimate = estimate_sentence(np.asarray(store.estimate), np.asarray(store.steps))
+    if estimate:
+        texts.append(Text(estimate))
+    return Section("Do the contributions add up?", [*texts, Table(header, rows, caption)], told)
+
+
+_SHOWN_SKIPPED = 10
+_SHOWN_DIGITS = 16
+
+
+def provenance_section(
+    store: ContributionStore, more: Sequence[tuple[str, Cell]] = (), notes: Sequence[str] = ()
+) -> Section:
+    """The section that says where the numbers of a page come from; `more` facts come last."""
+    settings = store.metadata["settings"]
+    facts: list[tuple[str, Cell]] = [
+        ("model", model_words(settings["model"])),
+        ("data", data_words(settings["data"])),
+        ("samples", samples_words(store)),
+        ("sites", ", ".join(f"`{site}`" for site in store.sites)),
+        ("method", f"`{call_words(settings['method'])}`"),
+        ("target", f"{target_words(settings['target'])}, `{call_words(settings['target'])}`"),
+        ("baseline", f"`{call_words(settings['baseline'])}`"),
+        ("completeness", gap_sentence(gaps(store))),
+        ("extracted", store.metadata["created"]),
+        ("versions", versions_words(store.metadata["versions"])),
+        *more,
+    ]
+    skipped = [f"`{key}` was skipped: {reason}." for key, reason in store.skipped[:_SHOWN_SKIPPED]]
+    if len(store.skipped) > _SHOWN_SKIPPED:
+        skipped.append(f"{len(store.skipped) - _SHOWN_SKIPPED:,} more samples were skipped.")
+    blocks: list[Block | Section] = [
+        Facts(facts),
+        *(Text(note, "small") for note in (*skipped, *notes)),
+    ]
+    return Section("Where the numbers come from", blocks)
+
+
+def samples_words(store: ContributionStore) -> str:
+    """How many samples there are, how many were skipped, and how many have labels."""
+    labelled = int((store.label >= 0).sum())
+    text = f"{len(store):,}"
+    if store.skipped:
+        text += f", and {len(store.skipped):,} that could not be used"
+    if not store.finished:
+        text += "; the extraction is not finished"
+    if labelled < len(store):
+        text += f"; {labelled:,} have a label" if labelled else "; none has a label"
+    return text
+
+
+def model_words(model: Mapping[str, Any]) -> str:
+    """The model's class, and the beginning of the digest over its weights."""
+    return f"{model['class']}, state `{str(model['state'])[:_SHOWN_DIGITS]}…`"
+
+
+def data_words(data: Mapping[str, Any]) -> str:
+    """The kind of data and what tells it apart from others.
+
+    >>> data_words({"kind": "array", "samples": 5000, "shape": [5000, 1, 28, 28], "content": "ab"})
+    'array of 5,000 samples, 1 × 28 × 28, content `ab…`'
+    """
+    text = f"{data['kind']} of {counted(data['samples'], 'sample')}"
+    if "shape" in data:
+        text += f", {' × '.join(str(size) for size in data['shape'][1:])}"
+    for name in ("content", "pixels", "files"):
+        if name in data:
+            return f"{text}, {name} `{str(data[name])[:_SHOWN_DIGITS]}…`"
+    return text
+
+
+def target_words(target: Any) -> str:
+    """What is explained.
+
+    >>> target_words({"class": "Output", "index": 3, "of": "logits"})
+    'the logit of output 3'
+    """
+    if not isinstance(target, Mapping):
+        return "a function of the output"
+    scale = {"logits": "logit", "probabilities": "probability"}.get(target.get("of", ""), "value")
+    of = {
+        "Predicted": "the class that the network predicts",
+        "Label": "the class that the label names",
+        "Output": f"output {target.get('index')}",
+    }.get(str(target.get("class")), "the target")
+    return f"the {scale} of {of}"
+
+
+def call_words(description: Any) -> str:
+    """A described object as the call that makes it.
+
+    >>> call_words({"class": "Conductance", "steps": 10, "rule": "left"})
+    "Conductance(steps=10, rule='left')"
+    """
+    if not isinstance(description, Mapping):
+        return str(description)
+    options = ", ".join(f"{k}={v!r}" for k, v in description.items() if k != "class")
+    return f"{description.get('class', 'a function')}({options})"
+
+
+def versions_words(versions: Mapping[str, str]) -> str:
+    """Packages with their versions."""
+    return ", ".join(f"{name} {number}" for name, number in versions.items())

@@ -1,0 +1,259 @@
+"""Deletion and insertion: what is left of a number when pixels go, or come, in a map's order."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from codeclens.attribution import Baseline
+from codeclens.attribution.baselines import as_baseline
+from codeclens.errors import CodeclensError
+from codeclens.visualization.fields import Box
+
+# From inputs `(B, …)` to a number for each.
+Measure = Callable[[Tensor], Tensor]
+# Of a curve's range; areas of curves whose ends are nearer are not told.
+_LEAST_SPAN = 0.05
+FRACTIONS = (0.0, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0)
+
+
+@dataclass(frozen=True)
+class PixelCurve:
+    """What was measured with a fraction of the pixels deleted, or inserted.
+
+    `values` `(F, B)` belong to `fractions` `(F,)`; `area` `(B,)` is the area under the curve of
+    each sample, scaled so that the input is 1 and the baseline 0: small is good for deletion, large
+    for insertion.
+    """
+
+    fractions: Float[np.ndarray, " fraction"]
+    values: Float[np.ndarray, "fraction sample"]
+    inserted: bool
+
+    @property
+    def area(self) -> Float[np.ndarray, " sample"]:
+        """The mean height of each curve, with the input at 1 and the baseline at 0.
+
+        NaN where these differ by less than a twentieth of the curve's range: whatever lies between
+        would be divided by next to nothing.
+        """
+        whole, nothing = self.values[0], self.values[-1]
+        if self.inserted:
+            whole, nothing = nothing, whole
+        span = whole - nothing
+        least = _LEAST_SPAN * np.ptp(self.values, axis=0)
+        span = np.where((span == 0) | (np.abs(span) < least), np.nan, span)
+        heights = (self.values - nothing) / span
+        middles = (heights[1:] + heights[:-1]) / 2
+        return np.asarray((middles * np.diff(self.fractions)[:, None]).sum(axis=0))
+
+
+def deletion_curve(
+    measure: Measure,
+    x: Tensor,
+    maps: Tensor,
+    *,
+    fractions: Sequence[float] = FRACTIONS,
+    baseline: float | Tensor | Baseline = 0.0,
+    insert: bool = False,
+) -> PixelCurve:
+    """Delete the pixels of `x` `(B, C, H, W)` in the order of `maps` `(B, H, W)`, largest first.
+
+    Deleted pixels become those of the `baseline`; with `insert` the baseline is what one begins
+    with, and pixels of x come in. `measure` gives a number for each input: a class's logit, or what
+    a mode contributes. Maps that shall be compared should be equally smooth, for a network sees
+    scattered holes as noise. (RISE, Petsiuk et al. 2018.)
+
+    Raises CodeclensError for maps of another shape, NaN in them, and fractions that do not ascend
+    from 0 to 1.
+
+    >>> x = torch.tensor([[[[4.0, 3.0], [2.0, 1.0]]]])
+    >>> curve = deletion_curve(lambda x: x.sum((1, 2, 3)), x, x[:, 0], fractions=(0, 0.5, 1))
+    >>> curve.values[:, 0].tolist(), curve.area.tolist()
+    ([10.0, 3.0, 0.0], [0.4])
+    """
+    wanted = (len(x), *x.shape[2:])
+    if x.ndim != 4 or tuple(maps.shape) != wanted or not torch.isfinite(maps).all():
+        raise CodeclensError(
+            f"Maps of shape {tuple(maps.shape)} do not order the pixels of {tuple(x.shape)}; pass "
+            f"finite ones of shape {wanted}, colours added."
+        )
+    shares = np.asarray(fractions, np.float64)
+    if len(shares) < 2 or shares[0] != 0 or shares[-1] != 1 or not (np.diff(shares) > 0).all():
+        raise CodeclensError(f"Fractions ascend from 0 to 1; these are {list(fractions)}.")
+    rest = as_baseline(baseline).at(x, 0).to(x).expand_as(x)
+    before, after = (rest, x) if insert else (x, rest)
+    order = maps.flatten(1).argsort(dim=1, descending=True, stable=True)
+    rank = torch.empty_like(order).scatter_(
+        1, order, torch.arange(order.shape[1], device=x.device).expand_as(order)
+    )
+    rank = rank.reshape(len(x), 1, *x.shape[2:])
+    values = []
+    for share in shares:
+        changed = torch.where(rank < round(share * order.shape[1]), after, before)
+        values.append(measure(changed).detach().cpu().double().numpy())
+    return PixelCurve(shares, np.stack(values), insert)
+
+
+def side_by_side(left: Tensor, right: Tensor) -> tuple[Tensor, tuple[Box, Box]]:
+    """Put the middle halves of two images `(B, C, H, W)` side by side, and say where each is.
+
+    >>> both, (first, second) = side_by_side(torch.zeros(1, 3, 8, 8), torch.ones(1, 3, 8, 8))
+    >>> both[0, 0, 0].tolist(), second
+    ([0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0], Box(top=0, left=4, bottom=8, right=8))
+    """
+    if left.shape != right.shape or left.ndim != 4:
+        raise CodeclensError(
+            f"Images of shapes {tuple(left.shape)} and {tuple(right.shape)} cannot be put side by "
+            "side; pass (batch, channels, rows, columns), both alike."
+        )
+    height, width = left.shape[2:]
+    half = width // 2
+    start = (width - half) // 2
+    parts = left[..., start : start + half], right[..., start : start + width - half]
+    return torch.cat(parts, dim=3), (Box(0, 0, height, half), Box(0, half, height, width))
+
+
+def share_inside(maps: Tensor, box: Box) -> Float[Tensor, " batch"]:
+    """What share of a map's magnitude lies in a box, for each sample of `(B, …, H, W)`.
+
+    Colours are added before magnitudes are taken; NaN where a map is 0 everywhere.
+
+    >>> share_inside(torch.ones(1, 3, 4, 4), Box(0, 0, 4, 1)).tolist()
+    [0.25]
+    """
+    strengths = (maps.sum(dim=1) if maps.ndim == 4 else maps).abs()
+    if strengths.ndim != 3:
+        raise CodeclensError(
+            f"Maps have shape {tuple(maps.shape)}; pass (batch, rows, columns), or with colours."
+        )
+    if not isinstance(box, Box):
+        raise CodeclensError(
+            f"{box!r} is no box; pass Box(top, left, bottom, right), or one of side_by_side."
+        )
+    rows, columns = box.slices
+    inside: Tensor = strengths[:, rows, columns].sum(dim=(1, 2)) / strengths.sum(dim=(1, 2))
+    return inside
+
+
+# From a network and inputs `(B, …)` to maps `(B, …)`.
+MapOf = Callable[[nn.Module, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Randomisation:
+    """How alike maps are to those of the trained network, after each layer was mixed up, too.
+
+    `layers` are in the order in which they were mixed up, from the output to the input. `rank`
+    `(L, B)` is Spearman's correlation of the maps' magnitudes over pixels, `linear` Pearson's of
+    the maps with their signs. A map that stays alike does not depend on what the network learned.
+    """
+
+    layers: tuple[str, ...]
+    rank: Float[np.ndarray, "layer sample"]
+    linear: Float[np.ndarray, "layer sample"]
+
+    def __repr__(self) -> str:
+        last = f"{np.nanmedian(self.rank[-1]):.2f}" if len(self.layers) else "–"
+        return f"Randomisation({len(self.layers)} layers; rank correlation at the end {last})"
+
+
+def randomised(
+    model: nn.Module, layers: Sequence[str] | None = None, *, seed: int = 0
+) -> Iterator[tuple[str, nn.Module]]:
+    """Mix up the weights of one layer after another, from the output to the input, in a copy.
+
+    The entries of each weight and bias of a layer are permuted, so that their distribution stays;
+    normalisation layers are left alone. `layers` are names of modules, all that is below them with
+    them (by default every convolution and linear layer, the last first); each step yields its name
+    and the copy, in which all layers before it are mixed up as well. (Adebayo et al. 2018.)
+
+    Raises CodeclensError for a name that there is not, or without weights.
+
+    >>> model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+    >>> [name for name, _ in randomised(model)]
+    ['2', '0']
+    """
+    mixed = copy.deepcopy(model)
+    modules = dict(mixed.named_modules())
+    chosen = [n for n, m in modules.items() if _has_weights(m)][::-1] if layers is None else layers
+    for name in chosen:
+        if name not in modules or not any(_has_weights(m) for m in modules[name].modules()):
+            raise CodeclensError(
+                f'"{name}" is no layer with weights; name modules that hold convolutions or linear '
+                "layers."
+            )
+    generator = torch.Generator().manual_seed(seed)
+    for name in chosen:
+        for module in modules[name].modules():
+            if _has_weights(module):
+                for parameter in module.parameters(recurse=False):
+                    order = torch.randperm(parameter.numel(), generator=generator)
+                    with torch.no_grad():
+                        flat = parameter.reshape(-1)[order.to(parameter.device)]
+                        parameter.copy_(flat.reshape(parameter.shape))
+        yield name, mixed
+
+
+def randomisation_test(
+    maps: MapOf,
+    model: nn.Module,
+    x: Tensor,
+    layers: Sequence[str] | None = None,
+    *,
+    seed: int = 0,
+) -> Randomisation:
+    """Compare the maps of a trained network with those of the same one, mixed up layer by layer.
+
+    `maps` gives from a network and `x` `(B, …)` maps `(B, …)`; fix the target in it
+    (`target=Output(3)`), since a network that is mixed up predicts something else. Layers and
+    errors are those of `randomised`.
+
+    >>> _ = torch.manual_seed(0)
+    >>> model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(64, 3))
+    >>> def edges(model, x):
+    ...     return x.diff(dim=3)
+    >>> randomisation_test(edges, model, torch.rand(2, 1, 6, 6)).rank.tolist()
+    [[1.0, 1.0], [1.0, 1.0]]
+    """
+    before = _flat(maps(model, x))
+    names, rank, linear = [], [], []
+    for name, mixed in randomised(model, layers, seed=seed):
+        after = _flat(maps(mixed, x))
+        names.append(name)
+        pairs = list(zip(before, after, strict=True))
+        rank.append([_correlation(_ranks(np.abs(a)), _ranks(np.abs(b))) for a, b in pairs])
+        linear.append([_correlation(a, b) for a, b in pairs])
+    shape = (len(names), len(x))
+    return Randomisation(
+        tuple(names), np.reshape(rank, shape).astype(float), np.reshape(linear, shape).astype(float)
+    )
+
+
+def _has_weights(module: nn.Module) -> bool:
+    own = [parameter for parameter in module.parameters(recurse=False) if parameter.ndim > 1]
+    return bool(own)
+
+
+def _flat(maps: Tensor) -> np.ndarray:
+    return np.asarray(maps.detach().cpu().double().flatten(1).numpy())
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    from scipy import stats
+
+    return np.asarray(stats.rankdata(values))
+
+
+def _correlation(a: np.ndarray, b: np.ndarray) -> float:
+    """Pearson's correlation; NaN where one of them does not vary."""
+    a, b = a - a.mean(), b - b.mean()
+    lengths = np.linalg.norm(a) * np.linalg.norm(b)
+    # Rounding must not carry it beyond 1.
+    return float(round(min(max(float(a @ b / lengths), -1.0), 1.0), 12)) if lengths else np.nan
