@@ -185,7 +185,7 @@ def field_cosine(fields: xarray.DataArray, truth: xarray.DataArray) -> xarray.Da
     """How like two models' receptive fields are at each moment, whatever their size.
 
     Both are `(…, lag, y, x)` of the same moments, cells and pixels; returns their cosine `(…)`, NaN
-    where one of them is zero. Models whose rates agree need not have the same fields (docs/method.md
+    where one of them is zero. Models whose rates agree need not have the same fields (method.md
     §7). Raises CodeclensError where shapes differ.
 
     >>> model = nn.Sequential(nn.Flatten(), nn.Linear(180, 2))
