@@ -13,13 +13,13 @@ from codeclens.errors import CodeclensError
 from codeclens.pages.document import (
     Facts,
     Figure,
-    Gallery,
     Numbering,
     Page,
     Points,
     Section,
     Table,
     Text,
+    Tiles,
 )
 from codeclens.pages.images import Image
 
@@ -68,7 +68,7 @@ def page_of(text: str) -> Page:
                 text,
                 [
                     Figure(dot(), text, alt=text),
-                    Gallery([(dot(), text)], text),
+                    Tiles([(dot(), text)], text),
                     Table([text, "n"], [[text, 1]], text),
                     Facts([(text, text)]),
                     Section(text, [Text(text, "small")]),
@@ -118,7 +118,7 @@ def test_figures_tables_and_sections_are_numbered_in_order() -> None:
         "t",
         sections=[
             Section("a", [Figure(dot(), "one"), inner, Table(["h"], [["c"]], "first")]),
-            Section("b", [Section("c", [Gallery([(dot(), "")], "three")]), Section("d")]),
+            Section("b", [Section("c", [Tiles([(dot(), "")], "three")]), Section("d")]),
         ],
     )
     text = "".join(Reader(page.html()).text)

@@ -3,13 +3,13 @@
 from codeclens.pages.document import (
     Facts,
     Figure,
-    Gallery,
     Page,
     Points,
     Section,
     Table,
     Text,
+    Tiles,
 )
 from codeclens.pages.images import Image
 
-__all__ = ["Facts", "Figure", "Gallery", "Image", "Page", "Points", "Section", "Table", "Text"]
+__all__ = ["Facts", "Figure", "Image", "Page", "Points", "Section", "Table", "Text", "Tiles"]

@@ -93,7 +93,7 @@ class Facts:
 class Figure:
     """An image with the sentence that says what it shows, and words for those who cannot see it.
 
-    `alt` describes the image; `caption` is empty only for a tile of a `Gallery`. `wide` lets it
+    `alt` describes the image; `caption` is empty only for a tile of a `Tiles`. `wide` lets it
     reach beyond the column of text.
     """
 
@@ -114,7 +114,7 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Gallery:
+class Tiles:
     """Small images side by side that share one number and one caption, each with a short title.
 
     `columns` is how many stand in a row where the page is wide enough; on a narrow one, half of
@@ -226,7 +226,7 @@ class Section:
         )
 
 
-Block = Text | Points | Facts | Figure | Gallery | Table
+Block = Text | Points | Facts | Figure | Tiles | Table
 
 
 @dataclass(frozen=True)
@@ -255,7 +255,7 @@ class Page:
         for place, section in enumerate(self.sections, 1):
             numbers.sections = [place]
             body.append(section.html(numbers))
-        style = files("codeclens.reporting").joinpath("page.css").read_text(encoding="utf-8")
+        style = files("codeclens.pages").joinpath("page.css").read_text(encoding="utf-8")
         subtitle = f"<p class=subtitle>{inline(self.subtitle)}</p>" if self.subtitle else ""
         return (
             '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">\n'

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 
-import codeclens
 from codeclens.analysis import LayerStatistics, layer_statistics
 from codeclens.decomposition import Modes, require_modes_of
 from codeclens.errors import CodeclensError
@@ -81,7 +81,7 @@ def report(
         subtitle=subtitle,
         opening=[Text(lead(store, modes or {}), "lead"), Points(findings)],
         sections=[*parts, provenance_section(store, facts)],
-        footer=f"Written by codeclens {codeclens.__version__}. Every sentence is computed.",
+        footer=f"Written by codeclens {version('codeclens')}. Every sentence is computed.",
     )
     return page.save(Path(to))
 
