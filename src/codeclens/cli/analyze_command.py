@@ -14,31 +14,32 @@ import codeclens as cl
 from codeclens.analysis import (
     Agreement,
     Flow,
-    LayerStatistics,
     Pathways,
     Semantics,
     class_words,
-    columns_of,
     flow_agreement,
     flow_figure,
-    layer_figure,
     save_dataset,
     save_table,
-    semantics_figure,
 )
 from codeclens.analysis.flow import batches
 from codeclens.cli.config import AnalyzeSettings, write_section
 from codeclens.cli.extract_command import Again, load_again
-from codeclens.cli.progress import progress
 from codeclens.decomposition import Modes, load_modes, require_modes_of, require_samples_of
-from codeclens.demo.outputs import save_sentences
 from codeclens.errors import CodeclensError
 from codeclens.extraction.data import spread
+from codeclens.progress import progress
 from codeclens.reporting import overview
+from codeclens.reporting.run_files import (
+    save_sentences,
+    write_layers,
+    write_modes,
+    write_semantics,
+)
 from codeclens.visualization import save
 
 if TYPE_CHECKING:
-    import xarray
+    pass
 
 
 _FIGURES = ("png", "svg")
@@ -142,55 +143,15 @@ def modes_sentences(modes: Mapping[str, Modes]) -> list[str]:
     return lines
 
 
-def write_modes(modes: Mapping[str, Modes], to: Path, meanings: Semantics | None = None) -> None:
-    """Write modes.csv and modes.zarr; nothing where there are none."""
-    rows = modes_table(modes, meanings)
-    if rows:
-        save_table(to / "modes.csv", rows)
-        save_dataset(to / "modes.zarr", modes_dataset(rows, modes))
-
-
-def modes_table(
-    modes: Mapping[str, Modes], meanings: Semantics | None = None
-) -> list[dict[str, Any]]:
-    """One row for each mode of each site, with its name where there are labels."""
-    rows = [row for found in modes.values() for row in found.table()]
-    if meanings is None:
-        return rows
-    told = [*meanings.modes_table("modes"), *meanings.modes_table("activation_modes")]
-    of_mode = {(row["site"], row["mode"]): row for row in told}
-    return [row | of_mode[row["site"], row["mode"]] for row in rows]
-
-
-def modes_dataset(rows: Sequence[Mapping[str, Any]], modes: Mapping[str, Modes]) -> xarray.Dataset:
-    """The table along the dimension `mode`, and by `site` what the modes explain together."""
-    import xarray
-
-    columns = columns_of(rows, "mode")
-    coordinates: dict[str, Any] = {
-        "mode_site": columns.pop("site"),
-        "mode_number": columns.pop("mode"),
-        "site": np.array(list(modes), object),
-    }
-    del columns["r2"]  # by site
-    of_sites = {
-        "view": np.array([one.view for one in modes.values()], object),
-        "r2": np.array([one.r2 for one in modes.values()]),
-        "l0": np.array([one.l0 for one in modes.values()]),
-    }
-    table = columns | {name: ("site", values) for name, values in of_sites.items()}
-    return xarray.Dataset(table, coordinates)
-
-
 @dataclass(frozen=True)
-class Plan:
+class FlowPlan:
     """What a flow needs, found and checked before anything long is computed."""
 
     again: Again
     modes: dict[str, Modes]
 
 
-def plan_flow(store: cl.ContributionStore, modes: Mapping[str, Modes]) -> Plan:
+def plan_flow(store: cl.ContributionStore, modes: Mapping[str, Modes]) -> FlowPlan:
     """Find the model and images again, and modes that flow into one another.
 
     Raises CodeclensError where there are no modes of two sites, where model and images of the
@@ -205,11 +166,11 @@ def plan_flow(store: cl.ContributionStore, modes: Mapping[str, Modes]) -> Plan:
     again = load_again(store, "--flow", "codeclens.flow")
     chosen = {site: modes[site] for site in sites}
     Pathways(again.ready.model, chosen, **again.options)
-    return Plan(again, chosen)
+    return FlowPlan(again, chosen)
 
 
 def run_flow(
-    plan: Plan,
+    plan: FlowPlan,
     store: cl.ContributionStore,
     settings: AnalyzeSettings,
     meanings: Semantics | None = None,
@@ -349,25 +310,6 @@ def run_analyze(settings: AnalyzeSettings) -> None:
         print("\n".join(run_flow(plan, store, settings, meanings)))
     write_section(to, settings)
     print(f"Tables, figures and sentences are in {to}")
-
-
-def write_layers(statistics: LayerStatistics, to: Path) -> None:
-    """Write layers.csv, .zarr, .png and .svg, classes.csv and sentences.txt."""
-    to.mkdir(parents=True, exist_ok=True)
-    statistics.to_csv(to / "layers.csv")
-    save_table(to / "classes.csv", statistics.class_table())
-    save_dataset(to / "layers.zarr", statistics.dataset())
-    save_sentences(to / "sentences.txt", statistics.sentences())
-    save(layer_figure(statistics), to / "layers")
-
-
-def write_semantics(meanings: Semantics, to: Path) -> None:
-    """Write semantics.csv, .zarr, .png and .svg, and followers.csv."""
-    to.mkdir(parents=True, exist_ok=True)
-    meanings.to_csv(to / "semantics.csv")
-    save_table(to / "followers.csv", meanings.followers_table())
-    save_dataset(to / "semantics.zarr", meanings.dataset())
-    save(semantics_figure(meanings), to / "semantics")
 
 
 def _tell(sentences: Sequence[str], to: Path) -> None:

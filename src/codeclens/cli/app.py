@@ -65,9 +65,9 @@ app = App(
 def demo(*, flags: Annotated[DemoSettings | None, Flat] = None, common: Common = None) -> None:
     """Show the whole way on digits and photographs, from contributions to a report."""
     settings = DemoSettings.resolve(flags, _file(common))
-    from codeclens.demo.demo import run_demo
+    from codeclens.cli.demo_command import run_demonstration
 
-    run_demo(settings)
+    run_demonstration(settings)
 
 
 @app.command
@@ -184,9 +184,9 @@ def retina_demo(
 ) -> None:
     """Show a fitted network beside the simulated retina that it was fitted to."""
     settings = RetinaSettings.resolve(flags, _file(common))
-    from codeclens.cli.small_commands import run_retina_demo
+    from codeclens.cli.demo_command import run_retina_demonstration
 
-    run_retina_demo(settings)
+    run_retina_demonstration(settings)
 
 
 @app.command

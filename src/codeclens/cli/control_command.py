@@ -15,7 +15,6 @@ import codeclens as cl
 from codeclens.analysis import save_table
 from codeclens.cli.config import ControlSettings, write_section
 from codeclens.cli.extract_command import Again, load_again, opened
-from codeclens.cli.progress import progress
 from codeclens.control import (
     ALL,
     CONTROLS,
@@ -29,11 +28,12 @@ from codeclens.control import (
 from codeclens.control.edits import Kind
 from codeclens.control.filing import Filed, Filing
 from codeclens.decomposition import Modes, load_modes, require_modes_of
-from codeclens.demo.outputs import save_sentences
 from codeclens.errors import CodeclensError
 from codeclens.extraction import Samples
 from codeclens.extraction.data import spread
 from codeclens.extraction.fingerprint import array_digest
+from codeclens.progress import progress
+from codeclens.reporting.run_files import save_sentences
 from codeclens.visualization import save
 
 # Images of each class whose gradients are averaged.

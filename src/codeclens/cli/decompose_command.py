@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -10,13 +9,11 @@ from typing import Any
 import codeclens as cl
 from codeclens.analysis import save_table
 from codeclens.cli.config import DecomposeSettings, require_own, write_section
-from codeclens.cli.progress import Advance, progress
 from codeclens.decomposition import (
     ICA,
     NMF,
     PCA,
     BatchTopK,
-    Epoch,
     Estimator,
     Gated,
     JumpReLU,
@@ -29,9 +26,10 @@ from codeclens.decomposition import (
     save_modes,
 )
 from codeclens.decomposition.decompose import chosen_sites
-from codeclens.demo.outputs import save_sentences
 from codeclens.errors import CodeclensError
 from codeclens.extraction import default_device
+from codeclens.progress import epochs, progress
+from codeclens.reporting.run_files import save_sentences
 
 # The settings on which modes depend.
 _MADE_BY = (
@@ -164,27 +162,3 @@ def method_of(settings: DecomposeSettings) -> Estimator:
     if "k" in known:
         options["k"] = settings.k
     return kind(**options)
-
-
-def epochs(advance: Advance, fits: int) -> Callable[[str, Epoch], None]:
-    """Tell a bar of the epochs of all fits, from what is known of the first, with their figures."""
-    done = 0
-
-    def tell(site: str, epoch: Epoch) -> None:
-        nonlocal done
-        done += 1
-        advance(done, epoch.epochs * fits, note(site, epoch))
-
-    return tell
-
-
-def note(site: str, epoch: Epoch) -> str:
-    """The figures of an epoch in few words.
-
-    >>> note("conv1", Epoch(epoch=3, epochs=30, loss=0.512, r2=0.4567, l0=15.9, dead=3))
-    'conv1 3/30: loss 0.512, R² 0.457, L0 15.9, 3 dead'
-    """
-    return (
-        f"{site} {epoch.epoch}/{epoch.epochs}: loss {epoch.loss:.3g}, R² {epoch.r2:.3f}, "
-        f"L0 {epoch.l0:.1f}, {epoch.dead} dead"
-    )

@@ -18,8 +18,8 @@ from codeclens.attribution import Target, select
 from codeclens.cli.config import ExplainSettings, require_own, write_section
 from codeclens.cli.extract_command import class_names, selector
 from codeclens.decomposition import Modes, load_modes, ready_names
-from codeclens.demo.outputs import save_sentences
 from codeclens.errors import CodeclensError
+from codeclens.reporting.run_files import save_sentences
 
 # Of the modes that ship, where nothing else is asked for.
 SHOWN = ("blocks.4.2", "blocks.5.3")

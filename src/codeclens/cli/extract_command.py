@@ -17,7 +17,6 @@ from torch import nn
 import codeclens as cl
 from codeclens import zoo
 from codeclens.cli.config import ExtractSettings, configuration, write_section
-from codeclens.cli.progress import Advance, progress
 from codeclens.errors import CodeclensError
 from codeclens.extraction import (
     Rank,
@@ -30,6 +29,7 @@ from codeclens.extraction import (
     usable_device,
 )
 from codeclens.extraction.fingerprint import differences, model_fingerprint, plain
+from codeclens.progress import Advance, progress
 from codeclens.reporting import gap_sentence, gaps
 
 if TYPE_CHECKING:

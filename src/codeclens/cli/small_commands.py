@@ -1,10 +1,9 @@
-"""The short commands: `codeclens report`, `store verify`, `retina demo` and `bench-info`."""
+"""The short commands: `codeclens report`, `codeclens store verify` and `codeclens bench-info`."""
 
 from __future__ import annotations
 
 import os
 import platform
-import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -12,18 +11,13 @@ import torch
 
 import codeclens
 import codeclens as cl
-from codeclens.cli.config import ReportSettings, RetinaSettings, write_section
-from codeclens.cli.progress import progress
+from codeclens.cli.config import ReportSettings, write_section
 from codeclens.control.filing import Filing
 from codeclens.decomposition import load_modes
-from codeclens.demo.retina_page import refuse_others, save_showcase, showcase_page
-from codeclens.demo.retina_questions import FULL, LOOKED, QUICK, showcase
 from codeclens.errors import CodeclensError
 from codeclens.extraction import ContributionStore
 from codeclens.extraction.store import discard
 from codeclens.reporting import controls_section, report
-from codeclens.retina import Circuit
-from codeclens.retina.model_files import UNSEEN, ready_cnn, ready_cnn_facts
 
 
 def run_report(settings: ReportSettings) -> None:
@@ -85,7 +79,6 @@ def print_bench_info() -> None:
 
 def bench_info() -> list[tuple[str, str]]:
     """Facts about this machine and installation, as (name, value)."""
-    import torch
 
     facts = [
         ("codeclens", codeclens.__version__),
@@ -133,47 +126,3 @@ def processor() -> str:
             if row.startswith("model name"):
                 return row.partition(":")[2].strip()
     return platform.processor() or platform.machine()
-
-
-# As many as `showcase` announces.
-STAGES = 6
-
-
-def run_retina_demo(settings: RetinaSettings) -> None:
-    """Run the showcase, write its report and files; print the findings and where they lie."""
-    to = settings.to
-    to.mkdir(parents=True, exist_ok=True)
-    refuse_others(to)
-    write_section(to, settings)
-    facts = ready_cnn_facts()
-    begun = time.monotonic()
-    with progress("retina", STAGES, "stages") as advance:
-        done = 0
-
-        def say(_: str) -> None:
-            nonlocal done
-            advance(done, STAGES)
-            done += 1
-
-        shown = showcase(
-            ready_cnn(),
-            Circuit(),
-            names=UNSEEN,
-            looked=LOOKED[::2] if settings.quick else LOOKED,
-            effort=QUICK if settings.quick else FULL,
-            seed=settings.seed,
-            progress=say,
-        )
-        advance(STAGES, STAGES)
-    save_showcase(shown, to)
-    about: list[tuple[str, str | int]] = [
-        ("photographs of the film", ", ".join(UNSEEN)),
-        ("the network was made by", str(facts["made by"])),
-        ("and fitted to", str(facts["fitted to"])),
-        ("seed", settings.seed),
-        ("torch", str(torch.__version__)),
-    ]
-    page = showcase_page(shown, to, about)
-    path = page.save(to / "report.html")
-    print("\n".join(section.finding for section in page.sections if section.finding))
-    print(f"The report is {path.absolute()} ({time.monotonic() - begun:.0f} s)")

@@ -1,4 +1,4 @@
-"""`codeclens demo`: the whole way on real input, from contributions to a page."""
+"""The demonstration: digits and photographs, from contributions to a report."""
 
 from __future__ import annotations
 
@@ -7,31 +7,25 @@ from pathlib import Path
 import yaml
 
 from codeclens.analysis import layer_statistics
-from codeclens.cli.analyze_command import write_layers
-from codeclens.cli.config import DemoSettings, write_section
 from codeclens.demo.digits_demo import choices, run_digits
 from codeclens.demo.photographs_demo import photographs_section
 from codeclens.reporting import report
+from codeclens.reporting.run_files import write_layers
 
 
-def save_choices(to: Path, settings: DemoSettings) -> None:
-    """Write what the demo chose by itself for the digits, beside its configuration."""
-    text = yaml.safe_dump(choices(settings.quick), sort_keys=False, allow_unicode=True)
-    (to / "choices.yaml").write_text(text, encoding="utf-8")
+def run_demo(to: Path, quick: bool = False, seed: int = 0) -> tuple[Path, list[str]]:
+    """Run the digits and, unless `quick`, the photographs; return the report and its findings.
 
-
-def run_demo(settings: DemoSettings) -> None:
-    """Run the digits, and the photographs unless `quick`; print where the report lies."""
-    to = settings.to
+    What the demonstration chose by itself is written to `choices.yaml` in the folder `to`.
+    """
     to.mkdir(parents=True, exist_ok=True)
-    write_section(to, settings)
-    # A shorter and a longer run of the digits are different stores.
-    folder = to / ("digits-quick" if settings.quick else "digits")
-    digits = run_digits(folder, settings.quick, settings.seed)
-    statistics = layer_statistics(digits.store, seed=settings.seed)
+    # A short and a long run of the digits are different stores.
+    folder = to / ("digits-quick" if quick else "digits")
+    digits = run_digits(folder, quick, seed)
+    statistics = layer_statistics(digits.store, seed=seed)
     write_layers(statistics, folder)
     sections = list(digits.sections)
-    if not settings.quick:
+    if not quick:
         sections.append(photographs_section(to / "photographs"))
     path = report(
         digits.store,
@@ -41,6 +35,6 @@ def run_demo(settings: DemoSettings) -> None:
         sections=sections,
         statistics=statistics,
     )
-    save_choices(to, settings)
-    print("\n".join(statistics.sentences()))
-    print(f"The report is {path.absolute()}")
+    chosen = yaml.safe_dump(choices(quick), sort_keys=False, allow_unicode=True)
+    (to / "choices.yaml").write_text(chosen, encoding="utf-8")
+    return path, statistics.sentences()

@@ -12,13 +12,12 @@ import torch
 import codeclens as cl
 from codeclens import zoo
 from codeclens.analysis import save_table
-from codeclens.cli.analyze_command import write_modes
-from codeclens.cli.decompose_command import epochs
-from codeclens.cli.progress import progress
 from codeclens.control import FRACTIONS, TRIALS, ControlCurve, control_figure
 from codeclens.decomposition import Mode, Modes, save_modes
 from codeclens.pages import Figure, Image, Section, Text
+from codeclens.progress import epochs, progress
 from codeclens.reporting import control_section
+from codeclens.reporting.run_files import write_modes
 from codeclens.visualization import as_picture, exemplars, mode_figure, save
 from codeclens.zoo import Ready
 

@@ -15,12 +15,11 @@ import codeclens as cl
 from codeclens import zoo
 from codeclens.analysis import Hierarchy, save_table
 from codeclens.attribution import Contributions
-from codeclens.cli.progress import progress
-from codeclens.demo.outputs import save_arrays
 from codeclens.explanation import Explanation
 from codeclens.pages import Figure, Image, Section, Table, Text
 from codeclens.pages.document import Block
 from codeclens.pages.words import Cell, listed, percent
+from codeclens.progress import progress
 from codeclens.visualization import ChannelMap, channel_figure, channel_maps, save
 from codeclens.zoo.efficientnet import TRANSFORM, imagenet_labels
 
@@ -136,7 +135,8 @@ def answers(looks: Sequence[Look]) -> Table:
 
 def _section(look: Look, to: Path) -> Section:
     """The section of one photograph; writes its arrays and figures."""
-    save_arrays(to / "arrays.npz", _arrays(look))
+    to.mkdir(parents=True, exist_ok=True)
+    np.savez_compressed(to / "arrays.npz", allow_pickle=False, **_arrays(look))
     figure = channel_figure(look.picture, look.channels, title=look.label)
     for ending in ("png", "svg"):
         save(figure, to / f"channels.{ending}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -21,16 +21,33 @@ from rich.text import Text
 
 
 class Advance(Protocol):
-    """How much is done, out of how much where that became known only on the way, and a word."""
+    """Report progress: how much is done, of how much, and a note to show."""
 
     def __call__(self, done: int, of: int, note: str = "") -> None: ...
+
+
+class EpochFigures(Protocol):
+    """What an epoch of a training came to, such as `codeclens.decomposition.Epoch`."""
+
+    @property
+    def epoch(self) -> int: ...
+    @property
+    def epochs(self) -> int: ...
+    @property
+    def loss(self) -> float: ...
+    @property
+    def r2(self) -> float: ...
+    @property
+    def l0(self) -> float: ...
+    @property
+    def dead(self) -> int: ...
 
 
 _SECONDS_BETWEEN_LINES = 10.0
 _SECONDS_BEFORE_FIRST_LINE = 5.0
 
 
-class Rate(ProgressColumn):
+class RateColumn(ProgressColumn):
     """How many items a second."""
 
     def __init__(self, unit: str) -> None:
@@ -38,7 +55,7 @@ class Rate(ProgressColumn):
         self.unit = unit
 
     def render(self, task: Task) -> Text:
-        """The rate over the last moments, or over all of it once the task is done."""
+        """The rate over the last moments, or over the whole task once it is done."""
         speed = task.finished_speed or task.speed
         return Text(rate(speed, self.unit) if speed else "", style="progress.data.speed")
 
@@ -63,7 +80,7 @@ def _bar(title: str, total: int | None, unit: str, console: Console) -> Iterator
         TextColumn("{task.description:<26}"),
         BarColumn(bar_width=24),
         MofNCompleteColumn(),
-        Rate(unit),
+        RateColumn(unit),
         TimeRemainingColumn(compact=True, elapsed_when_finished=True),
         TextColumn("{task.fields[note]}", markup=False),
     )
@@ -107,11 +124,11 @@ def line(title: str, done: int, total: int, seconds: float, unit: str) -> str:
     'digits: 5,000 samples in 0:50, 100 samples/s'
     """
     speed = done / seconds if seconds > 0 else 0.0
-    told = f", {rate(speed, unit)}" if speed else ""
+    pace = f", {rate(speed, unit)}" if speed else ""
     if done >= total:
-        return f"{title}: {done:,} {unit} in {clock(seconds)}{told}"
+        return f"{title}: {done:,} {unit} in {clock(seconds)}{pace}"
     to_go = f", {clock((total - done) / speed)} to go" if speed else ""
-    return f"{title}: {done:,} of {total:,} {unit}{told}{to_go}"
+    return f"{title}: {done:,} of {total:,} {unit}{pace}{to_go}"
 
 
 def rate(speed: float, unit: str) -> str:
@@ -132,3 +149,28 @@ def clock(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def epochs(advance: Advance, fits: int) -> Callable[[str, EpochFigures], None]:
+    """Show the epochs of all fits on one bar; the number of epochs is that of the first fit."""
+    done = 0
+
+    def tell(site: str, epoch: EpochFigures) -> None:
+        nonlocal done
+        done += 1
+        advance(done, epoch.epochs * fits, note(site, epoch))
+
+    return tell
+
+
+def note(site: str, epoch: EpochFigures) -> str:
+    """The figures of an epoch in few words.
+
+    >>> from codeclens.decomposition import Epoch
+    >>> note("conv1", Epoch(epoch=3, epochs=30, loss=0.512, r2=0.4567, l0=15.9, dead=3))
+    'conv1 3/30: loss 0.512, R² 0.457, L0 15.9, 3 dead'
+    """
+    return (
+        f"{site} {epoch.epoch}/{epoch.epochs}: loss {epoch.loss:.3g}, R² {epoch.r2:.3f}, "
+        f"L0 {epoch.l0:.1f}, {epoch.dead} dead"
+    )

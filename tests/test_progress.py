@@ -7,8 +7,8 @@ import io
 import pytest
 from rich.console import Console
 
-from codeclens.cli import progress as module
-from codeclens.cli.progress import progress
+from codeclens import progress as module
+from codeclens.progress import progress
 
 
 @pytest.fixture

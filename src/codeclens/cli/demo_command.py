@@ -1,0 +1,30 @@
+"""`codeclens demo` and `codeclens retina demo`: run a demonstration and say where its report is."""
+
+from __future__ import annotations
+
+import time
+
+from codeclens.cli.config import DemoSettings, RetinaSettings, write_section
+from codeclens.demo.demo import run_demo
+from codeclens.demo.retina_demo import run_retina_demo
+from codeclens.demo.retina_page import refuse_others
+
+
+def run_demonstration(settings: DemoSettings) -> None:
+    """Run the demonstration; print what it found and where the report lies."""
+    settings.to.mkdir(parents=True, exist_ok=True)
+    write_section(settings.to, settings)
+    path, findings = run_demo(settings.to, settings.quick, settings.seed)
+    print("\n".join(findings))
+    print(f"The report is {path.absolute()}")
+
+
+def run_retina_demonstration(settings: RetinaSettings) -> None:
+    """Run the retina's demonstration; print what it found and where the report lies."""
+    settings.to.mkdir(parents=True, exist_ok=True)
+    refuse_others(settings.to)
+    write_section(settings.to, settings)
+    begun = time.monotonic()
+    path, findings = run_retina_demo(settings.to, settings.quick, settings.seed)
+    print("\n".join(findings))
+    print(f"The report is {path.absolute()} ({time.monotonic() - begun:.0f} s)")
