@@ -15,9 +15,11 @@ from torch import Tensor, nn
 import networks
 from codeclens import CodeclensError, Conductance, Contrast, Output, explain
 from codeclens.attribution import Samples, contributions
+from codeclens.control import activation_at, keep
 from codeclens.decomposition import NMF, PCA, Modes, mode_shares
 from codeclens.explanation import Explanation, target_words
-from codeclens.explanation.waterfall import thumbnail_sums
+from codeclens.explanation.explanation_figure import net_map
+from codeclens.explanation.sums import Term
 
 METHOD = Conductance(6, nodes="geometric")
 CLASSES = ["ant", "bee", "cat", "dog", "eel"]
@@ -70,7 +72,8 @@ def test_modes_and_remainder_sum_to_the_change_of_the_target(kind: str, view: st
         for term in one.terms:
             expected = shares.contribution[0][shares.mode[0] == term.mode]
             assert term.contribution == pytest.approx(float(expected[0]), rel=1e-9, abs=1e-12)
-        sizes = [abs(term.contribution) for term in one.terms]
+        sizes = [abs(term.effect) for term in one.terms if term.effect is not None]
+        assert len(sizes) == len(one.terms)
         assert sizes == sorted(sizes, reverse=True)
     assert {one.is_cut for one in found.values()} == (
         {True} if kind == "residual" else {True, False}
@@ -78,7 +81,7 @@ def test_modes_and_remainder_sum_to_the_change_of_the_target(kind: str, view: st
 
 
 def test_maps_sum_to_what_modes_contribute() -> None:
-    found = explained(most=2)
+    found = explained(most=2, maps="pixels")
     for one in found.values():
         assert len(one.mapped) == 2
         for term in one.mapped:
@@ -87,8 +90,11 @@ def test_maps_sum_to_what_modes_contribute() -> None:
             assert term.positive.shape == (3, 8, 8)
             total = float((term.positive + term.negative).sum())
             assert total == pytest.approx(term.contribution, rel=1e-9, abs=1e-12)
+            assert term.places is not None
+            assert term.places.shape == (8 // (1 + (one.site == "layer2.0")),) * 2
+            assert term.places.sum() == pytest.approx(term.contribution, rel=1e-9, abs=1e-12)
         assert one.terms[2].positive is None
-        assert one.terms[2].effect is None
+        assert one.terms[2].places is None
 
 
 def test_an_effect_is_a_run_without_the_share_of_the_mode() -> None:
@@ -136,7 +142,7 @@ def test_names_and_exemplars_travel_with_the_terms() -> None:
     found = explained(maps=False, effects=False, names=names, examples=2)
     for site, one in found.items():
         for term in one.terms:
-            assert term.title == f"mode {term.mode} · called {term.mode}"
+            assert term.title == f"mode {term.mode} (called {term.mode})"
             best = np.argsort(-modes[site].loadings[:, term.mode], kind="stable")[:2]
             assert [e.sample for e in term.exemplars] == best.tolist()
             assert term.exemplars[0].key == f"{best[0]}.png"
@@ -148,7 +154,7 @@ def test_averaged_baselines_and_modes_of_one_site() -> None:
     model, x, modes = setting("residual")
     baseline = Samples(x[5:8], draws=2)
     one = modes["layer1.1"]
-    found = explain(model, x[:1], one, method=METHOD, baseline=baseline, most=2)
+    found = explain(model, x[:1], one, method=METHOD, baseline=baseline, most=2, maps="pixels")
     assert list(found) == ["layer1.1"]
     here = found["layer1.1"]
     assert here.explained + here.remainder == pytest.approx(found.change, rel=1e-12)
@@ -176,7 +182,8 @@ def test_the_model_is_left_as_it_was() -> None:
 
 WRONG: dict[str, tuple[Callable[[], object], str]] = {
     "several": (lambda: explain(*setting("residual")[:2], setting("residual")[2]), "one input"),
-    "site": (lambda: explained(sites=["layer9"]), 'no modes of site "layer9"'),
+    "site": (lambda: explained(sites=["layer9"]), 'no site "layer9"; the nearest names are'),
+    "maps": (lambda: explained(maps="channels"), 'no kind of maps "channels"'),
     "none": (lambda: explained(sites=[]), "No site was given"),
     "most": (lambda: explained(most=-1), "most"),
     "half": (lambda: explained(most=2.5), r"most \(=2\.5\)"),
@@ -195,7 +202,7 @@ WRONG: dict[str, tuple[Callable[[], object], str]] = {
     "method": (
         lambda: explain(
             setting("residual")[0], setting("residual")[1][:1], setting("residual")[2],
-            method=Conductance(4, "trapezoid"),
+            method=Conductance(4, "trapezoid"), maps="pixels",
         ),
         "secant",
     ),
@@ -219,37 +226,91 @@ def test_targets_are_called_by_their_classes() -> None:
 
 
 def test_it_draws_and_writes_itself(tmp_path: Path) -> None:
-    found = explained(classes=CLASSES, most=2)
+    found = explained(classes=CLASSES, most=2, maps="pixels")
     figure = found.figure()
     words = " ".join(text.get_text() for text in figure.texts)
     for one in found.values():
         for term in one.terms[:2]:
-            assert f"{term.contribution:+.2f}".replace("-", "−") in words
+            for amount in (term.effect, term.contribution):
+                assert f"{round(amount or 0.0, 2) + 0.0:+.2f}".replace("-", "−") in words
             assert f"mode {term.mode}" in words
         assert one.site in words
     assert "full colour" in words
-    assert "take from it" in words
+    assert "blue opposes it" in words
+    assert "measured effect" in words
     assert found.words in words
     written = [*found.save(tmp_path / "a"), *found.save(tmp_path / "page.html")]
     assert [path.name for path in written] == ["a.png", "a.svg", "page.html"]
     page = written[2].read_text(encoding="utf-8")
     assert "<script" not in page
     assert "http" not in page.replace("http-equiv", "")
-    assert page.count("data:image/png") == len(found)
+    assert page.count("data:image/svg") == 2 * len(found), "a figure and the pixel maps"
     assert page.count("<table") == len(found)
-    assert "Waterfall" in found._repr_html_()
-    rows = found.table()
+    assert "data:image/svg" in found._repr_html_()
+    table = found.to_dataframe()
     for site, one in found.items():
-        total = sum(row["contribution"] for row in rows if row["site"] == site)
+        total = table.contribution[table.site == site].sum()
         assert total == pytest.approx(one.change, rel=1e-12)
-    assert found.to_csv(tmp_path / "a.csv").read_text().count("\n") == len(rows) + 1
-    assert any("taking out" in sentence for sentence in found.sentences())
+    text = found.to_csv(tmp_path / "a.csv").read_text()
+    assert text.count("\n") == len(table) + 1
+    assert len(repr(found).splitlines()) <= 20
+    data = found.to_xarray()
+    assert float(data.contribution.sum()) == pytest.approx(len(found) * found.change, rel=1e-12)
+    assert data["layer1.1: places"].shape == (2, 8, 8)
 
 
-def test_the_colours_of_a_thumbnail_sum_to_its_bar() -> None:
-    for one in explained().values():
+def test_the_largest_measured_effect_leads() -> None:
+    found = explained()
+    for site, one in found.items():
+        first = one.terms[0]
+        assert first.effect is not None
+        which = "supporting" if first.effect > 0 else "opposing"
+        told = f"{site}: the largest {which} measured effect is that of {first.title}: "
+        number = f"{round(first.effect, 2) + 0.0:+.2f}".replace("-", "−")
+        assert any(line.startswith(told + number) for line in found.sentences())
+
+
+READINGS = [
+    (2.0, 1.5, None, "as contributed"),
+    (2.0, 0.5, 1.5, "backup"),
+    (2.0, 0.5, 0.2, "saturation"),
+    (-2.0, -0.5, -1.5, "backup"),
+    (1.0, 2.5, None, "dependence"),
+    (1.0, -0.5, None, "opposite"),
+    (0.01, -0.02, None, "small"),
+    (2.0, None, None, "small"),
+]
+
+
+@pytest.mark.parametrize(("contribution", "effect", "alone", "reading"), READINGS)
+def test_why_effect_and_contribution_differ(
+    contribution: float, effect: float | None, alone: float | None, reading: str
+) -> None:
+    term = Term("a", 0, "", contribution, 1.0, effect, alone)
+    assert term.reading(4.0) == reading
+
+
+def test_what_a_mode_makes_alone_is_a_run_with_it_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, every, modes = setting("residual")
+    x = every[:1]
+    monkeypatch.setattr(Term, "reading", lambda *_: "saturation")
+    one = explained(maps=False, examples=0, most=1)["layer1.1"]
+    term = one.terms[0]
+    assert [term.alone is None for term in one.terms] == [False, True, True, True]
+    here = contributions(model, x, sites=one.site, method=METHOD, reduce=None)
+    start = activation_at(model, here[one.site].site, 0 * x)
+    best = int(model(x).argmax())
+    with keep(model, modes[one.site], (), here, baseline=start), torch.no_grad():
+        off = float(model(x)[0, best])
+    with keep(model, modes[one.site], term.mode, here, baseline=start), torch.no_grad():
+        on = float(model(x)[0, best])
+    assert term.alone == pytest.approx(on - off, rel=1e-9)
+
+
+def test_the_colours_of_a_pixel_map_sum_to_the_contribution() -> None:
+    for one in explained(maps="pixels").values():
         for term in one.mapped:
-            for_it, against = thumbnail_sums(term)
+            for_it, against = net_map(term)
             assert float(for_it.min()) >= 0
             assert float(against.max()) <= 0
             total = float((for_it + against).sum())
@@ -277,7 +338,7 @@ def test_a_network_without_images_is_explained_without_maps() -> None:
     found = contributions(model, x, sites="1")["1"]
     nmf = NMF(n_modes=3).fit(found.positive.numpy())
     modes = Modes("1", "positive", nmf, nmf.encode(found.positive.numpy()))
-    told = explain(model, x[:1], modes)
+    told = explain(model, x, modes)
     assert told.picture is None
     assert told["1"].mapped == ()
     assert told["1"].explained + told["1"].remainder == pytest.approx(told.change, rel=1e-12)
@@ -294,9 +355,8 @@ def test_no_mode_has_more_than_it_makes_and_the_rest_is_told() -> None:
             made = float(loadings[term.mode]) * np.abs(modes[site].dictionary[term.mode]).sum()
             assert abs(term.contribution) <= made * (1 + 1e-5)
         assert abs(one.unexplained) > 1e-4, "these modes are not perfect"
-        assert f"{round(one.unexplained, 2) + 0.0:+.2f} belongs to no mode" in told
-        strongest = max(one.terms, key=lambda term: term.contribution)
-        assert f"strongest for it is {strongest.title} ({strongest.contribution:+.2f})" in told
+        number = f"{round(one.unexplained, 2) + 0.0:+.2f}".replace("-", "−")
+        assert f"the unexplained remainder is {number}" in told
 
 
 @pytest.mark.parametrize("wrong", [None, []])

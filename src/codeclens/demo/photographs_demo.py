@@ -149,8 +149,8 @@ def _section(look: Look, to: Path) -> Section:
     by_modes = " ".join(look.explanation.sentences()[1:])
     of_modes = (
         f"The answer for {look.name} as a sum over the modes of `{EXPLAINED}`, which ship with the "
-        "package: orange moves the logit up, blue down; a diamond shows how far it falls when the "
-        "mode is taken out. The colours of a map sum to the mode's bar."
+        "package, the largest measured effect first. The outlined region of a map holds half of "
+        "the mode's contribution."
     )
     differ = sum(c.contribution * c.at_input < 0 for c in look.channels)
     caption = (

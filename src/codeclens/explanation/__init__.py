@@ -1,8 +1,9 @@
 """Explaining: the output for one input as a sum over modes, each with what is known of it."""
 
 from codeclens.explanation.explaining import explain, target_words
-from codeclens.explanation.explanations import Explanation, SiteExplanation, Term
-from codeclens.explanation.waterfall import explanation_figure
+from codeclens.explanation.explanation_figure import explanation_figure
+from codeclens.explanation.explanations import Explanation
+from codeclens.explanation.sums import SiteExplanation, Term
 
 __all__ = [
     "Explanation",

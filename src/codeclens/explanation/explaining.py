@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -26,12 +27,23 @@ from codeclens.attribution import (
 )
 from codeclens.attribution.baselines import as_baseline
 from codeclens.attribution.targets import Bound, bind
-from codeclens.control import activation_at, outputs_under, removal
+from codeclens.control import Intervention, activation_at, outputs_under, removal
 from codeclens.decomposition import Modes, shares_of
-from codeclens.errors import CodeclensError
-from codeclens.explanation.explanations import Explanation, SiteExplanation, Term
-from codeclens.visualization import Exemplar, PixelMap, exemplars, maps_of_modes
+from codeclens.decomposition.shares import Shares
+from codeclens.errors import CodeclensError, require_number, unknown
+from codeclens.explanation.explanations import Explanation
+from codeclens.explanation.sums import SiteExplanation, Term
+from codeclens.visualization.galleries import Exemplar, exemplars
 from codeclens.visualization.overlays import Picture, as_pixels
+from codeclens.visualization.pixel_maps import maps_of_modes
+from codeclens.visualization.place_maps import place_maps
+
+Maps = Literal["places", "pixels"]
+MAPS = ("places", "pixels")
+# The effects of so many modes of a site are measured, those that contribute most.
+_MEASURED = 32
+# So many of them run as one batch.
+_AT_ONCE = 8
 
 
 def target_words(
@@ -40,7 +52,7 @@ def target_words(
     classes: Sequence[str] | None = None,
     labels: Tensor | None = None,
 ) -> str:
-    """What the target of one sample is called, by its output `(1, …)` and the classes' names.
+    """The name of the target of one sample, by its output `(1, …)` and the classes' names.
 
     >>> output = Tensor([[0.0, 3.0, 2.0]])
     >>> target_words(Predicted(), output, ["tub", "espresso", "cup"])
@@ -89,29 +101,32 @@ def explain(
     output: Selector = None,
     labels: Tensor | None = None,
     most: int = 6,
-    maps: bool = True,
+    maps: bool | Maps = "places",
     effects: bool = True,
     examples: int = 4,
     classes: Sequence[str] | None = None,
     names: Mapping[str, Sequence[str]] | Hierarchy | None = None,
     picture: Picture | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Explanation:
     """Explain the output for one input `x` `(1, …)` as a sum over modes, at each of their sites.
 
-    `T(x) − T(x0) = Σ modes + remainder`, exactly: of what each unit contributes a mode has its
-    share (`mode_shares`), summed over units and positions. The `most` strongest modes of each site
-    also get a pixel map that sums to their contribution (`path_maps`; not with `maps=False` and for
-    inputs that are no images), the measured effect of taking them out (`remove`), and `examples`
-    samples in which they are strongest. They are called by the classes that they follow beyond
-    chance, with a `Hierarchy` as `names` by its superclasses, too, or by the given `names` (one for
-    each mode of a site).
+    `T(x) − T(x0) = Σ contributions of modes + remainder`, exactly: of what each unit contributes a
+    mode has its share (`mode_shares`), summed over units and positions. For the 32 modes of a site
+    that contribute most, the effect of removing them is measured (`remove`); the `most` modes with
+    the largest effects come first. Each of these gets a place map, which sums to its contribution
+    and costs nothing, and `examples` samples in which it is most active. `maps="pixels"` adds pixel
+    maps along the path (`path_maps`), which sum to the contribution too; `maps=False` draws none.
+    Modes are named by the classes that they follow beyond chance, with a `Hierarchy` as `names` by
+    its superclasses too, or by the given `names` (one for each mode of a site).
 
     `modes` are those of one site or of several (`sites` picks some). `target=Contrast(a, b)` asks
     why a and not b. `method`, `target`, `baseline`, `output` and `labels` are those of
-    `contributions`; `classes` names the outputs; `picture` is what the network saw, for drawings.
+    `contributions`; `classes` names the outputs; `picture` is what the network saw, for drawings;
+    `progress(done, total)` counts the steps.
 
-    Raises CodeclensError for more than one input, for sites without modes, for maps with a method
-    that is not secants along a path, and as `contributions` does.
+    Raises CodeclensError for more than one input, for sites without modes, for pixel maps with a
+    method that is not secants along a path, and as `contributions` does.
 
     >>> from codeclens.attribution import contributions
     >>> from codeclens.decomposition import NMF
@@ -126,6 +141,7 @@ def explain(
     True
     """
     _require_one(x, most, examples)
+    kind = _kind_of_maps(maps)
     by_site = _chosen(modes, sites)
     chosen_target: Target | Bound = Predicted() if target is None else target
     attributor = Attributor(
@@ -133,22 +149,33 @@ def explain(
         output=output, reduce=None,
     )  # fmt: skip
     found = attributor(x, labels)
-    drawn = _contributed(by_site, found, most)
-    shown: dict[str, list[PixelMap]] = {}
-    if maps and x.ndim == 4:
-        shown = maps_of_modes(attributor, x, found, by_site, drawn, labels)
+    change = float((found.target.double() - found.baseline_target.double())[0])
+    parts = {site: _divided(one, found, change) for site, one in by_site.items()}
     result = _output_of(model, x, output)
     _require_names(classes, result)
-    bound = bind(chosen_target, result, labels)
-    fallen: dict[str, dict[int, float]] = {site: {} for site in by_site}
     if effects:
-        fallen = _effects(model, x, by_site, found, drawn, baseline, output, bound)
-    change = float((found.target.double() - found.baseline_target.double())[0])
+        runs = _Runs(model, x, found, baseline, output, bind(chosen_target, result, labels))
+        _measure(list(parts.values()), runs, most, progress)
+    shown = {site: part.first(most) for site, part in parts.items()}
+    pixels = (
+        maps_of_modes(attributor, x, found, by_site, shown, labels)
+        if kind == "pixels" and x.ndim == 4
+        else {}
+    )
+    for site, part in parts.items():
+        if kind is not None:
+            places = place_maps(part.modes, found, shown[site])
+            part.amend({mode: {"places": places.of(0, mode)} for mode in shown[site]})
+        part.amend(
+            {
+                one.mode: {"positive": one.positive[0], "negative": one.negative[0]}
+                for one in pixels.get(site, ())
+                if one.mode is not None
+            }
+        )
+        part.amend(_known(part.modes, list(part.terms), names, examples))
     return Explanation(
-        {
-            site: _site(one, found, change, shown.get(site, ()), fallen[site], names, examples)
-            for site, one in by_site.items()
-        },
+        {site: part.explained(most) for site, part in parts.items()},
         target=float(found.target[0]),
         baseline_target=float(found.baseline_target[0]),
         words=target_words(chosen_target, result, classes, labels),
@@ -158,6 +185,154 @@ def explain(
     )
 
 
+@dataclass
+class _Parts:
+    """The active modes of one site while what is known of them is gathered."""
+
+    modes: Modes
+    is_cut: bool
+    change: float
+    terms: dict[int, Term]
+    rest: float
+
+    def first(self, count: int) -> list[int]:
+        """The modes that come first: those with the largest effects, or contributions."""
+        order = sorted(self.terms.values(), key=lambda term: term.size, reverse=True)
+        return [term.mode for term in order[:count]]
+
+    def amend(self, known: Mapping[int, Mapping[str, Any]]) -> None:
+        for mode, values in known.items():
+            self.terms[mode] = replace(self.terms[mode], **values)
+
+    def explained(self, shown: int) -> SiteExplanation:
+        terms = tuple(self.terms[mode] for mode in self.first(len(self.terms)))
+        return SiteExplanation(
+            self.modes.site, self.is_cut, self.change, terms, self.rest, self.modes.r2, shown
+        )
+
+
+def _divided(modes: Modes, found: Contributions, change: float) -> _Parts:
+    """The active modes of a site with their contributions and loadings, the largest first."""
+    if modes.site not in found:
+        raise CodeclensError(
+            f'Site "{modes.site}" runs several times, as {", ".join(found)}; explaining needs the '
+            "modes of one of its calls."
+        )
+    here = found[modes.site]
+    units = here.positive.shape[1]
+    if units != modes.n_units:
+        raise CodeclensError(
+            f'The modes of "{modes.site}" are of {modes.n_units} units and the model has {units} '
+            "there: they are of another network."
+        )
+    shares: Shares = shares_of(modes, here, most=len(modes))
+    given = [here.positive, here.negative] if modes.view in ("concat", "sum") else [
+        {"positive": here.positive, "negative": here.negative}.get(modes.view, here.activation)
+    ]  # fmt: skip
+    loadings = modes.project(*[part.detach().cpu().numpy() for part in given])[0]
+    amounts = {
+        int(mode): float(amount)
+        for mode, amount in zip(shares.mode[0], shares.contribution[0], strict=True)
+        if mode >= 0
+    }
+    rest = amounts.pop(len(modes), 0.0)
+    order = sorted(amounts, key=lambda mode: -abs(amounts[mode]))
+    terms = {k: Term(modes.site, k, "", amounts[k], float(loadings[k])) for k in order}
+    return _Parts(modes, here.is_cut, change, terms, rest)
+
+
+@dataclass(frozen=True)
+class _Runs:
+    """The network with modes removed, or kept alone, for one input."""
+
+    model: nn.Module
+    x: Tensor
+    found: Contributions
+    baseline: float | Tensor | Baseline
+    output: Selector
+    bound: Bound
+
+    def resting(self, site: str) -> Tensor:
+        """The activation at the baseline, the mean of all its draws."""
+        given = as_baseline(self.baseline)
+        starts = (given.at(self.x, d).to(self.x).expand_as(self.x) for d in range(given.draws))
+        at = [activation_at(self.model, self.found[site].site, start) for start in starts]
+        return torch.stack(at).mean(dim=0)
+
+    def targets(
+        self, cuts: Sequence[Intervention], progress: Callable[[int, int], None] | None = None
+    ) -> list[float]:
+        """The target of the network as it is, and under each intervention."""
+        outputs = outputs_under(
+            self.model, self.x, cuts, output=self.output, at_once=_AT_ONCE, progress=progress
+        )
+        return [float(self.bound(one)[0]) for one in torch.from_numpy(outputs)]
+
+
+def _measure(
+    parts: Sequence[_Parts],
+    runs: _Runs,
+    most: int,
+    progress: Callable[[int, int], None] | None,
+) -> None:
+    """Measure what removing each mode costs, and for those that cost little what they make alone.
+
+    The latter only for modes that are shown: it says whether others make up for them.
+    """
+    resting = {part.modes.site: runs.resting(part.modes.site) for part in parts}
+    pairs = [(part, mode) for part in parts for mode in list(part.terms)[:_MEASURED]]
+
+    def cut(part: _Parts, which: int | Sequence[int], alone: bool = False) -> Intervention:
+        rest = resting[part.modes.site]
+        return removal(part.modes, which, runs.found, baseline=rest, alone=alone)
+
+    before, *after = runs.targets([cut(part, mode) for part, mode in pairs], progress)
+    for (part, mode), target in zip(pairs, after, strict=True):
+        part.amend({mode: {"effect": before - target}})
+    costly = [
+        (part, mode)
+        for part in parts
+        for mode in part.first(most)
+        if part.terms[mode].reading(part.change) == "saturation"
+    ]
+    if costly:
+        sites = list({id(part): part for part, _ in costly}.values())
+        cuts = [cut(part, (), alone=True) for part in sites]
+        cuts += [cut(part, mode, alone=True) for part, mode in costly]
+        _, *kept = runs.targets(cuts)
+        off = {id(part): kept[place] for place, part in enumerate(sites)}
+        for (part, mode), target in zip(costly, kept[len(sites) :], strict=True):
+            part.amend({mode: {"alone": target - off[id(part)]}})
+
+
+def _known(
+    modes: Modes,
+    active: Sequence[int],
+    names: Mapping[str, Sequence[str]] | Hierarchy | None,
+    examples: int,
+) -> dict[int, dict[str, Any]]:
+    """What is known of the modes from the samples that they were found in."""
+    called = _called(modes, names)
+    best = exemplars(modes, examples) if examples > 0 and len(modes.loadings) else None
+    known: dict[int, dict[str, Any]] = {}
+    for mode in active:
+        samples = () if best is None else tuple(best[mode])
+        known[mode] = {
+            "name": called[mode] if called else "",
+            "exemplars": samples,
+            "shows": tuple(_shown(modes, one) for one in samples),
+        }
+    return known
+
+
+def _kind_of_maps(maps: bool | Maps) -> Maps | None:
+    if isinstance(maps, bool):
+        return "places" if maps else None
+    if maps not in MAPS:
+        raise unknown("kind of maps", maps, MAPS)
+    return maps
+
+
 def _require_one(x: Tensor, most: int, examples: int) -> None:
     if not isinstance(x, Tensor) or x.ndim < 2 or len(x) != 1:
         shape = tuple(x.shape) if isinstance(x, Tensor) else type(x).__name__
@@ -165,11 +340,8 @@ def _require_one(x: Tensor, most: int, examples: int) -> None:
             f"The input is {shape}; one input is explained at a time, as a batch of one: x[None] "
             "of a single image, x[:1] of a batch."
         )
-    for name, count in (("most", most), ("examples", examples)):
-        if not isinstance(count, int) or count < 0:
-            raise CodeclensError(
-                f"{name} (={count!r}) is a number of a site's modes or samples; pass 0 or more."
-            )
+    require_number("most", most, least=0, whole=True, hint="it is a number of modes")
+    require_number("examples", examples, least=0, whole=True, hint="it is a number of samples")
 
 
 def _chosen(modes: Modes | Mapping[str, Modes], sites: Any) -> dict[str, Modes]:
@@ -180,73 +352,13 @@ def _chosen(modes: Modes | Mapping[str, Modes], sites: Any) -> dict[str, Modes]:
         )
     given = {modes.site: modes} if isinstance(modes, Modes) else dict(modes)
     wanted = list(given) if sites is None else [sites] if isinstance(sites, str) else list(sites)
-    missing = [site for site in wanted if site not in given]
-    if missing or not wanted:
+    if not wanted:
         known = ", ".join(f'"{site}"' for site in given) or "none"
-        which = f'There are no modes of site "{missing[0]}"' if missing else "No site was given"
-        raise CodeclensError(f"{which}; there are modes of {known}.")
+        raise CodeclensError(f"No site was given; there are modes of {known}.")
+    for site in wanted:
+        if site not in given:
+            raise unknown("site", site, given, "Among these modes there is")
     return {site: given[site] for site in wanted}
-
-
-def _contributed(
-    by_site: Mapping[str, Modes], found: Contributions, most: int
-) -> dict[str, list[int]]:
-    """The modes of every site that contribute most, of either sign, the largest first."""
-    chosen = {}
-    for site, modes in by_site.items():
-        if site not in found:
-            raise CodeclensError(
-                f'Site "{site}" runs several times, as {", ".join(found)}; explaining needs the '
-                "modes of one of its calls."
-            )
-        units = found[site].positive.shape[1]
-        if units != modes.n_units:
-            raise CodeclensError(
-                f'The modes of "{site}" are of {modes.n_units} units and the model has {units} '
-                "there: they are of another network."
-            )
-        shares = shares_of(modes, found[site], most=len(modes))
-        here = (shares.mode[0] >= 0) & (shares.mode[0] < len(modes))
-        order = np.argsort(-np.abs(shares.contribution[0][here]), kind="stable")
-        chosen[site] = [int(number) for number in shares.mode[0][here][order][:most]]
-    return chosen
-
-
-def _site(
-    modes: Modes,
-    found: Contributions,
-    change: float,
-    maps: Sequence[PixelMap],
-    effects: Mapping[int, float],
-    names: Mapping[str, Sequence[str]] | Hierarchy | None,
-    examples: int,
-) -> SiteExplanation:
-    here = found[modes.site]
-    shares = shares_of(modes, here, most=len(modes))
-    called = _called(modes, names)
-    given = [here.positive, here.negative] if modes.view in ("concat", "sum") else [
-        {"positive": here.positive, "negative": here.negative}.get(modes.view, here.activation)
-    ]  # fmt: skip
-    loadings = modes.project(*[part.detach().cpu().numpy() for part in given])[0]
-    best = exemplars(modes, examples) if examples > 0 and len(modes.loadings) else None
-    by_mode = {one.mode: one for one in maps}
-    terms = []
-    for number, contribution in zip(shares.mode[0], shares.contribution[0], strict=True):
-        if not 0 <= number < len(modes):
-            continue
-        k = int(number)
-        term = Term(
-            modes.site, k, called[k] if called else "", float(contribution), float(loadings[k]),
-            effects.get(k),
-            None if k not in by_mode else by_mode[k].positive[0],
-            None if k not in by_mode else by_mode[k].negative[0],
-            () if best is None else tuple(best[k]),
-            () if best is None else tuple(_shown(modes, one) for one in best[k]),
-        )  # fmt: skip
-        terms.append(term)
-    terms.sort(key=lambda term: -abs(term.contribution))
-    rest = float(shares.contribution[0][shares.mode[0] == len(modes)].sum())
-    return SiteExplanation(modes.site, here.is_cut, change, tuple(terms), rest, modes.r2)
 
 
 def _called(modes: Modes, names: Mapping[str, Sequence[str]] | Hierarchy | None) -> Sequence[str]:
@@ -272,33 +384,6 @@ def _shown(modes: Modes, one: Exemplar) -> str:
     if modes.classes is not None and label >= 0:
         return short_names(modes.classes)[label]
     return str(one.sample if one.key is None else one.key)
-
-
-def _effects(
-    model: nn.Module,
-    x: Tensor,
-    by_site: Mapping[str, Modes],
-    found: Contributions,
-    which: Mapping[str, Sequence[int]],
-    baseline: float | Tensor | Baseline,
-    output: Selector,
-    bound: Bound,
-) -> dict[str, dict[int, float]]:
-    """By how much the target falls when each mode's share goes back to the baseline."""
-    given = as_baseline(baseline)
-    starts = [given.at(x, draw).to(x).expand_as(x) for draw in range(given.draws)]
-    pairs = [(site, number) for site, numbers in which.items() for number in numbers]
-    resting = {
-        site: torch.stack([activation_at(model, found[site].site, s) for s in starts]).mean(dim=0)
-        for site in by_site
-    }
-    cuts = [removal(by_site[site], number, found, baseline=resting[site]) for site, number in pairs]
-    outputs = torch.from_numpy(outputs_under(model, x, cuts, output=output))
-    effects: dict[str, dict[int, float]] = {site: {} for site in by_site}
-    before = float(bound(outputs[0])[0])
-    for (site, number), after in zip(pairs, outputs[1:], strict=True):
-        effects[site][number] = before - float(bound(after)[0])
-    return effects
 
 
 def _output_of(model: nn.Module, x: Tensor, output: Selector) -> Tensor:

@@ -2,335 +2,284 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import math
-import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from html import escape
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Float, UInt8
-from torch import Tensor
 
-from codeclens.analysis import save_table
 from codeclens.errors import CodeclensError
-from codeclens.visualization import Exemplar
-from codeclens.visualization.canvas import styled
+from codeclens.explanation.explanation_figure import explanation_figure, pixel_figure
+from codeclens.explanation.sums import Reading, SiteExplanation, SumsOverModes, Term
+from codeclens.labelled import Labelled, columns_of, save_table, table_text
+from codeclens.pages import Figure, Image, Page, Points, Section, Table, Text
+from codeclens.pages.document import Block, Numbering
+from codeclens.pages.words import Cell, counted, listed
+from codeclens.visualization.canvas import save
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    import pandas
+    import xarray
+    from matplotlib.figure import Figure as Drawing
+
+_COLUMNS = (
+    *("site", "part", "name", "measured_effect", "contribution", "alone", "loading"),
+    *("shows", "exemplars"),
+)
+_WHY: dict[Reading, str] = {
+    "backup": "its measured effect is less than half of its contribution, yet kept alone it makes "
+    "more than half of it: other modes make up for it (backup)",
+    "saturation": "its measured effect is less than half of its contribution: it contributed on "
+    "the path from the baseline, but at the input the target is saturated",
+    "dependence": "its measured effect is more than twice its contribution: what other modes "
+    "contribute depends on it",
+    "opposite": "its measured effect and its contribution have different signs: what it adds on "
+    "the path from the baseline is not what its removal costs at the input",
+}
+DEFINITIONS = (
+    "Contribution: the mode's part of the change of the target from the baseline to the input; the "
+    "contributions of all modes and the parts in no mode sum to that change.",
+    "Measured effect: by how much the target falls when exactly the mode is removed from the "
+    "activation, all else left alone.",
+    "Place map: the mode's contribution at each place of the site; the outlined region holds half "
+    "of it.",
+)
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class Term:
-    """One mode in the sum: what the target owes to it in this input, and what is known of it.
-
-    `contribution` is signed, in the target's units. `loading` says how strongly the mode is
-    present, `name` which classes it follows ("" where none). Where they were asked for, `effect` is
-    by how much the target falls when exactly the mode's share is taken out of the activation, and
-    `positive` and `negative` `(C, H, W)` are its pixel map, which sums to the contribution;
-    `exemplars` are the samples in which it is strongest, and `shows` says what they show: their
-    classes, or their keys where these are not known.
-    """
-
-    site: str
-    mode: int
-    name: str
-    contribution: float
-    loading: float
-    effect: float | None = None
-    positive: Float[Tensor, "*input"] | None = None
-    negative: Float[Tensor, "*input"] | None = None
-    exemplars: tuple[Exemplar, ...] = ()
-    shows: tuple[str, ...] = ()
-
-    @property
-    def title(self) -> str:
-        """The mode's number, and what it follows where that is known."""
-        return f"mode {self.mode}" + (f" · {self.name}" if self.name else "")
-
-    def __repr__(self) -> str:
-        return f"Term({self.title!r} of {self.site!r}: {self.contribution:+.3g})"
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class SiteExplanation:
-    """The change of the target as a sum over the modes of one site, the strongest first.
-
-    `terms` are all modes that are present. What they leave has two parts: `unexplained` passes
-    through the site but belongs to no mode, since no mode has more of a unit than its loading times
-    its pattern makes (`mode_shares`); `elsewhere` does not pass through it (0 up to rounding where
-    the site `is_cut`, or the method's quadrature error). `r2` is that of all units' contributions
-    on samples held out of training (NaN where it was not measured).
-    """
-
-    site: str
-    is_cut: bool
-    change: float
-    terms: tuple[Term, ...]
-    unexplained: float
-    r2: float = float("nan")
-
-    @property
-    def explained(self) -> float:
-        """What all modes contribute together."""
-        return sum(term.contribution for term in self.terms)
-
-    @property
-    def elsewhere(self) -> float:
-        """What reaches the target without passing through the site."""
-        return self.change - self.explained - self.unexplained
-
-    @property
-    def remainder(self) -> float:
-        """All that is no mode's: `change` = the sum over modes + `remainder`, exactly."""
-        return self.change - self.explained
-
-    @property
-    def mapped(self) -> tuple[Term, ...]:
-        """The modes that have a pixel map."""
-        return tuple(term for term in self.terms if term.positive is not None)
-
-    def __repr__(self) -> str:
-        return f"SiteExplanation({self.site!r}: {len(self.terms)} modes, change {self.change:+.3g})"
-
-
-class Explanation(Mapping[str, SiteExplanation]):
+class Explanation(Labelled, SumsOverModes):
     """Why the network gave its output for one input: a mapping from sites to sums over modes.
 
-    `target` and `baseline_target` are T(x) and T(x0), `words` what the target is called,
-    `prediction` the class with the largest output, `picture` what the network saw. It draws itself:
-    `figure()`, `save(path)` as .png, .svg, .pdf or .html, and as it is in notebooks.
+    `target` and `baseline_target` are T(x) and T(x0), `words` is the target's name, `prediction`
+    the class with the largest output, `picture` what the network saw. It draws itself: `figure()`,
+    `save(path)` as .png, .svg, .pdf or .html, and as it is in notebooks.
     """
 
-    def __init__(
-        self,
-        sites: Mapping[str, SiteExplanation],
-        *,
-        target: float,
-        baseline_target: float,
-        words: str,
-        prediction: str,
-        picture: UInt8[np.ndarray, "rows columns 3"] | None = None,
-        unit: str = "logits",
-    ) -> None:
-        self._sites = dict(sites)
-        self.target = target
-        self.baseline_target = baseline_target
-        self.words = words
-        self.prediction = prediction
-        self.picture = picture
-        self.unit = unit
+    def to_dataframe(self) -> pandas.DataFrame:
+        """One row for each mode of each site and for what they leave."""
+        import pandas
 
-    @property
-    def change(self) -> float:
-        """T(x) − T(x0), which the sums of all sites share."""
-        return self.target - self.baseline_target
+        return pandas.DataFrame(self._rows(), columns=list(_COLUMNS))
 
-    def __getitem__(self, key: str) -> SiteExplanation:
-        try:
-            return self._sites[key]
-        except KeyError:
-            known = ", ".join(f'"{site}"' for site in self._sites)
-            raise KeyError(f'Site "{key}" is not explained; there are {known}.') from None
+    def to_xarray(self) -> xarray.Dataset:
+        """The table as variables along `part`, and the place maps of each site."""
+        import xarray
 
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._sites)
-
-    def __len__(self) -> int:
-        return len(self._sites)
-
-    def table(self) -> list[dict[str, Any]]:
-        """One row for each mode of each site and for what they leave, plain numbers."""
-        rows: list[dict[str, Any]] = []
+        found = xarray.Dataset(
+            columns_of(self._rows(), "part_of_sum"),
+            attrs={
+                "target": self.target, "baseline_target": self.baseline_target,
+                "words": self.words, "prediction": self.prediction, "unit": self.unit,
+            },
+        )  # fmt: skip
         for site, one in self.items():
-            rows += [_row(site, term) for term in one.terms]
-            left = (("unexplained", one.unexplained), ("elsewhere", one.elsewhere))
-            rows += [_rest(site, part, amount) for part, amount in left]
-        return rows
+            mapped = [term for term in one.terms if term.places is not None]
+            if not mapped:
+                continue
+            maps = np.stack([term.places for term in mapped if term.places is not None])
+            axes = [f"{site}: place {axis}" for axis in range(maps.ndim - 1)]
+            found[f"{site}: places"] = ((f"{site}: mode", *axes), maps)
+            found = found.assign_coords({f"{site}: mode": [term.mode for term in mapped]})
+        return found
 
     def to_csv(self, path: str | Path) -> Path:
         """Write the table; returns the path."""
-        return save_table(path, self.table())
+        return save_table(path, self._rows())
+
+    def title(self) -> str:
+        """The target, its change, and where it is explained."""
+        return (
+            f'Explanation of "{self.words}": {self.change:+.3g} {self.unit} as a sum over modes of '
+            f"{', '.join(self)}"
+        )
 
     def sentences(self) -> list[str]:
-        """What the explanation says, in words, a sentence or two for each site."""
+        """What was measured first, then what the sum says; a few sentences for each site."""
         words = [
-            f'"{self.words}" is {self.target:.2f} {self.unit} for this input and '
-            f"{self.baseline_target:.2f} for the baseline."
+            f'The target "{self.words}" is {self.target:.2f} {self.unit} for this input and '
+            f"{_signless(self.baseline_target)} for the baseline."
         ]
         for site, one in self.items():
-            if not one.terms:
-                words.append(f"{site}: no mode is present.")
-                continue
-            r2 = "" if math.isnan(one.r2) else f" (their R² on held-out samples is {one.r2:.2f})"
-            words.append(
-                f"{site}: {len(one.terms)} modes make {one.explained:+.2f}, of "
-                f"{one.change:+.2f} in all{r2}; {round(one.unexplained, 2) + 0.0:+.2f} belongs to "
-                f"no mode; {_strongest(one.terms)}."
-            )
-            if abs(one.unexplained) > abs(one.change) / 2:
-                words.append(
-                    f"{site}: what belongs to no mode is more than half of the change, so these "
-                    "modes say little of it."
-                )
-            if not one.is_cut or abs(one.elsewhere) > 0.005 * abs(one.change):
-                words.append(
-                    f"{site}: {round(one.elsewhere, 2) + 0.0:+.2f} does not pass through this site."
-                )
-            told = [term for term in one.terms if term.effect is not None]
-            if told:
-                strongest = max(told, key=lambda term: abs(term.effect or 0.0))
-                words.append(
-                    f"{site}: taking out {strongest.title} changes the target by "
-                    f"{-(strongest.effect or 0.0):+.2f}."
-                )
+            words += [f"{site}: {sentence}" for sentence in self._of_site(one)]
         return words
 
-    def figure(self, site: str | None = None, *, most: int = 6) -> Figure:
-        """The waterfall of one site, or of all of them, with `most` modes one by one."""
-        from codeclens.explanation.waterfall import explanation_figure
+    def figure(self, site: str | None = None, *, most: int | None = None) -> Drawing:
+        """The first `most` modes of one site, or of all, with place maps, effects, contributions.
 
+        Raises CodeclensError for a site that is not explained, and where there is nothing to draw.
+        """
         return explanation_figure(self, site, most=most)
 
-    def save(self, path: str | Path, site: str | None = None, *, most: int = 6) -> list[Path]:
-        """Write the waterfall (.png, .svg, .pdf; PNG and SVG without ending) or a page (.html).
+    def page(self, *, most: int | None = None) -> Page:
+        """A page with the sentences, the figure and the table of every site."""
+        sections = []
+        for site, one in self.items():
+            told = self._of_site(one)
+            blocks: list[Block | Section] = [
+                Points(told),
+                Figure(
+                    Image.of_figure(self.figure(site, most=most)),
+                    caption=f"The modes of `{site}` with the largest measured effects. "
+                    "Thick bars: measured effects; thin bars: contributions, which sum to the "
+                    "change of the target.",
+                    alt=" ".join(told),
+                ),
+                self._table(one),
+            ]
+            if one.mapped:
+                blocks.append(self._pixels(one))
+            sections.append(Section(f"The modes of {site}", blocks))
+        return Page(
+            f"Why {self.words}",
+            opening=[Text(self.sentences()[0], "lead"), Points(DEFINITIONS)],
+            sections=sections,
+        )
+
+    def save(
+        self, path: str | Path, site: str | None = None, *, most: int | None = None
+    ) -> list[Path]:
+        """Write the figure (.png, .svg, .pdf; PNG and SVG without ending) or the page (.html).
 
         Returns the paths written. Raises CodeclensError for another ending.
         """
-        from codeclens.visualization import save
-
-        ending = Path(path).suffix.lower()
-        if ending in (".html", ".htm"):
-            return [save_page(self, Path(path), most=most)]
+        if Path(path).suffix.lower() in (".html", ".htm"):
+            return [self.page(most=most).save(path)]
         try:
             return save(self.figure(site, most=most), path)
         except CodeclensError as error:
             raise CodeclensError(f"{error} A page ends in .html; to_csv writes a table.") from None
 
     def _repr_html_(self) -> str:
-
-        return fragment(self)
+        numbers = Numbering()
+        blocks: list[Block] = [
+            Points(self.sentences()),
+            *(
+                Figure(Image.of_figure(self.figure(site)), f"The modes of `{site}`.")
+                for site in self
+            ),
+        ]
+        return "".join(block.html(numbers) for block in blocks)
 
     def __repr__(self) -> str:
-        return f"Explanation({self.words!r}: {self.change:+.3g} over modes of {', '.join(self)})"
+        table = self.to_dataframe()[["site", "part", "name", "measured_effect", "contribution"]]
+        return table_text(self.title(), table)
+
+    def _of_site(self, one: SiteExplanation) -> list[str]:
+        if not one.terms:
+            return ["no mode is active."]
+        measured = [term for term in one.terms if term.effect is not None]
+        words = _extremes(measured, "effect", "measured effect")
+        if not words:
+            words = _extremes(one.terms, "contribution", "contribution")
+        words += _differences(measured[: one.shown], one.change)
+        r2 = (
+            ""
+            if math.isnan(one.r2)
+            else f" (on held-out samples the modes explain R² = {one.r2:.2f})"
+        )
+        words.append(
+            f"{counted(len(one.terms), 'active mode')} contribute {_signed(one.explained)} of the "
+            f"change of {_signed(one.change)}{r2}; the unexplained remainder is "
+            f"{_signed(one.unexplained)}."
+        )
+        if abs(one.unexplained) > abs(one.change) / 2:
+            words.append(
+                "the unexplained remainder is more than half of the change, so these modes explain "
+                "little of it."
+            )
+        if len(one.parts) > 1:
+            words.append(f"{_signed(one.elsewhere)} does not pass through this site.")
+        return words
+
+    def _rows(self) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = []
+        for site, one in self.items():
+            rows += [_row(term) for term in one.terms]
+            left = (("unexplained", one.unexplained), ("elsewhere", one.elsewhere))
+            rows += [
+                dict.fromkeys(_COLUMNS) | {"site": site, "part": part, "contribution": amount}
+                for part, amount in left
+            ]
+        return rows
+
+    def _table(self, one: SiteExplanation) -> Table:
+        rows: list[list[Cell]] = [
+            [
+                f"mode {term.mode}", term.name or None, _cell(term.effect),
+                _cell(term.contribution), ", ".join(dict.fromkeys(term.shows)) or None,
+            ]
+            for term in one.terms
+        ]  # fmt: skip
+        left = (("unexplained", one.unexplained), ("elsewhere", one.elsewhere))
+        rows += [[part, None, None, _cell(amount), None] for part, amount in left]
+        rows.append(["sum", None, None, _cell(one.change), None])
+        header = ["part", "name", "measured effect", "contribution", "most active in"]
+        return Table(
+            header,
+            rows,
+            f"All active modes of `{one.site}`, in {self.unit}. Both numbers are positive where "
+            "the mode supports the target; contributions sum to the change of the target.",
+            wide=True,
+        )
+
+    def _pixels(self, one: SiteExplanation) -> Figure:
+        return Figure(
+            Image.of_figure(pixel_figure(self, one)),
+            f"Pixel maps of the modes of `{one.site}` along the path: the contribution of each "
+            "pixel through the mode, smoothed; the colours sum to the mode's contribution.",
+        )
 
 
-def _row(site: str, term: Term) -> dict[str, Any]:
+def _row(term: Term) -> dict[str, Any]:
     keys = [str(one.sample if one.key is None else one.key) for one in term.exemplars]
     return {
-        "site": site,
+        "site": term.site,
         "part": f"mode {term.mode}",
         "name": term.name,
+        "measured_effect": term.effect,
         "contribution": term.contribution,
+        "alone": term.alone,
         "loading": term.loading,
-        "effect": term.effect,
         "shows": ", ".join(term.shows),
         "exemplars": " ".join(keys),
     }
 
 
-def _rest(site: str, part: str, amount: float) -> dict[str, Any]:
-    row = dict.fromkeys(
-        ("site", "part", "name", "contribution", "loading", "effect", "shows", "exemplars")
-    )
-    return row | {"site": site, "part": part, "contribution": amount}
-
-
-def _strongest(terms: Sequence[Term]) -> str:
-    """The strongest mode of each sign, in words."""
+def _extremes(terms: Sequence[Term], attribute: str, name: str) -> list[str]:
+    """The mode that supports the target most and the one that opposes it most, in words."""
     told = []
-    for which, sign in (("for", 1), ("against", -1)):
-        of_sign = [term for term in terms if sign * term.contribution > 0]
-        if of_sign:
-            best = max(of_sign, key=lambda term: abs(term.contribution))
-            told.append(f"strongest {which} it is {best.title} ({best.contribution:+.2f})")
-    return ", ".join(told) or "none of them counts"
-
-
-_STYLE = (
-    "body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;"
-    "color:#1b1b1b;background:#fff}img{max-width:100%;height:auto}"
-)
-_TABLE = "border-collapse:collapse;font-size:0.85em;margin:0.8em 0"
-_CELL = "padding:0.15em 0.7em;border-bottom:1px solid #ddd;text-align:{}"
-# Nothing but what is in the file itself may be shown: no script, no request of any kind.
-_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
-
-
-def save_page(explanation: Explanation, path: Path, *, most: int = 6) -> Path:
-    """Write one self-contained HTML file, without scripts; returns its path."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    title = escape(f"Why {explanation.words}")
-    path.write_text(
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
-        f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head>'
-        f"<body><h1>{title}</h1>{fragment(explanation, most=most)}</body></html>\n",
-        encoding="utf-8",
-    )
-    return path
-
-
-def fragment(explanation: Explanation, *, most: int = 6) -> str:
-    """The sentences, the waterfall of every site and all numbers, as a piece of HTML."""
-    parts = [f"<p>{_minus(escape(sentence))}</p>" for sentence in explanation.sentences()]
-    for site, one in explanation.items():
-        alt = escape(f"Waterfall over the modes of {site}", quote=True)
-        data = base64.b64encode(_png(explanation, site, most)).decode("ascii")
-        parts.append(f'<p><img alt="{alt}" src="data:image/png;base64,{data}"></p>')
-        rows = [
-            (term.title, term.contribution, term.effect, ", ".join(term.shows))
-            for term in one.terms
-        ]
-        rows += [
-            ("of no mode", one.unexplained, None, ""),
-            ("not through this site", one.elsewhere, None, ""),
-            ("sum: T(x) − T(x0)", one.change, None, ""),
-        ]
-        parts.append(
-            _table(("part of " + site, "contribution", "fall without it", "strongest in"), rows)
+    for which, sign in (("supporting", 1), ("opposing", -1)):
+        of_sign = [term for term in terms if sign * getattr(term, attribute) > 0]
+        if not of_sign:
+            continue
+        best = max(of_sign, key=lambda term: abs(getattr(term, attribute)))
+        other = f", contribution {_signed(best.contribution)}" if attribute == "effect" else ""
+        told.append(
+            f"the largest {which} {name} is that of {best.title}: "
+            f"{_signed(getattr(best, attribute))}{other}."
         )
-    return "".join(parts)
+    return told
 
 
-def _png(explanation: Explanation, site: str, most: int) -> bytes:
-    stream = io.BytesIO()
-    figure = explanation.figure(site, most=most)
-    with styled():
-        figure.savefig(stream, format="png", dpi=150)
-    return stream.getvalue()
+def _differences(terms: Sequence[Term], change: float) -> list[str]:
+    """One sentence for each reason why measured effects and contributions differ."""
+    told = []
+    for reading, why in _WHY.items():
+        found = [term for term in terms if term.reading(change) == reading]
+        if found:
+            each = "" if len(found) == 1 else "for each, "
+            which = listed([f"mode {term.mode}" for term in found])
+            told.append(f"{which}: {each}{why}.")
+    return told
 
 
-def _table(heads: tuple[str, ...], rows: list[tuple[str, float, float | None, str]]) -> str:
-    left, right = _CELL.format("left"), _CELL.format("right")
-    styles = (left, right, right, left)
-    head = "".join(
-        f'<th style="{style}">{escape(name)}</th>'
-        for name, style in zip(heads, styles, strict=True)
-    )
-    body = "".join(
-        "<tr>"
-        + "".join(
-            f'<td style="{style}">{_written(cell)}</td>'
-            for cell, style in zip(row, styles, strict=True)
-        )
-        + "</tr>"
-        for row in rows
-    )
-    return f'<table style="{_TABLE}"><tr>{head}</tr>{body}</table>'
+def _cell(value: float | None) -> str | None:
+    return None if value is None else f"{value + 0.0:+.3f}".replace("-", "−")
 
 
-def _written(cell: str | float | None) -> str:
-    if isinstance(cell, str):
-        return escape(cell)
-    return "–" if cell is None else _minus(f"{cell:+.3f}")
+def _signed(value: float) -> str:
+    return f"{round(value, 2) + 0.0:+.2f}".replace("-", "−")
 
 
-def _minus(text: str) -> str:
-    """True minus signs before numbers."""
-    return re.sub(r"(?<![\w.])-(?=\d)", "−", text)
+def _signless(value: float) -> str:
+    return f"{round(value, 2) + 0.0:.2f}".replace("-", "−")

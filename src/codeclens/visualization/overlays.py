@@ -67,7 +67,7 @@ def overlay(
     >>> one.pixels.shape, round(one.scale, 6)
     ((28, 28, 3), 1.0)
     """
-    grey = as_pixels(picture) @ np.asarray(_LUMINANCE)
+    grey = luminance(as_pixels(picture))
     parts = [strength(part, smoothing=smoothing) for part in (positive, negative)]
     for part in parts:
         if part.shape != grey.shape:
@@ -199,6 +199,20 @@ def as_pixels(picture: Picture) -> Float[np.ndarray, "rows columns 3"]:
     return values
 
 
+def luminance(
+    pixels: Float[np.ndarray, "rows columns 3"],
+) -> Float[np.ndarray, "rows columns"]:
+    """How light the pixels of a picture are, from 0 to 1."""
+    return np.asarray(pixels @ np.asarray(_LUMINANCE))
+
+
+def inked(
+    colour: Float[np.ndarray, "*pixels 3"], light: Float[np.ndarray, "*pixels 1"]
+) -> Float[np.ndarray, "*pixels 3"]:
+    """A colour on a picture of that lightness, whose relief it keeps."""
+    return np.clip(colour * (0.62 + 0.38 * light) + 0.1 * light, 0, 1)
+
+
 def colour_ramp(against: bool = False, steps: int = 64) -> UInt8[np.ndarray, "1 steps 3"]:
     """The colours from no strength to full, over a middle grey: the key of an overlay.
 
@@ -241,8 +255,7 @@ def _blend(
     colour = share * np.asarray(FOR) + (1 - share) * np.asarray(AGAINST)
     # Washed out, so that colours show on dark places too; the colour keeps the picture's relief.
     faded = 0.5 + 0.47 * light
-    inked = np.clip(colour * (0.62 + 0.38 * light) + 0.1 * light, 0, 1)
-    blended = (1 - opacity) * faded + opacity * inked
+    blended = (1 - opacity) * faded + opacity * inked(colour, light)
     pixels: UInt8[np.ndarray, "rows columns 3"] = np.round(255 * blended).astype(np.uint8)
     return pixels
 
