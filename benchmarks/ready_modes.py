@@ -30,7 +30,7 @@ from codeclens.analysis import Hierarchy, names_beyond_chance
 from codeclens.decomposition import quality
 from codeclens.decomposition.files import SHIPPED
 from codeclens.decomposition.matrices import net_total
-from codeclens.extraction import Samples
+from codeclens.extraction import SampleSource
 
 NAME = "efficientnet-lite0"
 LIMIT = 500
@@ -110,7 +110,7 @@ but would have been learned from fewer than ten photographs each.
 """
 
 
-class Photographs(Samples):
+class Photographs(SampleSource):
     """`limit` photographs of imagenet_sample_1000, spread evenly over the classes.
 
     They come in a drawn order, so that neighbours in the order are no neighbours in meaning.

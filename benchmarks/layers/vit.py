@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from codeclens import zoo
-from codeclens.zoo.train_digits import Recipe, augment
+from codeclens.zoo.train_digits import DigitsRecipe, augment
 
 FEATURES, HEADS, DEPTH, PATCH = 64, 4, 6, 4
 EPOCHS, BATCH, RATE, DECAY = 60, 128, 2e-3, 0.05
@@ -88,7 +88,7 @@ def train(epochs: int = EPOCHS, seed: int = 0) -> DigitsViT:
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=steps)
     for _ in range(epochs):
         for rows in torch.randperm(len(images), generator=generator).split(BATCH):
-            x = augment(images[rows], Recipe(), generator)
+            x = augment(images[rows], DigitsRecipe(), generator)
             loss = F.cross_entropy(model(x), labels[rows], label_smoothing=0.05)
             optimizer.zero_grad()
             loss.backward()

@@ -55,6 +55,8 @@ def table_text(title: str, table: pandas.DataFrame) -> str:
        a 0.912
        b 0.500
     """
+    if table.empty:
+        return title
     shown = table if len(table) <= _ROWS else table.iloc[:_ROWS]
     text = shown.to_string(
         index=False, line_width=None, max_cols=_columns(shown), float_format=_short, na_rep="–"

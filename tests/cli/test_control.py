@@ -117,7 +117,7 @@ def test_other_settings_are_refused_unless_they_may_replace(decomposed: Path, to
     assert control(told, **few)[0] == 0
     code, _, err = control(told, **few, seed=3)
     assert code == 2
-    assert "holds results that were made with seed = 0, and now it is 3" in err
+    assert "holds results that were made with seed = 0, but now it is 3" in err
     # More classes are no other setting.
     assert control(told, **few | {"classes": "2"})[0] == 0
     assert len({row["class"] for row in rows(decomposed / "control" / "curves.csv")}) == 3

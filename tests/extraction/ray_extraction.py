@@ -133,7 +133,7 @@ def on_the_cluster(folder: Path) -> dict[str, Any]:
         (folder / "objects" / name).write_bytes(content)
     store = ContributionStore(address)
     np.testing.assert_array_equal(
-        store.dataset("3")["positive"].values, store.view("3", "positive")
+        store.to_xarray("3")["positive"].values, store.view("3", "positive")
     )
     deadly = ImageFolder(folder / "pictures", Deadly(notes))
     return {

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 from codeclens import CodeclensError
-from codeclens.extraction import Samples, as_samples
+from codeclens.extraction import SampleSource, as_samples
 from codeclens.extraction.data import read_ahead
 
 
@@ -192,7 +192,7 @@ def test_a_random_data_set_is_refused() -> None:
 def test_reading_ahead_keeps_the_order_and_is_bounded() -> None:
     started: list[int] = []
 
-    class Slow(Samples):
+    class Slow(SampleSource):
         threads = 3
 
         def __len__(self) -> int:

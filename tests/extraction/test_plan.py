@@ -66,9 +66,9 @@ def test_finished_shards_need_no_time(
     assert "50 samples in 4 shards, 32 still to be computed" in str(found)
     run(x, tmp_path / "s.zarr")
     assert codeclens.plan(model, x, to=tmp_path / "s.zarr", **USUAL).seconds == 0
-    with pytest.raises(CodeclensError, match="batch_size=0"):
+    with pytest.raises(CodeclensError, match=r"batch_size \(=0\)"):
         codeclens.plan(model, x, **(USUAL | {"batch_size": 0}))
-    with pytest.raises(CodeclensError, match="dtype = 'float32', and now it is 'float16'"):
+    with pytest.raises(CodeclensError, match="dtype = 'float32', but now it is 'float16'"):
         codeclens.plan(model, x, to=tmp_path / "s.zarr", **USUAL, dtype="float16")
 
 
@@ -83,12 +83,25 @@ def test_it_says_what_it_found() -> None:
     assert told.splitlines() == [
         "1,281,167 samples in 1,252 shards",
         "30 sites, 1,920 units",
-        *(f"  layer{i}{' ' * (i < 10)}      64 units" for i in range(20)),
-        "  … and 10 more",
+        *(f"  layer{i}{' ' * (i < 10)}      64 units" for i in range(12)),
+        "  … and 18 more",
         "3 GB on disk",
-        "about 7 days 11 hours (0.50 s a sample to compute, 4.0 ms to read)",
+        "about 7 days 11 hours (0.50 s to compute a sample, 4.0 ms to read it)",
         "about 2 GB of memory",
     ]
+
+
+def test_a_plan_is_labelled() -> None:
+    found = Plan(100, 50, {"a": 4, "b": 6}, 2, 3000, 0.004, 0.5, 25.2, 2 * 10**9)
+    assert repr(found) == str(found)
+    assert len(str(found).splitlines()) <= 20
+    table = found.to_dataframe().set_index("quantity")
+    assert table.loc["units"].tolist() == [10, "units"]
+    assert table.loc["size"].tolist() == [3000, "bytes"]
+    data = found.to_xarray()
+    assert data["units"].sel(site="b") == 6
+    assert float(data["seconds"]) == 25.2
+    assert "<td>memory</td>" in found._repr_html_()
 
 
 def test_a_plan_warns_of_nothing(model: nn.Module) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from codeclens import CodeclensError, ContributionStore
-from codeclens.extraction import Rank, Whole
+from codeclens.extraction import Rank, SharedProgress
 
 Run = Callable[..., ContributionStore]
 
@@ -80,7 +80,9 @@ def test_every_shard_is_one_ranks(tasks: int, processes: int, shards: int) -> No
 def test_progress_is_that_of_all(run: Run, x: Tensor, tmp_path: Path) -> None:
     told: list[tuple[int, int]] = []
     rank = Rank(0, 2)
-    whole = Whole(tmp_path / "s.zarr", rank, lambda done, total: told.append((done, total)))
+    whole = SharedProgress(
+        tmp_path / "s.zarr", rank, lambda done, total: told.append((done, total))
+    )
     run(x, tmp_path / "s.zarr", shards=[1])
     run(x, tmp_path / "s.zarr", shards=rank.shards, progress=whole)
     assert (told[0], told[-1]) == ((16, 50), (48, 50))
@@ -92,8 +94,10 @@ def test_progress_is_that_of_all(run: Run, x: Tensor, tmp_path: Path) -> None:
 def test_who_died_is_not_waited_for(run: Run, x: Tensor, tmp_path: Path) -> None:
     told: list[tuple[int, int]] = []
     rank = Rank(0, 2)
-    whole = Whole(tmp_path / "s.zarr", rank, lambda done, total: told.append((done, total)))
+    whole = SharedProgress(
+        tmp_path / "s.zarr", rank, lambda done, total: told.append((done, total))
+    )
     run(x, tmp_path / "s.zarr", shards=rank.shards, progress=whole)
     whole.wait(shortest=0)
     assert told[-1] == (32, 50)
-    Whole(tmp_path / "s.zarr", Rank(0, 2, launched=False), whole.told).wait()
+    SharedProgress(tmp_path / "s.zarr", Rank(0, 2, launched=False), whole.told).wait()

@@ -51,8 +51,8 @@ def test_a_cluster_makes_the_store_of_one_process(tmp_path: Path, content: Conte
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"workers": 0}, r"RayEngine\(workers=0\) should be at least 1"),
-        ({"retries": -1}, r"RayEngine\(retries=-1\) should be at least 0"),
+        ({"workers": 0}, r"workers \(=0\) must be at least 1"),
+        ({"retries": -1}, r"retries \(=-1\) must be at least 0"),
     ],
 )
 def test_numbers_that_make_no_sense_are_told(options: dict[str, Any], words: str) -> None:

@@ -14,7 +14,7 @@ import pytest
 from torch import Tensor
 
 from codeclens import CodeclensError, ContributionStore
-from codeclens.extraction.storage import ObjectFolder, place
+from codeclens.extraction.storage import ObjectFolder, locate
 
 Run = Callable[..., ContributionStore]
 Content = Callable[[Path], dict[str, bytes]]
@@ -152,7 +152,7 @@ def test_who_comes_second_adopts_the_metadata_of_the_first(
     fsspec.filesystem("memory").rm(address, recursive=True)
     settings = {"sites": ["3"]}
     monkeypatch.setattr(ObjectFolder, "create_bytes", beaten)
-    with pytest.raises(CodeclensError, match="was made for the sites '3', and now they are"):
+    with pytest.raises(CodeclensError, match="was made with sites = '3', but now it is"):
         run(x, address)
 
 
@@ -161,7 +161,7 @@ def test_other_settings_and_other_peoples_objects_are_refused(
 ) -> None:
     run(x, address)
     before = objects(address)
-    with pytest.raises(CodeclensError, match="shard_size = 16, and now it is 8"):
+    with pytest.raises(CodeclensError, match="shard_size = 16, but now it is 8"):
         run(x, address, shard_size=8)
     assert objects(address) == before
     other = address.replace("s.zarr", "thesis")
@@ -202,7 +202,7 @@ def test_storage_that_fails_is_told(
 )
 def test_addresses_that_nothing_reaches_are_told(to: str, words: str) -> None:
     with pytest.raises(CodeclensError, match=words):
-        place(to)
+        locate(to)
 
 
 def test_long_rows_come_in_the_same_batches_from_objects_and_files(

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -45,12 +46,28 @@ def test_it_says_what_it_holds(store: ContributionStore) -> None:
     assert store.metadata["settings"]["method"]["steps"] == 4
     assert repr(store).splitlines() == [
         f"ContributionStore '{store.path}'",
-        "  48 of 50 samples (2 skipped), 2 sites, float32",
-        "  Conductance(steps=4, rule='trapezoid', nodes='uniform', tolerance=None, max_steps=320) "
+        "48 of 50 samples (2 skipped), 2 sites, float32",
+        "Conductance(steps=4, rule='trapezoid', nodes='uniform', tolerance=None, max_steps=320) "
         "of Predicted(of='logits') in Sequential",
-        "    1       4 units",
-        "    3       6 units",
+        "site  units  is_cut",
+        "   1      4    True",
+        "   3      6    True",
     ]
+
+
+def test_many_sites_print_as_a_short_table(
+    store: ContributionStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert store.to_dataframe().to_dict("list") == {
+        "site": ["1", "3"],
+        "units": [4, 6],
+        "is_cut": [True, True],
+    }
+    assert "<td>3</td>" in store._repr_html_()
+    many = replace(store._layout, sites=store._layout.sites * 20)
+    monkeypatch.setattr(store, "_layout", many)
+    assert len(repr(store).splitlines()) == 19
+    assert repr(store).endswith("… and 26 more rows: to_dataframe() has all")
 
 
 def test_skipped_samples_are_listed(store: ContributionStore) -> None:
@@ -81,7 +98,7 @@ def test_xarray_opens_it_without_help(store: ContributionStore) -> None:
 
 
 def test_datasets_hold_the_usable_samples(store: ContributionStore) -> None:
-    root, site = store.dataset(), store.dataset("3")
+    root, site = store.to_xarray(), store.to_xarray("3")
     assert root.sizes["sample"] == site.sizes["sample"] == 48
     assert "shard" not in root.dims
     np.testing.assert_array_equal(site["negative"], store.view("3", "negative"))
@@ -112,7 +129,7 @@ def test_an_unfinished_store_holds_its_finished_shards(store: ContributionStore)
         part.view("1"), store.view("1")[np.isin(store.sample, part.sample)]
     )
     assert np.concatenate(list(part.batches("1"))).shape == (32, 8)
-    assert part.dataset("1").sizes["sample"] == 32
+    assert part.to_xarray("1").sizes["sample"] == 32
     assert "32 of 50 samples (2 skipped), 3 of 4 shards" in repr(part)
 
 
@@ -127,7 +144,7 @@ def test_classes_choose_rows(store: ContributionStore) -> None:
     batches = np.concatenate(list(store.batches("3", batch=4, rows=cats)))
     assert batches.shape == (10, 12)
     np.testing.assert_array_equal(np.sort(batches, 0), np.sort(store.view("3", rows=cats), 0))
-    with pytest.raises(CodeclensError, match='no class "catt"; the nearest are "cat"'):
+    with pytest.raises(CodeclensError, match='no class "catt"; the nearest names are "cat"'):
         store.rows(label="catt")
 
 
@@ -135,7 +152,7 @@ def test_what_does_not_fit_into_memory_is_refused(
     store: ContributionStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("codeclens.extraction.store.free_memory", lambda: 2000)
-    words = r"48 samples × 12 columns take 2.3 kB and 2 kB of memory are free; read some rows"
+    words = r"48 samples × 12 columns take 2.3 kB, but 2 kB of memory are free; read fewer rows"
     with pytest.raises(CodeclensError, match=words):
         store.view("3")
     assert store.view("3", rows=slice(40)).shape == (40, 12)
@@ -158,6 +175,21 @@ def test_verify_finds_what_was_damaged(store: ContributionStore) -> None:
     }
 
 
+def test_damage_is_a_table(store: ContributionStore) -> None:
+    assert repr(store.verify()) == "Damaged files: 0"
+    (store.path / "label" / "c" / "2").unlink()
+    (store.path / "site" / "c" / "0").unlink()
+    found = store.verify()
+    assert found["metadata"] == ["site/c/0"]
+    assert found.to_dataframe().to_dict("list") == {
+        "part": ["2", "metadata"],
+        "file": ["label/c/2", "site/c/0"],
+    }
+    assert found.to_xarray()["file"].values.tolist() == ["label/c/2", "site/c/0"]
+    assert "Damaged files: 2" in repr(found)
+    assert "<td>site/c/0</td>" in found._repr_html_()
+
+
 def test_a_lost_file_is_not_read_as_something_else(store: ContributionStore) -> None:
     again = ContributionStore(store.path)
     (store.path / "label" / "c" / "2").unlink()
@@ -172,13 +204,13 @@ def test_a_lost_file_is_not_read_as_something_else(store: ContributionStore) -> 
 def test_mistakes_are_told(store: ContributionStore, tmp_path: Path) -> None:
     with pytest.raises(CodeclensError, match=r"There is no store of contributions at .*missing"):
         ContributionStore(tmp_path / "missing")
-    with pytest.raises(CodeclensError, match=r'no site "layer1"; the nearest are "1", "3"'):
+    with pytest.raises(CodeclensError, match=r'no site "layer1"; the nearest names are "1", "3"'):
         store.view("layer1")
     with pytest.raises(CodeclensError, match="no site"):
         store.units("layer1")
-    with pytest.raises(CodeclensError, match=r"no view 'net'; there are \"concat\", \"sum\""):
+    with pytest.raises(CodeclensError, match='no view "net"; the nearest names are '):
         store.view("1", "net")
-    with pytest.raises(CodeclensError, match="batch=0 holds no samples"):
+    with pytest.raises(CodeclensError, match=r"batch \(=0\) must be a whole number"):
         store.batches("1", batch=0)
 
 

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from codeclens.errors import CodeclensError
 from codeclens.zoo import digits_data, load, train_digits
-from codeclens.zoo.train_digits import Recipe, augment, train, wilson_interval
+from codeclens.zoo.train_digits import DigitsRecipe, augment, train, wilson_interval
 
-SHORT = Recipe(epochs=1, batch_size=16)
+SHORT = DigitsRecipe(epochs=1, batch_size=16)
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,7 @@ def few() -> tuple[Tensor, Tensor]:
 
 def test_the_same_seed_gives_the_same_network(few: tuple[Tensor, Tensor]) -> None:
     first, again = (train(*few, SHORT).state_dict() for _ in range(2))
-    other = train(*few, Recipe(seed=1, epochs=1, batch_size=16)).state_dict()
+    other = train(*few, DigitsRecipe(seed=1, epochs=1, batch_size=16)).state_dict()
     assert all(torch.equal(first[name], again[name]) for name in first)
     assert not torch.equal(first["head.weight"], other["head.weight"])
 
@@ -33,13 +33,13 @@ def test_the_same_seed_gives_the_same_network(few: tuple[Tensor, Tensor]) -> Non
 def test_training_learns_and_keeps_the_random_state(few: tuple[Tensor, Tensor]) -> None:
     images, labels = few
     before = torch.random.get_rng_state()
-    model = train(images, labels, Recipe(epochs=12, batch_size=16))
+    model = train(images, labels, DigitsRecipe(epochs=12, batch_size=16))
     assert torch.equal(before, torch.random.get_rng_state())
     assert train_digits.count_correct(model, images, labels) > 80
 
 
 def test_augmentation_of_nothing_changes_nothing(few: tuple[Tensor, Tensor]) -> None:
-    still = Recipe(shift=0, rotation=0, scale=0)
+    still = DigitsRecipe(shift=0, rotation=0, scale=0)
     images = few[0][:8]
     result = augment(images, still, torch.Generator().manual_seed(0))
     torch.testing.assert_close(result, images, rtol=0, atol=1e-5)
@@ -48,7 +48,7 @@ def test_augmentation_of_nothing_changes_nothing(few: tuple[Tensor, Tensor]) -> 
 def test_augmentation_shifts_by_at_most_that_many_pixels() -> None:
     dots = torch.zeros(200, 1, 28, 28)
     dots[:, :, 14, 14] = 1
-    moved = augment(dots, Recipe(rotation=0, scale=0), torch.Generator().manual_seed(0))
+    moved = augment(dots, DigitsRecipe(rotation=0, scale=0), torch.Generator().manual_seed(0))
     places = moved.flatten(2).argmax(2)
     rows, columns = places // 28 - 14, places % 28 - 14
     assert {*rows.flatten().tolist()} == {*columns.flatten().tolist()} == {-2, -1, 0, 1, 2}
@@ -73,7 +73,7 @@ def test_what_is_written_loads_again(
     card = json.loads(file.with_suffix(".json").read_text())
     assert card["sha256"] == hashlib.sha256(file.read_bytes()).hexdigest()
     assert card["command"].endswith("--seed 3 --epochs 1")
-    expected = train(*few, Recipe(seed=3, epochs=1))
+    expected = train(*few, DigitsRecipe(seed=3, epochs=1))
     loaded = load("digits-resnet", weights=file).model
     assert torch.equal(loaded(few[0]), expected(few[0]))
 
@@ -85,5 +85,5 @@ def test_the_interval_is_wilsons() -> None:
 
 @pytest.mark.slow
 def test_the_recipe_reaches_its_accuracy(tmp_path: Path) -> None:
-    card = train_digits.run(Recipe(), tmp_path / "w.safetensors")
+    card = train_digits.run(DigitsRecipe(), tmp_path / "w.safetensors")
     assert card["held_out_accuracy"] >= 0.98

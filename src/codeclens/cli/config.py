@@ -447,7 +447,7 @@ def require_own(
         name = different[0]
         verb = "was" if what.startswith("an ") else "were"
         raise CodeclensError(
-            f"{to} holds {what} that {verb} made with {name} = {before[name]}, and now it is "
+            f"{to} holds {what} that {verb} made with {name} = {before[name]}, but now it is "
             f"{now[name]}; choose another folder, or pass --overwrite to replace."
         )
 

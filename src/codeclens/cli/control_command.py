@@ -29,7 +29,7 @@ from codeclens.control.edits import Kind
 from codeclens.control.filing import Filed, Filing
 from codeclens.decomposition import Modes, load_modes, require_modes_of
 from codeclens.errors import CodeclensError
-from codeclens.extraction import Samples
+from codeclens.extraction import SampleSource
 from codeclens.extraction.data import spread
 from codeclens.extraction.fingerprint import array_digest
 from codeclens.progress import progress
@@ -170,7 +170,7 @@ def training_of(again: Again, store: cl.ContributionStore) -> tuple[Tensor, Tens
     return loaded(again.images, np.concatenate(rows))
 
 
-def loaded(images: Samples, rows: Sequence[int] | np.ndarray) -> tuple[Tensor, Tensor]:
+def loaded(images: SampleSource, rows: Sequence[int] | np.ndarray) -> tuple[Tensor, Tensor]:
     """The labelled ones of these images that can be read, `(N, …)`, and their labels."""
     samples = [images.load(int(row)) for row in rows]
     good = [sample for sample in samples if sample.image is not None and sample.label >= 0]

@@ -21,11 +21,11 @@ from codeclens.errors import CodeclensError
 from codeclens.extraction import (
     Rank,
     RayEngine,
-    Samples,
-    Whole,
+    SampleSource,
+    SharedProgress,
     default_device,
+    locate,
     open_samples,
-    place,
     usable_device,
 )
 from codeclens.extraction.fingerprint import differences, model_fingerprint, plain
@@ -76,7 +76,7 @@ def run_extract(settings: ExtractSettings) -> None:
         return
     rank = Rank.from_environment()
     with _spoken(rank, len(images)) as advance, _said_once(rank):
-        whole = Whole(place(settings.to), rank, advance)
+        whole = SharedProgress(locate(settings.to), rank, advance)
         store = cl.extract(
             ready.model,
             images,
@@ -103,7 +103,7 @@ def _device_of(model: nn.Module) -> torch.device:
     return next((p.device for p in model.parameters()), torch.device("cpu"))
 
 
-def opened(settings: ExtractSettings, ready: zoo.Ready) -> Samples:
+def opened(settings: ExtractSettings, ready: zoo.Ready) -> SampleSource:
     """The images, labelled by the model's classes where their folders are named after these.
 
     Elsewhere folders are classes of their own, unless the labels themselves are explained.
@@ -218,7 +218,7 @@ class Again:
     """The model and images of a store, and the options that it was extracted with."""
 
     ready: zoo.Ready
-    images: Samples
+    images: SampleSource
     options: dict[str, Any]
     batch_size: int
     settings: ExtractSettings

@@ -1,14 +1,14 @@
 """Contributions of a whole data set: extracted in shards, kept in a store."""
 
 from codeclens.extraction.computing import default_device, usable_device
-from codeclens.extraction.data import ArraySamples, DatasetSamples, Sample, Samples, as_samples
+from codeclens.extraction.data import ArraySamples, DatasetSamples, Sample, SampleSource, as_samples
 from codeclens.extraction.extract import extract
 from codeclens.extraction.plan import Plan, plan
-from codeclens.extraction.ranks import Rank, Whole
+from codeclens.extraction.ranks import Rank, SharedProgress
 from codeclens.extraction.ray import RayEngine
 from codeclens.extraction.reader import Sign, View
 from codeclens.extraction.sources import ArrayFile, ImageFolder, TarImages, open_rgb, open_samples
-from codeclens.extraction.storage import ObjectFolder, place
+from codeclens.extraction.storage import ObjectFolder, locate
 from codeclens.extraction.store import ContributionStore
 
 __all__ = [
@@ -22,17 +22,17 @@ __all__ = [
     "Rank",
     "RayEngine",
     "Sample",
-    "Samples",
+    "SampleSource",
+    "SharedProgress",
     "Sign",
     "TarImages",
     "View",
-    "Whole",
     "as_samples",
     "default_device",
     "extract",
+    "locate",
     "open_rgb",
     "open_samples",
-    "place",
     "plan",
     "usable_device",
 ]

@@ -47,7 +47,7 @@ class Sample:
     reason: str = ""
 
 
-class Samples(ABC):
+class SampleSource(ABC):
     """Numbered samples: what `extract` reads from.
 
     `load(i)` gives sample `i`, always the same one; a sample that cannot be read comes with its
@@ -118,7 +118,7 @@ class Samples(ABC):
         return digest(found)
 
 
-class ArraySamples(Samples):
+class ArraySamples(SampleSource):
     """The rows of a tensor or array `(N, …)`, with labels `(N,)` or without."""
 
     def __init__(self, x: Tensor | np.ndarray[Any, Any], labels: Any = None) -> None:
@@ -152,7 +152,7 @@ class ArraySamples(Samples):
 
 
 def read_ahead(
-    samples: Samples, indices: Iterable[int], ahead: int
+    samples: SampleSource, indices: Iterable[int], ahead: int
 ) -> Generator[Sample, None, None]:
     """Give samples in order while threads load the next ones, at most `ahead` at a time."""
     pending: deque[Future[Sample]] = deque()
@@ -265,7 +265,7 @@ _COLLATED = (default_collate, default_convert)
 _LABELS = ("label", "labels", "fine_label", "cls", "target", "y")
 
 
-class DatasetSamples(Samples):
+class DatasetSamples(SampleSource):
     """A map-style data set: torchvision's, one of Hugging Face's `datasets`, or one's own.
 
     Items are an image, (image, label), or a row of a table: a mapping with an image and, perhaps, a
@@ -342,12 +342,12 @@ class DatasetSamples(Samples):
         return None
 
 
-def as_samples(data: Any) -> Samples:
+def as_samples(data: Any) -> SampleSource:
     """See data as numbered samples.
 
     `data` is a tensor or array `(N, …)`, a tuple of one and its labels `(N,)`, a map-style data
     set (see `DatasetSamples`), a DataLoader over one that keeps its order (its batches are not
-    used), or `Samples` such as an `ImageFolder`. Raises CodeclensError for anything else.
+    used), or `SampleSource` such as an `ImageFolder`. Raises CodeclensError for anything else.
 
     >>> import torch
     >>> samples = as_samples((torch.zeros(3, 1, 8, 8), [2, 0, 1]))
@@ -365,8 +365,8 @@ def _column(row: Mapping[Any, Any], asked: str | None, usual: tuple[str, ...]) -
     return next((name for name in names if name in row), None)
 
 
-def _seen_as_samples(data: Any) -> Samples:
-    if isinstance(data, Samples):
+def _seen_as_samples(data: Any) -> SampleSource:
+    if isinstance(data, SampleSource):
         return data
     if isinstance(data, Tensor | np.ndarray):
         return ArraySamples(data)

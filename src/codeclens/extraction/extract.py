@@ -1,4 +1,4 @@
-"""Extraction: the contributions of a whole data set, into a store that survives interruption."""
+"""Extraction: the contributions of a data set, written to a store; an interrupted run resumes."""
 
 from __future__ import annotations
 
@@ -25,18 +25,17 @@ from codeclens.attribution.targets import Bound
 from codeclens.errors import CodeclensError
 from codeclens.extraction.computing import Computing, Half
 from codeclens.extraction.data import read_ahead
-from codeclens.extraction.job import Job
+from codeclens.extraction.job import ExtractionJob
 from codeclens.extraction.layout import Layout, read_metadata
 from codeclens.extraction.ray import RayEngine
 from codeclens.extraction.shards import ShardMaker
-from codeclens.extraction.storage import ObjectFolder, place
+from codeclens.extraction.storage import Location, ObjectFolder, locate
 from codeclens.extraction.store import ContributionStore, damaged_metadata
 from codeclens.extraction.writer import ShardWriter, chosen_shards, missing_shards, writing
 
 Progress = Callable[[int, int], None]
 
 _log = logging.getLogger(__name__)
-_BATCHES_AHEAD = 2
 
 
 def extract(
@@ -63,29 +62,32 @@ def extract(
     fold_batchnorm: bool = False,
     autocast: Half | None = None,
 ) -> ContributionStore:
-    """Compute the contributions of every sample at `sites` and keep them in a store at `to`.
+    """Compute the contributions of every sample at `sites` and write them to a store at `to`.
 
-    `data` is anything that `as_samples` takes: a tensor `(N, …)`, a tuple of one and its labels
-    `(N,)`, a map-style data set or an `ImageFolder`. `sites`, `method`, `target`, `baseline` and
-    `output` are those of `contributions`; `classes` names the labels. Work is cut into shards of
-    `shard_size` samples (default: a sixteenth, 32 to 1,024, no less than a batch), each complete or
-    absent: run again with the same settings, an interrupted extraction resumes and ends with the
-    same bytes as an undisturbed one. `batch_size` changes memory and speed, not results. Samples
-    that cannot be read are recorded with their reasons and skipped (`store.skipped`), or raise if
-    `strict`. `progress` is called with (done, total). Positions are summed, signs apart, unless
-    `grid=(rows, columns)` keeps as many cells of feature maps beside the sums, with the signs apart
-    in each cell, or `reduce=None` keeps every position.
+    `data` is a tensor `(N, …)`, a tuple of a tensor and labels `(N,)`, a map-style data set, an
+    `ImageFolder`, or anything else that `as_samples` accepts. `sites`, `method`, `target`,
+    `baseline` and `output` are those of `contributions`; `classes` names the labels.
+
+    The work is cut into shards of `shard_size` samples (default: a sixteenth of the data, from 32
+    to 1,024 and at least a batch), each complete or absent. Run again with the same settings, an
+    interrupted extraction resumes, and its store has the same bytes as that of an uninterrupted
+    run. `batch_size` affects memory and speed, not results. Samples that cannot be read are skipped
+    and recorded with the reason (`store.skipped`), or raise an error if `strict`. `progress` is
+    called with (done, total).
+
+    Positive and negative contributions are each summed over positions. `grid=(rows, columns)` also
+    keeps the sums in each cell of a grid over feature maps, and `reduce=None` keeps all positions.
+
     `to` may be an address in object storage, such as `s3://bucket/store.zarr`. `engine="ray"`, or a
-    `RayEngine` with options, computes the shards on a Ray cluster. `shards` takes some of them
-    alone, by number or as a slice, so that several processes can share a store:
-    `slice(rank, None, processes)` in each of them. The store that comes back holds what all of them
-    have finished by then. For speed there are `channels_last`, `fold_batchnorm` and `autocast`, as
-    in `Computing`.
+    `RayEngine`, computes the shards on a Ray cluster. `shards` selects shards by number or slice,
+    so that several processes can fill one store: pass `slice(rank, None, processes)` in each. The
+    returned store holds all shards that are finished by then. `channels_last`, `fold_batchnorm` and
+    `autocast` increase speed; see `Computing`.
 
-    Warns with CompletenessWarning, once, where contributions miss the change of the target by
-    much. Raises CodeclensError for a store at `to` that was made with other settings, one that
-    another process is writing to, a full or read-only disk, data in which no sample can be used,
-    and whatever `contributions` raises. (arXiv 2603.06557, contributions by integrated gradients.)
+    Warns once with CompletenessWarning if the contributions of a cut miss the change of the target
+    by much. Raises CodeclensError for a store with other settings, a store that another process is
+    writing, a full or read-only disk, data without a usable sample, and wherever `contributions`
+    does. (arXiv 2603.06557, contributions by integrated gradients.)
 
     >>> import tempfile
     >>> from pathlib import Path
@@ -99,7 +101,7 @@ def extract(
     ((20, 8), array([0, 0, 0]))
     """
     cluster = _cluster(engine)
-    job = Job.of(
+    job = ExtractionJob.of(
         model,
         data,
         sites=sites,
@@ -116,36 +118,40 @@ def extract(
         strict=strict,
         computing=Computing(channels_last, fold_batchnorm, autocast),
     )
-    path = place(to)
+    path = locate(to)
 
     def check(metadata: dict[str, Any]) -> None:
         job.require_same(path, metadata)
 
-    metadata = read_metadata(path)
-    if metadata is not None:
-        check(metadata)
     computed, uncovered = False, set[str]()
-    layout = None if metadata is None else Layout.from_metadata(metadata)
-    if (
-        metadata is None
-        or layout is None
-        or missing_shards(path, layout, shards)
-        or damaged_metadata(path, metadata)
-    ):
+    if (complete := _complete(path, check, shards)) is None:
         shared = shards is not None or cluster is not None
         with writing(path, job.begin, check, shared) as writer:
             computed, uncovered = _fill(writer, job.maker, progress, shards, cluster)
     elif progress is not None:
-        total = _samples_in(layout, chosen_shards(layout, shards))
-        progress(total, total)
+        progress(complete, complete)
     store = ContributionStore(path)
-    _account(store, strict)
+    _report_skipped(store, strict)
     if computed:
         gaps = {site: torch.from_numpy(store.completeness(site)) for site in store.sites}
         change = torch.from_numpy(store.target - store.baseline_target)
         warn_of_gaps(gaps, change, uncovered)
         warn_of_tolerance(getattr(method, "tolerance", None), torch.from_numpy(store.estimate))
     return store
+
+
+def _complete(
+    path: Location, check: Callable[[dict[str, Any]], None], shards: Iterable[int] | slice | None
+) -> int | None:
+    """The number of samples in `shards` if all of them are written and undamaged, else None."""
+    metadata = read_metadata(path)
+    if metadata is None:
+        return None
+    check(metadata)
+    layout = Layout.from_metadata(metadata)
+    if missing_shards(path, layout, shards) or damaged_metadata(path, metadata):
+        return None
+    return layout.count(chosen_shards(layout, shards))
 
 
 def _fill(
@@ -155,18 +161,18 @@ def _fill(
     shards: Iterable[int] | slice | None,
     cluster: RayEngine | None,
 ) -> tuple[bool, set[str]]:
-    """Compute and write those of `shards` that are missing.
+    """Compute and write the missing ones of `shards`.
 
-    Gives whether there were any, and the operations for which the method had no rule.
+    Returns whether any were missing, and the operations for which the method has no rule.
     """
     layout, shape = writer.layout, writer.metadata["sample_shape"]
     wanted = chosen_shards(layout, shards)
     missing = missing_shards(writer.path, layout, wanted)
     if not writer.shared and (writer.path / "zarr.json").exists():
         writer.restore(damaged_metadata(writer.path, writer.metadata))
-    maker.recall(writer.metadata["learned"])
-    total = _samples_in(layout, wanted)
-    done = total - _samples_in(layout, missing)
+    maker.resume(writer.metadata["learned"])
+    total = layout.count(wanted)
+    done = total - layout.count(missing)
 
     def advance(count: int) -> None:
         nonlocal done
@@ -179,7 +185,7 @@ def _fill(
         return bool(missing), cluster.make(writer, maker, missing, advance)
     uncovered: set[str] = set()
     indices = (index for shard in missing for index in layout.rows(shard))
-    with closing(read_ahead(maker.samples, indices, _BATCHES_AHEAD * maker.batch_size)) as stream:
+    with closing(read_ahead(maker.samples, indices, maker.options.samples_ahead)) as stream:
         for shard in missing:
             with writer.claim(shard):
                 arrays = maker.make(layout, shape, stream, shard, advance)
@@ -188,23 +194,17 @@ def _fill(
     return bool(missing), uncovered
 
 
-def _samples_in(layout: Layout, shards: Iterable[int]) -> int:
-    return sum(len(layout.rows(shard)) for shard in shards)
-
-
 def _cluster(engine: object) -> RayEngine | None:
-    """The engine that computes elsewhere, if one is asked for."""
+    """The engine for a Ray cluster, or None for this process."""
     if isinstance(engine, RayEngine):
         return engine
     if engine not in ("local", "ray"):
-        raise CodeclensError(
-            f'engine={engine!r} is not known; use "local", "ray" or RayEngine(workers=…).'
-        )
+        raise CodeclensError(f'engine={engine!r} is unknown; use "local", "ray" or RayEngine(…).')
     return RayEngine() if engine == "ray" else None
 
 
-def _account(store: ContributionStore, strict: bool) -> None:
-    """Say how many samples were skipped."""
+def _report_skipped(store: ContributionStore, strict: bool) -> None:
+    """Log how many samples were skipped; raises CodeclensError if `strict`."""
     if not store.skipped:
         _log.info("%d samples in %s", len(store), store.path)
         return
@@ -213,5 +213,5 @@ def _account(store: ContributionStore, strict: bool) -> None:
     were = "was" if len(store.skipped) == 1 else "were"
     sentence = f'{len(store.skipped)} of {total} samples {were} skipped (first: "{key}", {reason})'
     if strict:
-        raise CodeclensError(f"{sentence}; mend or remove them and extract to another path.")
+        raise CodeclensError(f"{sentence}; repair or remove them and extract to another path.")
     _log.warning("%s", sentence)

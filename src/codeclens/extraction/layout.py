@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from codeclens.errors import CodeclensError
-from codeclens.extraction.storage import Place
+from codeclens.extraction.storage import Location
 
 FORMAT = 1
 ATTRIBUTE = "codeclens"
@@ -128,6 +128,10 @@ class Layout:
         """The samples of a shard."""
         return range(shard * self.shard_rows, min((shard + 1) * self.shard_rows, self.samples))
 
+    def count(self, shards: Iterable[int]) -> int:
+        """The number of samples in some shards."""
+        return sum(len(self.rows(shard)) for shard in shards)
+
     def file(self, array: str, shard: int) -> str:
         """The file of one shard of one array, relative to the store."""
         return f"{array}/c/{shard}" + "/0" * len(self.arrays[array][1])
@@ -221,7 +225,7 @@ def group_names(keys: Iterable[str]) -> list[str]:
     return names
 
 
-def read_metadata(path: Place) -> dict[str, Any] | None:
+def read_metadata(path: Location) -> dict[str, Any] | None:
     """The metadata of the store at `path`, None where nothing is; raises where something else is.
 
     A folder in which a store was only begun counts as nothing.
@@ -252,14 +256,14 @@ def read_metadata(path: Place) -> dict[str, Any] | None:
     return dict(metadata)
 
 
-def finished_shards(path: Place) -> list[int]:
+def finished_shards(path: Location) -> list[int]:
     """The shards that have a record, in order."""
     folder = path / RECORDS / "c"
     names = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
     return sorted(int(name) for name in names if name.isdecimal())
 
 
-def _only_begun(path: Place) -> bool:
+def _only_begun(path: Location) -> bool:
     names = {entry.name for entry in path.iterdir()}
     return not names or (RECORDS in names and names <= TOP and not finished_shards(path))
 

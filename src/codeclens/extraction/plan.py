@@ -1,4 +1,4 @@
-"""Plans: what an extraction would take, in samples, units, bytes, time and memory."""
+"""Plans: an estimate of the samples, units, bytes, time and memory of an extraction."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import json
 import os
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from math import prod
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from torch import Tensor, nn
 
@@ -16,45 +17,50 @@ from codeclens.attribution import Baseline, Method, Selector, Site, Target
 from codeclens.attribution.attributor import Reduce
 from codeclens.attribution.targets import Bound
 from codeclens.extraction.computing import Computing, Half, counted, in_words, peak_memory
-from codeclens.extraction.data import Sample, Samples, spread
-from codeclens.extraction.job import Job
+from codeclens.extraction.data import Sample, SampleSource, spread
+from codeclens.extraction.job import ExtractionJob
 from codeclens.extraction.layout import Layout, read_metadata
 from codeclens.extraction.shards import ShardMaker
 from codeclens.extraction.writer import missing_shards
+from codeclens.labelled import Labelled, labels
+
+if TYPE_CHECKING:
+    import pandas
+    import xarray
 
 _INDEX_ENTRY, _INDEX_CHECK = 16, 4
 _LENGTH = 4  # bytes of a text's length
-_SHOWN_SITES = 20
+_SHOWN_SITES = 12
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What an extraction would take; printed, it says so in words.
+@dataclass(frozen=True, repr=False)
+class Plan(Labelled):
+    """An estimate of what an extraction takes; printed, it says so in words.
 
-    `seconds` and `memory` are estimated from one batch that was computed, `size` from the layout;
-    `seconds` is for the `missing` samples, which no finished shard holds yet.
+    `seconds` and `memory` are estimated from one computed batch, `size` from the layout.
+    `seconds` covers only the `missing` samples, those of no finished shard.
     """
 
     samples: int
-    """Samples of the data."""
+    """Samples in the data."""
     missing: int
-    """Samples that are still to be computed."""
+    """Samples still to be computed."""
     sites: dict[str, int]
     """Units of every site."""
     shards: int
     """Shards of the whole store."""
     size: int
-    """Bytes on disk of the whole store."""
+    """Bytes of the whole store on disk."""
     reading: float
-    """Seconds to read and transform a sample, by one thread."""
+    """Seconds to read and transform a sample in one thread."""
     computing: float
     """Seconds to compute the contributions of a sample."""
     seconds: float
     """Seconds of the whole run on this machine."""
     memory: int
-    """Bytes of memory at the most."""
+    """Peak memory in bytes."""
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         left = "" if self.missing == self.samples else f", {self.missing:,} still to be computed"
         lines = [
             f"{counted(self.samples, 'sample')} in {counted(self.shards, 'shard')}{left}",
@@ -67,11 +73,37 @@ class Plan:
             lines.append(f"  … and {len(self.sites) - len(shown)} more")
         lines += [
             f"{in_words(self.size)} on disk",
-            f"about {duration(self.seconds)} ({_short(self.computing)} a sample to compute, "
-            f"{_short(self.reading)} to read)",
+            f"about {duration(self.seconds)} ({_short(self.computing)} to compute a sample, "
+            f"{_short(self.reading)} to read it)",
             f"about {in_words(self.memory)} of memory",
         ]
         return "\n".join(lines)
+
+    def to_xarray(self) -> xarray.Dataset:
+        """The units of every site, with all other numbers as scalars."""
+        import xarray
+
+        scalars = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "sites"}
+        units = ("site", list(self.sites.values()))
+        return xarray.Dataset({"units": units, **scalars}, {"site": labels(list(self.sites))})
+
+    def to_dataframe(self) -> pandas.DataFrame:
+        """One row for each number of the plan: its name, value and unit."""
+        import pandas
+
+        rows = [
+            ("samples", self.samples, "samples"),
+            ("missing", self.missing, "samples"),
+            ("sites", len(self.sites), "sites"),
+            ("units", sum(self.sites.values()), "units"),
+            ("shards", self.shards, "shards"),
+            ("size", self.size, "bytes"),
+            ("reading", self.reading, "seconds a sample"),
+            ("computing", self.computing, "seconds a sample"),
+            ("seconds", self.seconds, "seconds"),
+            ("memory", self.memory, "bytes"),
+        ]
+        return pandas.DataFrame(rows, columns=["quantity", "value", "unit"], dtype=object)
 
 
 def plan(
@@ -94,10 +126,10 @@ def plan(
     fold_batchnorm: bool = False,
     autocast: Half | None = None,
 ) -> Plan:
-    """Tell what `extract` with the same options would take, from one batch; nothing is written.
+    """Estimate what `extract` with the same options takes, from one batch; writes nothing.
 
-    The batch is spread evenly over the data, and computed as it would be. Where there is a store
-    at `to` already, its finished shards count as done. Raises CodeclensError as `extract` does.
+    The batch is spread evenly over the data and computed in the same way. If there is a store at
+    `to`, its finished shards count as done. Raises CodeclensError as `extract` does.
 
     >>> import torch
     >>> model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
@@ -107,7 +139,7 @@ def plan(
     1 site, 8 units
     ...
     """
-    job = Job.of(
+    job = ExtractionJob.of(
         model,
         data,
         sites=sites,
@@ -125,36 +157,37 @@ def plan(
         computing=Computing(channels_last, fold_batchnorm, autocast),
     )
     maker, samples = job.maker, job.maker.samples
-    there = None if to is None else read_metadata(Path(to))
-    if there is not None and to is not None:
-        job.require_same(Path(to), there)
-    metadata = there or job.begin()
-    maker.recall(metadata["learned"])
-    layout = Layout.from_metadata(metadata)
-    missing = list(range(layout.shards))
-    if there is not None and to is not None:
-        missing = missing_shards(Path(to), layout)
-    left = sum(len(layout.rows(shard)) for shard in missing)
+    path = None if to is None else Path(to)
+    metadata = None if path is None else read_metadata(path)
+    if path is None or metadata is None:
+        metadata = job.begin()
+        layout = Layout.from_metadata(metadata)
+        missing = list(range(layout.shards))
+    else:
+        job.require_same(path, metadata)
+        layout = Layout.from_metadata(metadata)
+        missing = missing_shards(path, layout)
+    maker.resume(metadata["learned"])
     reading, batch = _read(samples, batch_size)
     seconds = _computed(maker, layout, metadata["sample_shape"], batch)
-    # A processor has both to do; a GPU computes while others read.
-    here = maker.device == "cpu"
-    each = seconds + reading if here else max(seconds, reading / samples.threads)
+    # A CPU reads and computes in turn; a GPU computes while CPU threads read.
+    in_turn = maker.device == "cpu"
+    each = seconds + reading if in_turn else max(seconds, reading / samples.threads)
     return Plan(
         samples=len(samples),
-        missing=left,
+        missing=layout.count(missing),
         sites={site.key: site.units for site in layout.sites},
         shards=layout.shards,
         size=store_size(layout, metadata, samples),
         reading=reading,
         computing=seconds,
-        seconds=left * each,
+        seconds=layout.count(missing) * each,
         memory=memory_needed(layout),
     )
 
 
 def duration(seconds: float) -> str:
-    """A time in words.
+    """A duration in words.
 
     >>> duration(0.2), duration(100), duration(8_000), duration(200_000)
     ('1 second', '1 minute 40 seconds', '2 hours 13 minutes', '2 days 7 hours')
@@ -170,11 +203,11 @@ def duration(seconds: float) -> str:
     return " ".join(words)
 
 
-def store_size(layout: Layout, metadata: dict[str, object], samples: Samples) -> int:
-    """Bytes of all files of a finished store in which no sample was skipped."""
+def store_size(layout: Layout, metadata: dict[str, object], samples: SampleSource) -> int:
+    """Bytes of all files of a finished store without skipped samples."""
     files = layout.build(metadata)
     size = sum(len(content.to_bytes()) for content in files.values())
-    # Who made a shard takes about as much as the versions in the metadata.
+    # A record's "made_by" is about as long as the versions in the metadata.
     made_by = len(json.dumps(metadata.get("versions"))) + 120
     for shard in range(layout.shards):
         size += 2 * _LENGTH + made_by
@@ -186,16 +219,16 @@ def store_size(layout: Layout, metadata: dict[str, object], samples: Samples) ->
 
 
 def memory_needed(layout: Layout) -> int:
-    """Bytes at the most, if all that was computed so far is typical of what is to come.
+    """Peak memory in bytes, if the batches computed so far are typical of the rest.
 
-    A shard's arrays are held until it is written, and the largest twice more as it is encoded.
+    A shard's arrays are in memory until it is written, and the largest is copied twice.
     """
     sizes = [_file_size(layout, dtype, row, 0) for dtype, row in layout.arrays.values()]
     return peak_memory() + sum(sizes) + 2 * max(sizes)
 
 
-def _read(samples: Samples, batch_size: int) -> tuple[float, list[Sample]]:
-    """Seconds to read a sample, by a batch of them spread over the data, and that batch."""
+def _read(samples: SampleSource, batch_size: int) -> tuple[float, list[Sample]]:
+    """Seconds to read a sample, from a batch spread over the data, and that batch."""
     start = time.perf_counter()
     batch = [samples.load(index) for index in spread(len(samples), batch_size)]
     return (time.perf_counter() - start) / len(batch), batch
@@ -204,7 +237,7 @@ def _read(samples: Samples, batch_size: int) -> tuple[float, list[Sample]]:
 def _computed(
     maker: ShardMaker, layout: Layout, shape: Sequence[int], batch: list[Sample]
 ) -> float:
-    """Seconds to compute a sample, by a batch as a shard of its own."""
+    """Seconds to compute a sample, from a shard that is one batch."""
     small = replace(layout, samples=len(batch), shard_rows=len(batch))
     numbered = (replace(sample, index=i) for i, sample in enumerate(batch))
     start = time.perf_counter()
@@ -218,9 +251,7 @@ def _file_size(layout: Layout, dtype: str, row: tuple[int, ...], shard: int) -> 
         return layout.shard_rows * width + (_LENGTH if dtype == "str" else 0)
     chunks = layout.shard_rows // layout.chunk_rows
     written = -(-len(layout.rows(shard)) // layout.chunk_rows)
-    values = written * layout.chunk_rows
-    for size in row:
-        values *= size
+    values = written * layout.chunk_rows * prod(row)
     bytes_each = 2 if dtype == "float16" else 4
     return values * bytes_each + chunks * _INDEX_ENTRY + _INDEX_CHECK
 

@@ -10,7 +10,7 @@ from math import inf
 
 from codeclens.errors import CodeclensError
 from codeclens.extraction.layout import Layout, finished_shards, read_metadata
-from codeclens.extraction.storage import Place
+from codeclens.extraction.storage import Location
 
 Progress = Callable[[int, int], None]
 
@@ -74,14 +74,14 @@ class Rank:
         return None if self.of == 1 else slice(self.number, None, self.of)
 
 
-class Whole:
+class SharedProgress:
     """Progress of all ranks together, as one of them sees it by the shards that are in the store.
 
     It is called as `progress` of an `extract` of this rank's shards, and calls `told` with samples
     (done, total) of the whole store.
     """
 
-    def __init__(self, to: Place, rank: Rank, told: Progress) -> None:
+    def __init__(self, to: Location, rank: Rank, told: Progress) -> None:
         self.to = to
         self.rank = rank
         self.told = told

@@ -12,7 +12,7 @@ from jaxtyping import Float32, Int64
 
 from codeclens.errors import CodeclensError
 from codeclens.extraction.layout import Layout, SiteEntry
-from codeclens.extraction.storage import ObjectFolder, Place
+from codeclens.extraction.storage import Location, ObjectFolder
 
 View = Literal["concat", "sum", "positive", "negative", "activation"]
 Sign = Literal["sum", "positive", "negative"]
@@ -48,7 +48,7 @@ class SiteReader:
     """
 
     def __init__(
-        self, path: Place, layout: Layout, site: SiteEntry, view: View, maps: bool = False
+        self, path: Location, layout: Layout, site: SiteEntry, view: View, maps: bool = False
     ) -> None:
         self.path = path
         self.layout = layout
@@ -189,7 +189,7 @@ class SiteReader:
         return content
 
 
-def damaged(path: Place, name: str) -> str:
+def damaged(path: Location, name: str) -> str:
     """The sentence on a file of a store that is gone or cannot be read."""
     return (
         f'"{name}" in the store "{path}" is missing or cut short; run the same extraction again '

@@ -21,7 +21,7 @@ from PIL import Image, UnidentifiedImageError
 from codeclens.errors import CodeclensError
 from codeclens.extraction.computing import free_memory, in_words
 from codeclens.extraction.data import (
-    Samples,
+    SampleSource,
     as_labels,
     as_rgb,
     require_floating,
@@ -37,7 +37,7 @@ EXTENSIONS = frozenset(
 READERS = min(4, os.cpu_count() or 1)
 
 
-class EncodedImages(Samples):
+class EncodedImages(SampleSource):
     """Images in files or parts of files, with their `keys` and `labels`, which threads decode."""
 
     kind: str
@@ -331,7 +331,7 @@ _LABELS = ("y", "labels", "label", "targets", "arr_1")
 _LOCAL_HEADER = struct.Struct("<4s5H3I2H")
 
 
-class ArrayFile(Samples):
+class ArrayFile(SampleSource):
     """Samples in the rows of an array on disk: `.npy`, `.npz` or `.zarr`.
 
     Rows of floating-point numbers are what the model takes. Rows of bytes are pictures, `(H, W)`,
@@ -478,7 +478,7 @@ def open_samples(
     transform: Callable[[Image.Image], Any] | None = None,
     classes: Sequence[str] | None = None,
     limit: int | None = None,
-) -> Samples:
+) -> SampleSource:
     """Samples on disk: an `ImageFolder`, `TarImages` or an `ArrayFile`, by what `path` is.
 
     `path` is a folder of images, a `.tar`, a pattern of several (`"train-*.tar"`), an `.npy`, an

@@ -124,15 +124,15 @@ class ObjectFolder:
                 raise
 
 
-Place = Path | ObjectFolder
+Location = Path | ObjectFolder
 
 
-def place(to: str | os.PathLike[str] | ObjectFolder) -> Place:
+def locate(to: str | os.PathLike[str] | ObjectFolder) -> Location:
     """A folder on disk, or object storage where `to` is an address such as `s3://bucket/store`.
 
     Raises CodeclensError for an address that nothing installed can reach.
 
-    >>> str(place("memory://bucket/store.zarr")), place("run/store.zarr").name
+    >>> str(locate("memory://bucket/store.zarr")), locate("run/store.zarr").name
     ('memory://bucket/store.zarr', 'store.zarr')
     """
     if isinstance(to, ObjectFolder):
@@ -148,7 +148,7 @@ def place(to: str | os.PathLike[str] | ObjectFolder) -> Place:
     return folder
 
 
-def zarr_store(folder: Place) -> Any:
+def zarr_store(folder: Location) -> Any:
     """What zarr and xarray open to read lazily from a folder."""
     if isinstance(folder, Path):
         return folder

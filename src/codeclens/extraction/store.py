@@ -1,38 +1,77 @@
-"""The store: contributions of a whole data set on disk, read as needed."""
+"""The store: contributions of a whole data set, on disk or in object storage, read on demand."""
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from jaxtyping import Float32, Int64
 
-from codeclens.errors import CodeclensError
-from codeclens.extraction.computing import free_memory, in_words
+from codeclens.errors import CodeclensError, require_number, unknown
+from codeclens.extraction.computing import counted, free_memory, in_words
 from codeclens.extraction.layout import RECORDS, Layout, SiteEntry, finished_shards, read_metadata
 from codeclens.extraction.reader import Sign, SiteReader, View, damaged
-from codeclens.extraction.storage import ObjectFolder, Place, in_memory, place, zarr_store
+from codeclens.extraction.storage import Location, ObjectFolder, in_memory, locate, zarr_store
 from codeclens.extraction.writer import read_record, writing
+from codeclens.labelled import Labelled, columns_of
 
 if TYPE_CHECKING:
+    import pandas
     import xarray
 
+# The entries that make an array readable; the others differ between versions of zarr.
+_COMPARED = ("node_type", "shape", "data_type", "dimension_names", "chunk_grid", "codecs")
+_Part = int | Literal["metadata"]
 
-# What makes an array readable. How another version of zarr writes the rest down is its own affair.
-_TELLING = ("node_type", "shape", "data_type", "dimension_names", "chunk_grid", "codecs")
 
+class DamagedFiles(Labelled, Mapping[_Part, list[str]]):
+    """The files of a store that differ from what was written, by shard number or `"metadata"`.
 
-def damaged_shards(path: Place, layout: Layout) -> dict[int, list[str]]:
-    """The files of each finished shard that differ from their checksums; whole shards are left out.
-
-    All files are read.
+    >>> damaged = DamagedFiles({3: ["label/c/3"]})
+    >>> damaged
+    Damaged files: 1
+    part      file
+       3 label/c/3
+    >>> damaged[3]
+    ['label/c/3']
     """
+
+    def __init__(self, files: Mapping[_Part, list[str]]) -> None:
+        self._files = dict(files)
+
+    def __getitem__(self, part: _Part) -> list[str]:
+        return self._files[part]
+
+    def __iter__(self) -> Iterator[_Part]:
+        return iter(self._files)
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def title(self) -> str:
+        return f"Damaged files: {sum(map(len, self.values()))}"
+
+    def to_dataframe(self) -> pandas.DataFrame:
+        """One row for each file, with the shard that it belongs to."""
+        import pandas
+
+        rows = [(str(part), file) for part, files in self.items() for file in files]
+        return pandas.DataFrame(rows, columns=["part", "file"])
+
+    def to_xarray(self) -> xarray.Dataset:
+        """The same table as a data set along the dimension `row`."""
+        import xarray
+
+        return xarray.Dataset(columns_of(self.to_dataframe().to_dict("records"), "row"))
+
+
+def damaged_shards(path: Location, layout: Layout) -> dict[int, list[str]]:
+    """The files that differ from their checksums, for each damaged shard; every file is read."""
     found = {}
     for shard in finished_shards(path):
         record = read_record(path, shard)
@@ -45,14 +84,14 @@ def damaged_shards(path: Place, layout: Layout) -> dict[int, list[str]]:
     return found
 
 
-def damaged_metadata(path: Place, metadata: dict[str, Any]) -> list[str]:
-    """The files that describe the arrays, and those of names, that are not what they must be."""
+def damaged_metadata(path: Location, metadata: dict[str, Any]) -> list[str]:
+    """The files of metadata and labels whose content differs from what the settings imply."""
     files = Layout.from_metadata(metadata).build(metadata)
     return [name for name in sorted(files) if not _same(path / name, files[name].to_bytes())]
 
 
-def discard(path: Place, shards: Iterable[int]) -> None:
-    """Make shards absent, so that the same extraction again computes them anew.
+def discard(path: Location, shards: Iterable[int]) -> None:
+    """Mark shards as absent, so that running the same extraction again recomputes them.
 
     Raises CodeclensError if another process is writing to the store.
     """
@@ -61,7 +100,7 @@ def discard(path: Place, shards: Iterable[int]) -> None:
             writer.discard(shard)
 
 
-def _sound(file: Place, entry: dict[str, Any]) -> bool:
+def _sound(file: Location, entry: dict[str, Any]) -> bool:
     try:
         with file.open("rb") as stream:
             return bool(hashlib.file_digest(stream, "sha256").hexdigest() == entry["sha256"])
@@ -69,35 +108,25 @@ def _sound(file: Place, entry: dict[str, Any]) -> bool:
         return False
 
 
-def _same(file: Place, content: bytes) -> bool:
+def _same(file: Location, content: bytes) -> bool:
     try:
-        there = file.read_bytes()
-    except FileNotFoundError:
-        return False
-    if file.name != "zarr.json":
-        return there == content
-    try:
-        return list(_told(json.loads(there))) == list(_told(json.loads(content)))
-    except (ValueError, TypeError, AttributeError):
+        stored = file.read_bytes()
+        if file.name != "zarr.json":
+            return stored == content
+        there, wanted = json.loads(stored), json.loads(content)
+        return all(there.get(name) == wanted.get(name) for name in _COMPARED)
+    except (FileNotFoundError, ValueError, TypeError, AttributeError):
         return False
 
 
-def _told(document: dict[str, Any]) -> Iterator[Any]:
-    for name in _TELLING:
-        yield document.get(name)
+class ContributionStore(Labelled):
+    """Contributions of a data set at several sites, as written by `extract`.
 
-
-_SHOWN_SITES = 20
-
-
-class ContributionStore:
-    """Contributions of a data set at several sites: what `extract` writes.
-
-    Samples that were skipped and those of unfinished shards are left out everywhere, so that rows
-    of all arrays belong together: `N = len(store)`. Arrays are read when they are asked for;
-    `label` (−1 unknown), `prediction`, `target` T(x), `baseline_target` T(x0), `key` and `sample`
-    (the position in the data) are `(N,)`. The format is described in `docs/format.md`. Raises
-    CodeclensError where there is no store at `path`.
+    Skipped samples and unfinished shards are excluded everywhere, so row `i` of every array is the
+    same sample, and `len(store)` is N. Arrays are read on access. `label` (−1 unknown),
+    `prediction`, `target` T(x), `baseline_target` T(x0), `key` and `sample` (the position in the
+    data) have shape `(N,)`. `docs/format.md` describes the format. Raises CodeclensError if there
+    is no store at `path`.
 
     >>> import tempfile, torch
     >>> from pathlib import Path
@@ -111,7 +140,7 @@ class ContributionStore:
     """
 
     def __init__(self, path: str | os.PathLike[str] | ObjectFolder) -> None:
-        self.path = place(path)
+        self.path = locate(path)
         metadata = read_metadata(self.path)
         if metadata is None:
             raise CodeclensError(f'There is no store of contributions at "{self.path}".')
@@ -132,12 +161,12 @@ class ContributionStore:
 
     @property
     def classes(self) -> list[str] | None:
-        """Names of the labels, None where nobody gave them."""
+        """Names of the classes that labels index, or None if they have no names."""
         return None if self._layout.classes is None else list(self._layout.classes)
 
     @property
     def finished(self) -> bool:
-        """Whether every shard is there; if not, the same `extract` again completes the store."""
+        """Whether every shard exists; if not, the same call of `extract` completes the store."""
         return len(self._shards) == self._layout.shards
 
     def __len__(self) -> int:
@@ -163,12 +192,12 @@ class ContributionStore:
 
     @cached_property
     def label(self) -> Int64[np.ndarray, " samples"]:
-        """The label of every sample, −1 where it is not known."""
+        """The label of every sample, −1 if unknown."""
         return self._per_sample("label")
 
     @cached_property
     def prediction(self) -> Int64[np.ndarray, " samples"]:
-        """The class with the largest output for every sample, −1 where there are no classes."""
+        """The class with the largest output for every sample, −1 if there are no classes."""
         return self._per_sample("prediction")
 
     @cached_property
@@ -178,27 +207,27 @@ class ContributionStore:
 
     @cached_property
     def baseline_target(self) -> Float32[np.ndarray, " samples"]:
-        """The target T(x0) at the baseline, NaN where the method has none."""
+        """The target T(x0) at the baseline, NaN if the method has no baseline."""
         return self._per_sample("baseline_target")
 
     @cached_property
     def estimate(self) -> Float32[np.ndarray, " samples"]:
-        """The relative error that a method with a tolerance estimates, NaN for the others."""
+        """The relative error estimated by a method with a tolerance, else NaN."""
         return self._per_sample("estimate")
 
     @cached_property
     def steps(self) -> Int64[np.ndarray, " samples"]:
-        """The steps that a method with a tolerance took for every sample, −1 for the others."""
+        """The number of steps taken by a method with a tolerance, else −1."""
         return self._per_sample("steps")
 
     @cached_property
     def key(self) -> np.ndarray[Any, Any]:
-        """The name of every sample: its relative path, or its index as text."""
+        """The key of every sample: its relative path, or its index as text."""
         return np.array([str(key) for key in self._per_sample("key")], dtype=str)
 
     @cached_property
     def skipped(self) -> list[tuple[str, str]]:
-        """The samples that could not be used: their keys and the reasons."""
+        """The key of every unusable sample, and the reason why it was skipped."""
         done = np.zeros(self._layout.samples, dtype=bool)
         for shard in self._shards:
             rows = self._layout.rows(shard)
@@ -210,15 +239,15 @@ class ContributionStore:
         return [(str(k), str(r)) for k, r in zip(keys, reasons, strict=True)]
 
     def completeness(self, site: str) -> Float32[np.ndarray, " samples"]:
-        """ΣC − (T(x) − T(x0)) of every sample, NaN where the site is no cut."""
+        """ΣC − (T(x) − T(x0)) of every sample, NaN if the site is not a cut."""
         return self._per_sample(f"sites/{self._entry(site).group}/completeness")
 
     def rows(
         self, label: int | str | None = None, prediction: int | str | None = None
     ) -> Int64[np.ndarray, " rows"]:
-        """The rows of the samples with a label, a prediction, or both; classes by number or name.
+        """The rows of the samples with this label, prediction, or both; classes by number or name.
 
-        Raises CodeclensError for a name that is no class of the store.
+        Raises CodeclensError for an unknown class name.
         """
         chosen = np.ones(len(self), dtype=bool)
         if label is not None:
@@ -232,31 +261,29 @@ class ContributionStore:
     ) -> Float32[np.ndarray, "samples columns"]:
         """Read one site into memory: all samples, or the given rows, such as `rows(label="cat")`.
 
-        `"positive"` ≥ 0 and `"negative"` ≤ 0 are contributions by sign, `"sum"` both together,
-        `"activation"` the mean activation, each `(N, U)`; `"concat"` is `[positive, −negative]`,
-        `(N, 2U)`, all ≥ 0. Raises CodeclensError for an unknown site or view, for more than fits
-        into memory, and for a store that was damaged.
+        `"positive"` ≥ 0 and `"negative"` ≤ 0 are the contributions by sign, `"sum"` is their sum
+        and `"activation"` the mean activation, each `(N, U)`; `"concat"` is
+        `[positive, −negative]`, `(N, 2U)`, all ≥ 0. Raises CodeclensError for an unknown site or
+        view, for arrays that do not fit into memory, and for a damaged store.
         """
         return self._gathered(self.reader(site, view), rows)
 
     def maps(
         self, site: str, sign: Sign = "sum", rows: slice | Sequence[int] | None = None
     ) -> Float32[np.ndarray, "samples unit row column"]:
-        """Read contributions at their positions, of all samples or the given rows.
+        """Read contributions by position, for all samples or the given rows.
 
-        Each cell of the grid holds the sum of the contributions in it: those by `sign`, or
-        `"sum"`, both together. Raises CodeclensError where the store keeps no positions, and as
-        `view` does.
+        Each cell of the grid holds the sum of its contributions of one `sign`, or of both
+        (`"sum"`). Raises CodeclensError if the store keeps no positions, and as `view` does.
         """
         entry = self._entry(site)
         if not entry.maps:
             raise CodeclensError(
-                f'The store keeps no positions at "{site}"; extract with grid=(7, 7), say, or '
-                "reduce=None."
+                f'The store keeps no positions at "{site}"; extract with, for example, '
+                "grid=(7, 7), or with reduce=None."
             )
         if sign not in get_args(Sign):
-            known = ", ".join(f'"{name}"' for name in get_args(Sign))
-            raise CodeclensError(f"Maps have no sign {sign!r}; there are {known}.")
+            raise unknown("sign", sign, get_args(Sign), "Maps have")
         found = self._gathered(SiteReader(self.path, self._layout, entry, sign, maps=True), rows)
         return found.reshape(len(found), entry.units, *entry.grid)
 
@@ -268,24 +295,23 @@ class ContributionStore:
         seed: int = 0,
         rows: slice | Sequence[int] | None = None,
     ) -> Iterator[Float32[np.ndarray, "batch columns"]]:
-        """Go once through all samples in shuffled batches, without holding them all in memory.
+        """Iterate once over all samples, or over `rows`, in shuffled batches.
 
         Blocks of consecutive rows are read in random order and shuffled together, several
-        thousand rows at a time; `seed` fixes the order (take another for every epoch). The last
-        batch may be smaller. `rows` are those to go through, each once, where not all are meant.
-        Raises CodeclensError as `view` does.
+        thousand rows at a time. `seed` fixes the order; use another seed for each epoch. The last
+        batch may be smaller. Raises CodeclensError as `view` does.
         """
         reader = self.reader(site, view)
-        if batch < 1:
-            raise CodeclensError(f"batch={batch} holds no samples; pass a positive number.")
+        require_number("batch", batch, least=1, whole=True)
         chosen = np.unique(self._chosen(rows))
         return reader.shuffled(chosen, batch, np.random.default_rng(seed))
 
-    def dataset(self, site: str | None = None) -> xarray.Dataset:
-        """The store, or one site of it, as an xarray Dataset that reads lazily.
+    def to_xarray(self, site: str | None = None) -> xarray.Dataset:
+        """The store, or one of its sites, as a data set that is read lazily.
 
         Dimensions are `sample`, `unit`, `site` and `class`; keys, labels and predictions are
-        coordinates of the samples.
+        coordinates of the samples. A table with one row for each sample is
+        `store.to_xarray()[["target", "baseline_target"]].to_dataframe()`.
         """
         import xarray
 
@@ -298,48 +324,41 @@ class ContributionStore:
         found: xarray.Dataset = root.isel(sample=self.sample)
         return found
 
-    def verify(self) -> dict[int | Literal["metadata"], list[str]]:
-        """Read every file; gives those that are not what was written, by shard, and metadata.
+    def to_dataframe(self) -> pandas.DataFrame:
+        """One row for each site: its key, its number of units and whether it is a cut."""
+        import pandas
 
-        The same `extract` again mends what is missing or cut short. A shard of which a file kept
-        its length must be made absent first: `codeclens store verify STORE --discard`.
+        sites = [(site.key, site.units, site.is_cut) for site in self._layout.sites]
+        return pandas.DataFrame(sites, columns=["site", "units", "is_cut"])
+
+    def verify(self) -> DamagedFiles:
+        """Read every file and return those that differ from what was written.
+
+        Running the same `extract` again repairs missing and truncated files. A shard with a
+        damaged file of the right length must be discarded first:
+        `codeclens store verify STORE --discard`.
         """
-        found: dict[int | Literal["metadata"], list[str]] = dict(
-            damaged_shards(self.path, self._layout).items()
-        )
+        found: dict[_Part, list[str]] = dict(damaged_shards(self.path, self._layout).items())
         if files := damaged_metadata(self.path, self.metadata):
             found["metadata"] = files
-        return found
+        return DamagedFiles(found)
 
-    def __repr__(self) -> str:
+    def title(self) -> str:
+        """Path, numbers of samples and sites, method, target and model, in three lines."""
         settings, layout = self.metadata["settings"], self._layout
-        width = max((len(key) for key in self.sites), default=4)
-        lines = [
-            f"ContributionStore {str(self.path)!r}",
-            f"  {len(self):,} of {_counted(layout.samples, 'sample')}{self._unfinished()}, "
-            f"{_counted(len(self.sites), 'site')}, {layout.dtype}",
-            f"  {_called(settings['method'])} of {_called(settings['target'])} "
-            f"in {settings['model']['class']}",
-        ]
-        lines += [
-            f"    {site.key:<{width}}  {site.units:>6,} units{'' if site.is_cut else ', no cut'}"
-            for site in layout.sites[:_SHOWN_SITES]
-        ]
-        if len(layout.sites) > _SHOWN_SITES:
-            lines.append(f"    … and {len(layout.sites) - _SHOWN_SITES} more")
-        return "\n".join(lines)
-
-    def _unfinished(self) -> str:
         skipped = f" ({len(self.skipped)} skipped)" if self.skipped else ""
-        if self.finished:
-            return skipped
-        return f"{skipped}, {len(self._shards)} of {self._layout.shards} shards"
+        shards = "" if self.finished else f", {len(self._shards)} of {layout.shards} shards"
+        return (
+            f"ContributionStore {str(self.path)!r}\n"
+            f"{len(self):,} of {counted(layout.samples, 'sample')}{skipped}{shards}, "
+            f"{counted(len(self.sites), 'site')}, {layout.dtype}\n"
+            f"{_described(settings['method'])} of {_described(settings['target'])} "
+            f"in {settings['model']['class']}"
+        )
 
     def _entry(self, site: str) -> SiteEntry:
         if site not in self._entries:
-            near = difflib.get_close_matches(str(site), self.sites, 3, 0)
-            offered = ", ".join(f'"{name}"' for name in near)
-            raise CodeclensError(f'The store has no site "{site}"; the nearest are {offered}.')
+            raise unknown("site", site, self.sites, "The store has")
         return self._entries[site]
 
     def _class(self, name: int | str) -> int:
@@ -347,9 +366,9 @@ class ContributionStore:
             return int(name)
         classes = self.classes or []
         if name not in classes:
-            near = ", ".join(f'"{c}"' for c in difflib.get_close_matches(name, classes, 3, 0))
-            known = f"the nearest are {near}" if near else "its classes have no names"
-            raise CodeclensError(f'The store has no class "{name}"; {known}.')
+            if not classes:
+                raise CodeclensError(f'The store has no class "{name}": its classes are unnamed.')
+            raise unknown("class", name, classes, "The store has")
         return classes.index(name)
 
     def _chosen(self, rows: slice | Sequence[int] | None) -> Int64[np.ndarray, " rows"]:
@@ -362,16 +381,15 @@ class ContributionStore:
         needed, free = 4 * len(chosen) * reader.columns, free_memory()
         if needed > free:
             raise CodeclensError(
-                f"{len(chosen):,} samples × {reader.columns:,} columns take {in_words(needed)} and "
-                f"{in_words(free)} of memory are free; read some rows, or go through batches()."
+                f"{len(chosen):,} samples × {reader.columns:,} columns take {in_words(needed)}, "
+                f"but {in_words(free)} of memory are free; read fewer rows, or use batches()."
             )
         return reader.gather(chosen)
 
     def reader(self, site: str, view: View = "concat") -> SiteReader:
-        """What reads one site in one view piece by piece; its rows are numbered as `sample` is."""
+        """A reader of one view of one site; it numbers rows as `sample` does."""
         if view not in get_args(View):
-            known = ", ".join(f'"{name}"' for name in get_args(View))
-            raise CodeclensError(f"The store has no view {view!r}; there are {known}.")
+            raise unknown("view", view, get_args(View), "The store has")
         return SiteReader(self.path, self._layout, self._entry(site), view)
 
     def _whole_array(self, name: str) -> np.ndarray[Any, Any]:
@@ -379,7 +397,7 @@ class ContributionStore:
 
         files = [self._layout.file(name, shard) for shard in self._shards]
         if not isinstance(self.path, ObjectFolder):
-            # Zarr would fill in what is missing.
+            # Zarr would fill missing files with the fill value.
             for file in files:
                 if not (self.path / file).exists():
                     raise CodeclensError(damaged(self.path, file))
@@ -396,11 +414,7 @@ class ContributionStore:
         return found
 
 
-def _counted(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
-
-
-def _called(description: Any) -> str:
+def _described(description: Any) -> str:
     if not isinstance(description, dict):
         return str(description)
     options = ", ".join(f"{k}={v!r}" for k, v in description.items() if k != "class")

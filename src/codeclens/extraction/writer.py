@@ -17,7 +17,7 @@ import numpy as np
 from codeclens.errors import CodeclensError
 from codeclens.extraction.layout import RECORDS, TOP, Layout, finished_shards, read_metadata
 from codeclens.extraction.locks import Lock
-from codeclens.extraction.storage import ObjectFolder, Place
+from codeclens.extraction.storage import Location, ObjectFolder
 
 # These lie in the folder of an array, where readers of Zarr list nothing; with a dash and its
 # number, those of one shard.
@@ -36,7 +36,7 @@ class ShardWriter:
     itself.
     """
 
-    def __init__(self, path: Place, metadata: dict[str, Any], shared: bool = False) -> None:
+    def __init__(self, path: Location, metadata: dict[str, Any], shared: bool = False) -> None:
         self.path = path
         self.metadata = metadata
         self.shared = shared
@@ -137,7 +137,7 @@ class ShardWriter:
 
 @contextmanager
 def writing(
-    path: Place,
+    path: Location,
     make: Callable[[], dict[str, Any]],
     check: Callable[[dict[str, Any]], None],
     shared: bool = False,
@@ -220,7 +220,7 @@ def _remove(path: Path, names: Iterable[str]) -> None:
 
 
 def missing_shards(
-    path: Place, layout: Layout, shards: Iterable[int] | slice | None = None
+    path: Location, layout: Layout, shards: Iterable[int] | slice | None = None
 ) -> list[int]:
     """Those of all or the given shards that are not there, or of which a file is gone or short."""
     there = set(finished_shards(path))
@@ -244,7 +244,7 @@ def chosen_shards(layout: Layout, shards: Iterable[int] | slice | None) -> list[
     return numbers
 
 
-def read_record(path: Place, shard: int) -> dict[str, Any] | None:
+def read_record(path: Location, shard: int) -> dict[str, Any] | None:
     """The record of a shard; None where it is absent or unreadable."""
     try:
         # One text in zarr's vlen-utf8: their number and the length of the first, 4 bytes each.
@@ -256,7 +256,7 @@ def read_record(path: Place, shard: int) -> dict[str, Any] | None:
     return record if sound else None
 
 
-def _is_whole(path: Place, shard: int, sizes: Mapping[str, int] | None) -> bool:
+def _is_whole(path: Location, shard: int, sizes: Mapping[str, int] | None) -> bool:
     """Whether a shard has a record and all of its files in their full length."""
     record = read_record(path, shard)
     if record is None:
@@ -270,7 +270,7 @@ def _is_whole(path: Place, shard: int, sizes: Mapping[str, int] | None) -> bool:
 
 
 @contextmanager
-def _sentences(path: Place) -> Iterator[None]:
+def _sentences(path: Location) -> Iterator[None]:
     """Say in one sentence why nothing could be written."""
     try:
         yield

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from codeclens.errors import CodeclensError
-from codeclens.extraction.data import Samples
+from codeclens.extraction.data import SampleSource
 from codeclens.extraction.fingerprint import array_digest
 from codeclens.retina.response import ResponseModel
 
@@ -208,7 +208,7 @@ class Screen:
         return self.movie(torch.zeros(self.frames(duration)))
 
 
-class MovieWindows(Samples):
+class MovieWindows(SampleSource):
     """The windows of a movie as numbered samples, each named by its time, such as `"0.780000 s"`.
 
     That is when the newest frame begins. The fingerprint is of the frames, so that an hour of film

@@ -32,7 +32,7 @@ REQUIRED_ACCURACY = 0.98
 
 
 @dataclass(frozen=True)
-class Recipe:
+class DigitsRecipe:
     """How the network is trained; the defaults made the shipped weights."""
 
     seed: int = 0
@@ -54,7 +54,7 @@ class Recipe:
 
 
 def augment(
-    images: Float[Tensor, "batch 1 rows columns"], recipe: Recipe, generator: torch.Generator
+    images: Float[Tensor, "batch 1 rows columns"], recipe: DigitsRecipe, generator: torch.Generator
 ) -> Float[Tensor, "batch 1 rows columns"]:
     """Shift, turn and scale each image a little at random, with black around it."""
     count, side = len(images), images.shape[-1]
@@ -72,12 +72,12 @@ def augment(
 
 
 def train(
-    images: Float[Tensor, "samples 1 28 28"], labels: Int[Tensor, " samples"], recipe: Recipe
+    images: Float[Tensor, "samples 1 28 28"], labels: Int[Tensor, " samples"], recipe: DigitsRecipe
 ) -> DigitsResNet:
     """Return a network trained by `recipe`, in evaluation mode; the caller's random state is kept.
 
     >>> x, y = torch.rand(8, 1, 28, 28), torch.arange(8)
-    >>> train(x, y, Recipe(epochs=1, batch_size=4)).training
+    >>> train(x, y, DigitsRecipe(epochs=1, batch_size=4)).training
     False
     """
     with torch.random.fork_rng(devices=[]):
@@ -138,7 +138,7 @@ def write(model: DigitsResNet, card: dict[str, Any], to: Path) -> None:
     to.with_suffix(".json").write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
 
 
-def run(recipe: Recipe, to: Path) -> dict[str, Any]:
+def run(recipe: DigitsRecipe, to: Path) -> dict[str, Any]:
     """Train, measure once on the held-out digits, and write weights and card.
 
     Raises `CodeclensError` where the measured accuracy stays below 98 %; nothing is written then.
@@ -185,12 +185,12 @@ def run(recipe: Recipe, to: Path) -> dict[str, Any]:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Train from the command line."""
     parser = argparse.ArgumentParser(description="Train the digits network.")
-    parser.add_argument("--seed", type=int, default=Recipe.seed)
-    parser.add_argument("--epochs", type=int, default=Recipe.epochs)
+    parser.add_argument("--seed", type=int, default=DigitsRecipe.seed)
+    parser.add_argument("--epochs", type=int, default=DigitsRecipe.epochs)
     parser.add_argument("--to", type=Path, default=WEIGHTS, help="the .safetensors file to write")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    card = run(Recipe(seed=options.seed, epochs=options.epochs), options.to)
+    card = run(DigitsRecipe(seed=options.seed, epochs=options.epochs), options.to)
     logger.info(
         "%d of %d held-out digits correct (%.1f %%); wrote %s",
         card["held_out_correct"],
