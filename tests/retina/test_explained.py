@@ -118,5 +118,5 @@ def test_what_does_not_fit_is_said(rng: np.random.Generator) -> None:
         variance_explained(fields, rates, {"m": rates * np.nan}, SPLIT)
     with pytest.raises(CodeclensError, match="beyond"):
         variance_explained(fields[:100], rates[:100], {}, SPLIT)
-    with pytest.raises(CodeclensError, match="left to learn"):
+    with pytest.raises(CodeclensError, match="left to train on"):
         held_out_blocks(20, blocks=4, gap=5)

@@ -11,7 +11,8 @@ import torch.nn.functional as F
 
 from codeclens import CodeclensError
 from codeclens.retina import LN, LNLN, Fit, FitEpoch, Movie, Recording, RetinaCNN, fit
-from codeclens.retina.splits import correlation, divide
+from codeclens.retina.evaluation import correlation
+from codeclens.retina.splits import held_out_blocks
 
 ABOUT: dict = {"rate": 50.0, "pixel": 30.0, "unit": "um"}
 
@@ -35,19 +36,19 @@ def cnn(**changed: object) -> RetinaCNN:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"epochs": 0}, "epochs=0; pass a whole number from 1"),
-        ({"epochs": 1.5}, "epochs=1.5"),
-        ({"batch_size": 0}, "batch_size=0; pass a whole number from 2"),
-        ({"batch_size": 1}, "batch_size=1"),
-        ({"patience": 0}, "patience=0; pass a whole number from 1 up or None"),
-        ({"seed": -1}, "seed=-1"),
-        ({"seed": "one"}, "seed='one'"),
-        ({"lr": float("nan")}, "lr=nan; pass a positive number"),
-        ({"lr": 0}, "lr=0"),
-        ({"lr": -1e-3}, "lr=-0.001"),
-        ({"weight_decay": -1}, "weight_decay=-1; pass 0 or a positive number"),
-        ({"activity_l1": -1}, "activity_l1=-1"),
-        ({"activity_l1": None}, "activity_l1=None"),
+        ({"epochs": 0}, r"epochs \(=0\) must be a whole number at least 1"),
+        ({"epochs": 1.5}, r"epochs \(=1.5\)"),
+        ({"batch_size": 0}, r"batch_size \(=0\) must be a whole number at least 2"),
+        ({"batch_size": 1}, r"batch_size \(=1\)"),
+        ({"patience": 0}, r"patience \(=0\) .* at least 1; or None"),
+        ({"seed": -1}, r"seed \(=-1\)"),
+        ({"seed": "one"}, r"seed \(='one'\)"),
+        ({"lr": float("nan")}, r"lr \(=nan\) must be above 0"),
+        ({"lr": 0}, r"lr \(=0\)"),
+        ({"lr": -1e-3}, r"lr \(=-0.001\)"),
+        ({"weight_decay": -1}, r"weight_decay \(=-1\) must be at least 0"),
+        ({"activity_l1": -1}, r"activity_l1 \(=-1\)"),
+        ({"activity_l1": None}, r"activity_l1 \(=None\)"),
     ],
 )
 def test_settings_are_checked_before_anything_is_computed(
@@ -103,7 +104,7 @@ def test_an_ln_model_finds_its_filter(recording: Recording) -> None:
 
 def test_r_is_that_of_the_held_out_windows(recording: Recording) -> None:
     found = quick(cnn(), recording)
-    rows = divide(1200, 4, share=0.2, blocks=2).held_out
+    rows = held_out_blocks(1197, share=0.2, blocks=2, gap=4).held_out
     answers = found.model.respond(recording.movie)[rows].numpy()
     wanted = recording.targets(4)[rows].numpy()
     for cell in range(2):
@@ -113,7 +114,7 @@ def test_r_is_that_of_the_held_out_windows(recording: Recording) -> None:
 
 def test_no_training_window_touches_held_out_time(recording: Recording) -> None:
     """What is measured in held-out blocks does not change the weights."""
-    rows = divide(1200, 4, share=0.2, blocks=2).held_out
+    rows = held_out_blocks(1197, share=0.2, blocks=2, gap=4).held_out
     changed = recording.rates.clone()
     changed[rows + 3] += 100.0
     frames = recording.movie.frames.clone()
@@ -148,7 +149,7 @@ def test_the_best_epoch_is_kept_and_patience_ends_it(recording: Recording) -> No
     assert found.best_epoch == int(curve.argmax()) + 1
     assert len(curve) == min(40, found.best_epoch + 2)
     assert float(found.r.mean()) == pytest.approx(curve.max(), abs=1e-6)
-    rows = divide(1200, 4, share=0.2, blocks=2).held_out
+    rows = held_out_blocks(1197, share=0.2, blocks=2, gap=4).held_out
     answers = found.model.respond(recording.movie)[rows]
     again = correlation(answers, recording.targets(4)[rows])
     assert float(again.mean()) == pytest.approx(curve.max(), abs=1e-5), "the best is kept"

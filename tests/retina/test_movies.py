@@ -40,14 +40,14 @@ def test_times_are_those_of_the_newest_frames() -> None:
         ({"rate": 0.0}, "rate"),
         ({"rate": math.nan}, "rate"),
         ({"pixel": -1.0}, "pixel"),
-        ({"unit": "px"}, "which is it"),
+        ({"unit": "px"}, 'must be "um" or "deg"'),
         ({"frames": torch.zeros(3, 4)}, r"\(time, y, x\)"),
-        ({"frames": torch.zeros(0, 4, 4)}, "one frame or more"),
+        ({"frames": torch.zeros(0, 4, 4)}, "one frame and one pixel"),
         ({"frames": torch.zeros(3, 4, 4, dtype=torch.uint8)}, "floating"),
         ({"frames": torch.full((3, 4, 4), math.inf)}, "Frame 0"),
-        ({"rate": "50"}, r"rate \(Hz\) is '50'"),
-        ({"pixel": None}, "pixel is None"),
-        ({"frames": torch.zeros(5, 0, 3)}, "one pixel or more"),
+        ({"rate": "50"}, r"rate \(='50'\)"),
+        ({"pixel": None}, r"pixel \(=None\)"),
+        ({"frames": torch.zeros(5, 0, 3)}, "one frame and one pixel"),
         ({"frames": np.zeros((3, 4, 4), np.int64)}, "floating"),
         ({"frames": "film"}, "are str; pass a tensor"),
         ({"frames": [[1.0], [1.0, 2.0]]}, "are list; pass a tensor"),
@@ -62,7 +62,7 @@ def test_a_movie_is_checked(change: dict, says: str) -> None:
 def test_a_part_of_a_movie() -> None:
     part = movie().between(0.1, 0.3)
     assert torch.equal(part.frames, movie().frames[5:15])
-    with pytest.raises(CodeclensError, match="no part"):
+    with pytest.raises(CodeclensError, match="no frame between"):
         movie().between(0.3, 0.1)
     with pytest.raises(CodeclensError, match="no window"):
         movie().windows(21)
@@ -81,7 +81,7 @@ def test_a_recording_answers_frame_by_frame() -> None:
     ("rates", "cells", "says"),
     [
         (torch.zeros(19, 2), ["a", "b"], "row for each frame"),
-        (torch.zeros(20, 2), ["a", "a"], "1 different names"),
+        (torch.zeros(20, 2), ["a", "a"], "1 unique names"),
         (torch.zeros(20, 2), ["a"], "pass one"),
         (-torch.ones(20, 2), ["a", "b"], "not negative"),
         (torch.full((20, 2), math.nan), ["a", "b"], "'a'"),

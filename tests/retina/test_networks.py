@@ -127,15 +127,15 @@ def test_sites_are_behind_nonlinearities_and_the_drive_before_the_last(x: Tensor
     ("change", "says"),
     [
         ({"kernels": (15, 11)}, "do not fit into a film of 12 × 13"),
-        ({"kernels": (9, 5)}, "the one of 5 meets 4 × 5"),
-        ({"kernels": (5, 3, 3)}, "this network has 2"),
-        ({"nonlinearity": "tanh"}, "choose from softplus, relu"),
-        ({"ganglion": "sparse"}, "dense, convolutional"),
-        ({"norm": "layer"}, "channel, position"),
+        ({"kernels": (9, 5)}, "the one of 5 is applied to 4 × 5"),
+        ({"kernels": (5, 3, 3)}, "must be 2 numbers"),
+        ({"nonlinearity": "tanh"}, "the nearest names are"),
+        ({"ganglion": "sparse"}, '"dense", "convolutional"'),
+        ({"norm": "layer"}, '"channel", "position"|"position", "channel"'),
         ({"ganglion": "convolutional", "kernels": (5, 3, 3)}, "needs positions="),
         (
             {"ganglion": "convolutional", "kernels": (5, 3, 3), "positions": [(0, 0), (5, 5)]},
-            r"'a' at \(0, 0\) lies too near the edge",
+            r"'a' at \(0, 0\) is too close to the edge",
         ),
     ],
 )

@@ -172,7 +172,7 @@ def test_objects_move_with_their_background_or_without() -> None:
 @pytest.mark.parametrize(
     ("make", "says"),
     [
-        (lambda: Screen(size=0), "0 pixels"),
+        (lambda: Screen(size=0), r"size \(=0\)"),
         (lambda: Screen(rate=-1.0), "rate"),
         (lambda: SCREEN.frames(0.001), "0.001 s"),
         (lambda: white_noise(1.0, SCREEN, kind="pink"), "pink"),  # type: ignore[arg-type]

@@ -16,7 +16,14 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from codeclens.decomposition.logbook import Logbook, State
 from codeclens.decomposition.matrices import Table, TensorTable
-from codeclens.decomposition.training import Epoch, Recipe, Trainable
+from codeclens.decomposition.training import (
+    Epoch,
+    Recipe,
+    Trainable,
+    optimizer_state,
+    restore_optimizer,
+    under,
+)
 from codeclens.errors import CodeclensError
 
 
@@ -248,9 +255,7 @@ class Training:
         """All that the epochs to come depend on."""
         tensors = {f"network.{name}": value for name, value in _changing(self.network).items()}
         tensors |= {f"best.{name}": value for name, value in self.best.items()}
-        for number, parameter in enumerate(self.network.parameters()):
-            for name, value in self.optimizer.state[parameter].items():
-                tensors[f"optimizer.{number}.{name}"] = value
+        tensors |= optimizer_state(self.optimizer, self.network.parameters())
         for number, generator in enumerate(self._generators()):
             tensors[f"generator.{number}"] = generator.get_state()
         history = [[None if math.isnan(v) else v for v in epoch] for epoch in self.history]
@@ -274,18 +279,8 @@ class Training:
         tensors, facts = state
         for name, value in _changing(self.network).items():
             value.copy_(tensors[f"network.{name}"])
-        self.best = {
-            name.removeprefix("best."): value
-            for name, value in tensors.items()
-            if name.startswith("best.")
-        }
-        for number, parameter in enumerate(self.network.parameters()):
-            prefix = f"optimizer.{number}."
-            self.optimizer.state[parameter] = {
-                name.removeprefix(prefix): value.to(parameter.device)
-                for name, value in tensors.items()
-                if name.startswith(prefix)
-            }
+        self.best = under(tensors, "best.")
+        restore_optimizer(self.optimizer, self.network.parameters(), tensors)
         for number, generator in enumerate(self._generators()):
             generator.set_state(tensors[f"generator.{number}"])
         self.history = [

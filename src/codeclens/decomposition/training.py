@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
@@ -176,6 +176,41 @@ def split(
     order = torch.randperm(count, generator=generator)
     size = max(2, round(count * held_out)) if held_out > 0 else 0
     return order[size:].sort().values, order[:size].sort().values
+
+
+def optimizer_state(optimizer: Optimizer, parameters: Iterable[Tensor]) -> dict[str, Tensor]:
+    """The tensors of an optimizer, named by the number of the parameter, for a checkpoint."""
+    return {
+        f"optimizer.{number}.{name}": value
+        for number, parameter in enumerate(parameters)
+        for name, value in optimizer.state[parameter].items()
+    }
+
+
+def restore_optimizer(
+    optimizer: Optimizer, parameters: Iterable[Tensor], tensors: Mapping[str, Tensor]
+) -> None:
+    """Restore what `optimizer_state` returned."""
+    for number, parameter in enumerate(parameters):
+        optimizer.state[parameter] = {
+            # Adam counts its steps on the CPU, unless it is fused.
+            name: value if name == "step" and not _fused(optimizer) else value.to(parameter.device)
+            for name, value in under(tensors, f"optimizer.{number}.").items()
+        }
+
+
+def _fused(optimizer: Optimizer) -> bool:
+    return any(group.get("fused") for group in optimizer.param_groups)
+
+
+def under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The tensors whose names begin with a prefix, without it.
+
+    >>> list(under({"best.a": torch.zeros(1), "b": torch.zeros(1)}, "best."))
+    ['a']
+    """
+    start = len(prefix)
+    return {name[start:]: value for name, value in tensors.items() if name.startswith(prefix)}
 
 
 @contextmanager

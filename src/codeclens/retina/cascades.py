@@ -1,8 +1,9 @@
-"""Cascades: a few filters and nonlinearities in a row, for recordings that carry no more."""
+"""Cascades: filters and nonlinearities in a row, for recordings too short for a network."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Unpack
 
 import torch
 import torch.nn.functional as F
@@ -12,16 +13,16 @@ from torch import Tensor, nn
 from codeclens.decomposition.training import seeded
 from codeclens.errors import CodeclensError
 from codeclens.retina.cnn import NONLINEARITIES, Filters, Nonlinearity
-from codeclens.retina.movies import Unit
 from codeclens.retina.photoreceptors import Kinetics
-from codeclens.retina.response import Fittable
+from codeclens.retina.response import Fittable, Input
 
 
 class LN(Fittable):
     """The linear–nonlinear model: one filter in space and time for each cell, and a softplus.
 
-    `rank` makes a filter a sum of so many products of one in space and one in time; None leaves it
-    free. Its only site is `"output"`, the cells themselves, whose drive is `"potential"`.
+    `rank` limits a filter to a sum of that many products of a time course and a map; None leaves it
+    free. The clock, the scale, `size`, `history` (40 frames by default) and `front` are those of
+    `Input`. Its only site is `"output"`, the cells themselves, whose drive is `"potential"`.
     (Chichilnisky 2001, Network 12.)
 
     >>> import torch
@@ -36,24 +37,15 @@ class LN(Fittable):
         self,
         cells: Sequence[str],
         *,
-        rate: float,
-        pixel: float,
-        unit: Unit,
-        history: int = 40,
-        size: tuple[int, int],
         rank: int | None = None,
         seed: int = 0,
-        front: nn.Module | None = None,
-        front_history: int | None = None,
+        **given: Unpack[Input],
     ) -> None:
-        super().__init__(
-            cells, rate=rate, pixel=pixel, unit=unit, history=history, size=size,
-            front=front, front_history=front_history,
-        )  # fmt: skip
+        given.setdefault("history", 40)
+        super().__init__(cells, **given)
         self.options["rank"] = rank
         with seeded(seed):
-            taps = self.taken
-            self.potential = Filters(len(self.cells), taps, size, rank=rank)
+            self.potential = Filters(len(self.cells), self.taken, given["size"], rank=rank)
 
     def forward(self, x: Float[Tensor, "batch history y x"]) -> Float[Tensor, "batch cell"]:
         rates: Tensor = self.output(self.potential(self.seen(x)))
@@ -61,12 +53,14 @@ class LN(Fittable):
 
 
 class LNLN(Fittable):
-    """Subunits: small filters at all places, a nonlinearity, and a sum over places for each cell.
+    """Subunits: small filters at all positions, a nonlinearity, and a weighted sum for each cell.
 
-    `channels` kinds of subunits of `kernel` pixels, each at every place; cells weigh them with
-    weights of their own, which `positive=True` keeps from being negative, as in the retina, where
-    subunits are bipolar cells. The site is `"subunits"`. Raises CodeclensError where the kernel
-    does not fit. (Real et al. 2017, Current Biology 27; Maheswaranathan et al. 2018, PLoS CB 14.)
+    There are `channels` types of subunits of `kernel` pixels (5 unless given, or the film's size
+    where that is smaller), one of each type at every position. Each cell has its own weights, which
+    `positive=True` keeps from being negative, as in the retina, where subunits are bipolar cells.
+    The clock, the scale, `size`, `history` (40 frames by default) and `front` are those of `Input`.
+    The site is `"subunits"`. Raises CodeclensError where the kernel does not fit. (Real et al.
+    2017, Current Biology 27; Maheswaranathan et al. 2018, PLoS CB 14.)
 
     >>> import torch
     >>> model = LNLN(["on"], rate=50.0, pixel=1.0, unit="deg", history=20, size=(8, 8), kernel=3)
@@ -80,26 +74,21 @@ class LNLN(Fittable):
         self,
         cells: Sequence[str],
         *,
-        rate: float,
-        pixel: float,
-        unit: Unit,
-        history: int = 40,
-        size: tuple[int, int],
         channels: int = 4,
-        kernel: int = 5,
+        kernel: int | None = None,
         nonlinearity: Nonlinearity = "softplus",
         positive: bool = False,
         seed: int = 0,
-        front: nn.Module | None = None,
-        front_history: int | None = None,
+        **given: Unpack[Input],
     ) -> None:
-        super().__init__(
-            cells, rate=rate, pixel=pixel, unit=unit, history=history, size=size,
-            front=front, front_history=front_history,
-        )  # fmt: skip
+        given.setdefault("history", 40)
+        super().__init__(cells, **given)
+        size = given["size"]
+        kernel = min(5, *size) if kernel is None else kernel
         if not 1 <= kernel <= min(size):
             raise CodeclensError(
-                f"Subunits of {kernel} pixels do not fit into a film of {size[0]} × {size[1]}."
+                f"Subunits of {kernel} pixels do not fit into a film of {size[0]} × {size[1]} "
+                "pixels; pass a smaller kernel."
             )
         self.options |= {"channels": channels, "kernel": kernel, "positive": positive}
         self.options["nonlinearity"] = nonlinearity
@@ -118,13 +107,13 @@ class LNLN(Fittable):
 class LNK(Fittable):
     """Linear–nonlinear–kinetic: filters, a nonlinearity, and states that deplete and recover.
 
-    The filter (`taps` frames, over the whole field) slides over the window, its rectified output u
-    drives a `Kinetics` block for the `history − taps + 1` frames that are left, from the state in
-    which it would be if u had always been as at first; each cell weighs the active states of the
-    `channels`. So gain and kinetics adapt to contrast, and `history` must cover the memory of the
-    states. Sites are `"nonlinear"` `(B, C, time, 1)` and `"active"` `(B, C)`. Raises
-    CodeclensError where the history is no longer than the filter. (Ozuna and Baccus
-    2012, Neuron 73.)
+    The filter (`taps` frames, over the whole field) slides over the window. Its rectified output u
+    drives a `Kinetics` block for the remaining `history − taps + 1` frames, which starts in the
+    stationary state for the first u. Each cell weighs the active states of the `channels`. So gain
+    and kinetics adapt to contrast, and `history` (120 frames by default) must cover the memory of
+    the states. The clock, the scale, `size` and `front` are those of `Input`. Sites are
+    `"nonlinear"` `(B, C, time, 1)` and `"active"` `(B, C)`. Raises CodeclensError where the history
+    is not longer than the filter. (Ozuna and Baccus 2012, Neuron 73.)
 
     >>> import torch
     >>> model = LNK(["on"], rate=50.0, pixel=1.0, unit="deg", history=60, taps=20, size=(1, 1))
@@ -139,35 +128,27 @@ class LNK(Fittable):
         self,
         cells: Sequence[str],
         *,
-        rate: float,
-        pixel: float,
-        unit: Unit,
-        history: int = 120,
         taps: int = 40,
-        size: tuple[int, int],
         channels: int = 1,
         nonlinearity: Nonlinearity = "softplus",
         seed: int = 0,
-        front: nn.Module | None = None,
-        front_history: int | None = None,
+        **given: Unpack[Input],
     ) -> None:
-        super().__init__(
-            cells, rate=rate, pixel=pixel, unit=unit, history=history, size=size,
-            front=front, front_history=front_history,
-        )  # fmt: skip
+        given.setdefault("history", 120)
+        super().__init__(cells, **given)
         if not 1 <= taps < self.taken:
             raise CodeclensError(
-                f"A filter of {taps} frames leaves no time for the states in a history of "
-                f"{self.taken}; pass a longer history."
+                f"taps (={taps}) must be at least 1 and less than the history of {self.taken} "
+                "frames, so that frames are left for the states."
             )
         self.options |= {"taps": taps, "channels": channels, "nonlinearity": nonlinearity}
         with seeded(seed):
-            self.filters = Filters(channels, taps, size, slides=True)
+            self.filters = Filters(channels, taps, given["size"], slides=True)
             self.nonlinear = NONLINEARITIES[nonlinearity]()
-            self.active = Kinetics(channels, 1 / rate)
+            self.active = Kinetics(channels, 1 / self.rate)
             self.potential = nn.Linear(channels, len(self.cells))
             with torch.no_grad():
-                # The active state is a small share: its weights start where a change is felt.
+                # The active share is small: large initial weights make its changes matter.
                 self.potential.weight.abs_().add_(1.0).mul_(10.0)
 
     def forward(self, x: Float[Tensor, "batch history y x"]) -> Float[Tensor, "batch cell"]:
@@ -177,7 +158,7 @@ class LNK(Fittable):
 
 
 class Weighing(nn.Linear):
-    """A linear layer whose weights may be held from being negative.
+    """A linear layer whose weights can be constrained to be positive.
 
     >>> bool((Weighing(3, 2, True).effective >= 0).all())
     True
@@ -189,7 +170,7 @@ class Weighing(nn.Linear):
 
     @property
     def effective(self) -> Tensor:
-        """The weights as they act."""
+        """The weights after the constraint."""
         return F.softplus(10 * self.weight) / 10 if self.positive else self.weight
 
     def forward(self, x: Tensor) -> Tensor:

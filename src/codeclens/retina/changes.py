@@ -17,9 +17,9 @@ from codeclens.retina.movies import Movie
 from codeclens.retina.passes import (
     BYPASS,
     Cells,
+    ForwardPass,
     Found,
     Parts,
-    Passage,
     Where,
     cells_of,
     clips_of,
@@ -27,7 +27,7 @@ from codeclens.retina.passes import (
     parts_of,
     passes,
 )
-from codeclens.retina.splits import Split
+from codeclens.retina.splits import Split, block_draws, with_bounds
 
 if TYPE_CHECKING:
     import xarray
@@ -132,7 +132,7 @@ def field_changes(
 
 
 def _of_cell(
-    before: Passage, after: Passage, divided: Parts, divided_after: Parts, cell: int
+    before: ForwardPass, after: ForwardPass, divided: Parts, divided_after: Parts, cell: int
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Products with the change: of the gain and of the gating of each part, and its square."""
     fields = [before.field(cell), after.field(cell)]
@@ -197,7 +197,7 @@ def movie_changes(
     )
     return change_totals(
         changes,
-        pairs // max(round(block * windows.rate), 1),
+        pairs // max(round(block * windows.sampling.rate), 1),
         both=against == "mean",
         draws=draws,
         seed=seed,
@@ -224,8 +224,7 @@ def change_totals(
     kind = str(changes.share.dims[-1])
     number, place = np.unique(blocks, return_inverse=True)
     place = place.reshape(blocks.shape)
-    random = np.random.default_rng(seed)
-    drawn = random.multinomial(len(number), np.full(len(number), 1 / len(number)), size=draws)
+    drawn = block_draws(len(number), draws, seed)
     weight = drawn[:, place[:, 0]] * (drawn[:, place[:, 1]] if both else 1)
     found: dict[str, Any] = {}
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -233,12 +232,8 @@ def change_totals(
             product = np.nan_to_num(changes[name].to_numpy()) * size[..., None]
             missing = changes[name].isnull().all("pair").to_numpy()
             value = _ratio(np.ones((1, len(size))), product, size)[0]
-            drawn_values = _ratio(weight.astype(float), product, size)
-            # A draw without any change of a cell says nothing about it.
-            drawn_values[:, np.isnan(drawn_values).all(axis=0)] = 0
-            low, high = np.nanquantile(drawn_values, [0.025, 0.975], axis=0)
-            for suffix, values in (("", value), ("_low", low), ("_high", high)):
-                found[name + suffix] = (("cell", kind), np.where(missing, np.nan, values))
+            value = np.where(missing, np.nan, value)
+            found |= with_bounds(name, ("cell", kind), value, _ratio(weight, product, size))
     found["size"] = (("cell",), np.sqrt(size.mean(axis=0)))
     return xarray.Dataset(found, {name: changes[name] for name in ("cell", kind)})
 
@@ -470,9 +465,8 @@ def _scores(
     """Scores over all held-out frames, and their bounds over drawn blocks."""
     number = np.unique(split.block)
     member = split.block[None] == number[:, None]
-    random = np.random.default_rng(seed)
-    drawn = random.multinomial(len(number), np.full(len(number), 1 / len(number)), size=draws)
-    weight = np.concatenate([np.ones((1, len(number))), drawn]) @ member
+    weight = np.concatenate([np.ones((1, len(number))), block_draws(len(number), draws, seed)])
+    weight = weight @ member
     above = np.einsum("dt,pct->dpc", weight, errors)
     # What is left of a field that never changes is rounding.
     still = errors[0].sum(axis=1) <= 1e-12 * squares.sum(axis=1)
@@ -482,11 +476,7 @@ def _scores(
     power = 1 - above[0] / np.where(squares.sum(axis=1) > 0, squares.sum(axis=1), np.nan)
     found: dict[str, Any] = {"power": (("predictor", "cell"), power)}
     for name, values in (("r2", r2), ("ahead", ahead)):
-        known = np.where(np.isnan(values).all(axis=0), 0, values)
-        bounds = np.nanquantile(known[1:], [0.025, 0.975], axis=0)
-        low, high = np.where(np.isnan(values[0]), np.nan, bounds)
-        for suffix, part in (("", values[0]), ("_low", low), ("_high", high)):
-            found[name + suffix] = (("predictor", "cell"), part)
+        found |= with_bounds(name, ("predictor", "cell"), values[0], values[1:])
     return found
 
 

@@ -14,43 +14,8 @@ from torch import Tensor, nn
 
 from codeclens.errors import CodeclensError
 from codeclens.retina.movies import Movie, Screen
-from codeclens.retina.photoreceptors import Photoreceptors
+from codeclens.retina.photoreceptors import Photoreceptors, causal, gamma_kernel
 from codeclens.retina.response import ResponseModel
-
-
-def gamma_kernel(
-    taps: int, rate: float, tau: float | Tensor, order: float = 1.0
-) -> Float[Tensor, " lag"]:
-    """A kernel that rises and decays, `k(t) ∝ (t/τ)ⁿ exp(−t/τ)`, cut after `taps` frames, sum 1.
-
-    Lag 0 comes first; lags are taken at the middle of each frame, in s, as is `tau`. It peaks at
-    `order · tau`; order 0 is an exponential. Differentiable in `tau`.
-
-    >>> kernel = gamma_kernel(20, rate=50.0, tau=0.025, order=2.0)
-    >>> int(kernel.argmax()), round(float(kernel.sum()), 6)
-    (2, 1.0)
-    """
-    like = tau if isinstance(tau, Tensor) else torch.tensor(tau, dtype=torch.float64)
-    scaled = (torch.arange(taps, dtype=like.dtype, device=like.device) + 0.5) / rate / like
-    kernel = scaled**order * torch.exp(-scaled)
-    normalised: Tensor = kernel / kernel.sum()
-    return normalised
-
-
-def causal(
-    signals: Float[Tensor, "batch channel time y x"], kernels: Float[Tensor, "channel lag"]
-) -> Float[Tensor, "batch channel rest y x"]:
-    """Each channel filtered in time by its kernel, lag 0 first; only frames with all lags are kept.
-
-    >>> x = torch.tensor([0.0, 1.0, 0.0, 0.0]).reshape(1, 1, 4, 1, 1)
-    >>> causal(x, torch.tensor([[0.5, 0.25]])).flatten()
-    tensor([0.5000, 0.2500, 0.0000])
-    """
-    batch, channels, time, height, width = signals.shape
-    flat = signals.reshape(batch, channels, time, height * width)
-    weight = kernels.flip(1)[:, None, :, None].to(signals)
-    filtered = F.conv2d(flat, weight, groups=channels)
-    return filtered.unflatten(3, (height, width))  # type: ignore[no-any-return]
 
 
 class Pool(nn.Module):

@@ -1,10 +1,10 @@
-"""Retina networks: two layers of interneurons and one of ganglion cells, fitted to recordings."""
+"""Retina networks: convolutions for two layers of interneurons and a layer of ganglion cells."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, Unpack
 
 import torch
 import torch.nn.functional as F
@@ -12,16 +12,15 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from codeclens.decomposition.training import seeded
-from codeclens.errors import CodeclensError
-from codeclens.retina.movies import Unit
-from codeclens.retina.response import Fittable
+from codeclens.errors import CodeclensError, unknown
+from codeclens.retina.response import Fittable, Input
 
 Nonlinearity = Literal["softplus", "relu"]
 NONLINEARITIES = {"softplus": nn.Softplus, "relu": nn.ReLU}
 
 
 class Noise(nn.Module):
-    """Gaussian noise of standard deviation `std` while training, and nothing else.
+    """Gaussian noise of standard deviation `std` in training mode, the identity otherwise.
 
     >>> Noise(0.5).eval()(torch.ones(2))
     tensor([1., 1.])
@@ -39,7 +38,7 @@ class Noise(nn.Module):
 
 
 class PositionNorm(nn.BatchNorm1d):
-    """Batch norm of feature maps `(B, C, H, W)` with a mean and variance for every place.
+    """Batch norm of feature maps `(B, C, H, W)` with a mean and a variance for each position.
 
     >>> PositionNorm(2, (3, 4))(torch.randn(5, 2, 3, 4)).shape
     torch.Size([5, 2, 3, 4])
@@ -53,9 +52,9 @@ class PositionNorm(nn.BatchNorm1d):
 
 
 class Pick(nn.Module):
-    """The cells' own places on maps: `(B, types, H, W)` to `(B, cells)`.
+    """The value of each cell's own channel and position: `(B, types, H, W)` to `(B, cells)`.
 
-    `places` `(cells, 3)` are channel, row and column.
+    `places` `(cells, 3)` holds channel, row and column.
 
     >>> Pick(torch.tensor([[0, 1, 1]]))(torch.arange(4.0).view(1, 1, 2, 2))
     tensor([[3.]])
@@ -72,35 +71,11 @@ class Pick(nn.Module):
         return x[:, channel, row, column]
 
 
-class Rate(nn.Module):
-    """Rates in Hz from drives `(B, cells)`: `gain · softplus(drive)`, with a gain for each cell.
-
-    >>> Rate(1)(torch.zeros(1, 1))
-    tensor([[0.6931]])
-    """
-
-    gain: Tensor
-
-    def __init__(self, cells: int) -> None:
-        super().__init__()
-        self.register_buffer("gain", torch.ones(cells))
-
-    @torch.no_grad()
-    def calibrate(self, rates: Float[Tensor, "time cell"]) -> None:
-        """Take the gains from mean rates; a cell that never fires gets the mean of all."""
-        mean = rates.mean(dim=0).to(self.gain)
-        spare = mean.mean() if mean.mean() > 0 else torch.ones_like(mean.mean())
-        self.gain.copy_(torch.where(mean > 0, mean, spare))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.gain * F.softplus(x)
-
-
 class Filters(nn.Module):
     """Filters over `taps` frames of the whole field: `(B, taps, H, W)` to `(B, channels)`.
 
-    `rank` makes each a sum of so many products of one in time and one in space. With `slides=True`
-    they slide over longer windows and give `(B, channels, time, 1)`.
+    `rank` limits each filter to a sum of that many products of a time course and a map. With
+    `slides=True` filters slide over longer windows and give `(B, channels, time, 1)`.
 
     >>> Filters(3, 5, (2, 2), slides=True)(torch.zeros(1, 9, 2, 2)).shape
     torch.Size([1, 3, 5, 1])
@@ -145,11 +120,12 @@ class Filters(nn.Module):
 
 
 class StackedConv2d(nn.Sequential):
-    """Convolutions of 3 × 3, one behind another with nothing between: linear, as a whole.
+    """A stack of 3 × 3 convolutions without nonlinearities in between, linear as a whole.
 
-    `(kernel − 1) / 2` of them reach as far as one of `kernel × kernel`, learn smoother filters and
-    have fewer parameters. Between them are `channels` maps. Raises CodeclensError for a kernel that
-    is even or below 3. (Maheswaranathan et al. 2023, Neuron 111, "LinearStackedConv2d".)
+    `(kernel − 1) / 2` of them cover as many pixels as one of `kernel × kernel`, but learn smoother
+    filters with fewer parameters. `channels` maps (or `between`) lie between them. Raises
+    CodeclensError for a kernel that is even or below 3. (Maheswaranathan et al. 2023, Neuron 111,
+    "LinearStackedConv2d".)
 
     >>> stack = StackedConv2d(4, 8, 7)
     >>> len(stack), fold(stack).weight.shape
@@ -167,7 +143,7 @@ class StackedConv2d(nn.Sequential):
     ) -> None:
         if kernel < 3 or kernel % 2 == 0:
             raise CodeclensError(
-                f"A stack of 3 × 3 convolutions reaches 3, 5, 7 … pixels, not {kernel}."
+                f"A stack of 3 × 3 convolutions covers 3, 5, 7 … pixels, not {kernel}."
             )
         count = (kernel - 1) // 2
         widths = [inputs, *[between or channels] * (count - 1), channels]
@@ -178,10 +154,10 @@ class StackedConv2d(nn.Sequential):
 
 @torch.no_grad()
 def fold(stack: nn.Module) -> nn.Conv2d:
-    """One convolution that says exactly what a sequence of linear layers says.
+    """The single convolution that equals a sequence of linear layers exactly.
 
-    Takes `nn.Conv2d` (stride 1, no padding), `nn.BatchNorm2d` as it is in evaluation, dropout and
-    identities, in `nn.Sequential`. Raises CodeclensError for anything else.
+    Accepts an `nn.Sequential` of `nn.Conv2d` (stride 1, no padding), `nn.BatchNorm2d` (with its
+    running statistics), dropout and identities. Raises CodeclensError for anything else.
 
     >>> stack = nn.Sequential(nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3).eval(), nn.Conv2d(3, 4, 5))
     >>> x = torch.randn(1, 2, 9, 9)
@@ -211,12 +187,12 @@ def fold(stack: nn.Module) -> nn.Conv2d:
             bias = (bias - layer.running_mean) * scale + shift
         elif not isinstance(layer, nn.Identity | nn.Dropout | nn.Dropout2d):
             raise CodeclensError(
-                f"A {type(layer).__name__} cannot be folded into a convolution; take it out first."
+                f"A {type(layer).__name__} cannot be folded into a convolution; remove it first."
             )
     if weight is None or bias is None:
         raise CodeclensError("There is no convolution to fold.")
     outputs, inputs, height, width = weight.shape
-    # Nothing is drawn: the random state of the caller stays as it was.
+    # skip_init draws nothing, so the random state of the caller does not change.
     folded: nn.Conv2d = nn.utils.skip_init(
         nn.Conv2d, inputs, outputs, (height, width), dtype=weight.dtype, device=weight.device
     )
@@ -229,9 +205,9 @@ def fold(stack: nn.Module) -> nn.Conv2d:
 def _behind(
     first: Float[Tensor, "middle inputs y x"], second: Float[Tensor, "outputs middle v u"]
 ) -> Float[Tensor, "outputs inputs yv xu"]:
-    """The kernel of `second` applied to what `first` gives."""
+    """The kernel of `second` applied to the output of `first`."""
     height, width = second.shape[2:]
-    # Both correlate, so that the second kernel slides over the first one turned round.
+    # Both layers correlate, so the second kernel slides over the first one flipped.
     joined = F.conv2d(first.transpose(0, 1), second.flip(2, 3), padding=(height - 1, width - 1))
     return joined.transpose(0, 1)
 
@@ -251,21 +227,24 @@ Norm = Literal["channel", "position"]
 class RetinaCNN(Fittable):
     """The three-layer convolutional network of the retina: `(B, history, H, W)` to Hz.
 
-    Two convolutions, each with batch norm, Gaussian noise while it trains and a nonlinearity, then
-    a layer of ganglion cells with batch norm and a softplus. `ganglion="dense"` gives every cell
-    weights of its own onto all places; `"convolutional"` takes a third kernel (11 unless given) and
-    one channel for each type of cell: `positions` `(row, column)` in pixels of the film say where a
-    cell looks, `types` which channel it is (its own unless given), so that cells of one type share
-    their weights. `stacked=True` puts 3 × 3 linear convolutions in place of large ones; `fold()`
-    gives the same network with single ones. `norm="position"` norms every place by itself, as the
-    first networks of this kind did; `eps` is the norms'. `front` is a module in
-    front of it, such as photoreceptors, from windows to windows `(B, h', H, W)` of `front_history`
-    frames.
+    Two convolutions, each with batch norm, Gaussian noise in training mode and a nonlinearity, are
+    followed by a layer of ganglion cells with batch norm and a softplus.
 
-    Sites are `"first"` and `"second"`, behind their nonlinearities; the drive, before the last one,
-    is `"potential"`. Weights are drawn from `seed`. Raises CodeclensError where the kernels do not
-    fit into the film, and where cells, types and positions do not fit together. (McIntosh et al.
-    2016, NeurIPS; Maheswaranathan et al. 2023, Neuron 111.)
+    - `ganglion="dense"` gives each cell its own weights for all positions. `"convolutional"` has a
+      third kernel (11 unless given) and one channel for each type of cell: `positions` `(row,
+      column)` in pixels of the film are the centres of the cells, `types` their channels (one
+      channel a cell unless given), so that cells of one type share their weights.
+    - `stacked=True` replaces large convolutions by stacks of 3 × 3 linear ones; `fold()` returns
+      the same network with single ones.
+    - `norm="position"` normalises each position separately, as the first networks of this kind did;
+      `eps` is the constant of the norms.
+    - The clock, the scale, `size` (50 × 50), `history` (40 frames) and `front` are those of
+      `Input`.
+
+    Sites are `"first"` and `"second"`, behind their nonlinearities; the drive, before the last
+    nonlinearity, is `"potential"`. Weights are drawn from `seed`. Raises CodeclensError where the
+    kernels do not fit into the film, and where cells, types and positions do not match. (McIntosh
+    et al. 2016, NeurIPS; Maheswaranathan et al. 2023, Neuron 111.)
 
     >>> import torch
     >>> cnn = RetinaCNN(["on", "off"], rate=50.0, pixel=50.0, unit="um", size=(22, 22),
@@ -281,11 +260,6 @@ class RetinaCNN(Fittable):
         self,
         cells: Sequence[str],
         *,
-        rate: float,
-        pixel: float,
-        unit: Unit,
-        history: int = 40,
-        size: tuple[int, int] = (50, 50),
         channels: Sequence[int] = (8, 8),
         kernels: Sequence[int] = (15, 11),
         nonlinearity: Nonlinearity = "softplus",
@@ -298,14 +272,18 @@ class RetinaCNN(Fittable):
         eps: float | Sequence[float] = 1e-3,
         ahead: int = 0,
         seed: int = 0,
-        front: nn.Module | None = None,
-        front_history: int | None = None,
+        **given: Unpack[Input],
     ) -> None:
-        super().__init__(
-            cells, rate=rate, pixel=pixel, unit=unit, history=history, size=size,
-            front=front, front_history=front_history,
-        )  # fmt: skip
-        _require_known(nonlinearity, ganglion, norm)
+        given.setdefault("history", 40)
+        size = given.setdefault("size", (50, 50))
+        super().__init__(cells, **given)
+        for what, chosen, known in (
+            ("nonlinearity", nonlinearity, NONLINEARITIES),
+            ("ganglion layer", ganglion, ("dense", "convolutional")),
+            ("norm", norm, ("channel", "position")),
+        ):
+            if chosen not in known:
+                raise unknown(what, chosen, known)
         kernels = list(kernels)
         if ganglion == "convolutional" and len(kernels) == 2:
             kernels.append(11)
@@ -355,7 +333,7 @@ class RetinaCNN(Fittable):
         return rates
 
     def fold(self) -> RetinaCNN:
-        """The same network with one convolution for each stack, exactly.
+        """The same network, exactly, with one convolution in place of each stack.
 
         >>> cnn = RetinaCNN(["on"], rate=100.0, pixel=50.0, unit="um", size=(12, 12),
         ...                 kernels=(5, 5), stacked=True)
@@ -381,28 +359,20 @@ class RetinaCNN(Fittable):
         return folded.train(self.training)
 
 
-def _require_known(nonlinearity: str, ganglion: str, norm: str) -> None:
-    for what, given, known in (
-        ("nonlinearity", nonlinearity, tuple(NONLINEARITIES)),
-        ("ganglion layer", ganglion, ("dense", "convolutional")),
-        ("norm", norm, ("channel", "position")),
-    ):
-        if given not in known:
-            raise CodeclensError(f"{given!r} is no {what}; choose from {', '.join(known)}.")
-
-
 def _sizes(size: tuple[int, int], kernels: Sequence[int], count: int) -> list[tuple[int, int]]:
     """Height and width behind each convolution; raises CodeclensError where one does not fit."""
     if len(kernels) != count:
-        raise CodeclensError(f"Kernels {tuple(kernels)} were given; this network has {count}.")
+        raise CodeclensError(
+            f"kernels (={tuple(kernels)}) must be {count} numbers, one for each convolution."
+        )
     sizes = []
     height, width = size
     for kernel in kernels:
         if not 1 <= kernel <= min(height, width):
             raise CodeclensError(
                 f"Kernels of {', '.join(map(str, kernels))} do not fit into a film of {size[0]} × "
-                f"{size[1]} pixels: the one of {kernel} meets {height} × {width}; pass smaller "
-                "kernels."
+                f"{size[1]} pixels: the one of {kernel} is applied to {height} × {width}; pass "
+                "smaller kernels."
             )
         height, width = height - kernel + 1, width - kernel + 1
         sizes.append((height, width))
@@ -422,13 +392,13 @@ def _places(
     size: tuple[int, int],
     last: tuple[int, int],
 ) -> Tensor:
-    """Channel, row and column of every cell on the last map `(cells, 3)`."""
+    """Channel, row and column of each cell on the last map `(cells, 3)`."""
     if positions is None or len(positions) != len(cells) or len(types) != len(cells):
         raise CodeclensError(
             f"A convolutional ganglion layer needs positions=, (row, column) in pixels for each of "
-            f"its {len(cells)} cells, and as many types where they are given."
+            f"its {len(cells)} cells, and one type for each cell where types are given."
         )
-    # A place of the last map looks at the pixels around its centre.
+    # A position of the last map covers the pixels around its centre.
     margins = [(of - left) // 2 for of, left in zip(size, last, strict=True)]
     rows = []
     for cell, channel, place in zip(cells, types, positions, strict=True):
@@ -437,8 +407,8 @@ def _places(
             first = tuple(margins)
             final = tuple(m + left - 1 for m, left in zip(margins, last, strict=True))
             raise CodeclensError(
-                f"Cell {cell!r} at {tuple(place)} lies too near the edge: with these kernels rows "
-                f"and columns go from {first} to {final}."
+                f"Cell {cell!r} at {tuple(place)} is too close to the edge: with these kernels "
+                f"rows and columns go from {first} to {final}."
             )
         rows.append([channel, *at])
     return torch.tensor(rows)

@@ -1,4 +1,4 @@
-"""Fitting: a response model to a recording, judged on held-out time, repeatable and resumable."""
+"""Fitting: a response model to a recording, evaluated on held-out time, resumable."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from numbers import Integral, Real
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -19,17 +18,22 @@ from torch import Tensor
 from torch.optim import AdamW
 
 from codeclens.decomposition.logbook import State, read_checkpoint, write_checkpoint
-from codeclens.decomposition.training import Cosine
-from codeclens.errors import CodeclensError
+from codeclens.decomposition.training import Cosine, optimizer_state, restore_optimizer, under
+from codeclens.errors import CodeclensError, require_number
+from codeclens.labelled import Labelled
+from codeclens.retina.evaluation import correlation
 from codeclens.retina.recordings import Recording
 from codeclens.retina.response import ResponseModel
-from codeclens.retina.splits import correlation, divide
+from codeclens.retina.splits import held_out_blocks
+
+if TYPE_CHECKING:
+    import pandas
 
 CHECKPOINT = "fit.safetensors"
 
 
 class FitEpoch(NamedTuple):
-    """What an epoch came to: the mean training loss, and held-out r, mean over cells."""
+    """The result of an epoch: the mean training loss, and held-out r, the mean over cells."""
 
     epoch: int
     epochs: int
@@ -37,12 +41,12 @@ class FitEpoch(NamedTuple):
     r: float
 
 
-@dataclass(frozen=True, eq=False)
-class Fit:
-    """A fitted model and how well it does.
+@dataclass(frozen=True, eq=False, repr=False)
+class Fit(Labelled):
+    """A fitted model and its performance on held-out time.
 
     `curve` has `loss` (training, nats a frame and cell) and `r` (held-out, mean over cells) by
-    `epoch`; `r` is Pearson's r by `cell` on held-out time, of the epoch that was kept.
+    `epoch`; `r` is Pearson's r by `cell` on held-out time, at the epoch that was kept.
     """
 
     model: ResponseModel
@@ -50,11 +54,20 @@ class Fit:
     r: xr.DataArray
     best_epoch: int
 
-    def __repr__(self) -> str:
+    def title(self) -> str:
         return (
-            f"Fit({type(self.model).__name__}: held-out r {float(self.r.mean()):.3f} over "
-            f"{self.r.size} cells, epoch {self.best_epoch} of {self.curve.sizes['epoch']})"
+            f"Fit of {type(self.model).__name__}: held-out r {float(self.r.mean()):.3f} over "
+            f"{self.r.size} cells, epoch {self.best_epoch} of {self.curve.sizes['epoch']}"
         )
+
+    def to_dataframe(self) -> pandas.DataFrame:
+        """Held-out r by cell."""
+        return self.r.to_dataframe().reset_index()
+
+    def to_xarray(self) -> xr.Dataset:
+        """`loss` and `mean_r` by epoch, and `r` by cell."""
+        curve = self.curve.rename(r="mean_r")
+        return curve.assign(r=self.r).assign_attrs(best_epoch=self.best_epoch)
 
 
 def fit(
@@ -73,18 +86,20 @@ def fit(
     to: str | os.PathLike[str] | None = None,
     progress: Callable[[FitEpoch], object] | None = None,
 ) -> Fit:
-    """Fit a model in place to the rates of a recording, and say how it does on held-out time.
+    """Fit a model in place to the rates of a recording, and evaluate it on held-out time.
 
-    The loss is Poisson's, in nats a frame and cell, λ − k ln λ of the spikes in a frame, plus
-    `activity_l1` times the mean λ; `weight_decay` (decoupled) holds all weights but biases and
-    norms. `held_out` is a share of the windows, in contiguous `blocks` with gaps of the model's
-    history, or another recording of the same cells. Adam at `lr`, which warms up and falls as a
-    cosine; the epoch with the best held-out r is kept, and without a better one for `patience`
-    epochs it ends. All that is random follows from `seed`, and torch's own state stays as it was.
-    With a folder `to`, the state of every epoch is kept there, and the same fit started again goes
-    on behind it and ends the same, to the bit. Raises CodeclensError for cells, a clock or a scale
-    other than the model's, for settings out of range, a file in place of a folder, and where the
-    loss is no longer finite.
+    The loss is the Poisson loss in nats a frame and cell, λ − k ln λ of the k spikes in a frame,
+    plus `activity_l1` times the mean λ; `weight_decay` (decoupled) applies to all weights except
+    biases and norms. `held_out` is a share of the windows, in contiguous `blocks` with gaps of the
+    model's history, or another recording of the same cells. Adam runs at the learning rate `lr`
+    with a warm-up and a cosine decay. The epoch with the best held-out r is kept; the fit ends
+    after `patience` epochs without a better one. All random numbers follow from `seed`, and torch's
+    random state is restored.
+
+    With a folder `to`, the state after every epoch is saved; the same fit started again resumes
+    there and ends with the same bits. Raises CodeclensError for cells, a clock or a scale that
+    differ from the model's, for settings out of range, for a file in place of a folder, and where
+    the loss is not finite.
 
     >>> from codeclens.retina import Movie, RetinaCNN
     >>> generator = torch.Generator().manual_seed(0)
@@ -103,12 +118,13 @@ def fit(
     device = next(model.parameters()).device
     if isinstance(held_out, Recording):
         _require_usable(model, held_out)
-        train = torch.arange(_usable(model, recording))
-        judged = (held_out, torch.arange(_usable(model, held_out)))
+        train = torch.arange(len(recording.targets(model)))
+        judged = (held_out, torch.arange(len(held_out.targets(model))))
         asked: Any = _digest(held_out)
     else:
-        frames = _usable(model, recording) + model.history - 1
-        train, rows = divide(frames, model.history, share=held_out, blocks=blocks)
+        windows = len(recording.targets(model))
+        split = held_out_blocks(windows, share=held_out, blocks=blocks, gap=model.history)
+        train, rows = torch.from_numpy(split.train), torch.from_numpy(split.held_out)
         judged, asked = (recording, rows), [held_out, blocks]
     run = {
         "model": type(model).__name__,
@@ -136,14 +152,14 @@ def fit(
 
 
 class _Windows:
-    """Windows of a recording by number, and the spikes that belong to them."""
+    """Windows of a recording by number, and the responses to them."""
 
     def __init__(
         self, recording: Recording, rows: Tensor, model: ResponseModel, device: torch.device
     ) -> None:
         there = recording.movie.frames.to(device)
         self.movie = model.windows(replace(recording.movie, frames=there))
-        self.rates = recording.rates[model.history - 1 - model.ahead :].to(self.movie)
+        self.rates = recording.targets(model).to(self.movie)
         self.rows = rows
         self.frame = 1 / recording.movie.rate
 
@@ -153,7 +169,7 @@ class _Windows:
 
 
 class _Work:
-    """A fit under way."""
+    """A running fit."""
 
     def __init__(
         self,
@@ -248,35 +264,20 @@ class _Work:
         return Fit(self.model, curve, r, self.best_epoch)
 
     def state(self) -> State:
-        """All that the epochs to come depend on: what is random follows from seed and epoch."""
+        """Everything later epochs depend on; random numbers follow from seed and epoch."""
         tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
         tensors |= {f"best.{name}": value for name, value in self.best.items()}
         tensors["best_r"] = self.best_r
-        for number, parameter in enumerate(self.parameters):
-            for name, value in self.optimizer.state[parameter].items():
-                tensors[f"optimizer.{number}.{name}"] = value
+        tensors |= optimizer_state(self.optimizer, self.parameters)
         history = [[None if math.isnan(v) else v for v in epoch] for epoch in self.history]
         facts = {"history": history, "best_epoch": self.best_epoch}
         return State({name: value.detach().clone() for name, value in tensors.items()}, facts)
 
     def restore(self, state: State) -> None:
         tensors, facts = state
-
-        def under(prefix: str) -> dict[str, Tensor]:
-            return {
-                name.removeprefix(prefix): value
-                for name, value in tensors.items()
-                if name.startswith(prefix)
-            }
-
-        self.model.load_state_dict(under("model."))
-        self.best, self.best_r = under("best."), tensors["best_r"]
-        for number, parameter in enumerate(self.parameters):
-            self.optimizer.state[parameter] = {
-                # Adam counts its steps on the CPU.
-                name: value if name == "step" else value.to(parameter.device)
-                for name, value in under(f"optimizer.{number}.").items()
-            }
+        self.model.load_state_dict(under(tensors, "model."))
+        self.best, self.best_r = under(tensors, "best."), tensors["best_r"]
+        restore_optimizer(self.optimizer, self.parameters, tensors)
         self.history = [
             FitEpoch(number, of, loss, math.nan if r is None else r)
             for number, of, loss, r in facts["history"]
@@ -286,7 +287,7 @@ class _Work:
 
 @contextmanager
 def _random(seed: int, epoch: int, device: torch.device) -> Iterator[None]:
-    """Random numbers that follow from seed and epoch, and torch's own state as it was."""
+    """Random numbers that follow from seed and epoch; torch's own state is restored."""
     drawn = int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0])
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.default_generator.manual_seed(drawn)
@@ -299,28 +300,18 @@ def _random(seed: int, epoch: int, device: torch.device) -> Iterator[None]:
 def _require_settings(
     counts: Mapping[str, Any], sizes: Mapping[str, Any], to: str | os.PathLike[str] | None
 ) -> None:
-    """Raises CodeclensError for what no fit could use, before anything is computed."""
-    # A window alone has no deviation that a norm could divide by.
+    """Raises CodeclensError for settings out of range, before anything is computed."""
+    # The batch norms need two windows or more.
     for name, least in (("epochs", 1), ("batch_size", 2), ("patience", 1), ("seed", 0)):
-        value = counts[name]
-        if name == "patience" and value is None:
-            continue
-        if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < least:
-            other = " or None" if name == "patience" else ""
-            raise CodeclensError(f"{name}={value!r}; pass a whole number from {least} up{other}.")
-    for name, size in sizes.items():
-        usable = isinstance(size, Real) and math.isfinite(size) and float(size) >= 0
-        if not usable or (name == "lr" and size == 0):
-            what = "a positive number" if name == "lr" else "0 or a positive number"
-            raise CodeclensError(f"{name}={size!r}; pass {what}.")
+        if name != "patience" or counts[name] is not None:
+            hint = "or None" if name == "patience" else ""
+            require_number(name, counts[name], least=least, whole=True, hint=hint)
+    require_number("lr", sizes["lr"], above=0)
+    for name in ("weight_decay", "activity_l1"):
+        require_number(name, sizes[name], least=0)
     for place in () if to is None else (Path(to), *Path(to).parents):
         if place.exists() and not place.is_dir():
             raise CodeclensError(f'to="{to}" cannot be a folder: "{place}" is a file.')
-
-
-def _usable(model: ResponseModel, recording: Recording) -> int:
-    """How many windows have a response."""
-    return len(recording.movie) - model.history + 1 - max(0, -model.ahead)
 
 
 def _require_usable(model: ResponseModel, recording: Recording) -> None:

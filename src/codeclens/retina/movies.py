@@ -1,8 +1,7 @@
-"""Movies: what a retina sees, with its times in seconds and its places in µm or degrees."""
+"""Movies: frames with times in seconds and positions in µm or degrees, and the screen."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -11,26 +10,54 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from codeclens.errors import CodeclensError
+from codeclens.errors import CodeclensError, require_number, wrong_shape
 from codeclens.extraction.data import SampleSource
 from codeclens.extraction.fingerprint import array_digest
-from codeclens.retina.response import ResponseModel
 
 Unit = Literal["um", "deg"]
 UNITS = ("um", "deg")
 
 
-@dataclass(frozen=True, eq=False)
-class Movie:
-    """Frames `(T, H, W)` that follow one another at `rate` Hz, with pixels of `pixel` `unit`.
+@dataclass(frozen=True)
+class Sampling:
+    """A clock and a scale: `rate` frames a second (Hz), and pixels of `pixel` `unit`.
 
     `unit` is `"um"` (micrometres on the retina) or `"deg"` (degrees of the visual field). None of
-    these is ever guessed: a receptive field without a scale, or a latency without a clock, cannot
-    be compared with anything. A light that fills the field is a movie of one pixel. Frames may be
-    an array of NumPy, too, and are a tensor of the same precision then.
+    these is ever guessed: without a scale a receptive field, and without a clock a latency, cannot
+    be compared with others. Raises CodeclensError for numbers that are not positive and for
+    another unit.
+    """
 
-    Raises CodeclensError for frames of another shape, not floating or not finite, and for a rate or
-    a size that is not positive.
+    rate: float
+    pixel: float
+    unit: Unit
+
+    def __post_init__(self) -> None:
+        require_number("rate", self.rate, above=0, hint="frames a second, in Hz")
+        require_number("pixel", self.pixel, above=0, hint="the size of a pixel")
+        if self.unit not in UNITS:
+            raise CodeclensError(f'unit (={self.unit!r}) must be "um" or "deg".')
+
+    def frames(self, duration: float) -> int:
+        """The number of frames in `duration` s; raises CodeclensError where there is none."""
+        require_number("duration", duration, above=0, hint="seconds")
+        count = round(duration * self.rate)
+        if count < 1:
+            raise CodeclensError(
+                f"There is no frame in {duration} s at {self.rate} Hz; pass a longer duration."
+            )
+        return count
+
+
+@dataclass(frozen=True, eq=False)
+class Movie:
+    """Frames `(T, H, W)` shown at `rate` Hz, with pixels of `pixel` `unit` (see `Sampling`).
+
+    Full-field light is a movie of one pixel. Frames may also be a NumPy array, which becomes a
+    tensor of the same precision.
+
+    Raises CodeclensError for frames of another shape, frames that are not floating-point or not
+    finite, and for a rate or a pixel that is not positive.
 
     >>> import torch
     >>> movie = Movie(torch.zeros(100, 22, 22), rate=50.0, pixel=50.0, unit="um")
@@ -46,28 +73,35 @@ class Movie:
     def __post_init__(self) -> None:
         object.__setattr__(self, "frames", tensor_of("A movie's frames", self.frames))
         if self.frames.ndim != 3 or not self.frames.numel():
-            raise CodeclensError(
-                f"A movie's frames have shape {tuple(self.frames.shape)}; pass (time, y, x), with "
-                "one frame or more of one pixel or more."
+            raise wrong_shape(
+                "frames",
+                self.frames.shape,
+                "(time, y, x)",
+                "one frame and one pixel or more",
             )
         if not self.frames.is_floating_point():
             raise CodeclensError(
-                f"A movie's frames are {self.frames.dtype}; pass floating-point intensities or "
-                "contrasts, as the model takes them."
+                f"frames have the type {self.frames.dtype}; pass floating-point intensities or "
+                "contrasts, whichever the model takes."
             )
         bad = ~self.frames.isfinite().flatten(1).all(dim=1)
         if bad.any():
             raise CodeclensError(
                 f"Frame {int(bad.nonzero()[0])} of the movie holds NaN or infinity."
             )
-        require_scale("movie", self.rate, self.pixel, self.unit)
+        self.sampling  # noqa: B018  (checks the clock and the scale)
 
     def __len__(self) -> int:
         return len(self.frames)
 
     @property
+    def sampling(self) -> Sampling:
+        """The clock and the scale."""
+        return Sampling(self.rate, self.pixel, self.unit)
+
+    @property
     def duration(self) -> float:
-        """How long the movie lasts, in s."""
+        """The duration in s."""
         return len(self.frames) / self.rate
 
     @property
@@ -82,11 +116,10 @@ class Movie:
         return np.arange(len(self.frames)) / self.rate
 
     def windows(self, history: int) -> Float[Tensor, "window history y x"]:
-        """Every stretch of `history` frames, the newest last: the samples of a model.
+        """All windows of `history` frames, the newest frame last: the samples of a model.
 
-        A view of the frames, so that an hour of film is not held `history` times. The response to
-        window `i` belongs to frame `i + history − 1`. Raises CodeclensError where the movie is
-        shorter than that.
+        The result is a view, so that the film is not copied `history` times. Window `i` ends with
+        frame `i + history − 1`. Raises CodeclensError where the movie is shorter than the history.
         """
         if not 1 <= history <= len(self.frames):
             raise CodeclensError(
@@ -100,28 +133,19 @@ class Movie:
         return self.times[history - 1 :]
 
     def between(self, start: float, stop: float) -> Movie:
-        """The frames that begin from `start` to before `stop`, in s."""
+        """The frames that begin at or after `start` and before `stop`, in s."""
+        for name, moment in (("start", start), ("stop", stop)):
+            require_number(name, moment, least=0, most=self.duration, hint="seconds of the movie")
         first, last = (round(moment * self.rate) for moment in (start, stop))
-        if not 0 <= first < last <= len(self.frames):
-            raise CodeclensError(
-                f"From {start} to {stop} s there is no part of a movie of {self.duration} s."
-            )
+        if first >= last:
+            raise CodeclensError(f"There is no frame between {start} and {stop} s.")
         return replace(self, frames=self.frames[first:last])
-
-
-def require_scale(whose: str, rate: float, pixel: float, unit: str) -> None:
-    """Raises CodeclensError for a clock or a scale that is not positive, and for another unit."""
-    for what, value in (("rate (Hz)", rate), ("pixel", pixel)):
-        if not _is_positive(value):
-            raise CodeclensError(f"A {whose}'s {what} is {value!r}; pass a positive number.")
-    if unit not in UNITS:
-        raise CodeclensError(f'A pixel is measured in "um" or "deg", not in {unit!r}: which is it?')
 
 
 def tensor_of(what: str, values: object) -> Tensor:
     """A tensor as it is, or an array of NumPy as a tensor of the same precision.
 
-    Raises CodeclensError for what holds no numbers.
+    Raises CodeclensError for values that are not numbers.
 
     >>> tensor_of("Rates", np.zeros(2)).dtype
     torch.float64
@@ -130,7 +154,7 @@ def tensor_of(what: str, values: object) -> Tensor:
         return values
     try:
         array = np.asarray(values)
-        # In the machine's own order of bytes, and copied only where torch could not share it.
+        # In the machine's byte order; copied only where torch cannot share the memory.
         array = np.require(array, array.dtype.newbyteorder("="), ["C", "W"])
         return torch.from_numpy(array)
     except (TypeError, ValueError, RuntimeError) as error:
@@ -139,20 +163,13 @@ def tensor_of(what: str, values: object) -> Tensor:
         ) from error
 
 
-def _is_positive(value: float) -> bool:
-    try:
-        return math.isfinite(value) and value > 0
-    except (TypeError, ValueError):
-        return False
-
-
 @dataclass(frozen=True)
 class Screen:
     """A square of `size` × `size` pixels of `pixel` `unit`, with `rate` frames a second (Hz).
 
-    Stimuli are drawn on it as contrast from the mean light: 0 is the mean, −1 darkness, 1 twice the
-    mean. Places are counted from the middle of the screen, x to the right and y upwards (row 0 is
-    on top). Raises CodeclensError for sizes that are not positive.
+    Stimuli are contrasts relative to the mean light: 0 is the mean, −1 is darkness, 1 is twice the
+    mean. Positions are measured from the centre of the screen, x to the right and y upwards (row 0
+    is the top row). Raises CodeclensError for sizes that are not positive.
 
     >>> screen = Screen(size=22, rate=50.0, pixel=50.0)
     >>> screen.frames(0.5), screen.width
@@ -167,33 +184,25 @@ class Screen:
     unit: Unit = "um"
 
     def __post_init__(self) -> None:
-        if not isinstance(self.size, int) or self.size < 1:
-            raise CodeclensError(f"A screen of {self.size!r} pixels shows nothing; give 1 or more.")
-        for what, value in (("rate (Hz)", self.rate), ("pixel", self.pixel)):
-            if not (math.isfinite(value) and value > 0):
-                raise CodeclensError(f"A screen's {what} is {value!r}; give a positive number.")
+        require_number("size", self.size, least=1, whole=True, hint="pixels on each side")
+        self.sampling  # noqa: B018  (checks the clock and the scale)
 
-    @classmethod
-    def of(cls, model: ResponseModel, size: int) -> Screen:
-        """The screen of `size` pixels that has a model's clock and scale."""
-        return cls(size, model.rate, model.pixel, model.unit)
+    @property
+    def sampling(self) -> Sampling:
+        """The clock and the scale."""
+        return Sampling(self.rate, self.pixel, self.unit)
 
     @property
     def width(self) -> float:
-        """How wide and high the screen is, in `unit`."""
+        """Width and height of the screen, in `unit`."""
         return self.size * self.pixel
 
     def frames(self, duration: float) -> int:
-        """How many frames last `duration` s; raises CodeclensError where there would be none."""
-        count = round(duration * self.rate)
-        if count < 1:
-            raise CodeclensError(
-                f"{duration} s hold no frame at {self.rate} Hz; give a longer duration."
-            )
-        return count
+        """The number of frames in `duration` s; raises CodeclensError where there is none."""
+        return self.sampling.frames(duration)
 
     def places(self) -> tuple[Float[Tensor, "y x"], Float[Tensor, "y x"]]:
-        """Where each pixel lies: x and y from the middle, in `unit`."""
+        """x and y of each pixel relative to the centre, in `unit`."""
         along = (torch.arange(self.size, dtype=torch.float64) - (self.size - 1) / 2) * self.pixel
         return along.expand(self.size, -1), -along[:, None].expand(-1, self.size)
 
@@ -209,10 +218,10 @@ class Screen:
 
 
 class MovieWindows(SampleSource):
-    """The windows of a movie as numbered samples, each named by its time, such as `"0.780000 s"`.
+    """The windows of a movie as samples, each with the time of its newest frame as its key.
 
-    That is when the newest frame begins. The fingerprint is of the frames, so that an hour of film
-    is not read once for each of its windows. `step` takes every n-th window.
+    The fingerprint is that of the frames, so that a film is not read once for each of its windows.
+    With `step` only every n-th window is used.
 
     >>> import torch
     >>> movie = Movie(torch.zeros(100, 8, 8), rate=50.0, pixel=1.0, unit="deg")

@@ -1,4 +1,4 @@
-"""Passes: forwards from the stimulus through a site to the rates, with the derivatives between."""
+"""Passes: forward passes from the stimulus through a site to the rates, and their derivatives."""
 
 from __future__ import annotations
 
@@ -24,8 +24,9 @@ from codeclens.attribution import (
 )
 from codeclens.decomposition import Modes, mode_shares
 from codeclens.decomposition.shares import division
-from codeclens.errors import CodeclensError
-from codeclens.retina.movies import Movie
+from codeclens.errors import CodeclensError, shortened, unknown, wrong_shape
+from codeclens.labelled import labels
+from codeclens.retina.movies import Movie, Sampling
 from codeclens.retina.response import ResponseModel
 
 if TYPE_CHECKING:
@@ -33,11 +34,11 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Passage:
-    """One forward of some windows, its graph kept: `r(a(s))` with `a` the activation of a site.
+class ForwardPass:
+    """One forward pass of some windows with its graph: `r(a(s))`, `a` the activation of a site.
 
-    `rates` is `(B, cells)`. Without a site only `field` is there. Derivatives come in the layout
-    of what they belong to.
+    `rates` is `(B, cells)`. Without a site only `field` is defined. A derivative has the layout of
+    the tensor it is taken by.
     """
 
     start: Tensor
@@ -50,15 +51,15 @@ class Passage:
         return self._gradient(self.rates[:, cell].sum(), self.start)
 
     def gain(self, cell: int) -> Tensor:
-        """What the rate gains for each unit of activation, `∂r/∂a`."""
+        """The derivative of the rate by the activation, `∂r/∂a`."""
         return self._gradient(self.rates[:, cell].sum(), self._at_site)
 
     def back(self, cotangent: Tensor) -> Tensor:
-        """`Jᵀ g`: a cotangent at the site as a field, with `J = ∂a/∂s`."""
+        """`Jᵀ g`: a cotangent at the site passed back to the stimulus, with `J = ∂a/∂s`."""
         return self._gradient(self._at_site, self.start, cotangent)
 
     def push(self, direction: Tensor) -> Tensor:
-        """`J d`: how the activation changes with the stimulus in a direction.
+        """`J d`: the derivative of the activation along a direction of the stimulus.
 
         `Jᵀ v` is linear in v, so its derivative with respect to v is J, without forward mode.
         """
@@ -86,9 +87,9 @@ class Passage:
 
 
 class Passes:
-    """A model made ready for passages through one site, or through none.
+    """Runs forward passes of a model with or without a site.
 
-    `site` says where the units are; `is_cut` whether all that reaches the rates passes there.
+    `site` is the site of the units; `is_cut` says whether all paths to the rates pass through it.
     """
 
     def __init__(self, probe: Probe, site: Site | None, is_cut: bool, device: torch.device) -> None:
@@ -97,28 +98,28 @@ class Passes:
         self._probe = probe
         self._device = device
 
-    def __call__(self, windows: Tensor) -> Passage:
+    def __call__(self, windows: Tensor) -> ForwardPass:
         """Run some windows; raises CodeclensError where rates are not (windows, cells)."""
         start = windows.detach().to(self._device).clone().requires_grad_()
         here = self._probe(start)
         if here.output.ndim != 2 or len(here.output) != len(windows):
             raise CodeclensError(
-                f"The model gives {tuple(here.output.shape)} for {len(windows)} windows; fields "
-                "are those of rates (windows, cells). Pass output=… to select them."
+                f"The model returns {tuple(here.output.shape)} for {len(windows)} windows, not "
+                "rates (windows, cells); select them with output=…."
             )
         activation = None if self.site is None else here.activations[self.site.key]
-        return Passage(start, here.output, activation)
+        return ForwardPass(start, here.output, activation)
 
 
 @contextmanager
 def passes(
     model: nn.Module, windows: Tensor, site: str | Site | None = None, output: Selector = None
 ) -> Iterator[Passes]:
-    """Make a model ready, in evaluation mode; it is afterwards as it was.
+    """Prepare a model for forward passes in evaluation mode; its state is restored at the end.
 
-    With a site some windows run once to see what it is; without one nothing runs yet, so that a
-    model may be changed in a way that fits these windows alone. Raises CodeclensError for a site
-    that is not reached, or is several.
+    With a site, two windows are run to find its shape; without one nothing is run, so that
+    interventions that fit only the given windows can be active. Raises CodeclensError for a site
+    that is not reached, and for a name of several sites.
     """
     device = next((parameter.device for parameter in model.parameters()), windows.device)
     output = as_output(model, output)
@@ -130,13 +131,13 @@ def passes(
         found = survey(model, find_sites(model, site), windows[:2].to(device).clone(), output)
         if len(found.sites) > 1:
             keys = ", ".join(f'"{one.key}"' for one in found.sites[:4])
-            raise CodeclensError(f'"{site}" means {len(found.sites)} sites, {keys}; name one.')
+            raise CodeclensError(f'"{site}" matches {len(found.sites)} sites, {keys}; choose one.')
         with Probe(model, found.sites, output, found.overwritten) as probe:
             yield Passes(probe, found.sites[0], bool(found.cuts), device)
 
 
 def as_output(model: nn.Module, output: Selector) -> Selector:
-    """What is explained: text names a module of the model, such as `ResponseModel.drive`."""
+    """The output that is explained; text is the name of a module, such as `ResponseModel.drive`."""
     if isinstance(output, str | Site):
         return find_sites(model, output)[0]
     return output
@@ -144,17 +145,17 @@ def as_output(model: nn.Module, output: Selector) -> Selector:
 
 REMAINDER = "remainder"
 BYPASS = "bypass"
-# What is divided: the channels of a site, or the contributions at the site of some modes.
+# A site, whose channels are the parts, or modes of a site.
 Where = str | Site | Modes
 Found = SiteContributions | Mapping[str, SiteContributions] | None
 
 
 @dataclass(frozen=True)
 class Parts:
-    """A division of a site's units into named parts that together are everything.
+    """A division of a site's units into named parts that add up to the whole.
 
-    `kind` is "channel" or "mode", the name of the axis; of modes the last part is the remainder,
-    which no mode carries.
+    `kind` is "channel" or "mode", the name of the axis. The last part of modes is the remainder,
+    which no mode explains.
     """
 
     kind: str
@@ -163,7 +164,7 @@ class Parts:
     site: Site
 
     def rows(self, rows: np.ndarray[Any, Any]) -> Parts:
-        """The division of some windows."""
+        """The division of the windows with these numbers."""
         at = torch.from_numpy(rows)
         divided = self.division
         return replace(
@@ -172,11 +173,11 @@ class Parts:
         )
 
     def share(self, part: int, like: Tensor) -> Tensor:
-        """The share that a part has of everything at the site, in the activation's layout."""
+        """The share of one part at the site, in the activation's layout."""
         return self.site.restore(self.division.field(part).to(like), like=like)
 
     def sums(self, values: Tensor) -> Float[Tensor, "window part"]:
-        """What each part has of values at the site, summed over units and positions, in float64."""
+        """Each part's share of values at the site, summed over units and positions, in float64."""
         units = self.site.units(values).double()
         divided = self.division
         exciting = units.where(divided.excites.to(units.device), 0).sum(dim=2)
@@ -189,11 +190,11 @@ class Parts:
 def parts_of(
     model: nn.Module, where: Where, found: Found, site: Site, units: int, windows: int
 ) -> Parts:
-    """The parts that are meant: each channel of a site, or each mode of it and the remainder.
+    """The parts of a site: its channels, or its modes and the remainder.
 
-    Channels have the names that the model's `units` gives them by site, if it does, else numbers.
-    `found` are the contributions of all `windows`, by which modes divide. Raises CodeclensError
-    where they are missing, of another site, or of another number of windows.
+    Channels have the names in the model's `units` where it has them, else numbers. `found` are the
+    contributions of all `windows`, which modes divide. Raises CodeclensError where they are
+    missing, of another site, or of another number of windows.
     """
     if not isinstance(where, Modes):
         each = torch.eye(units).expand(windows, -1, -1)
@@ -205,7 +206,7 @@ def parts_of(
     here = found.get(where.site) if isinstance(found, Mapping) else found
     if isinstance(found, xarray.Dataset) or not isinstance(here, SiteContributions | None):
         raise CodeclensError(
-            "Modes are divided by contributions with their positions, not by a "
+            "Modes divide contributions with their positions, not a "
             f"{type(found).__name__}; pass found=contributions(model, windows, "
             f'sites="{where.site}", reduce=None) of all windows.'
         )
@@ -216,8 +217,8 @@ def parts_of(
         )
     if len(here.positive) != windows:
         raise CodeclensError(
-            f"There are contributions of {len(here.positive)} windows and {windows} windows of the "
-            "movie; pass those of all its windows, in their order."
+            f"found has contributions of {len(here.positive)} windows, but the movie has "
+            f"{windows}; pass the contributions of all its windows, in order."
         )
     names = (*(str(number) for number in range(len(where))), REMAINDER)
     return Parts("mode", names, _by_mode(where, here), site)
@@ -229,12 +230,12 @@ def _by_mode(modes: Modes, here: SiteContributions) -> Division:
         for values in (here.positive, here.negative, here.activation)
     )
     shares = mode_shares(modes, positive, negative, activation, most=len(modes))
-    # The same parts in every window; the number after the last mode is the remainder's.
+    # The same parts in every window; the last one is the remainder.
     every = shares.only(range(len(modes) + 1))
     if here.full is not None:
         divided = division(every, here)
         return Division(*(v.cpu() for v in (divided.positive, divided.negative, divided.excites)))
-    # Signs at the positions are not known: a unit's share is the mean of both, by their weight.
+    # Signs at single positions are unknown: a unit's share is the weighted mean of both signs.
     gain, loss = positive[:, None], -negative[:, None]
     total = gain + loss
     mean = (every.positive * gain + every.negative * loss) / np.where(total > 0, total, 1)
@@ -244,11 +245,11 @@ def _by_mode(modes: Modes, here: SiteContributions) -> Division:
 
 
 def named(parts: Parts, is_cut: bool) -> Sequence[str]:
-    """The names of the parts, and of what passes by the site where something does."""
+    """The names of the parts, with "bypass" where paths to the rates avoid the site."""
     return parts.names if is_cut else (*parts.names, BYPASS)
 
 
-# Text where names are known, numbers else.
+# Names or numbers of cells.
 Cells = Sequence[str | int] | str | int | None
 
 
@@ -256,18 +257,16 @@ Cells = Sequence[str | int] | str | int | None
 class Clips:
     """Windows `(N, history, H, W)` with their times, clock and scale.
 
-    `rows` are the numbers of the windows among all that the movie has, which are the rows of
-    `ResponseModel.respond`; `times` are in s, or the same numbers where nobody knows when they were
-    shown. A response that belongs to the frame `ahead` before the newest has that frame's time, and
-    lags are counted from there: below 0 for frames still to come.
+    `rows` are the numbers of the windows in the movie, which are the rows of
+    `ResponseModel.respond`. `times` are those of the responses in s, or window numbers where the
+    times are unknown (`timed=False`). Lags are relative to the frame of the response: negative for
+    later frames, where the model looks ahead.
     """
 
     windows: Float[Tensor, "window history y x"]
     rows: Int64[np.ndarray, " window"]
     times: Float[np.ndarray, " window"]
-    rate: float
-    pixel: float
-    unit: str
+    sampling: Sampling
     timed: bool
     ahead: int = 0
 
@@ -281,21 +280,20 @@ class Clips:
         import xarray
 
         history, height, width = self.windows.shape[1:]
+        rate, pixel = self.sampling.rate, self.sampling.pixel
         seconds = {"units": "s"}
-        distance = {"units": self.unit}
+        distance = {"units": self.sampling.unit}
         coordinates: dict[str, Any] = {
             "time": ("time", self.times, seconds if self.timed else {"units": "window"}),
-            **{name: (name, _labels(entries)) for name, entries in names.items()},
-            "lag": ("lag", (np.arange(history - 1, -1, -1) - self.ahead) / self.rate, seconds),
-            "y": ("y", (np.arange(height) + 0.5) * self.pixel, distance),
-            "x": ("x", (np.arange(width) + 0.5) * self.pixel, distance),
+            **{
+                name: (name, labels([str(entry) for entry in entries]))
+                for name, entries in names.items()
+            },
+            "lag": ("lag", (np.arange(history - 1, -1, -1) - self.ahead) / rate, seconds),
+            "y": ("y", (np.arange(height) + 0.5) * pixel, distance),
+            "x": ("x", (np.arange(width) + 0.5) * pixel, distance),
         }
         return xarray.DataArray(values, coordinates, list(coordinates), attrs={"units": units})
-
-
-def _labels(entries: Sequence[Any]) -> np.ndarray[Any, Any]:
-    # Text as objects: of a fixed length it has no specification in Zarr 3.
-    return np.array([str(entry) for entry in entries], object)
 
 
 def clips_of(
@@ -304,12 +302,12 @@ def clips_of(
     frames: Sequence[int] | np.ndarray[Any, Any] | slice | None = None,
     history: int | None = None,
 ) -> Clips:
-    """The windows of a movie that are meant, or windows that were cut already.
+    """The chosen windows of a movie, or of windows that are already cut.
 
     `frames` are rows of `ResponseModel.respond(movie)`, so 0 is the first frame with a whole
-    history; None means all. A model that is no ResponseModel has no clock and no history of its
-    own: it takes a Movie and `history`. Raises CodeclensError where these are missing or the clock
-    is another, and for rows that there are not.
+    history; None means all. A model that is not a ResponseModel has no clock and no history: it
+    needs a Movie and `history`. Raises CodeclensError where these are missing or the clock differs,
+    and for rows that do not exist.
 
     >>> movie = Movie(torch.zeros(10, 4, 4), rate=50.0, pixel=50.0, unit="um")
     >>> clips_of(nn.Identity(), movie, [0, 6], history=3).times
@@ -323,28 +321,27 @@ def clips_of(
             history = known.history
         if history is None:
             raise CodeclensError(
-                f"A {type(model).__name__} does not say how many frames it looks back; pass "
-                "history=…, or a ResponseModel."
+                f"A {type(model).__name__} has no history of its own; pass history=…, or a "
+                "ResponseModel."
             )
         windows = movie.windows(history) if known is None else known.windows(movie)
         times = movie.window_times(history) - ahead / movie.rate
-        rate, pixel, unit, timed = movie.rate, movie.pixel, str(movie.unit), True
+        sampling, timed = movie.sampling, True
     else:
         if known is None:
             raise CodeclensError(
-                f"Neither windows nor a {type(model).__name__} have a clock and a scale; pass a "
-                "Movie, or a ResponseModel."
+                f"Neither these windows nor a {type(model).__name__} have a clock and a scale; "
+                "pass a Movie, or a ResponseModel."
             )
         if movie.ndim != 4 or movie.shape[1] != known.history:
-            raise CodeclensError(
-                f"The windows have shape {tuple(movie.shape)}; pass (windows, {known.history}, "
-                "height, width), or a Movie."
+            raise wrong_shape(
+                "windows", movie.shape, f"(windows, {known.history}, height, width)", "or a Movie"
             )
         windows, times, timed = movie, np.arange(len(movie), dtype=np.float64), False
-        rate, pixel, unit = known.rate, known.pixel, str(known.unit)
+        sampling = known.sampling
     rows = _rows(frames, len(windows))
     chosen = windows[torch.from_numpy(rows)] if frames is not None else windows
-    return Clips(chosen, rows, np.asarray(times, np.float64)[rows], rate, pixel, unit, timed, ahead)
+    return Clips(chosen, rows, np.asarray(times, np.float64)[rows], sampling, timed, ahead)
 
 
 def _rows(frames: Any, count: int) -> np.ndarray[Any, Any]:
@@ -354,21 +351,21 @@ def _rows(frames: Any, count: int) -> np.ndarray[Any, Any]:
     try:
         rows = every[frames] if isinstance(frames, slice) else np.asarray(frames)
         if rows.dtype == bool:
-            rows = every[rows]  # of every window, one by one
+            rows = every[rows]  # a mask over all windows
         if rows.ndim != 1 or not len(rows) or rows.dtype.kind not in "iu":
             raise IndexError
         return every[rows]
     except (IndexError, ValueError, TypeError):
         raise CodeclensError(
-            f"frames={frames!r} are no rows of the {count} windows; pass numbers from 0 to "
-            f"{count - 1}, a slice or a mask."
+            f"frames={shortened(frames)} are not rows of the {count} windows; pass numbers from 0 "
+            f"to {count - 1}, a slice or a mask."
         ) from None
 
 
 def cells_of(model: nn.Module, cells: Cells, count: int) -> tuple[list[int], list[str]]:
-    """Numbers and names of the cells that are meant, of `count` outputs; None means all.
+    """Numbers and names of the chosen cells of `count` outputs; None means all.
 
-    Raises CodeclensError for a cell that there is not.
+    Raises CodeclensError for a cell that does not exist.
     """
     names = [str(name) for name in getattr(model, "cells", ())]
     if len(names) != count:
@@ -381,6 +378,5 @@ def cells_of(model: nn.Module, cells: Cells, count: int) -> tuple[list[int], lis
         elif not isinstance(cell, str) and 0 <= int(cell) < count:
             numbers.append(int(cell))
         else:
-            some = ", ".join(names[:6]) + (" …" if count > 6 else "")
-            raise CodeclensError(f"There is no cell {cell!r} among the {count} cells: {some}.")
+            raise unknown("cell", cell, names, "The model has")
     return numbers, [names[number] for number in numbers]

@@ -1,4 +1,4 @@
-"""Recordings: what ganglion cells answered to a movie, in hertz."""
+"""Recordings: the responses of ganglion cells to a movie, in Hz, and averages of the stimulus."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from codeclens.errors import CodeclensError
+from codeclens.errors import CodeclensError, require_number, wrong_shape
 from codeclens.retina.movies import Movie, tensor_of
 from codeclens.retina.passes import clips_of
+from codeclens.retina.response import ResponseModel
 
 if TYPE_CHECKING:
     import xarray
@@ -21,11 +22,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Recording:
-    """Responses `(T, cells)` in Hz to the T frames of `movie`, one name for each cell.
+    """Responses `(T, cells)` in Hz to the T frames of `movie`, with one name for each cell.
 
-    Counts of spikes in the bins of the frames come in by `from_counts`. Rates and counts may be
-    arrays of NumPy, too. Raises CodeclensError where the shapes do not fit, a rate is negative, not
-    finite or a whole number (as counts are), and where two cells have one name.
+    Use `from_counts` for spike counts in the bins of the frames. Rates and counts may be NumPy
+    arrays. Raises CodeclensError where shapes do not match, for rates that are negative, not finite
+    or integers (as counts are), and where two cells have the same name.
 
     >>> import torch
     >>> movie = Movie(torch.zeros(100, 1, 1), rate=50.0, pixel=1.0, unit="deg")
@@ -41,28 +42,26 @@ class Recording:
     def __post_init__(self) -> None:
         object.__setattr__(self, "rates", tensor_of("Responses", self.rates))
         if self.rates.ndim != 2 or len(self.rates) != len(self.movie):
-            raise CodeclensError(
-                f"Responses have shape {tuple(self.rates.shape)} for {len(self.movie)} frames; "
-                "pass (time, cells), a row for each frame."
-            )
+            wanted = f"({len(self.movie)}, cells)"
+            raise wrong_shape("rates", self.rates.shape, wanted, "a row for each frame")
         if not self.rates.is_floating_point():
             raise CodeclensError(
-                f"Responses are {self.rates.dtype}; pass rates in Hz as floating-point numbers, or "
-                "counts of spikes to Recording.from_counts."
+                f"rates have the type {self.rates.dtype}; pass rates in Hz as floating-point "
+                "numbers, or spike counts to Recording.from_counts."
             )
         if isinstance(self.cells, str):
-            raise CodeclensError(f"cells={self.cells!r} is one text; pass a list of names.")
+            raise CodeclensError(f"cells (={self.cells!r}) must be a list of names, not a text.")
         if len(self.cells) != self.rates.shape[1] or len(set(self.cells)) != len(self.cells):
             raise CodeclensError(
-                f"{len(set(self.cells))} different names for {self.rates.shape[1]} cells; pass one "
-                "for each."
+                f"{len(set(self.cells))} unique names were given for {self.rates.shape[1]} cells; "
+                "pass one for each."
             )
         bad = ~(self.rates.isfinite() & (self.rates >= 0))
         if bad.any():
             frame, cell = (int(index) for index in bad.nonzero()[0])
             raise CodeclensError(
                 f"Cell {self.cells[cell]!r} has the rate {float(self.rates[frame, cell])} at frame "
-                f"{frame}; rates are finite and not negative."
+                f"{frame}; rates must be finite and not negative."
             )
 
     @classmethod
@@ -76,28 +75,42 @@ class Recording:
         return cls(movie, tensor_of("Counts", counts).to(movie.frames) * movie.rate, cells)
 
     def between(self, start: float, stop: float) -> Recording:
-        """What was answered from `start` to before `stop`, in s."""
+        """The part from `start` to before `stop`, in s."""
         part = self.movie.between(start, stop)
         first = round(start * self.movie.rate)
         return Recording(part, self.rates[first : first + len(part)], self.cells)
 
-    def targets(self, history: int) -> Float[Tensor, "window cell"]:
-        """The responses that belong to the movie's `windows(history)`."""
-        return self.rates[history - 1 :]
+    def targets(self, model: ResponseModel | int) -> Float[Tensor, "window cell"]:
+        """The responses that a model's windows predict, `model.respond(movie)` row by row.
+
+        The response to window `i` belongs to frame `i + history − 1 − ahead`. A model with a
+        negative `ahead` predicts frames after its windows: then the last windows have no recorded
+        response, and the result has `-ahead` rows less than `respond`. A number stands for the
+        history of a model whose `ahead` is 0.
+        """
+        history, ahead = (model, 0) if isinstance(model, int) else (model.history, model.ahead)
+        first = history - 1 - ahead
+        if not 0 <= first < len(self.rates):
+            raise CodeclensError(
+                f"A recording of {len(self.rates)} frames has no response to windows of {history} "
+                f"frames with ahead={ahead}."
+            )
+        return self.rates[first : len(self.rates) - max(0, ahead)]
 
 
 def spike_triggered_average(
     recording: Recording, history: int, *, draws: int = 200, shortest: int = 50, seed: int = 0
 ) -> xarray.Dataset:
-    """The mean stimulus before the spikes of each cell, less the mean stimulus.
+    """The mean stimulus before the spikes of each cell, minus the mean stimulus.
 
     Windows of `history` frames are weighted by the rates (Chichilnisky 2001). For white noise this
-    is a linear model's field but for its scale; for other films it holds their correlations too.
-    Chance is `draws` shifts of the rates around the film by `shortest` frames or more.
+    is proportional to the filter of a linear model; for other films it also contains their
+    correlations. The null distribution consists of `draws` circular shifts of the rates by
+    `shortest` frames or more.
 
     Returns `average` `(cell, lag, y, x)` in units of the stimulus, `z`, the same in standard
-    deviations of chance, and `p` `(cell)`, how often chance has as large a norm. Raises
-    CodeclensError for a cell without spikes and a film too short to be shifted.
+    deviations of the null distribution, and `p` `(cell)`, the share of shifts whose average has as
+    large a norm. Raises CodeclensError for a cell without spikes and a film too short to shift.
 
     >>> from codeclens.retina import Movie
     >>> generator = torch.Generator().manual_seed(0)
@@ -111,15 +124,11 @@ def spike_triggered_average(
 
     clips = clips_of(torch.nn.Identity(), recording.movie, None, history)
     rates = recording.targets(history).detach().cpu().double().numpy()
-    if not 1 <= shortest <= len(rates) // 2:
-        raise CodeclensError(
-            f"A film of {len(rates)} windows cannot be shifted by {shortest}; pass shortest=… from "
-            f"1 to {len(rates) // 2}."
-        )
+    require_number("shortest", shortest, least=1, most=len(rates) // 2, hint="windows of the film")
     total = rates.sum(axis=0)
     if (total <= 0).any():
         silent = recording.cells[int(np.flatnonzero(total <= 0)[0])]
-        raise CodeclensError(f'Cell "{silent}" has no spikes in this film, so no average either.')
+        raise CodeclensError(f'Cell "{silent}" has no spikes in this film and so no average.')
     weight = (rates / total).T
     random = np.random.default_rng(seed)
     shifts = random.integers(shortest, len(rates) - shortest + 1, size=draws)
@@ -147,7 +156,7 @@ def spike_triggered_average(
     return xarray.Dataset(
         {
             "average": labelled(average, "stimulus units"),
-            "z": labelled(z, "standard deviations of chance"),
+            "z": labelled(z, "standard deviations of the null"),
             "p": ("cell", p),
         }
     )

@@ -27,6 +27,7 @@ from codeclens.retina.passes import (
     passes,
 )
 from codeclens.retina.receptive_fields import Frames
+from codeclens.retina.splits import block_draws, with_bounds
 
 if TYPE_CHECKING:
     import xarray
@@ -137,20 +138,12 @@ def removal_agreement(
     sums = _sums(effects)
     blocks = np.arange(len(effects.time)) // max(block, 1)
     summed = np.stack([sums[blocks == number].sum(axis=0) for number in np.unique(blocks)])
-    random = np.random.default_rng(seed)
-    count = len(summed)
-    weight = random.multinomial(count, np.full(count, 1 / count), size=draws).astype(float)
+    weight = block_draws(len(summed), draws, seed)
     drawn = _scores(np.tensordot(weight, summed.sum(axis=2), axes=1))
     values, of_parts = _scores(sums.sum(axis=(0, 2))), _scores(sums.sum(axis=0))
     found: dict[str, Any] = {}
     for index, name in enumerate(("rate_correlation", "rate_slope", "field_cosine", "field_slope")):
-        here = drawn[..., index]
-        known = np.where(np.isnan(here).all(axis=0), 0, here)
-        bounds = np.nanquantile(known, [0.025, 0.975], axis=0)
-        missing = np.isnan(values[..., index])
-        found[name] = ("cell", values[..., index])
-        found[f"{name}_low"] = ("cell", np.where(missing, np.nan, bounds[0]))
-        found[f"{name}_high"] = ("cell", np.where(missing, np.nan, bounds[1]))
+        found |= with_bounds(name, "cell", values[..., index], drawn[..., index])
         found[f"{name}_of_parts"] = (("cell", kind), of_parts[..., index])
     return xarray.Dataset(found, {name: effects[name] for name in ("cell", kind)})
 

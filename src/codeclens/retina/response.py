@@ -1,34 +1,39 @@
-"""Response models: a stretch of film in, the firing rate of every ganglion cell out."""
+"""Response models: from windows of a film to the firing rates of ganglion cells."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from codeclens.errors import CodeclensError
-from codeclens.retina.cnn import Rate
-from codeclens.retina.movies import Movie, Unit, require_scale
+from codeclens.errors import CodeclensError, require_number
+from codeclens.retina.movies import Movie, Sampling, Unit
 
 
 class ResponseModel(nn.Module):
     """A network from windows `(B, history, H, W)` to the rates of its cells `(B, cells)` in Hz.
 
-    The clock (`rate`, frames a second), the scale (`pixel` in `unit`) and the names of the cells
-    belong to the model, since its filters mean nothing without them. `sites` are where its
-    contributions are taken unless others are named: behind each nonlinearity. `drive` is the module
-    whose output `(B, cells)` goes into the last nonlinearity, for targets where inhibition has
-    silenced the cell and rates tell no more. `timed` are the sites whose axis behind the channels
-    is time, newest last, so that contributions there have a lag. A response belongs to the newest
-    frame of its window, or to the one `ahead` frames before it where a model looks ahead; −1 is the
-    frame that follows the window. `field` is how many pixels of film it takes, rows and columns,
-    where that is fixed. Raises CodeclensError for a clock or a scale that is not positive, a
-    history below 1, and cells without a name of their own.
+    The model holds its clock (`rate`, frames a second), its scale (`pixel` in `unit`) and the names
+    of its cells, since its filters have no meaning without them.
+
+    - `sites`: where contributions are computed by default, behind each nonlinearity.
+    - `drive`: the module whose output `(B, cells)` enters the last nonlinearity. Explain the drive
+      where inhibition silences a cell and its rate is constant.
+    - `timed`: the sites that have a time axis behind the channels, newest frame last, so that
+      contributions there have a lag.
+    - `ahead`: a response belongs to the frame `ahead` frames before the newest frame of its window.
+      It is 0 for a causal model, positive for a model that looks ahead, and −1 for a model that
+      predicts the frame after its window.
+    - `field`: the height and width in pixels of the film, where they are fixed.
+
+    Raises CodeclensError for a clock or a scale that is not positive, a history below 1, and cells
+    without unique names.
     """
 
     sites: Sequence[str] = ()
@@ -41,26 +46,23 @@ class ResponseModel(nn.Module):
         self, *, history: int, rate: float, pixel: float, unit: Unit, cells: Sequence[str]
     ) -> None:
         super().__init__()
-        require_scale("model", rate, pixel, unit)
-        if not isinstance(history, int) or history < 1:
-            raise CodeclensError(f"A model's history is {history!r}; pass 1 frame or more.")
+        self.sampling = Sampling(rate, pixel, unit)
+        require_number("history", history, least=1, whole=True, hint="frames")
         if isinstance(cells, str) or not cells or len(set(cells)) < len(cells):
             raise CodeclensError(
-                f"The cells are {cells!r}; pass one name for each, for example ['on', 'off']."
+                f"cells (={cells!r}) must be one unique name for each cell, such as ['on', 'off']."
             )
         self.history = history
-        self.rate = rate
-        self.pixel = pixel
-        self.unit = unit
+        self.rate, self.pixel, self.unit = rate, pixel, unit
         self.cells = tuple(cells)
 
     def config(self) -> dict[str, Any]:
-        """What makes an equal model, in plain values; what can be fitted and saved has its own."""
+        """The plain values that make an equal model, without its weights."""
         about = {"history": self.history, "rate": self.rate, "pixel": self.pixel}
         return {**about, "unit": self.unit, "cells": list(self.cells)}
 
     def calibrate(self, rates: Float[Tensor, "time cell"]) -> None:
-        """Set what is set from the rates of training before a fit; nothing, unless a model does."""
+        """Set the constants that follow from the training rates; models override this."""
 
     def require_movie(self, movie: Movie) -> None:
         """Raises CodeclensError for a movie of another clock, scale or size."""
@@ -73,7 +75,6 @@ class ResponseModel(nn.Module):
                 f"The movie's pixels are {movie.pixel} {movie.unit} and the model's {self.pixel} "
                 f"{self.unit}; scale it."
             )
-
         height, width = movie.frames.shape[1:]
         if self.field is not None and self.field != (height, width):
             raise CodeclensError(
@@ -89,13 +90,12 @@ class ResponseModel(nn.Module):
         return replace(movie, frames=movie.frames.to(kind)).windows(self.history)
 
     def respond(self, movie: Movie, *, at_once: int = 256) -> Float[Tensor, "window cell"]:
-        """The rates in Hz at every frame of a movie that has `history` frames up to it.
+        """The rates in Hz for every window of a movie.
 
-        In evaluation mode and without gradients, `at_once` windows at a time; the model is left in
-        the mode it was in. Raises CodeclensError for a movie of another clock, scale or size.
+        Runs in evaluation mode and without gradients, `at_once` windows at a time; the mode of the
+        model is restored. Raises CodeclensError for a movie of another clock, scale or size.
         """
-        if at_once < 1:
-            raise CodeclensError(f"At least one window is taken at once, not at_once={at_once}.")
+        require_number("at_once", at_once, least=1)
         windows = self.windows(movie)
         device = next((one.device for one in self.parameters()), windows.device)
         training = self.training
@@ -108,48 +108,89 @@ class ResponseModel(nn.Module):
         return torch.cat(parts)
 
 
-class Fittable(ResponseModel):
-    """A response model with a front, a drive that is called potential, and rates behind it.
+class Rate(nn.Module):
+    """Rates in Hz from drives `(B, cells)`: `gain · softplus(drive)`, with a gain for each cell.
 
-    `front` is a module from windows to windows of `front_history` frames, such as photoreceptors;
-    `taken` is how many frames the model itself takes. `options` are the arguments that, beside the
-    clock, the scale and the cells, make an equal model.
+    >>> Rate(1)(torch.zeros(1, 1))
+    tensor([[0.6931]])
+    """
+
+    gain: Tensor
+
+    def __init__(self, cells: int) -> None:
+        super().__init__()
+        self.register_buffer("gain", torch.ones(cells))
+
+    @torch.no_grad()
+    def calibrate(self, rates: Float[Tensor, "time cell"]) -> None:
+        """Set the gains to the mean rates; a silent cell gets the mean over all cells."""
+        mean = rates.mean(dim=0).to(self.gain)
+        spare = mean.mean() if mean.mean() > 0 else torch.ones_like(mean.mean())
+        self.gain.copy_(torch.where(mean > 0, mean, spare))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.gain * F.softplus(x)
+
+
+class Input(TypedDict, total=False):
+    """The film that a model takes, as keyword arguments that all fitted models share.
+
+    `rate` (Hz), `pixel` and `unit` are the clock and the scale, `history` the frames of a window,
+    `size` the height and width in pixels. `front` is a module in front of the model, such as
+    photoreceptors, from windows to windows of `front_history` frames.
+    """
+
+    rate: float
+    pixel: float
+    unit: Unit
+    history: int
+    size: tuple[int, int]
+    front: nn.Module | None
+    front_history: int | None
+
+
+class Fittable(ResponseModel):
+    """A model that can be fitted and saved: an optional front, a drive `potential`, and rates.
+
+    Keywords are those of `Input`; `rate`, `pixel`, `unit`, `history` and `size` are required.
+    `taken` is the number of frames behind the front. `options` are the plain arguments that,
+    together with the clock, the scale and the cells, make an equal model.
     """
 
     drive: str | None = "potential"
 
-    def __init__(
-        self,
-        cells: Sequence[str],
-        *,
-        rate: float,
-        pixel: float,
-        unit: Unit,
-        history: int,
-        size: tuple[int, int],
-        front: nn.Module | None,
-        front_history: int | None,
-    ) -> None:
-        super().__init__(history=history, rate=rate, pixel=pixel, unit=unit, cells=cells)
+    def __init__(self, cells: Sequence[str], **given: Unpack[Input]) -> None:
+        missing = [n for n in ("rate", "pixel", "unit", "history", "size") if n not in given]
+        if missing:
+            raise CodeclensError(f"A {type(self).__name__} needs {', '.join(missing)}; pass them.")
+        size, history = given["size"], given["history"]
+        super().__init__(
+            history=history,
+            rate=given["rate"],
+            pixel=given["pixel"],
+            unit=given["unit"],
+            cells=cells,
+        )
+        after_front = given.get("front_history")
         self.options: dict[str, Any] = {
             "history": history,
             "size": list(size),
-            "front_history": front_history,
+            "front_history": after_front,
         }
         self.field = (int(size[0]), int(size[1]))
-        self.taken = front_history or history
-        self.front = front
+        self.taken = after_front or history
+        self.front = given.get("front")
         self.output = Rate(len(self.cells))
 
     def seen(self, x: Tensor) -> Tensor:
-        """The film as the front passes it on."""
+        """The windows behind the front."""
         through: Tensor = x if self.front is None else self.front(x)
         return through
 
     def config(self) -> dict[str, Any]:
-        """What makes an equal model, in plain values, its front apart."""
+        """The plain values that make an equal model, without its front and weights."""
         return super().config() | self.options
 
     def calibrate(self, rates: Float[Tensor, "time cell"]) -> None:
-        """Let a drive of about 1 mean a cell's mean rate, before a fit."""
+        """Set the gains so that a drive of about 1 gives a cell's mean rate, before a fit."""
         self.output.calibrate(rates)

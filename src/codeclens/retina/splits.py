@@ -1,21 +1,21 @@
-"""Splits: frames to learn from, and stretches of film that are held out whole."""
+"""Splits and blocks: contiguous stretches of film, held out whole and resampled whole."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
-import torch
 from jaxtyping import Float, Int64
-from torch import Tensor
 
-from codeclens.errors import CodeclensError
+from codeclens.errors import CodeclensError, require_number
+
+Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Rows to learn from (`train`) and rows held out, with the number of the block of each."""
+    """Rows to train on (`train`) and rows held out, each held-out row with its block's number."""
 
     train: Int64[np.ndarray, " trained"]
     held_out: Int64[np.ndarray, " held"]
@@ -23,12 +23,12 @@ class Split:
 
 
 def held_out_blocks(count: int, *, share: float = 0.25, blocks: int = 8, gap: int = 0) -> Split:
-    """Hold out the end of each of `blocks` equal stretches of `count` frames.
+    """Hold out the end of each of `blocks` equal stretches of `count` frames or windows.
 
-    Frames near each other are alike, so that frames held out one by one would be known already:
-    whole stretches are, together about a `share` of the frames, and `gap` frames on either side of
-    each are used for nothing. Windows share frames: take the model's history less one. Raises
-    CodeclensError where too little is left to learn from.
+    Neighbouring frames are similar, and neighbouring windows share all frames but one, so single
+    frames cannot be held out. Whole stretches are, together about a `share` of the rows, and `gap`
+    rows on either side of each are not used. For windows, the gap is the model's history. Raises
+    CodeclensError where too little is left to train on.
 
     >>> split = held_out_blocks(20, share=0.3, blocks=2, gap=1)
     >>> split.held_out, split.block
@@ -36,11 +36,9 @@ def held_out_blocks(count: int, *, share: float = 0.25, blocks: int = 8, gap: in
     >>> split.train
     array([ 0,  1,  2,  3,  4,  5, 11, 12, 13, 14, 15])
     """
-    if not 0 < share < 1 or blocks < 1 or gap < 0:
-        raise CodeclensError(
-            f"share={share}, blocks={blocks} and gap={gap} hold nothing out; share lies between "
-            "0 and 1, there is a block or more, and the gap is not negative."
-        )
+    require_number("share", share, above=0, below=1, hint="the share of the rows held out")
+    require_number("blocks", blocks, least=1, whole=True)
+    require_number("gap", gap, least=0, whole=True)
     ends = np.linspace(0, count, blocks + 1).round().astype(np.int64)
     lengths = np.maximum(np.round(np.diff(ends) * share), 1).astype(np.int64)
     held = [np.arange(end - length, end) for end, length in zip(ends[1:], lengths, strict=True)]
@@ -50,62 +48,33 @@ def held_out_blocks(count: int, *, share: float = 0.25, blocks: int = 8, gap: in
         free &= (rows < one[0] - gap) | (rows > one[-1] + gap)
     if free.sum() < max(2, blocks) or (np.diff(ends) < 2).any():
         raise CodeclensError(
-            f"Of {count} frames {int(free.sum())} are left to learn from beside {blocks} blocks "
-            f"with gaps of {gap}; take fewer blocks, a smaller share or a longer movie."
+            f"With {blocks} held-out blocks and gaps of {gap}, {int(free.sum())} of {count} rows "
+            "are left to train on; use fewer blocks, a smaller share or a longer movie."
         )
     numbers = np.repeat(np.arange(blocks), lengths)
     return Split(np.flatnonzero(free), np.concatenate(held), numbers)
 
 
-class Division(NamedTuple):
-    """Numbers of the windows to train on and of those held out, each sorted."""
+def block_draws(count: int, draws: int, seed: int) -> Float[np.ndarray, "draw block"]:
+    """How often each of `count` blocks occurs in `draws` samples with replacement.
 
-    train: Int64[Tensor, " train"]
-    held_out: Int64[Tensor, " held_out"]
-
-
-def divide(frames: int, history: int, *, share: float, blocks: int) -> Division:
-    """Hold out about a `share` of the windows in contiguous blocks, spread evenly over time.
-
-    Neighbouring windows have all but one frame in common, so that windows held out here and there
-    would have been seen. Beside every block a gap of `history` frames belongs to neither side.
-    Raises CodeclensError where that leaves nothing to train on or to hold out.
-
-    >>> train, held_out = divide(100, 10, share=0.2, blocks=1)
-    >>> held_out.tolist() == list(range(36, 54)), len(train)
-    (True, 53)
+    >>> block_draws(4, 2, seed=0).sum(axis=1)
+    array([4., 4.])
     """
-    windows = frames - history + 1
-    length = round(windows * share / max(blocks, 1))
-    if not 0 < share < 1 or blocks < 1 or length < 2:
-        raise CodeclensError(
-            f"held_out={share} in {blocks} blocks of {max(windows, 0)} windows holds out too "
-            "little; pass a larger share, fewer blocks or a longer recording."
-        )
-    owner = np.zeros(windows, dtype=np.int64)
-    for block in range(blocks):
-        first = round((block + 0.5) * windows / blocks - length / 2)
-        near = slice(max(0, first - history), first + length + history)
-        owner[near] = np.where(owner[near] == 1, 1, 2)
-        owner[first : first + length] = 1
-    train, held_out = (torch.from_numpy(np.flatnonzero(owner == side)) for side in (0, 1))
-    if len(train) < 2:
-        raise CodeclensError(
-            f"{blocks} held-out blocks with gaps of {history} frames leave nothing of {windows} "
-            "windows to train on; pass fewer blocks or a longer recording."
-        )
-    return Division(train, held_out)
+    random = np.random.default_rng(seed)
+    return random.multinomial(count, np.full(count, 1 / count), size=draws).astype(np.float64)
 
 
-def correlation(
-    predicted: Float[Tensor, "time cell"], measured: Float[Tensor, "time cell"]
-) -> Float[Tensor, " cell"]:
-    """Pearson's r of every cell; NaN where one of the two is constant.
+def with_bounds(name: str, dims: Any, value: Array, drawn: Array) -> dict[str, tuple[Any, Array]]:
+    """A value and its 95 % bounds as variables `name`, `name_low` and `name_high` of a data set.
 
-    >>> correlation(torch.tensor([[0.0], [1.0], [2.0]]), torch.tensor([[1.0], [3.0], [5.0]]))
-    tensor([1.], dtype=torch.float64)
+    `drawn` `(draw, …)` is the value in each bootstrap sample; samples without a value (NaN) are
+    not counted, and bounds are NaN where the value is.
+
+    >>> sorted(with_bounds("r", "cell", np.zeros(1), np.zeros((5, 1))))
+    ['r', 'r_high', 'r_low']
     """
-    ours, theirs = (x.double() - x.double().mean(dim=0) for x in (predicted, measured))
-    size = (ours.square().sum(dim=0) * theirs.square().sum(dim=0)).sqrt()
-    r = (ours * theirs).sum(dim=0) / size
-    return torch.where(size > 0, r, torch.full_like(r, torch.nan))
+    known = np.where(np.isnan(drawn).all(axis=0), 0, drawn)
+    bounds = np.nanquantile(known, [0.025, 0.975], axis=0)
+    low, high = np.where(np.isnan(value), np.nan, bounds)
+    return {name: (dims, value), f"{name}_low": (dims, low), f"{name}_high": (dims, high)}
