@@ -155,7 +155,9 @@ def test_a_store_is_not_taken_for_a_result(told: Told, tmp_path: Path) -> None:
 def test_modes_that_explain_little_are_told_as_such(folder: Path) -> None:
     (one,) = cl.load_modes(folder / "concat").values()
     poor = replace(one, quality=one.quality | {"r2": 0.31})
-    assert modes_sentences({"1": poor})[1].startswith("R² is below 0.5 at 1 (0.31): what is said")
+    assert modes_sentences({"1": poor})[1].startswith(
+        "Caution: R² is below 0.5 at 1 (0.31); the modes"
+    )
     good = replace(one, quality=one.quality | {"r2": 0.61})
     assert len(modes_sentences({"1": good})) == 1
     unknown = {name: value for name, value in one.quality.items() if name != "r2"}
@@ -190,7 +192,7 @@ def test_without_labels_nothing_is_said_of_classes(told: Told, tmp_path: Path) -
     contributions(tmp_path / "c.zarr", None)
     code, out, err = told("analyze", tmp_path / "c.zarr", "--to", tmp_path / "out")
     assert code == 0, err
-    assert "not labelled with two classes or more" in out
+    assert "have fewer than two labelled classes" in out
     assert not (tmp_path / "out" / "semantics.csv").exists()
     assert (tmp_path / "out" / "layers.csv").exists()
 
@@ -226,7 +228,7 @@ def test_results_are_not_written_into_a_store(folder: Path, told: Told) -> None:
     before = sorted(path.name for path in (folder / "c.zarr").iterdir())
     code, _, err = told("analyze", folder / "c.zarr", "--to", folder / "c.zarr")
     assert code == 2
-    assert "is a store of contributions, among whose files results would be written" in err
+    assert "is a store of contributions; results cannot be written into it" in err
     assert sorted(path.name for path in (folder / "c.zarr").iterdir()) == before
 
 

@@ -87,7 +87,7 @@ def test_bench_info_tells_what_a_measurement_depends_on(told: Told) -> None:
         (["extract"], "codeclens extract needs a model: pass --model NAME"),
         (["extract", "--model", "m"], "codeclens extract needs images: pass --images FOLDER"),
         (["decompose", "--to", "m"], "needs a store of contributions: codeclens decompose STORE"),
-        (["decompose", "s", "t"], 'Nothing is known to do with "t"'),
+        (["decompose", "s", "t"], 'Unexpected argument "t"'),
         (["decompose", "s", "--method", "tsne"], "method (='tsne') should be 'topk', "),
         (["report", "s"], "needs a place for its result: pass --to FILE.html"),
         (["analyze", "s", "--config", "none.yaml"], "There is no configuration file none.yaml"),
@@ -134,13 +134,16 @@ def test_a_full_disk_is_told_in_one_sentence(told: Told, command: Callable[..., 
     command(failing(OSError(errno.ENOSPC, "No space left on device", "run/x")))
     code, _, err = told("bench-info")
     assert code == 2
-    assert err.startswith("codeclens: No space left on device (run/x): ")
+    assert err.startswith("codeclens: No space left on device (run/x). ")
 
 
 def test_an_interruption_is_no_traceback(told: Told, command: Callable[..., None]) -> None:
     command(failing(KeyboardInterrupt()))
     code, _, err = told("bench-info")
-    assert (code, err) == (130, "codeclens: Stopped; what was written stays.\n")
+    assert (code, err) == (
+        130,
+        "codeclens: Interrupted; results already written are kept. Run the same command to continue.\n",
+    )
 
 
 def test_an_error_of_the_library_itself_is_raised(command: Callable[..., None]) -> None:

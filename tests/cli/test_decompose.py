@@ -57,7 +57,7 @@ def test_modes_of_other_settings_are_kept(store: Path, told: Told, tmp_path: Pat
     assert told(*command, "--k", 3, "--workers", 2)[0] == 0
     code, _, err = told(*command, "--k", 4)
     assert code == 2
-    assert "holds modes that were made with k = 3, but now it is 4; choose another folder" in err
+    assert "holds modes that were made with k = 3 instead of 4; choose another folder" in err
     assert len(load_modes(tmp_path)["1"]) == 3
     assert told(*command, "--k", 4, "--overwrite")[0] == 0
     assert len(load_modes(tmp_path)["1"]) == 4

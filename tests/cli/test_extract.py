@@ -91,7 +91,7 @@ def test_folders_of_other_names_are_classes_of_their_own(desk: Path, told: Told)
     (desk / "images" / "dark").rename(desk / "images" / "holidays")
     code, out, _ = told(*OWN, "--steps", 2)
     assert code == 0
-    assert 'own: "holidays" is none of the 3 classes of the model' in out
+    assert 'as classes: "holidays" is not among the 3 classes of the model' in out
     store = ContributionStore(desk / "run" / "store.zarr")
     assert store.classes == ["bright", "grey", "holidays"]
     assert np.bincount(store.label).tolist() == [4, 3, 3]
@@ -172,7 +172,7 @@ MISTAKES = {
     "no class names": (["--classes", "names.txt"], ["names.txt cannot be read"]),
     "strict about images": (["--strict"], ["dark/2.png"]),
     "names with a hole": (["--classes", "hole.txt"], ["Line 2 of hole.txt is empty"]),
-    "names twice": (["--classes", "twice.txt"], ['names "a" 2 times']),
+    "names twice": (["--classes", "twice.txt"], ['lists "a" 2 times']),
     "names that fit no folder": (["--classes", "other.txt"], ['"bright"', "none of the 3 classes"]),
 }
 

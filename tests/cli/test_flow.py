@@ -81,7 +81,7 @@ def test_what_flow_needs_is_looked_at_first(
     monkeypatch.setattr(cl, "layer_statistics", long)
     code, _, err = told("analyze", "run/store.zarr", "--to", "run/analysis", "--flow")
     assert code == 2
-    assert "two sites or more" in err
+    assert "at least two sites" in err
     image = next((decomposed.parent / "images").rglob("0.png"))
     Image.new("L", (8, 8)).save(image)
     code, _, err = flow(told)
@@ -96,7 +96,7 @@ def test_what_flow_needs_is_looked_at_first(
 def test_what_is_missing_is_told(decomposed: Path, told: Told) -> None:
     code, _, err = told("analyze", "run/store.zarr", "--to", "run/analysis", "--flow")
     assert code == 2
-    assert "pass --modes FOLDER with two sites or more" in err
+    assert "pass --modes FOLDER with modes of more sites" in err
     tiny = decomposed.parent / "tiny.py"
     tiny.write_text(tiny.read_text(encoding="utf-8").replace("seed(0)", "seed(1)"), "utf-8")
     __import__("sys").modules.pop("tiny", None)
@@ -106,4 +106,4 @@ def test_what_is_missing_is_told(decomposed: Path, told: Told) -> None:
     (decomposed / "config.yaml").unlink()
     code, _, err = flow(told)
     assert code == 2
-    assert "no config.yaml of codeclens extract lies beside" in err
+    assert "there is no config.yaml of codeclens extract next to" in err

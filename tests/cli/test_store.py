@@ -50,8 +50,10 @@ def test_damage_is_found_told_and_mended(
     damage(store / file)
     code, out, err = told(*VERIFY)
     assert code == 2
-    assert f"damaged, of {where}: {file}" in out
-    assert err.startswith('codeclens: 1 damaged file in "run/store.zarr"; run the same extraction')
+    assert f"damaged ({where}): {file}" in out
+    assert err.startswith(
+        'codeclens: 1 damaged file in "run/store.zarr"; run "codeclens store verify'
+    )
     if damage is flip:
         assert told(*VERIFY, "--discard")[0] == 0
     assert told(*EXTRACT)[0] == 0

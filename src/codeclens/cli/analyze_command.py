@@ -1,4 +1,4 @@
-"""`codeclens analyze`: tables, figures and sentences about a store and its modes."""
+"""`codeclens analyze`: tables, figures and a summary in words of a store and its modes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from codeclens.analysis import (
 )
 from codeclens.analysis.flow import batches
 from codeclens.cli.config import AnalyzeSettings, write_section
-from codeclens.cli.extract_command import Again, load_again
+from codeclens.cli.extract_command import Reloaded, load_again
 from codeclens.decomposition import Modes, load_modes, require_modes_of, require_samples_of
 from codeclens.errors import CodeclensError
 from codeclens.extraction.data import spread
@@ -61,7 +61,7 @@ ALL = (*LAYERS, *SEMANTICS, *MODES, *FLOW, *AGREEMENT)
 
 
 def written(settings: AnalyzeSettings, labelled: bool, modes: Mapping[str, Any]) -> set[str]:
-    """The names of what a run with these settings writes."""
+    """The names of the files that a run with these options writes."""
     names = {*LAYERS}
     if labelled:
         names |= {*SEMANTICS}
@@ -75,40 +75,40 @@ def written(settings: AnalyzeSettings, labelled: bool, modes: Mapping[str, Any])
 
 
 def refuse_leftovers(folder: Path, writes: Set[str], overwrite: bool) -> list[str]:
-    """What lies in the folder and would stay there beside results that it does not belong to.
+    """Files of an earlier run that this run would not replace.
 
-    Raises CodeclensError where there is any, unless it may be removed, and where a store of
-    contributions goes by the name of a result.
+    Raises CodeclensError if there are any and they may not be removed, and if the folder, or one
+    of the names to be written, is a store of contributions.
     """
     if _holds_contributions(folder):
         raise CodeclensError(
-            f"{folder} is a store of contributions, among whose files results would be written; "
-            "pass another --to."
+            f"{folder} is a store of contributions; results cannot be written into it. Pass "
+            "another --to."
         )
     for name in ALL:
         if _holds_contributions(folder / name):
             raise CodeclensError(
-                f"{folder / name} is a store of contributions, and results would be written in its "
-                "place; pass another --to."
+                f"{folder / name} is a store of contributions, which the results would replace; "
+                "pass another --to."
             )
     left = [name for name in ALL if name not in writes and (folder / name).exists()]
     if left and not overwrite:
         raise CodeclensError(
-            f"{folder} holds {', '.join(left)} of an earlier run, which this one would not write "
-            "and which would not belong to its results; ask for the same (--modes, --flow), pass "
-            "another --to, or --overwrite to remove them."
+            f"{folder} holds {', '.join(left)} of an earlier run, which this run would not update; "
+            "use the same options (--modes, --flow), pass another --to, or --overwrite to remove "
+            "them."
         )
     return left
 
 
 def _holds_contributions(path: Path) -> bool:
-    # A store keeps its settings under this key; results have none.
+    # A store keeps its metadata under this key; results do not have it.
     about = path / "zarr.json"
     return about.is_file() and '"codeclens"' in about.read_text(encoding="utf-8")
 
 
 def clear(folder: Path) -> None:
-    """Remove all results of an earlier run, so that a run that stops leaves only its own."""
+    """Remove all results of an earlier run."""
     for name in ALL:
         path = folder / name
         if path.is_dir():
@@ -117,51 +117,51 @@ def clear(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-# Below this R² modes leave out more than they tell.
+# Below this R² the modes miss more of the contributions than they explain.
 _HALF = 0.5
 
 
-def apart(modes: Mapping[str, Modes]) -> tuple[dict[str, Modes], dict[str, Modes]]:
-    """Modes of contributions and modes of activations."""
+def by_source(modes: Mapping[str, Modes]) -> tuple[dict[str, Modes], dict[str, Modes]]:
+    """Modes of contributions, and modes of activations."""
     activating = {site: found for site, found in modes.items() if found.view == "activation"}
     return {site: modes[site] for site in modes if site not in activating}, activating
 
 
 def modes_sentences(modes: Mapping[str, Modes]) -> list[str]:
-    """How much modes explain, which one must know before one trusts what is said of them."""
+    """How much of the contributions the modes explain, and a caution where it is little."""
     lines = []
-    for group in apart(modes):
+    for group in by_source(modes):
         if not group:
             continue
         lines.append(overview(group).replace("`", ""))
         low = [f"{site} ({one.r2:.2f})" for site, one in group.items() if one.r2 < _HALF]
         if low:
             lines.append(
-                f"R² is below {_HALF:g} at {', '.join(low)}: what is said of modes there leaves "
-                "out the larger part."
+                f"Caution: R² is below {_HALF:g} at {', '.join(low)}; the modes there miss most of "
+                "the contributions."
             )
     return lines
 
 
 @dataclass(frozen=True)
 class FlowPlan:
-    """What a flow needs, found and checked before anything long is computed."""
+    """The model, images and modes of a flow, checked before anything slow runs."""
 
-    again: Again
+    again: Reloaded
     modes: dict[str, Modes]
 
 
 def plan_flow(store: cl.ContributionStore, modes: Mapping[str, Modes]) -> FlowPlan:
-    """Find the model and images again, and modes that flow into one another.
+    """Load the model and images again, and choose the modes of the flow.
 
-    Raises CodeclensError where there are no modes of two sites, where model and images of the
-    store cannot be found again, and where the modes or the method have no flow.
+    Raises CodeclensError if fewer than two sites have modes, if the model or the images of the
+    store cannot be loaded, and if the modes or the method do not allow a flow.
     """
     sites = [site for site in store.sites if site in modes]
     if len(sites) < 2:
         raise CodeclensError(
-            f"--flow goes from modes to modes, and there are those of {len(sites)} sites; pass "
-            "--modes FOLDER with two sites or more."
+            f"--flow needs modes of at least two sites, and there are modes of {len(sites)}; pass "
+            "--modes FOLDER with modes of more sites."
         )
     again = load_again(store, "--flow", "codeclens.flow")
     chosen = {site: modes[site] for site in sites}
@@ -175,9 +175,9 @@ def run_flow(
     settings: AnalyzeSettings,
     meanings: Semantics | None = None,
 ) -> list[str]:
-    """Write flow.csv, .zarr, .png, .svg and .txt and flow-completeness.csv; the sentences.
+    """Write the flow as tables, arrays, figures and text; return the sentences.
 
-    With interventions flow-agreement.csv and .zarr, too. Modes are called as in `meanings`.
+    With interventions, the agreement with them is written as well. Names come from `meanings`.
     """
     assert settings.to is not None
     again, modes = plan.again, plan.modes
@@ -193,12 +193,12 @@ def run_flow(
             names=names_of(modes, meanings),
             **again.options,
         )
-    sentences = [*found.sentences(), compared(found, store, chosen)]
+    sentences = [*found.sentences(), difference_from_store(found, store, chosen)]
     agreement = None
     if settings.flow_interventions:
         few = spread(len(chosen), settings.flow_interventions)
         rows = store.sample[chosen[list(few)]].tolist()
-        agreement = confirmed(again, modes, rows)
+        agreement = agreement_with_interventions(again, modes, rows)
         sentences.append(agreement.sentence())
     write_flow(found, agreement, settings.to)
     save_sentences(settings.to / "flow.txt", sentences)
@@ -206,7 +206,7 @@ def run_flow(
 
 
 def names_of(modes: Mapping[str, Modes], meanings: Semantics | None) -> dict[str, list[str]] | None:
-    """What modes are called in all tables: their number, and what they follow beyond chance."""
+    """The names of modes in all tables: their number, and their class if above chance."""
     if meanings is None:
         return None
     found: dict[str, list[str]] = {}
@@ -223,7 +223,7 @@ def names_of(modes: Mapping[str, Modes], meanings: Semantics | None) -> dict[str
 
 
 def write_flow(found: Flow, agreement: Agreement | None, to: Path) -> None:
-    """Write a flow and, where it was measured, its agreement with interventions."""
+    """Write a flow and, if measured, its agreement with interventions."""
     to.mkdir(parents=True, exist_ok=True)
     found.to_csv(to / "flow.csv")
     save_table(to / "flow-completeness.csv", found.completeness_table())
@@ -241,8 +241,10 @@ def write_flow(found: Flow, agreement: Agreement | None, to: Path) -> None:
     save(flow_figure(found, note=note), to / "flow")
 
 
-def confirmed(again: Again, modes: Mapping[str, Modes], rows: list[int]) -> Agreement:
-    """Take single modes out of the site in the middle of the network, and watch the next."""
+def agreement_with_interventions(
+    again: Reloaded, modes: Mapping[str, Modes], rows: list[int]
+) -> Agreement:
+    """Remove single modes at the middle site and measure the effect at the next site."""
     sites = list(modes)
     middle = (len(sites) - 1) // 2
     pathways = Pathways(again.ready.model, modes, sites=sites[middle : middle + 2], **again.options)
@@ -252,8 +254,10 @@ def confirmed(again: Again, modes: Mapping[str, Modes], rows: list[int]) -> Agre
         return flow_agreement(pathways, images, source=sites[middle], progress=advance)
 
 
-def compared(found: Flow, store: cl.ContributionStore, chosen: np.ndarray[Any, Any]) -> str:
-    """By how much the contributions of modes differ from those that are stored, in words."""
+def difference_from_store(
+    found: Flow, store: cl.ContributionStore, chosen: np.ndarray[Any, Any]
+) -> str:
+    """In words: how far the contributions of the flow differ from those in the store."""
     numbers = {int(sample): row for row, sample in enumerate(store.sample)}
     rows = [numbers[int(sample)] for sample in found.samples]
     worst = 0.0
@@ -268,9 +272,9 @@ def compared(found: Flow, store: cl.ContributionStore, chosen: np.ndarray[Any, A
 
 
 def run_analyze(settings: AnalyzeSettings) -> None:
-    """Analyse as the settings say, and print the sentences.
+    """Analyse as the options say, and print the summary.
 
-    What may be refused is looked at before anything long is computed.
+    All checks come before anything slow.
     """
     assert settings.store is not None
     assert settings.to is not None
@@ -293,18 +297,18 @@ def run_analyze(settings: AnalyzeSettings) -> None:
         print(f"Removed {', '.join(left)} of an earlier run from {to}.")
     write_layers(statistics, to)
     print("\n".join(statistics.sentences()))
-    _tell(modes_sentences(modes), to)
+    _print_and_append(modes_sentences(modes), to)
     meanings = None
     if labelled:
-        contributing, activating = apart(modes)
+        contributing, activating = by_source(modes)
         meanings = cl.semantics(
             store, contributing, hierarchy, activation_modes=activating,
             permutations=settings.permutations, seed=settings.seed,
         )  # fmt: skip
         write_semantics(meanings, to)
-        _tell(meanings.sentences(), to)
+        _print_and_append(meanings.sentences(), to)
     else:
-        print("The samples are not labelled with two classes or more, so none can be followed.")
+        print("The samples have fewer than two labelled classes: no semantics are computed.")
     write_modes(modes, to, meanings)
     if plan is not None:
         print("\n".join(run_flow(plan, store, settings, meanings)))
@@ -312,7 +316,7 @@ def run_analyze(settings: AnalyzeSettings) -> None:
     print(f"Tables, figures and sentences are in {to}")
 
 
-def _tell(sentences: Sequence[str], to: Path) -> None:
+def _print_and_append(sentences: Sequence[str], to: Path) -> None:
     """Print sentences, and add them to sentences.txt."""
     if not sentences:
         return

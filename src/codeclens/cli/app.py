@@ -1,4 +1,4 @@
-"""The commands of `codeclens`, and what becomes of a mistake: one sentence and exit code 2."""
+"""The commands of `codeclens`. A user's mistake becomes one sentence and exit code 2."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ from codeclens.cli.config import (
 )
 from codeclens.errors import CodeclensError
 
-# Torch and everything that builds on it is imported inside the commands: help comes at once.
+# Torch and all that needs it are imported inside the commands, so that help appears at once.
 
 DEBUG = "--debug"
-TRACEBACK = "Show where a mistake was found."
+TRACEBACK = "Show the traceback of an error."
 MISTAKE, STOPPED = 2, 130
 
 Flat = Parameter(name="*")
@@ -38,12 +38,12 @@ Place = Annotated[Path | None, Parameter(help="A store that codeclens extract wr
 
 
 class Shared(BaseModel):
-    """What every command takes."""
+    """Options of every command."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)
 
     config: Path | None = None
-    """A YAML file with these settings; flags override it."""
+    """A YAML file with these options; flags on the command line override it."""
     debug: Annotated[bool, Parameter(help=TRACEBACK)] = False
 
 
@@ -63,7 +63,7 @@ app = App(
 
 @app.command
 def demo(*, flags: Annotated[DemoSettings | None, Flat] = None, common: Common = None) -> None:
-    """Show the whole way on digits and photographs, from contributions to a report."""
+    """Run the whole analysis on digits and photographs, and write a report."""
     settings = DemoSettings.resolve(flags, _file(common))
     from codeclens.cli.demo_command import run_demonstration
 
@@ -74,7 +74,7 @@ def demo(*, flags: Annotated[DemoSettings | None, Flat] = None, common: Common =
 def extract(
     *, flags: Annotated[ExtractSettings | None, Flat] = None, common: Common = None
 ) -> None:
-    """Compute what hidden units contribute, for every image of a folder, into a store."""
+    """Compute the contributions of hidden units for a folder of images, and store them."""
     settings = ExtractSettings.resolve(flags, _file(common))
     from codeclens.cli.extract_command import run_extract
 
@@ -89,7 +89,7 @@ def decompose(
     flags: Annotated[DecomposeSettings | None, Flat] = None,
     common: Common = None,
 ) -> None:
-    """Find the modes of the contributions in a store, for every site."""
+    """Decompose the contributions in a store into modes, site by site."""
     settings = DecomposeSettings.resolve(flags, _file(common), store=store)
     from codeclens.cli.decompose_command import run_decompose
 
@@ -104,7 +104,7 @@ def analyze(
     flags: Annotated[AnalyzeSettings | None, Flat] = None,
     common: Common = None,
 ) -> None:
-    """Measure how contributions and modes change with depth: tables, figures, sentences."""
+    """Compute layer statistics and semantics: tables, figures and a summary in words."""
     settings = AnalyzeSettings.resolve(flags, _file(common), store=store)
     from codeclens.cli.analyze_command import run_analyze
 
@@ -119,7 +119,7 @@ def control(
     flags: Annotated[ControlSettings | None, Flat] = None,
     common: Common = None,
 ) -> None:
-    """Ablate and preserve the units of modes, beside every other way to choose units."""
+    """Ablate and preserve the units of modes, and compare with other ways to choose units."""
     settings = ControlSettings.resolve(flags, _file(common), store=store)
     from codeclens.cli.control_command import run_control
 
@@ -134,7 +134,7 @@ def explain(
     flags: Annotated[ExplainSettings | None, Flat] = None,
     common: Common = None,
 ) -> None:
-    """Explain the output for one image as a sum over modes, with a pixel map for each."""
+    """Explain the output for one image as a sum over modes, with a map of each mode."""
     settings = ExplainSettings.resolve(flags, _file(common), image=image)
     from codeclens.cli.explain_command import run_explain
 
@@ -149,14 +149,14 @@ def report(
     flags: Annotated[ReportSettings | None, Flat] = None,
     common: Common = None,
 ) -> None:
-    """Write one self-contained page about a store and its modes."""
+    """Write a report on a store and its modes, as one self-contained HTML file."""
     settings = ReportSettings.resolve(flags, _file(common), store=store)
     from codeclens.cli.small_commands import run_report
 
     run_report(settings)
 
 
-stores = App(name="store", help="Look after a store of contributions.")
+stores = App(name="store", help="Check or repair a store of contributions.")
 app.command(stores)
 
 
@@ -165,16 +165,18 @@ def verify(
     path: Annotated[Path, Parameter(help="A store that codeclens extract wrote.")],
     /,
     *,
-    discard: Annotated[bool, Parameter(help="Make damaged shards absent.")] = False,
+    discard: Annotated[
+        bool, Parameter(help="Delete damaged shards, so that extract computes them again.")
+    ] = False,
     debug: Annotated[bool, Parameter(help=TRACEBACK)] = False,
 ) -> None:
-    """Check every file of a store against its checksum; exit code 2 if one is damaged."""
+    """Verify the checksum of every file of a store; exit code 2 if a file is damaged."""
     from codeclens.cli.small_commands import verify_store
 
     verify_store(path, discard)
 
 
-retina = App(name="retina", help="Networks of the retina, in hertz.")
+retina = App(name="retina", help="Models of retinal ganglion cells; contributions in Hz.")
 app.command(retina)
 
 
@@ -182,7 +184,7 @@ app.command(retina)
 def retina_demo(
     *, flags: Annotated[RetinaSettings | None, Flat] = None, common: Common = None
 ) -> None:
-    """Show a fitted network beside the simulated retina that it was fitted to."""
+    """Compare a fitted network with the simulated retina that it was fitted to."""
     settings = RetinaSettings.resolve(flags, _file(common))
     from codeclens.cli.demo_command import run_retina_demonstration
 
@@ -191,17 +193,17 @@ def retina_demo(
 
 @app.command
 def bench_info(*, debug: Annotated[bool, Parameter(help=TRACEBACK)] = False) -> None:
-    """Print versions, threads and processor, to stand beside any measurement."""
+    """Print versions, threads and processor: what a measurement depends on."""
     from codeclens.cli.small_commands import print_bench_info
 
     print_bench_info()
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run one command line and return its exit code; a mistake is told in one sentence on stderr.
+    """Run one command line and return its exit code.
 
-    0 is success, 2 a mistake of the user's, 130 an interruption. Errors of the library itself are
-    raised.
+    0 is success, 2 a user's mistake (explained in one sentence on stderr), 130 an interruption.
+    Any other exception is a fault of the library and is raised.
     """
     with warnings.catch_warnings():
         warnings.showwarning = _show_warning
@@ -209,7 +211,7 @@ def run(arguments: Sequence[str]) -> int:
             command, bound, _ = app.parse_args(arguments, exit_on_error=False, print_error=False)
             command(*bound.args, **bound.kwargs)
         except KeyboardInterrupt:
-            _say("Stopped; what was written stays.")
+            _say("Interrupted; results already written are kept. Run the same command to continue.")
             return STOPPED
         except (CycloptsError, CodeclensError, OSError) as error:
             if DEBUG in arguments:
@@ -222,7 +224,7 @@ def run(arguments: Sequence[str]) -> int:
 def _sentence(error: Exception) -> str:
     if isinstance(error, UnusedCliTokensError):
         left = " ".join(error.unused_tokens or [])
-        return f'Nothing is known to do with "{left}": flags begin with --, see --help.'
+        return f'Unexpected argument "{left}": options begin with --, see --help.'
     if isinstance(error.__cause__, ValidationError):
         title = error.__cause__.title
         for name, settings in SETTINGS.items():
@@ -230,12 +232,12 @@ def _sentence(error: Exception) -> str:
                 return complaint(error.__cause__, settings, f"codeclens {name}")
     if isinstance(error, OSError) and error.strerror:
         where = f" ({error.filename})" if error.filename else ""
-        return f"{error.strerror}{where}: nothing more was written, what was complete stays."
+        return f"{error.strerror}{where}. Nothing more was written; complete results are kept."
     return " ".join(str(error).split())
 
 
 def _say(message: str) -> None:
-    # Complaints about a command's settings name the command already.
+    # Messages about a command's options name the command already.
     prefix = "" if message.startswith("codeclens ") else "codeclens: "
     print(f"{prefix}{message}", file=sys.stderr)
 

@@ -1,4 +1,4 @@
-"""Configurations of the commands: every flag is a field, and a YAML file may give them as well."""
+"""Options of the commands: each flag is a field, which a YAML file can set as well."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from codeclens.errors import CodeclensError
 
 
 def complaint(error: ValidationError, settings: type[BaseModel], source: str) -> str:
-    """One sentence for what pydantic found wrong, the nearest key or the value in it."""
+    """One sentence for a validation error, with the wrong value or the nearest known key."""
     problems = error.errors(include_url=False)
     unknown = [str(p["loc"][0]) for p in problems if p["type"] == "extra_forbidden"]
     if unknown:
@@ -28,12 +28,12 @@ def complaint(error: ValidationError, settings: type[BaseModel], source: str) ->
     if name == "target":
         wanted = "should be predicted, label or output:INDEX, for example output:3"
     others = sorted({str(p["loc"][0]) for p in problems[1:] if p["loc"]} - {name})
-    more = f" (wrong, too: {', '.join(others)})" if others else ""
+    more = f" (also wrong: {', '.join(others)})" if others else ""
     return f"{source}: {name} (={first['input']!r}) {wanted}{more}."
 
 
 def unknown_key(source: str, unknown: list[str], known: list[str], what: str) -> str:
-    """One sentence for keys that are not known, with the one that is nearest to the first.
+    """One sentence for unknown keys, with the known key nearest to the first of them.
 
     >>> unknown_key("a.yaml", ["step"], ["steps", "sites"], "key")
     'a.yaml has the unknown key "step"; the nearest key is "steps".'
@@ -44,21 +44,20 @@ def unknown_key(source: str, unknown: list[str], known: list[str], what: str) ->
 
 
 class Settings(BaseModel):
-    """What all configurations share: no unknown keys, and a name, which is that of the command."""
+    """Base of all options: unknown keys are refused, and `command` names the command."""
 
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True, frozen=True)
     command: ClassVar[str] = ""
-    # What neither a flag nor the file may leave out, with the words that ask for it.
+    # Options that must be given, with the words that ask for them.
     needed: ClassVar[dict[str, str]] = {}
 
     @classmethod
     def resolve(cls, flags: Self | None, file: Path | None = None, **places: Path | None) -> Self:
-        """The configuration of a file, with flags and the given `places` laid over it.
+        """The options of a file, overridden by flags and by the given `places`.
 
-        Only the flags that were given count (`flags.model_fields_set`). Raises CodeclensError for
-        an unreadable file, an unknown key, a bad value, and where something needed is missing.
+        Only flags that were given count (`flags.model_fields_set`). Raises CodeclensError for an
+        unreadable file, an unknown key, a bad value or a missing option.
         """
-
         given = {name: getattr(flags, name) for name in flags.model_fields_set} if flags else {}
         given |= {name: place for name, place in places.items() if place is not None}
         values = {**(read_section(file, cls.command) if file else {}), **given}
@@ -74,7 +73,7 @@ class Settings(BaseModel):
 
 
 def split_commas(value: Any) -> Any:
-    """Names separated by commas, as a list.
+    """A list from names separated by commas.
 
     >>> split_commas("layer1.*,layer2"), split_commas(["a,b", "c"]), split_commas(None)
     (['layer1.*', 'layer2'], ['a', 'b', 'c'], None)
@@ -86,7 +85,7 @@ def split_commas(value: Any) -> Any:
 
 
 class ControlSettings(Settings):
-    """What `codeclens control` does."""
+    """Options of `codeclens control`."""
 
     command = "control"
     needed: ClassVar[dict[str, str]] = {
@@ -96,9 +95,9 @@ class ControlSettings(Settings):
     }
 
     store: Annotated[Path | None, Parameter(show=False)] = None
-    """A store that codeclens extract wrote."""
+    """A store written by codeclens extract."""
     modes: Path | None = None
-    """A folder that codeclens decompose wrote."""
+    """A folder written by codeclens decompose."""
     images: Path | None = None
     """Labelled images to measure on, best ones held out. [default: those of the store]"""
     limit: int = Field(default=500, ge=1)
@@ -122,7 +121,7 @@ class ControlSettings(Settings):
     necessity_modes: int | None = Field(default=None, ge=1)
     """The strongest modes of a site that this is done for. [default: all that are present]"""
     batch_size: int = Field(default=256, ge=1)
-    """Images in one pass; it changes memory, not results."""
+    """Images per batch; changes memory use, not results."""
     to: Path | None = None
     """The folder for tables (CSV), figures (PNG and SVG) and sentences; a stopped run goes on."""
     overwrite: bool = False
@@ -137,7 +136,7 @@ class ControlSettings(Settings):
 
 
 class ExplainSettings(Settings):
-    """What `codeclens explain` does."""
+    """Options of `codeclens explain`."""
 
     command: ClassVar[str] = "explain"
     needed: ClassVar[dict[str, str]] = {
@@ -150,7 +149,7 @@ class ExplainSettings(Settings):
     model: str = "efficientnet-lite0"
     """digits-resnet, efficientnet-lite0, torchvision:, timm: or hf:NAME, or module:function."""
     weights: str | None = None
-    """A weights file (.safetensors, or a state dict in a .pt), or "random" for an untrained one."""
+    """A weights file (.safetensors, or a state dict in a .pt), or "random" (untrained)."""
     modes: Path | None = None
     """A folder that codeclens decompose wrote. [default: those that ship for the model]"""
     sites: list[str] | None = None
@@ -162,7 +161,7 @@ class ExplainSettings(Settings):
     steps: int = Field(default=20, ge=1)
     """Steps of the path from the baseline to the image."""
     baseline: float = 0.0
-    """The value of the input from which contributions are counted, after the model's transform."""
+    """The baseline input, one value for all pixels, after the model's transform."""
     most: int = Field(default=6, ge=1)
     """Modes of each site that are mapped, taken out and drawn one by one."""
     maps: bool = True
@@ -170,9 +169,9 @@ class ExplainSettings(Settings):
     effects: bool = True
     """Measure what taking each of these modes out does."""
     output: str | None = None
-    """The entry of the model's output that holds the classes, where it returns a dict or tuple."""
+    """Where the model returns a dict or tuple: the key or index of the class scores."""
     classes: Path | None = None
-    """A text file with one class name a line, in the order of the outputs."""
+    """A text file with one class name per line, in the order of the outputs."""
     overwrite: bool = False
     """Replace an explanation with other settings in the same folder."""
     to: Path | None = None
@@ -185,16 +184,16 @@ class ExplainSettings(Settings):
 
 
 class RetinaSettings(Settings):
-    """What `codeclens retina demo` does."""
+    """Options of `codeclens retina demo`."""
 
     command: ClassVar[str] = "retina demo"
 
     to: Path = Path("codeclens-retina")
-    """The folder for the report, labelled arrays, figures and tables."""
+    """The folder for the report, arrays, figures and tables."""
     quick: bool = False
-    """Eight seconds of film in place of forty; fewer steps, modes, cells and draws."""
+    """A faster run: 8 s of film instead of 40 s; fewer steps, modes, cells and resamples."""
     seed: int = Field(default=0, ge=0)
-    """Chooses the film, and seeds modes and intervals."""
+    """Random seed of the film, the modes and the confidence intervals."""
 
 
 View = Literal["concat", "sum", "positive", "negative", "activation"]
@@ -205,7 +204,7 @@ MethodName = Literal[
 
 
 class ExtractSettings(Settings):
-    """What `codeclens extract` does."""
+    """Options of `codeclens extract`."""
 
     command = "extract"
     needed: ClassVar[dict[str, str]] = {
@@ -217,59 +216,59 @@ class ExtractSettings(Settings):
     model: str | None = None
     """digits-resnet, efficientnet-lite0, torchvision:, timm: or hf:NAME, or module:function."""
     weights: str | None = None
-    """A weights file (.safetensors, or a state dict in a .pt), or "random" for an untrained one."""
+    """A weights file (.safetensors, or a state dict in a .pt), or "random" (untrained)."""
     images: Path | None = None
-    """A folder of images (folders inside are classes), .tar or "*.tar", .npy, .npz or .zarr."""
+    """A folder of images (its subfolders are classes), .tar or "*.tar", .npy, .npz or .zarr."""
     sites: list[str] | None = None
-    """Modules, globs or presets, separated by commas. [default: the model's own, often @blocks]"""
+    """Module names, globs or presets, by commas. [default: the model's own, often @blocks]"""
     method: Literal["conductance", "activation-gradient"] = "conductance"
-    """How contributions are computed."""
+    """The attribution method."""
     steps: int = Field(default=20, ge=1)
-    """Steps of the path from the baseline to the image (conductance)."""
+    """Integration steps from the baseline to the image (conductance)."""
     target: str = Field("predicted", pattern=r"^(predicted|label|output:-?\d+)$")
-    """What is explained: predicted, label or output:INDEX."""
+    """The output to explain: predicted, label or output:INDEX."""
     target_scale: Literal["logits", "probabilities"] = "logits"
-    """On which scale the target is taken."""
+    """Explain the logit or the probability of the target."""
     baseline: float = 0.0
-    """The value of the input from which contributions are counted, after the model's transform."""
+    """The baseline input, one value for all pixels, after the model's transform."""
     batch_size: int = Field(default=16, ge=1)
-    """Images in one pass; it changes memory, not results."""
+    """Images per batch; changes memory use, not results."""
     shard_size: int | None = Field(default=None, ge=1)
-    """Images in a shard: the work that is there or not. [default: a sixteenth, 32 to 1,024]"""
+    """Images per shard, the unit of resuming. [default: a sixteenth of all, 32 to 1,024]"""
     limit: int | None = Field(default=None, ge=1)
-    """The most images to take. [default: all]"""
+    """Maximum number of images. [default: all]"""
     to: str | None = None
-    """The store to write, a folder or an address (s3://…); an interrupted run is resumed."""
+    """The store to write: a folder or an address (s3://…). An interrupted run is resumed."""
     engine: Literal["local", "ray"] = "local"
-    """Where shards are computed: here, or on the Ray cluster at RAY_ADDRESS, else on one here."""
+    """Compute here, or on a Ray cluster (at RAY_ADDRESS, else a new local one)."""
     workers: int | None = Field(default=None, ge=1)
-    """Workers on the Ray cluster. [default: as many as there is room for]"""
+    """Ray workers. [default: as many as fit]"""
     worker_cpus: float = Field(default=1, ge=0)
-    """CPUs of each Ray worker."""
+    """CPUs per Ray worker."""
     worker_gpus: float = Field(default=0, ge=0)
-    """GPUs of each Ray worker; with one, it computes there."""
+    """GPUs per Ray worker."""
     decoders: int = Field(default=0, ge=0)
-    """Batches that Ray decodes ahead for each worker on other CPUs. [0: by the worker's threads]"""
+    """Batches decoded ahead for each worker on other CPUs. [0: decoded by the worker itself]"""
     output: str | None = None
-    """The entry of the model's output that holds the classes, where it returns a dict or tuple."""
+    """Where the model returns a dict or tuple: the key or index of the class scores."""
     classes: Path | None = None
-    """A text file with one class name a line, in the order of the outputs."""
+    """A text file with one class name per line, in the order of the outputs."""
     device: str | None = None
-    """Where the model computes: cpu, cuda, cuda:1 … [default: a GPU if there is one]"""
+    """The device: cpu, cuda, cuda:1 … [default: a GPU if available]"""
     channels_last: bool | None = None
-    """Lay images out pixel by pixel. [default: where it helps]"""
+    """Use the channels-last memory layout. [default: where it is faster]"""
     fold_batchnorm: bool = False
-    """Fold batch norms into convolutions, in a copy of the model: faster, up to 0.3 % different."""
+    """Fold batch norms into convolutions (in a copy): faster; results change by up to 0.3 %."""
     autocast: Literal["bfloat16", "float16"] | None = None
-    """Compute in half precision; contributions are summed in single."""
+    """Compute in half precision; contributions are summed in float32."""
     grid: tuple[int, int] | None = None
-    """Keep positions, summed in this many rows and columns of each feature map."""
+    """Keep positions, pooled to this many rows and columns of each feature map."""
     dtype: Literal["float32", "float16"] = "float32"
-    """The type of the numbers in the store."""
+    """The number type of the store."""
     plan: bool = False
-    """Only tell what would be done: samples, units, bytes, time and memory."""
+    """Only print what would be done: samples, units, bytes, time and memory."""
     strict: bool = False
-    """Stop at the first image that cannot be read, instead of recording and skipping it."""
+    """Stop at the first unreadable image. [default: record and skip it]"""
 
     @field_validator("sites", mode="before")
     @classmethod
@@ -278,7 +277,7 @@ class ExtractSettings(Settings):
 
 
 class DecomposeSettings(Settings):
-    """What `codeclens decompose` does."""
+    """Options of `codeclens decompose`."""
 
     command = "decompose"
     needed: ClassVar[dict[str, str]] = {
@@ -287,41 +286,41 @@ class DecomposeSettings(Settings):
     }
 
     store: Annotated[Path | None, Parameter(show=False)] = None
-    """A store that codeclens extract wrote."""
+    """A store written by codeclens extract."""
     method: MethodName = "topk"
-    """An autoencoder (threshold-sae is the published one), or a classical decomposition."""
+    """An autoencoder (threshold-sae: the published one) or a classical decomposition."""
     compare: bool = False
-    """Judge all methods at --k and --expansion, over seeds 0,1,2 or --seeds."""
+    """Compare all methods at --k and --expansion, over seeds 0,1,2 or --seeds."""
     methods: list[MethodName] | None = None
-    """With --compare: only these methods, separated by commas; threshold-sae takes longest."""
+    """With --compare: only these methods, by commas; threshold-sae is the slowest."""
     n_modes: int | None = Field(default=None, ge=1)
-    """Number of modes of every site, instead of --expansion."""
+    """Modes per site, instead of --expansion."""
     expansion: float | None = Field(default=None, gt=0)
-    """Modes for each unit of a site. [default: 3]"""
+    """Modes per unit of a site. [default: 3]"""
     k: int = Field(default=16, ge=1)
-    """Modes that may be present in one sample; the number of modes of a classical method."""
+    """Active modes per sample; for classical methods, the number of modes."""
     view: View = "concat"
-    """Which numbers are decomposed: concat keeps positive and negative contributions apart."""
+    """What is decomposed; concat keeps positive and negative contributions apart."""
     sites: list[str] | None = None
-    """Sites of the store, separated by commas. [default: all]"""
+    """Sites of the store, by commas. [default: all]"""
     epochs: int | None = Field(default=None, ge=1)
-    """Passes over the samples. [default: the method's own]"""
+    """Training epochs. [default: depends on the method]"""
     seed: int = 0
-    """Seeds the initial dictionary and the order of samples."""
+    """Random seed of the initial dictionary and the order of samples."""
     seeds: str | None = Field(default=None, pattern=r"^\d+(,\d+)*$")
-    """Several seeds, separated by commas, instead of --seed; a folder seed-N for each."""
+    """Several seeds, by commas, instead of --seed; writes a folder seed-N for each."""
     halves: bool = False
-    """Fit two halves of the samples, too, to tell which modes are found again."""
+    """Also fit two halves of the samples, to report how reproducible each mode is."""
     workers: int = Field(default=1, ge=1)
-    """Sites and seeds that are fitted at a time, each in a process of its own."""
+    """Fits that run in parallel, each in its own process."""
     device: str | None = None
-    """Where autoencoders train: cpu, cuda, cuda:1 … [default: a GPU if there is one]"""
+    """The device for training: cpu, cuda, cuda:1 … [default: a GPU if available]"""
     logs: Path | None = None
-    """A folder for figures and checkpoints of every training, which are resumed from there."""
+    """A folder for training logs and checkpoints; training resumes from there."""
     to: Path | None = None
-    """The folder to write modes to, two files a site."""
+    """The output folder, two files per site."""
     overwrite: bool = False
-    """Replace modes in that folder that other settings made."""
+    """Replace modes in that folder that were made with other options."""
 
     @field_validator("sites", "methods", mode="before")
     @classmethod
@@ -330,7 +329,7 @@ class DecomposeSettings(Settings):
 
 
 class AnalyzeSettings(Settings):
-    """What `codeclens analyze` does."""
+    """Options of `codeclens analyze`."""
 
     command = "analyze"
     needed: ClassVar[dict[str, str]] = {
@@ -339,29 +338,29 @@ class AnalyzeSettings(Settings):
     }
 
     store: Annotated[Path | None, Parameter(show=False)] = None
-    """A store that codeclens extract wrote."""
+    """A store written by codeclens extract."""
     modes: Path | None = None
-    """A folder that codeclens decompose wrote, or efficientnet-lite0; adds a table of modes."""
+    """A folder written by codeclens decompose, or efficientnet-lite0; adds a table of modes."""
     hierarchy: Path | None = None
-    """Superclasses: "imagenet", a tree in YAML, WordNet's data.noun or a list "child parent"."""
+    """Superclasses: "imagenet", a YAML tree, WordNet's data.noun or a list of "child parent"."""
     permutations: int = Field(default=1000, ge=1)
-    """Permutations of the labels that correlations with classes are held against."""
+    """Label permutations for the null distribution of class correlations."""
     flow: bool = False
-    """Follow which modes of each site drive which of the next; takes the model and the images."""
+    """Compute which modes of each site drive those of the next; needs the model and the images."""
     flow_images: int = Field(default=64, ge=1)
-    """Images that the flow is followed in, spread over the store."""
+    """Images for the flow, spread over the store."""
     flow_interventions: int = Field(default=20, ge=0)
-    """Of these, images in which modes are taken out of the middle site, to check; 0 for none."""
+    """Of these, images in which modes of the middle site are removed as a check; 0 for none."""
     to: Path | None = None
-    """The folder for tables (CSV and Zarr), figures (PNG and SVG) and sentences."""
+    """The output folder: tables (CSV, Zarr), figures (PNG, SVG) and a summary in words."""
     overwrite: bool = False
-    """Remove what an earlier run left in that folder and this one does not write."""
+    """Remove files of an earlier run that this run does not write."""
     seed: int = 0
-    """Seeds the bootstrap intervals."""
+    """Random seed of the bootstrap intervals."""
 
 
 class ReportSettings(Settings):
-    """What `codeclens report` does."""
+    """Options of `codeclens report`."""
 
     command = "report"
     needed: ClassVar[dict[str, str]] = {
@@ -370,30 +369,30 @@ class ReportSettings(Settings):
     }
 
     store: Annotated[Path | None, Parameter(show=False)] = None
-    """A store that codeclens extract wrote."""
+    """A store written by codeclens extract."""
     modes: Path | None = None
-    """A folder that codeclens decompose wrote."""
+    """A folder written by codeclens decompose."""
     control: Path | None = None
-    """A folder that codeclens control wrote; adds a section on what modes do."""
+    """A folder written by codeclens control; adds a section on what modes do."""
     to: Path | None = None
     """The HTML file to write."""
     title: str | None = None
-    """The page's title. [default: composed of the model's name]"""
+    """The title of the report. [default: from the model's name]"""
     seed: int = 0
-    """Seeds the bootstrap intervals."""
+    """Random seed of the bootstrap intervals."""
 
 
 class DemoSettings(Settings):
-    """What `codeclens demo` does."""
+    """Options of `codeclens demo`."""
 
     command = "demo"
 
     to: Path = Path("codeclens-demo")
     """The folder for the report, arrays, figures and tables."""
     quick: bool = False
-    """Only the digits, in under a minute."""
+    """Only the digits; takes less than a minute."""
     seed: int = 0
-    """Seeds modes, controls and intervals."""
+    """Random seed of modes, controls and intervals."""
 
 
 SETTINGS: dict[str, type[Settings]] = {
@@ -406,10 +405,10 @@ SETTINGS: dict[str, type[Settings]] = {
 
 
 def read_section(file: Path, command: str) -> dict[str, Any]:
-    """The values of a YAML file for one command.
+    """The options of a YAML file for one command.
 
-    The file holds either the command's own keys, or one section for each command, as the
-    `config.yaml` that a run leaves behind. Raises CodeclensError where the file cannot be read or
+    The file holds either the command's own keys or, like the `config.yaml` that each run writes,
+    one section per command. Raises CodeclensError where the file cannot be read or
     has no section for the command.
     """
     content = _read(file)
@@ -430,9 +429,9 @@ def read_section(file: Path, command: str) -> dict[str, Any]:
 def require_own(
     settings: Settings, to: Path, what: str, files: str, made_by: Sequence[str]
 ) -> None:
-    """Raise CodeclensError where results of other settings lie in the folder, to be kept.
+    """Raise CodeclensError if the folder holds results made with other options.
 
-    `files` is a pattern of the results' files, `made_by` names the settings that make a difference.
+    `files` is the pattern of the result files; `made_by` names the options that matter.
     """
     file = to / "config.yaml"
     if getattr(settings, "overwrite", False) or not file.is_file() or not any(to.rglob(files)):
@@ -440,30 +439,30 @@ def require_own(
     try:
         before = read_section(file, settings.command)
     except CodeclensError:
-        return  # another command's alone
+        return  # written by another command only
     now = settings.model_dump(mode="json")
     different = [name for name in made_by if before.get(name, now[name]) != now[name]]
     if different:
         name = different[0]
         verb = "was" if what.startswith("an ") else "were"
         raise CodeclensError(
-            f"{to} holds {what} that {verb} made with {name} = {before[name]}, but now it is "
-            f"{now[name]}; choose another folder, or pass --overwrite to replace."
+            f"{to} holds {what} that {verb} made with {name} = {before[name]} instead of "
+            f"{now[name]}; choose another folder, or pass --overwrite to replace them."
         )
 
 
 def write_section(folder: Path, settings: Settings) -> Path:
-    """Write the resolved configuration into `config.yaml` of a folder, and return its path.
+    """Write the resolved options into `config.yaml` of a folder, and return its path.
 
-    Sections of other commands stay: a chain of commands into one folder leaves one file, which
-    repeats each of them with `--config`. Where the command's own section is that of another result,
-    such as a second store in the folder, the file is called after this one: `b.config.yaml`.
+    Sections of other commands are kept: several commands that write into one folder share one
+    file, and `--config` repeats each of them. If the command's section describes another result
+    (a second store in the folder, say), the file is named after the result: `b.config.yaml`.
     """
     file = folder / "config.yaml"
     content = _read(file) if file.is_file() else {}
     here = settings.model_dump(mode="json")
     there = content.get(settings.command)
-    # A result that is the folder itself is the only one there, however its path was written.
+    # If the result is the folder itself, it is the only one there, however its path is written.
     inside = here.get("to") is not None and Path(here["to"]).absolute() != folder.absolute()
     if (
         inside
@@ -484,7 +483,7 @@ def write_section(folder: Path, settings: Settings) -> Path:
 
 
 def configuration(result: Path) -> Path:
-    """The file that `write_section` has written for a result, whether or not it is there."""
+    """The path where `write_section` writes the options of a result; it need not exist."""
     folder = result.absolute().parent
     own = folder / f"{result.name.removesuffix('.zarr')}.config.yaml"
     return own if own.is_file() else folder / "config.yaml"
@@ -494,13 +493,13 @@ def _read(file: Path) -> dict[str, Any]:
     try:
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise CodeclensError(f"There is no configuration file {file}: check the path.") from None
+        raise CodeclensError(f"There is no configuration file {file}; check the path.") from None
     except (OSError, UnicodeDecodeError) as error:
         raise CodeclensError(f"The configuration file {file} cannot be read: {error}.") from error
     except yaml.YAMLError as error:
         reason = " ".join(str(error).split())
         raise CodeclensError(
-            f"The configuration file {file} is no valid YAML: {reason}."
+            f"The configuration file {file} is not valid YAML: {reason}."
         ) from error
     if content is None:
         return {}

@@ -14,7 +14,7 @@ from torch import Tensor
 import codeclens as cl
 from codeclens.analysis import save_table
 from codeclens.cli.config import ControlSettings, write_section
-from codeclens.cli.extract_command import Again, load_again, opened
+from codeclens.cli.extract_command import Reloaded, load_again, open_images
 from codeclens.control import (
     ALL,
     CONTROLS,
@@ -89,7 +89,7 @@ def run_control(settings: ControlSettings) -> None:
 def measure(
     settings: ControlSettings,
     filing: Filing,
-    again: Again,
+    again: Reloaded,
     store: cl.ContributionStore,
     modes: Modes,
     data: tuple[Tensor, Tensor],
@@ -138,7 +138,7 @@ def measure(
 
 
 def measured_on(
-    settings: ControlSettings, again: Again, store: cl.ContributionStore
+    settings: ControlSettings, again: Reloaded, store: cl.ContributionStore
 ) -> tuple[Tensor, Tensor, Any]:
     """The images `(N, …)` that are measured on, their labels, and what describes them.
 
@@ -148,7 +148,7 @@ def measured_on(
         images, rows = again.images, store.sample[store.label >= 0]
     else:
         asked = again.settings.model_copy(update={"images": settings.images, "limit": None})
-        images = opened(asked, again.ready)
+        images = open_images(asked, again.ready)
         if images.classes != store.classes:
             raise CodeclensError(
                 f"The classes of {settings.images} ({_few(images.classes)}) are not those of the "
@@ -163,7 +163,7 @@ def measured_on(
     return x, labels, images.describe()
 
 
-def training_of(again: Again, store: cl.ContributionStore) -> tuple[Tensor, Tensor]:
+def training_of(again: Reloaded, store: cl.ContributionStore) -> tuple[Tensor, Tensor]:
     """Some images of each class, of those that the modes were found in, and their labels."""
     labels = store.label
     rows = [store.sample[labels == which][:_TRAINING] for which in np.unique(labels[labels >= 0])]

@@ -1,4 +1,4 @@
-"""`codeclens extract`: a model, images on disk, a store of contributions."""
+"""`codeclens extract`: the contributions of a model on images from disk, written to a store."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ _SHOWN_SKIPPED = 3
 
 
 def run_extract(settings: ExtractSettings) -> None:
-    """Extract as the settings say, and tell what came out.
+    """Extract as the options say, and print a summary.
 
-    Where a launcher started several processes, each takes its share, and the first speaks for all.
+    If a launcher started several processes, each computes its share and the first one reports.
     """
     assert settings.model is not None
     assert settings.images is not None
@@ -52,10 +52,10 @@ def run_extract(settings: ExtractSettings) -> None:
         ready.model.to(usable_device(settings.device or default_device()))
     elif settings.device is not None:
         raise CodeclensError(
-            f"--device {settings.device} means nothing to --engine ray, whose workers compute on "
-            "the GPUs that --worker-gpus gives them; leave it out."
+            f"--device {settings.device} has no effect with --engine ray: its workers use the GPUs "
+            "that --worker-gpus assigns. Leave it out."
         )
-    images = opened(settings, ready)
+    images = open_images(settings, ready)
     options: dict[str, Any] = {
         "sites": settings.sites or ready.sites,
         "method": method_of(settings),
@@ -75,7 +75,7 @@ def run_extract(settings: ExtractSettings) -> None:
         print(cl.plan(ready.model, images, **options))
         return
     rank = Rank.from_environment()
-    with _spoken(rank, len(images)) as advance, _said_once(rank):
+    with _leading_progress(rank, len(images)) as advance, _quiet_followers(rank):
         whole = SharedProgress(locate(settings.to), rank, advance)
         store = cl.extract(
             ready.model,
@@ -96,17 +96,17 @@ def run_extract(settings: ExtractSettings) -> None:
                 "device": None if settings.engine == "ray" else str(_device_of(ready.model)),
             }
             write_section(store.path.absolute().parent, settings.model_copy(update=made))
-        print(told(cl.ContributionStore(store.path)))
+        print(summary(cl.ContributionStore(store.path)))
 
 
 def _device_of(model: nn.Module) -> torch.device:
     return next((p.device for p in model.parameters()), torch.device("cpu"))
 
 
-def opened(settings: ExtractSettings, ready: zoo.Ready) -> SampleSource:
-    """The images, labelled by the model's classes where their folders are named after these.
+def open_images(settings: ExtractSettings, ready: zoo.Ready) -> SampleSource:
+    """The images, labelled with the model's classes if the folders are named after them.
 
-    Elsewhere folders are classes of their own, unless the labels themselves are explained.
+    Otherwise the folders are new classes, unless the target is the label.
     """
     assert settings.images is not None
     given = settings.images, ready.transform
@@ -117,7 +117,7 @@ def opened(settings: ExtractSettings, ready: zoo.Ready) -> SampleSource:
     if ready.labels is None or (strange and settings.target != "label"):
         if ready.labels:
             print(
-                f'Folders are taken for classes of their own: "{min(strange)}" is none of the '
+                f'The folders are used as classes: "{min(strange)}" is not among the '
                 f"{len(ready.labels)} classes of the model."
             )
         return images
@@ -125,8 +125,8 @@ def opened(settings: ExtractSettings, ready: zoo.Ready) -> SampleSource:
 
 
 @contextmanager
-def _spoken(rank: Rank, total: int) -> Iterator[Advance]:
-    """Progress of the whole, by one process alone."""
+def _leading_progress(rank: Rank, total: int) -> Iterator[Advance]:
+    """Show the progress of all processes, in the first one only."""
     if rank.leads:
         with progress("contributions", total, "images") as advance:
             yield advance
@@ -135,8 +135,8 @@ def _spoken(rank: Rank, total: int) -> Iterator[Advance]:
 
 
 @contextmanager
-def _said_once(rank: Rank) -> Iterator[None]:
-    """Keep all but the first process from saying what that one says."""
+def _quiet_followers(rank: Rank) -> Iterator[None]:
+    """Silence warnings and logs in all processes but the first."""
     log = logging.getLogger("codeclens")
     level = log.level
     with warnings.catch_warnings():
@@ -149,8 +149,8 @@ def _said_once(rank: Rank) -> Iterator[None]:
             log.setLevel(level)
 
 
-def told(store: cl.ContributionStore) -> str:
-    """What a store holds, which samples are missing, and how far the sums can be trusted."""
+def summary(store: cl.ContributionStore) -> str:
+    """A summary of a store: its contents, the completeness gap and the skipped samples."""
     lines = [repr(store), gap_sentence(gaps(store)).replace("`", "")]
     if store.skipped:
         count = len(store.skipped)
@@ -162,14 +162,14 @@ def told(store: cl.ContributionStore) -> str:
 
 
 def method_of(settings: ExtractSettings) -> Method:
-    """The method that the settings name."""
+    """The attribution method of the options."""
     if settings.method == "conductance":
         return cl.Conductance(steps=settings.steps)
     return cl.ActivationGradient()
 
 
 def engine_of(settings: ExtractSettings) -> Literal["local"] | RayEngine:
-    """Where the settings have shards computed."""
+    """The engine of the options."""
     if settings.engine == "local":
         return "local"
     return RayEngine(
@@ -178,7 +178,7 @@ def engine_of(settings: ExtractSettings) -> Literal["local"] | RayEngine:
 
 
 def target_of(settings: ExtractSettings) -> Target:
-    """The target that the settings name: predicted, label or output:INDEX."""
+    """The target of the options: predicted, label or output:INDEX."""
     kind, _, index = settings.target.partition(":")
     if kind == "output":
         return cl.Output(int(index), of=settings.target_scale)
@@ -187,7 +187,7 @@ def target_of(settings: ExtractSettings) -> Target:
 
 
 def selector(text: str) -> str | int:
-    """Where the classes are in the model's output: a key, or an index of a tuple.
+    """The entry of the model's output that holds the classes: a key or an index.
 
     >>> selector("logits"), selector("0")
     ('logits', 0)
@@ -196,26 +196,28 @@ def selector(text: str) -> str | int:
 
 
 def class_names(file: Path) -> list[str]:
-    """The class names of a text file, one a line.
+    """The class names in a text file, one per line.
 
-    Raises CodeclensError where the file cannot be read, has an empty line or names a class twice.
+    Raises CodeclensError if the file cannot be read, has an empty line or repeats a name.
     """
     try:
         names = [line.strip() for line in file.read_text(encoding="utf-8").rstrip().splitlines()]
     except (OSError, UnicodeDecodeError) as error:
-        raise CodeclensError(f"The class names {file} cannot be read: {error}.") from error
+        raise CodeclensError(f"The class names in {file} cannot be read: {error}.") from error
     if not all(names) or not names:
         place = names.index("") + 1 if names else 1
-        raise CodeclensError(f"Line {place} of {file} is empty; write one class name a line.")
+        raise CodeclensError(f"Line {place} of {file} is empty; write one class name per line.")
     name, count = Counter(names).most_common(1)[0]
     if count > 1:
-        raise CodeclensError(f'The file {file} names "{name}" {count} times; a name is one class.')
+        raise CodeclensError(
+            f'The file {file} lists "{name}" {count} times; each class needs its own name.'
+        )
     return names
 
 
 @dataclass(frozen=True)
-class Again:
-    """The model and images of a store, and the options that it was extracted with."""
+class Reloaded:
+    """The model and images of a store, and the options of its extraction."""
 
     ready: zoo.Ready
     images: SampleSource
@@ -224,30 +226,30 @@ class Again:
     settings: ExtractSettings
 
 
-def load_again(store: cl.ContributionStore, purpose: str, function: str) -> Again:
-    """The model and images that a store was extracted from, by the configuration beside it.
+def load_again(store: cl.ContributionStore, purpose: str, function: str) -> Reloaded:
+    """Load the model and images of a store again, from the `config.yaml` next to it.
 
-    `purpose` and `function` say in an error what needs them, and how to go without. Raises
-    CodeclensError where there is none, and where model or images are not the same any more.
+    `purpose` and `function` name, in an error, what needs them and the Python function that does
+    not. Raises CodeclensError if there is no configuration or if the model or images changed.
     """
     path = store.path
     file = configuration(path) if isinstance(path, Path) else None
     if file is None or not file.is_file():
         raise CodeclensError(
-            f"{purpose} needs the model and the images, and no config.yaml of codeclens extract "
-            f'lies beside "{path}"; extract with the command line, or call {function} in Python.'
+            f"{purpose} needs the model and the images, but there is no config.yaml of codeclens "
+            f'extract next to "{path}"; extract on the command line, or call {function} in Python.'
         )
     settings = ExtractSettings.resolve(None, file)
     assert settings.model is not None
     ready = zoo.load(settings.model, weights=settings.weights)
-    images = opened(settings, ready)
+    images = open_images(settings, ready)
     made = store.metadata["settings"]
     for what, now in (("model", model_fingerprint(ready.model)), ("data", images.describe())):
         changed = next(differences(made[what], plain(now), what), None)
         if changed is not None:
             kind = "weights" if what == "model" else "images"
             raise CodeclensError(
-                f'{file} names other {kind} than "{path}" was made from ({changed[0]} differs); '
+                f'{file} names other {kind} than those of "{path}" ({changed[0]} differs); '
                 f"extract again, or call {function} in Python."
             )
     ready.model.to(usable_device(settings.device or default_device()))
@@ -258,4 +260,4 @@ def load_again(store: cl.ContributionStore, purpose: str, function: str) -> Agai
         "baseline": settings.baseline,
         "output": selector(settings.output) if settings.output else ready.output,
     }
-    return Again(ready, images, options, settings.batch_size, settings)
+    return Reloaded(ready, images, options, settings.batch_size, settings)

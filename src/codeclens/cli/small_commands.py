@@ -21,7 +21,7 @@ from codeclens.reporting import controls_section, report
 
 
 def run_report(settings: ReportSettings) -> None:
-    """Write the page that the settings describe, and print where it lies."""
+    """Write the report that the options describe, and print its path."""
     assert settings.store is not None
     assert settings.to is not None
     modes = load_modes(settings.modes) if settings.modes else None
@@ -36,10 +36,10 @@ def run_report(settings: ReportSettings) -> None:
     print(f"The report is {path}")
 
 
-def verify_store(path: Path, throw_away: bool) -> None:
-    """Read every file of a store, and tell which are not what was written.
+def verify_store(path: Path, delete_damaged: bool) -> None:
+    """Verify every file of a store and list the damaged ones.
 
-    Raises CodeclensError, after the list, if there are any, unless their shards are thrown away.
+    Raises CodeclensError after the list if files are damaged, unless their shards are deleted.
     """
     store = cl.ContributionStore(path)
     print(store)
@@ -47,20 +47,20 @@ def verify_store(path: Path, throw_away: bool) -> None:
     for shard, files in found.items():
         where = "the metadata" if shard == "metadata" else f"shard {shard}"
         for file in files:
-            print(f"damaged, of {where}: {file}")
+            print(f"damaged ({where}): {file}")
     if not found:
-        print("Every file is what was written.")
+        print("All files are intact.")
         return
     shards = [shard for shard in found if shard != "metadata"]
     count = sum(map(len, found.values()))
-    told = f"{count} damaged {'file' if count == 1 else 'files'}"
-    if not throw_away:
+    damaged = f"{count} damaged {'file' if count == 1 else 'files'}"
+    if not delete_damaged:
         raise CodeclensError(
-            f'{told} in "{path}"; run the same extraction again, after "codeclens store verify '
-            f'{path} --discard" where files kept their length.'
+            f'{damaged} in "{path}"; run "codeclens store verify {path} --discard", then the same '
+            "extraction again."
         )
     discard(path, shards)
-    print(f"{told}; run the same extraction again, which now makes what is damaged anew.")
+    print(f"{damaged}; run the same extraction again to compute the damaged shards.")
 
 
 CORE = ("torch", "numpy", "scipy", "scikit-learn", "zarr", "safetensors", "pydantic", "matplotlib")
@@ -72,7 +72,7 @@ EXTRAS = {
 
 
 def print_bench_info() -> None:
-    """Print one fact a line."""
+    """Print one fact per line."""
     for name, value in bench_info():
         print(f"{name:<14}{value}")
 
@@ -95,7 +95,7 @@ def bench_info() -> list[tuple[str, str]]:
 
 
 def installed(package: str) -> str:
-    """The version of a package, or that it is missing.
+    """The version of a package, or "not installed".
 
     >>> installed("no-such-package")
     'not installed'
@@ -107,19 +107,19 @@ def installed(package: str) -> str:
 
 
 def usable_cores() -> int:
-    """How many cores this process may run on."""
+    """The number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def threads_asked() -> str:
-    """What the environment says about threads."""
+    """The value of OMP_NUM_THREADS, or "unset"."""
     return os.environ.get("OMP_NUM_THREADS", "unset")
 
 
 def processor() -> str:
-    """The processor's name as the system tells it."""
+    """The name of the processor, as the system reports it."""
     table = Path("/proc/cpuinfo")
     if table.is_file():
         for row in table.read_text(encoding="utf-8", errors="replace").splitlines():
