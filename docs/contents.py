@@ -1,7 +1,7 @@
-"""Write the list of rooms and files in architecture.md from the first sentences of the files.
+"""Write docs/files.md: the rooms and files of the package, from their own first sentences.
 
-python docs/contents.py            # rewrite the list
-python docs/contents.py --check    # exit code 1 if it is not what the files say
+python docs/contents.py            # rewrite the page
+python docs/contents.py --check    # exit code 1 if it is out of date
 """
 
 from __future__ import annotations
@@ -10,9 +10,8 @@ import ast
 import sys
 from pathlib import Path
 
-PAGE = Path(__file__).with_name("architecture.md")
+PAGE = Path(__file__).with_name("files.md")
 SOURCE = PAGE.parents[1] / "src" / "codeclens"
-START, END = "<!-- contents: written by docs/contents.py -->\n", "<!-- end of contents -->"
 ORDER = (
     *("attribution", "extraction", "decomposition", "visualization", "analysis", "control"),
     *("zoo", "pages", "explanation", "reporting", "explorer", "retina", "demo", "cli"),
@@ -32,28 +31,32 @@ def section(folder: Path) -> list[str]:
     inside = sorted(path for path in folder.rglob("*.py") if path != folder / "__init__.py")
     rows = [f"| `{path.relative_to(folder).as_posix()}` | {sentence(path)} |" for path in inside]
     table = ["| file | holds |", "|---|---|", *rows, ""] if rows else []
-    return [f"### {folder.name}", "", sentence(folder / "__init__.py"), "", *table]
+    return [f"## {folder.name}", "", sentence(folder / "__init__.py"), "", *table]
 
 
 def contents() -> str:
-    """Return all sections in the order of the data, rooms that nobody ordered at the end."""
+    """Return the whole page: rooms in the order of the data, unknown rooms at the end."""
     rooms = [path.parent for path in SOURCE.glob("*/__init__.py")]
     rooms.sort(key=lambda room: (ORDER.index(room.name) if room.name in ORDER else 99, room.name))
-    return "\n".join(line for room in rooms for line in ("", *section(room)))
+    shared = [path for path in sorted(SOURCE.glob("*.py")) if not path.stem.startswith("__")]
+    rows = [f"| `{path.name}` | {sentence(path)} |" for path in shared]
+    head = [
+        "# Files", "",
+        "Every file of the package with its first sentence. `make format` writes this page.", "",
+        "## shared by all rooms", "", "| file | holds |", "|---|---|", *rows,
+    ]  # fmt: skip
+    return "\n".join([*head, *(line for room in rooms for line in ("", *section(room)))]).rstrip()
 
 
 def main(check: bool) -> int:
     """Compare or rewrite the page; return the exit code."""
-    page = PAGE.read_text(encoding="utf-8")
-    before, _, rest = page.partition(START)
-    _, _, after = rest.partition(END)
-    fresh = f"{before}{START}{contents()}\n{END}{after}"
-    if fresh == page:
+    fresh = contents() + "\n"
+    if PAGE.is_file() and PAGE.read_text(encoding="utf-8") == fresh:
         return 0
     if not check:
         PAGE.write_text(fresh, encoding="utf-8")
         return 0
-    sys.stderr.write("docs/architecture.md lists other files than there are: run `make format`\n")
+    sys.stderr.write("docs/files.md is out of date: run `make format`\n")
     return 1
 
 

@@ -240,7 +240,7 @@ def test_versions_agree() -> None:
     assert f"\nversion: {codeclens.__version__}\n" in citation
 
 
-def test_the_architecture_lists_the_files_that_are_there() -> None:
+def test_the_page_of_files_lists_the_files_that_are_there() -> None:
     command = [sys.executable, str(ROOT / "docs" / "contents.py"), "--check"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
