@@ -1,4 +1,4 @@
-"""The demo's digits: from contributions to modes, what they do, and what they look at."""
+"""The demonstration on digits: contributions, modes, control and maps."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from codeclens.zoo import Ready
 # Five steps are within 5 % of the integral for this network (docs/accuracy.md).
 STEPS = 5
 QUICK_SAMPLES = 600
-# A quick look at control: fewer digits, fewer fractions, fewer random sets of units.
+# The quick run of control: fewer digits, fractions and random sets of units.
 QUICK_HELD_OUT = 500
 QUICK_FRACTIONS = (0.02, 0.1, 0.25, 0.5, 0.99)
 QUICK_TRIALS = 2
@@ -34,7 +34,7 @@ METHOD = cl.TopK(expansion=3, k=8)
 
 @dataclass(frozen=True)
 class Digits:
-    """What the digits part found: a store, modes by site, and sections for the page."""
+    """The result on digits: a store, modes by site, and sections of the report."""
 
     store: cl.ContributionStore
     modes: dict[str, Modes]
@@ -42,7 +42,7 @@ class Digits:
 
 
 def choices(quick: bool) -> dict[str, Any]:
-    """What is chosen for the digits, as plain values; `zoo`, the method and the store say the rest.
+    """The choices made for the digits, as plain values for a file.
 
     >>> choices(quick=True)["samples"]
     600
@@ -60,7 +60,7 @@ def choices(quick: bool) -> dict[str, Any]:
 
 
 def run_digits(to: Path, quick: bool, seed: int) -> Digits:
-    """Extract, decompose, measure, control and look; writes everything below `to`."""
+    """Extract, decompose, control and map; write everything below `to`."""
     ready = zoo.load("digits-resnet")
     images, labels = zoo.digits_data("train")
     images, labels = (images[:QUICK_SAMPLES], labels[:QUICK_SAMPLES]) if quick else (images, labels)
@@ -83,8 +83,8 @@ def run_digits(to: Path, quick: bool, seed: int) -> Digits:
     mode = modes[site].for_class(digit)
     curves = control(ready, modes[site], digit, to, quick, seed)
     about = (
-        f"The mode of `{site}` whose loadings follow the digit {digit} best was taken; the images "
-        "are held-out digits, which neither the network nor the modes were trained on."
+        f"The mode of `{site}` whose loadings correlate best with the digit {digit} is ablated. "
+        "The images are held-out digits: neither the network nor the modes were trained on them."
     )
     sections = [
         control_section(curves, about),
@@ -94,7 +94,7 @@ def run_digits(to: Path, quick: bool, seed: int) -> Digits:
 
 
 def most_selective(modes: dict[str, Modes]) -> tuple[str, int]:
-    """A middle site, and the class that one of its modes follows best."""
+    """A middle site, and the class with the largest correlation with one of its modes."""
     site = list(modes)[len(modes) // 2]
     correlation = np.nan_to_num(modes[site].class_correlation())
     return site, int(correlation.max(axis=0).argmax())
@@ -136,7 +136,7 @@ def look(
     labels: torch.Tensor,
     to: Path,
 ) -> Section:
-    """The exemplars of one mode, with the pixels that act through it."""
+    """The section on one mode: its exemplars and the pixels that act through it."""
     found = exemplars(modes, count=SHOWN)[mode.index]
     rows = [exemplar.sample for exemplar in found]
     x = images[rows]
@@ -150,13 +150,13 @@ def look(
     most = int(counts.argmax())
     units = ", ".join(str(unit) for unit in mode.top_units(3))
     text = (
-        f"Mode {mode.index} of `{mode.site}` acts above all through the channels {units}. Of the "
-        f"{len(rows)} digits in which it is strongest, {counts[most]} are a {digits[most]}."
+        f"Mode {mode.index} of `{mode.site}` acts mainly through channels {units}. Of the "
+        f"{len(rows)} digits with the largest loadings, {counts[most]} are a {digits[most]}."
     )
     caption = (
-        "The digits in which the mode is strongest, with their label and loading, and below them "
-        "the pixels that act on the network's answer through its three strongest channels: orange "
-        "where they feed places that contribute, blue where they feed places that count against."
+        "The digits with the largest loadings of the mode (label and loading above each), and the "
+        "pixels that act on the output through its three strongest channels: orange where they "
+        "increase it, blue where they decrease it."
     )
     image = Image.of_figure(figure)
-    return Section("What a mode looks at", [Text(text), Figure(image, caption, text, wide=True)])
+    return Section("What a mode responds to", [Text(text), Figure(image, caption, text, wide=True)])
