@@ -1,8 +1,8 @@
-"""Does flow foretell what happens at the next site when a mode is taken out of one?
+"""Does flow predict the effect at the next site of removing a mode from one site?
 
-Modes of the digits network are learned from training images; on held-out ones every mode that is
-present is taken out of every block but the last, and the change at the next one is compared with
-the flow and with its rivals. Prints the tables of docs/flow.md and writes its picture.
+Modes of the digits network are learned from training images. On held-out ones every active mode
+is removed from every block but the last, and the change at the next block is compared with the flow
+and with its rivals. Prints the tables of docs/flow.md and writes its picture.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ import torch
 import codeclens as cl
 from benchmarks.timing import paired
 from codeclens import zoo
-from codeclens.analysis import Agreement, Flow, Pathways, flow_agreement, flow_figure
+from codeclens.analysis import Agreement, Flow, FlowModel, flow_agreement, flow_figure
 from codeclens.visualization import save
 
 STEPS = 5
 RIVALS = ("flow", "product of contributions", "correlation of loadings")
 
 
-def table(agreements: Sequence[Agreement], held: bool, resamples: int = 500) -> str:
+def table(agreements: Sequence[Agreement], fixed: bool, resamples: int = 500) -> str:
     """Rank correlations with their intervals, one row for each pair of sites."""
     lines = [f"| pair of sites | {' | '.join(RIVALS)} |", "|---" * (len(RIVALS) + 1) + "|"]
     for one in agreements:
-        ranks = one.ranks(held=held, resamples=resamples)
+        ranks = one.ranks(fixed=fixed, resamples=resamples)
         cells = " | ".join(str(ranks[name]) for name in RIVALS)
         lines.append(f"| {one.source} → {one.sink} | {cells} |")
     return "\n".join(lines)
 
 
 def sums(found: Flow) -> str:
-    """What sums miss, the worst over samples, and how much passes between modes."""
+    """Errors of sums, the largest over samples, and the share of the flow between modes."""
     lines = [
         "| pair of sites | total | rows | columns | between modes | pairs for half |",
         "|---" * 6 + "|",
@@ -83,11 +83,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(f"{sums(found)}\n\nFlow to contributions alone: {timed}\n", flush=True)
     if given.figures:
         save(flow_figure(found), given.figures / "flow.svg")
-    pathways = Pathways(ready.model, modes, method=method)
+    prepared = FlowModel(ready.model, modes, method=method)
     batch = [(x[: given.interventions], y[: given.interventions])]
-    agreements = [flow_agreement(pathways, batch, source=site) for site in pathways.sites[:-1]]
-    for held, what in ((True, "Shares held"), (False, "Modes found anew")):
-        print(f"{what}:\n\n{table(agreements, held)}\n")
+    agreements = [flow_agreement(prepared, batch, source=site) for site in prepared.sites[:-1]]
+    for fixed, what in ((True, "Fixed shares"), (False, "Modes encoded again")):
+        print(f"{what}:\n\n{table(agreements, fixed)}\n")
     print(f"{sum(len(one.sample) for one in agreements):,} triples.")
 
 

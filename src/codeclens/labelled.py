@@ -38,11 +38,15 @@ class Labelled(ABC):
         """One line that says what this is."""
         return type(self).__name__
 
+    def shown(self) -> pandas.DataFrame:
+        """The table on the screen, where it is not the one of `to_dataframe`."""
+        return self.to_dataframe()
+
     def __repr__(self) -> str:
-        return table_text(self.title(), self.to_dataframe())
+        return table_text(self.title(), self.shown())
 
     def _repr_html_(self) -> str:
-        return table_html(self.title(), self.to_dataframe())
+        return table_html(self.title(), self.shown())
 
 
 def table_text(title: str, table: pandas.DataFrame) -> str:

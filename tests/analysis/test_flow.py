@@ -22,8 +22,8 @@ import networks
 import reference
 from codeclens.analysis import (
     Agreement,
+    FlowModel,
     PairFlow,
-    Pathways,
     flow,
     flow_agreement,
     save_dataset,
@@ -212,7 +212,7 @@ def test_completeness_on_the_digits() -> None:
         assert float(np.abs(one.completeness).max()) < 1e-9
         assert float(one.gaps.max()) < 1e-9
         np.testing.assert_allclose(one.mean.sum(), np.mean(found.target - found.baseline_target))
-    rows = found.completeness_table()
+    rows = found.completeness_table().to_dict("records")
     assert len(rows) == 12
     assert max(abs(row["total_gap"]) for row in rows) < 1e-9
 
@@ -298,21 +298,21 @@ def test_planted_pathways_are_found_and_no_others() -> None:
 
 def test_interventions_confirm_planted_pathways() -> None:
     model, x, modes, _ = planted()
-    pathways = Pathways(model, modes, method=METHOD, target=cl.Output(0))
+    pathways = FlowModel(model, modes, method=METHOD, target=cl.Output(0))
     found = flow_agreement(pathways, [(x[:30], None), (x[30:50], None)], source="1")
     # Everything is linear on the way, so that what is taken out is what had flowed.
-    np.testing.assert_allclose(found.effect, found.foretold["flow"], atol=1e-5)
-    np.testing.assert_allclose(found.held, found.foretold["flow"], atol=1e-9)
-    ranks = found.ranks(held=True, resamples=50)
+    np.testing.assert_allclose(found.effect, found.predicted["flow"], atol=1e-5)
+    np.testing.assert_allclose(found.effect_fixed, found.predicted["flow"], atol=1e-9)
+    ranks = found.ranks(fixed=True, resamples=50)
     assert ranks["flow"].rho > 0.99
     assert ranks["correlation of loadings"].high < ranks["flow"].low
     assert "flow 1.00 [" in found.sentence(20)
-    assert {row["foretold_by"] for row in found.table(20)} == set(found.foretold)
+    assert {*found.to_dataframe(20).predictor} == set(found.predicted)
 
 
 def test_too_few_are_told_as_such() -> None:
     model, x, modes, _ = planted()
-    pathways = Pathways(model, modes, method=METHOD, target=cl.Output(0))
+    pathways = FlowModel(model, modes, method=METHOD, target=cl.Output(0))
     few = flow_agreement(pathways, [(x[:3], None)], source="1")
     assert f"This is from 3 samples and {len(few.sample)} triples: too few" in few.sentence(20)
     whole = flow_agreement(pathways, [(x[:30], None)], source="1")
@@ -326,8 +326,8 @@ def test_too_few_are_told_as_such() -> None:
 def test_interventions_in_which_nothing_is_present_are_told() -> None:
     none = np.zeros(0)
     found = Agreement("1", "3", *np.zeros((3, 0), int), none, none, {"flow": none})
-    assert "No mode is present at both 1 and 3" in found.sentence()
-    assert np.isnan(found.table()[0]["rho"])
+    assert "No mode is active at both 1 and 3" in found.sentence()
+    assert np.isnan(found.to_dataframe()["rho"][0])
     one = np.ones(4)
     same = Agreement("1", "3", *np.zeros((3, 4), int), one, one, {"flow": one})
     assert np.isnan([same.ranks(resamples=5)["flow"].low]).all()
@@ -337,7 +337,7 @@ def test_datasets_hold_what_the_tables_hold(tmp_path: Path) -> None:
     model, x, modes, _ = planted()
     found = flow(model, x[:20], modes, method=METHOD, target=cl.Output(0))
     data = xarray.open_zarr(
-        save_dataset(tmp_path / "flow.zarr", found.dataset()), consolidated=False
+        save_dataset(tmp_path / "flow.zarr", found.to_xarray()), consolidated=False
     )
     with found.to_csv(tmp_path / "flow.csv").open(encoding="utf-8") as file:
         written = list(csv.DictReader(file))
@@ -347,12 +347,13 @@ def test_datasets_hold_what_the_tables_hold(tmp_path: Path) -> None:
     for name in ("source", "source_mode", "sink", "sink_mode"):
         assert data[f"edge_{name}"].values.tolist() == [row[name] for row in written]
     np.testing.assert_array_equal(
-        data.total_gap[0], [row["total_gap"] for row in found.completeness_table()]
+        data.total_gap[0],
+        [row["total_gap"] for row in found.completeness_table().to_dict("records")],
     )
     # Every sample's matrix can be put together again from its entries.
-    own = data.isel(passage=np.flatnonzero(data.passage_sample.values == 7))
+    own = data.isel(entry=np.flatnonzero(data.entry_sample.values == 7))
     matrix = np.zeros((5, 4))
-    matrix[own.passage_source_mode.values, own.passage_sink_mode.values] = own.passage_flow
+    matrix[own.entry_source_mode.values, own.entry_sink_mode.values] = own.entry_flow
     np.testing.assert_array_equal(matrix, found["1", "3"].of(7).toarray())
     there = data.isel(part=np.flatnonzero(data.part_site.values == "3"))
     np.testing.assert_array_equal(there.contribution, found.contributions["3"].toarray())
@@ -361,12 +362,14 @@ def test_datasets_hold_what_the_tables_hold(tmp_path: Path) -> None:
 
 def test_interventions_have_a_dataset(tmp_path: Path) -> None:
     model, x, modes, _ = planted()
-    pathways = Pathways(model, modes, method=METHOD, target=cl.Output(0))
+    pathways = FlowModel(model, modes, method=METHOD, target=cl.Output(0))
     found = flow_agreement(pathways, [(x[:6], None)], source="1")
-    data = xarray.open_zarr(save_dataset(tmp_path / "a.zarr", found.dataset()), consolidated=False)
+    data = xarray.open_zarr(
+        save_dataset(tmp_path / "a.zarr", found.to_xarray()), consolidated=False
+    )
     np.testing.assert_array_equal(data.effect, found.effect)
-    np.testing.assert_array_equal(data.foretold.sel(foretold_by="flow"), found.foretold["flow"])
-    rows = found.table()
+    np.testing.assert_array_equal(data.predicted.sel(predictor="flow"), found.predicted["flow"])
+    rows = found.to_dataframe().to_dict("records")
     np.testing.assert_array_equal(data.rank_rho, [row["rho"] for row in rows])
     assert data.rank_effect.values.tolist() == [row["effect"] for row in rows]
     assert data.attrs == {"source": "1", "sink": "3"}
@@ -386,7 +389,7 @@ def test_an_intervention_is_what_a_slow_one_does() -> None:
     """Of one sample and one mode: the share taken out by hand, at every node."""
     model, x = two_layers(), networks.noise(10, 6)
     modes = modes_of(model, x, ["1", "3"])
-    pathways = Pathways(model, modes, method=METHOD)
+    pathways = FlowModel(model, modes, method=METHOD)
     found = flow_agreement(pathways, [(x[:1], None)], source="1")
     whole = pathways(x[:1])
     number = int(found.i[0])
@@ -409,7 +412,7 @@ def test_an_intervention_is_what_a_slow_one_does() -> None:
     held += there.negative[0] @ left["3"].negative[0].numpy()
     mine = found.i == number
     wanted = {int(m): there.contribution[0, a] - held[a] for a, m in enumerate(there.mode[0])}
-    for j, effect in zip(found.j[mine], found.held[mine], strict=True):
+    for j, effect in zip(found.j[mine], found.effect_fixed[mine], strict=True):
         assert effect == pytest.approx(wanted[int(j)], abs=1e-9)
     assert not model[1]._forward_hooks
 
@@ -417,7 +420,7 @@ def test_an_intervention_is_what_a_slow_one_does() -> None:
 def test_a_site_by_mistake_is_told() -> None:
     model, x = two_layers(), networks.noise(10, 6)
     modes = modes_of(model, x, ["1", "3"])
-    with pytest.raises(CodeclensError, match='no modes of site "2"; there are those of "1", "3"'):
+    with pytest.raises(CodeclensError, match='The modes have no site "2"; the nearest names are "'):
         flow(model, x, modes, sites=["1", "2"])
     with pytest.raises(CodeclensError, match="two or more different"):
         flow(model, x, modes, sites=["1"])
@@ -425,12 +428,12 @@ def test_a_site_by_mistake_is_told() -> None:
         flow(model, x, modes, method=cl.ActivationGradient())
     with pytest.raises(CodeclensError, match='reaches site "1"'):
         flow(model, x, modes, sites=["3", "1"], method=METHOD)
-    with pytest.raises(CodeclensError, match="most=0"):
+    with pytest.raises(CodeclensError, match=r"most \(=0\) must be at least 1"):
         flow(model, x, modes, most=0)
     with pytest.raises(CodeclensError, match="no samples"):
         flow(model, x, modes, rows=[], method=METHOD)
-    with pytest.raises(CodeclensError, match='begins at site "3"'):
-        flow_agreement(Pathways(model, modes, method=METHOD), [(x, None)], source="3")
+    with pytest.raises(CodeclensError, match='no flow from "3"'):
+        flow_agreement(FlowModel(model, modes, method=METHOD), [(x, None)], source="3")
 
 
 def test_table_graph_and_words(tmp_path: Path) -> None:
@@ -439,7 +442,7 @@ def test_table_graph_and_words(tmp_path: Path) -> None:
     modes = modes_of(model, x, ["1", "3"], labels=labels)
     found = flow(model, x, modes, method=METHOD, names={"1": ["a", "b", "c", "d"]})
     one = found["1", "3"]
-    rows = found.table()
+    rows = found.to_dataframe().to_dict("records")
     assert sum(row["share"] for row in rows) == pytest.approx(1)
     assert [row["share"] for row in rows] == sorted((row["share"] for row in rows), reverse=True)
     assert {row["source_mode"] for row in rows} <= {"a", "b", "c", "d", "remainder"}
@@ -451,10 +454,10 @@ def test_table_graph_and_words(tmp_path: Path) -> None:
     assert set(graph.nodes) == {end for edge in graph.edges for end in (edge.source, edge.sink)}
     text = found.to_csv(tmp_path / "flow.csv").read_text(encoding="utf-8")
     assert len(text.splitlines()) == len(rows) + 1
-    assert any("carry half of what flows between modes" in line for line in found.sentences())
+    assert any("carry half of the flow between modes" in line for line in found.sentences())
     with pytest.raises(KeyError, match="1 → 3"):
         found["3", "1"]
-    with pytest.raises(CodeclensError, match="no sample 30"):
+    with pytest.raises(CodeclensError, match=r"sample \(=30\) must be"):
         one.of(30)
 
 
@@ -480,3 +483,16 @@ def test_uniform_nodes_sum_as_well() -> None:
         cl.flow(model, x, modes, names={"1": ["a"]})
     with pytest.raises(cl.CodeclensError, match="There is no row 9999: the data have 40 samples"):
         cl.flow(model, x, modes, rows=[0, 9999])
+
+
+def test_the_screen_shows_short_tables() -> None:
+    model, x, modes, _ = planted()
+    found = flow(model, x[:20], modes, method=METHOD, target=cl.Output(0))
+    assert repr(found).startswith("Flow of 20 samples, 1 → 3\n")
+    prepared = FlowModel(model, modes, method=METHOD, target=cl.Output(0))
+    agreement = flow_agreement(prepared, [(x[:5], None)], source="1")
+    assert repr(agreement).startswith("Agreement of flow with interventions, 1 → 3: 5 samples")
+    for one in (found, found["1", "3"], agreement, prepared(x[:5])):
+        assert repr(one).count("\n") < 20
+    assert "of_sink" in found._repr_html_()
+    assert "fixed shares" in agreement._repr_html_()

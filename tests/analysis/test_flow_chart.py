@@ -75,5 +75,5 @@ def test_the_rest_is_pooled_and_the_remainder_is_named() -> None:
 def test_nothing_to_draw_is_told() -> None:
     with pytest.raises(CodeclensError, match="no flow to draw"):
         flow_figure(flow_of(np.zeros((3, 3))))
-    with pytest.raises(CodeclensError, match="most=0"):
+    with pytest.raises(CodeclensError, match=r"most \(=0\)"):
         flow_figure(flow_of(np.ones((3, 3))), most=0)

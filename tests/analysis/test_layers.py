@@ -10,8 +10,12 @@ import pytest
 import xarray
 
 from codeclens.analysis import (
+    Draws,
+    SiteStatistic,
     Spread,
     hoyer,
+    layer_charts,
+    layer_figure,
     layer_statistics,
     layers,
     participation_ratio,
@@ -19,6 +23,7 @@ from codeclens.analysis import (
     sign_correlation,
     trend,
 )
+from codeclens.analysis.spectrum import spectrum_participation
 from codeclens.errors import CodeclensError
 
 SAMPLES, UNITS = 120, 16
@@ -69,14 +74,14 @@ def test_numbers_are_those_of_the_arrays(statistics) -> None:
     assert list(statistics) == store.sites
     layer = statistics["blocks.2"]
     sparsity = hoyer(store.view("blocks.2", "sum"))
-    np.testing.assert_array_equal(layer.contribution.hoyer, sparsity)
-    assert layer.contribution.sparsity.median == pytest.approx(np.median(sparsity))
-    assert layer.contribution.sparsity.q25 == pytest.approx(np.quantile(sparsity, 0.25))
+    np.testing.assert_array_equal(layer.contribution.values["sparsity"], sparsity)
+    assert layer.contribution.spreads["sparsity"].median == pytest.approx(np.median(sparsity))
+    assert layer.contribution.spreads["sparsity"].q25 == pytest.approx(np.quantile(sparsity, 0.25))
     np.testing.assert_array_equal(
-        layer.activation.hoyer, hoyer(store.view("blocks.2", "activation"))
+        layer.activation.values["sparsity"], hoyer(store.view("blocks.2", "activation"))
     )
     signs = sign_correlation(store.view("blocks.2", "positive"), store.view("blocks.2", "negative"))
-    assert layer.sign_correlation.median == pytest.approx(np.median(signs))
+    assert layer.signs.number("sign_correlation") == pytest.approx(np.median(signs))
     assert (layer.units, layer.is_cut, statistics["blocks.0"].is_cut) == (UNITS, True, False)
     with pytest.raises(KeyError):
         statistics["blocks.9"]
@@ -84,7 +89,10 @@ def test_numbers_are_those_of_the_arrays(statistics) -> None:
 
 def test_intervals_and_quartiles_surround_the_median(statistics) -> None:
     for layer in statistics.layers:
-        for spread in (layer.contribution.sparsity, layer.activation.sparsity):
+        for spread in (
+            layer.contribution.spreads["sparsity"],
+            layer.activation.spreads["sparsity"],
+        ):
             assert spread.low <= spread.median <= spread.high
             assert spread.q25 < spread.low
             assert spread.high < spread.q75
@@ -108,11 +116,11 @@ def test_dimensionality_is_that_of_the_class_means() -> None:
     corners = np.eye(5, UNITS)[store.label]
     store.arrays["blocks.1"] |= {"positive": corners, "negative": 0 * corners}
     layer = layer_statistics(store, resamples=20)["blocks.1"].contribution
-    assert layer.class_components == 4
-    assert layer.class_participation == pytest.approx(4)
-    assert layer.sample_participation == pytest.approx(4)
+    assert layer.numbers["class_components"] == 4
+    assert layer.numbers["class_participation"] == pytest.approx(4)
+    assert layer.numbers["sample_participation"] == pytest.approx(4)
     half = layer_statistics(store, share=0.5, resamples=20)["blocks.1"].contribution
-    assert (half.class_components, half.sample_components) == (2, 2)
+    assert (half.numbers["class_components"], half.numbers["sample_components"]) == (2, 2)
 
 
 def test_views_choose_what_stands_for_a_unit() -> None:
@@ -120,7 +128,8 @@ def test_views_choose_what_stands_for_a_unit() -> None:
     for view in ("sum", "concat", "positive", "negative"):
         statistics = layer_statistics(store, view=view, resamples=10)
         np.testing.assert_array_equal(
-            statistics["blocks.0"].contribution.hoyer, hoyer(store.view("blocks.0", view))
+            statistics["blocks.0"].contribution.values["sparsity"],
+            hoyer(store.view("blocks.0", view)),
         )
         assert statistics.view == view
 
@@ -142,8 +151,8 @@ def test_a_network_without_classes_has_no_class_means() -> None:
     store.label[:] = store.prediction[:] = -1
     statistics = layer_statistics(store, resamples=10)
     assert statistics.classes == 0
-    assert statistics["blocks.0"].contribution.class_components == 0
-    assert np.isnan(statistics["blocks.0"].contribution.class_participation)
+    assert statistics["blocks.0"].contribution.numbers["class_components"] == 0
+    assert np.isnan(statistics["blocks.0"].contribution.numbers["class_participation"])
     assert "undefined" in " ".join(statistics.sentences())
 
 
@@ -151,7 +160,7 @@ def test_samples_without_contributions_are_counted_and_left_out() -> None:
     store = Known(depth=1)
     store.arrays["blocks.0"]["positive"][:10] = 0
     store.arrays["blocks.0"]["negative"][:10] = 0
-    spread = layer_statistics(store, resamples=10)["blocks.0"].contribution.sparsity
+    spread = layer_statistics(store, resamples=10)["blocks.0"].contribution.spreads["sparsity"]
     assert spread.undefined == 10
     assert spread.median == pytest.approx(np.median(hoyer(store.view("blocks.0", "sum")[10:])))
 
@@ -161,18 +170,18 @@ def test_a_site_that_never_contributes_is_undefined_and_stops_nothing() -> None:
     for array in store.arrays["blocks.1"].values():
         array[:] = 0
     statistics = layer_statistics(store, resamples=10)
-    assert np.isnan(statistics["blocks.1"].contribution.sparsity.median)
-    assert statistics["blocks.1"].contribution.sparsity.undefined == SAMPLES
+    assert np.isnan(statistics["blocks.1"].contribution.spreads["sparsity"].median)
+    assert statistics["blocks.1"].contribution.spreads["sparsity"].undefined == SAMPLES
     assert len(statistics.sentences()) == len(layer_statistics(Known(), resamples=10).sentences())
 
 
 def test_a_site_of_one_unit_is_undefined_and_stops_nothing() -> None:
     statistics = layer_statistics(Known(depth=3, units=1), resamples=10)
-    assert np.isnan(statistics["blocks.1"].contribution.sparsity.median)
+    assert np.isnan(statistics["blocks.1"].contribution.spreads["sparsity"].median)
 
 
 def test_the_table_sets_both_sources_side_by_side(statistics, tmp_path: Path) -> None:
-    rows = statistics.table()
+    rows = statistics.to_dataframe().to_dict("records")
     assert [row["depth"] for row in rows] == [0, 1, 2, 3]
     assert len({tuple(row) for row in rows}) == 1
     for column in ("sparsity_median", "class_components", "sample_participation"):
@@ -187,7 +196,9 @@ def test_the_table_sets_both_sources_side_by_side(statistics, tmp_path: Path) ->
 
 def test_sentences_carry_the_numbers(statistics) -> None:
     sentences = statistics.sentences()
-    first, last = (statistics[s].contribution.sparsity.median for s in ("blocks.0", "blocks.3"))
+    first, last = (
+        statistics[s].contribution.spreads["sparsity"].median for s in ("blocks.0", "blocks.3")
+    )
     trend = statistics.trends["contribution_sparsity"]
     assert (
         f"that of contributions rises from {first:.2f} (blocks.0) to {last:.2f} (blocks.3), "
@@ -197,10 +208,10 @@ def test_sentences_carry_the_numbers(statistics) -> None:
     assert "5 class means" in sentences[2]
     assert "120 samples at 4 sites" in sentences[0]
     apart = sum(
-        layer.contribution.sparsity.low > layer.activation.sparsity.high
+        layer.contribution.spreads["sparsity"].low > layer.activation.spreads["sparsity"].high
         for layer in statistics.layers
     )
-    assert f"sparser than activations at {apart} of 4 sites" in sentences[-1]
+    assert f"sparser than activations at {apart} of 4 sites and" in sentences[-1]
 
 
 def test_sentences_of_one_and_of_two_sites() -> None:
@@ -223,19 +234,23 @@ def test_few_samples_are_not_compared() -> None:
     few.prediction = few.prediction[:5]
     few.arrays = {s: {k: v[:5] for k, v in a.items()} for s, a in few.arrays.items()}
     *_, last = layer_statistics(few).sentences()
-    assert last.startswith("5 samples are too few for intervals that can be trusted")
+    assert last.startswith("5 samples are too few for reliable intervals")
 
 
 def test_the_seed_alone_decides() -> None:
     def run(seed: int) -> list:
-        return layer_statistics(Known(depth=3), resamples=20, seed=seed).table()
+        return (
+            layer_statistics(Known(depth=3), resamples=20, seed=seed)
+            .to_dataframe()
+            .to_dict("records")
+        )
 
     assert run(1) == run(1)
     assert run(1) != run(2)
 
 
 def test_spread_of_nothing_defined() -> None:
-    spread = Spread.of(np.full(4, np.nan), resamples=10, seed=0)
+    spread = Spread.of(np.full(4, np.nan), Draws(10))
     assert spread.undefined == 4
     assert np.isnan([spread.median, spread.low, spread.high, spread.q25, spread.q75]).all()
 
@@ -273,7 +288,9 @@ def test_parts_give_what_the_whole_gives(view: str, monkeypatch: pytest.MonkeyPa
     whole = layer_statistics(Known(), view=view, resamples=50)
     monkeypatch.setattr(layers, "_READ", 7 * UNITS)
     parts = layer_statistics(Known(), view=view, resamples=50)
-    for row, other in zip(parts.table(), whole.table(), strict=True):
+    for row, other in zip(
+        *(one.to_dataframe().to_dict("records") for one in (parts, whole)), strict=True
+    ):
         for name, value in other.items():
             if isinstance(value, float):
                 np.testing.assert_allclose(row[name], value, rtol=1e-6, err_msg=name)
@@ -282,25 +299,29 @@ def test_parts_give_what_the_whole_gives(view: str, monkeypatch: pytest.MonkeyPa
 
 
 def test_classes_have_their_own_means(statistics) -> None:
-    rows = statistics.class_table()
+    rows = statistics.class_table().to_dict("records")
     assert len(rows) == len(statistics) * 5
     row = next(row for row in rows if row["site"] == "blocks.1" and row["class"] == 3)
     of_class = Known().label == 3
     assert row["samples"] == of_class.sum()
-    expected = statistics["blocks.1"].contribution.hoyer[of_class].mean()
+    expected = statistics["blocks.1"].contribution.values["sparsity"][of_class].mean()
     assert row["contribution_sparsity"] == pytest.approx(expected)
-    assert row["sign_correlation"] == pytest.approx(statistics["blocks.1"].signs[of_class].mean())
+    assert row["sign_correlation"] == pytest.approx(
+        statistics["blocks.1"].signs.values["sign_correlation"][of_class].mean()
+    )
 
 
 def test_a_dataset_names_everything(statistics) -> None:
-    data = statistics.dataset()
-    assert data.hoyer.dims == ("site", "source", "sample")
+    data = statistics.to_xarray()
+    assert data.sparsity.dims == ("site", "source", "sample")
     layer = statistics["blocks.2"]
     at = {"site": "blocks.2", "source": "activation"}
-    np.testing.assert_array_equal(data.hoyer.sel(at), layer.activation.hoyer)
-    assert float(data.sparsity_median.sel(at)) == layer.activation.sparsity.median
-    assert int(data.class_components.sel(at)) == layer.activation.class_components
-    assert data.signs.sel(site="blocks.2").values == pytest.approx(layer.signs)
+    np.testing.assert_array_equal(data.sparsity.sel(at), layer.activation.values["sparsity"])
+    assert float(data.sparsity_median.sel(at)) == layer.activation.spreads["sparsity"].median
+    assert int(data.class_components.sel(at)) == layer.activation.numbers["class_components"]
+    assert data.sign_correlation.sel(site="blocks.2").values == pytest.approx(
+        layer.signs.values["sign_correlation"]
+    )
 
 
 def test_intervals_of_dimensionality_are_those_of_samples_drawn_again(statistics) -> None:
@@ -314,11 +335,13 @@ def test_intervals_of_dimensionality_are_those_of_samples_drawn_again(statistics
         drawn.append(participation_ratio(means))
     population = statistics["blocks.2"].contribution
     low, high = population.intervals["class_participation"]
-    slow_low, slow_high = 2 * population.class_participation - np.quantile(drawn, [0.975, 0.025])
+    slow_low, slow_high = 2 * population.numbers["class_participation"] - np.quantile(
+        drawn, [0.975, 0.025]
+    )
     assert low == pytest.approx(slow_low, abs=0.35 * (slow_high - slow_low))
     assert high == pytest.approx(slow_high, abs=0.35 * (slow_high - slow_low))
     low, high = population.intervals["class_components"]
-    row = statistics.table()[2]
+    row = statistics.to_dataframe().to_dict("records")[2]
     column = "contribution_class_components"
     assert (row[f"{column}_low"], row[f"{column}_high"]) == (low, high)
 
@@ -331,10 +354,12 @@ def test_intervals_of_dimensionality_hold_the_truth() -> None:
         means = random.normal(size=(20, 6)) @ random.normal(size=(6, 32))
         truth = participation_ratio(means)
         X = means[labels] + 2 * random.normal(size=(200, 32))
-        redraw = trend.ClassResampler(labels, 100, 0)
+        redraw = trend.ClassResampler(labels, Draws(100))
         groups = np.stack([X[redraw.group == g].mean(axis=0) for g in range(redraw.groups)])
         value = participation_ratio(redraw.class_means(groups))
-        low, high = trend.mirrored_interval(value, redraw.dimensions(groups, 0.95)[:, 1])
+        low, high = trend.mirrored_interval(
+            value, redraw.drawn(groups, [spectrum_participation])[:, 0]
+        )
         held += low <= truth <= high
         above += value > truth
     assert held >= 24
@@ -353,7 +378,7 @@ def test_the_dataset_holds_what_the_tables_hold(
     monkeypatch.setattr(Known, "classes", names)
     found = layer_statistics(Known(), view="concat", resamples=20)
     data = xarray.open_zarr(
-        save_dataset(tmp_path / "layers.zarr", found.dataset()), consolidated=False
+        save_dataset(tmp_path / "layers.zarr", found.to_xarray()), consolidated=False
     )
     with found.to_csv(tmp_path / "layers.csv").open(newline="", encoding="utf-8") as file:
         written = list(csv.DictReader(file))
@@ -367,7 +392,7 @@ def test_the_dataset_holds_what_the_tables_hold(
             here = data.sel(site=row["site"], source=source)
             for name in (*named, "sparsity_median", "lifetime_sparsity_high"):
                 assert float(here[name]) == float(row[f"{source}_{name}"])
-    for row in found.class_table():
+    for row in found.class_table().to_dict("records"):
         here = data.sel({"site": row["site"], "class": row["class"]})
         assert int(here.class_samples) == row["samples"]
         of_source = here.class_sparsity.sel(source="activation")
@@ -377,21 +402,54 @@ def test_the_dataset_holds_what_the_tables_hold(
     there = data.sel(quantity="sign_correlation")
     assert (float(there.trend_rho), float(there.trend_high)) == (trend.rho, trend.high)
     # In this view contributions have two columns a unit, activations one: padded.
-    lifetime = data.lifetime.sel(site="blocks.1")
+    lifetime = data.lifetime_sparsity.sel(site="blocks.1")
     contribution, activation = found["blocks.1"].contribution, found["blocks.1"].activation
-    np.testing.assert_array_equal(lifetime.sel(source="contribution"), contribution.lifetime)
-    np.testing.assert_array_equal(lifetime.sel(source="activation")[:UNITS], activation.lifetime)
+    np.testing.assert_array_equal(
+        lifetime.sel(source="contribution"), contribution.values["lifetime_sparsity"]
+    )
+    np.testing.assert_array_equal(
+        lifetime.sel(source="activation")[:UNITS], activation.values["lifetime_sparsity"]
+    )
     assert np.isnan(lifetime.sel(source="activation")[UNITS:]).all()
 
 
 def test_a_dataset_without_classes_can_be_written(tmp_path: Path) -> None:
     store = Known(depth=2)
     store.label[:] = store.prediction[:] = -1
-    data = layer_statistics(store, resamples=10).dataset()
+    data = layer_statistics(store, resamples=10).to_xarray()
     save_dataset(tmp_path / "layers.zarr", data)
     assert "class" not in data.dims
 
 
 def test_lifetime_sparsity_is_that_of_the_turned_table(statistics) -> None:
     expected = hoyer(Known().view("blocks.2", "sum").T)
-    np.testing.assert_allclose(statistics["blocks.2"].contribution.lifetime, expected, rtol=1e-6)
+    np.testing.assert_allclose(
+        statistics["blocks.2"].contribution.values["lifetime_sparsity"], expected, rtol=1e-6
+    )
+
+
+def test_the_screen_shows_a_short_table(statistics) -> None:
+    for shown in (repr(statistics), repr(statistics["blocks.0"])):
+        assert shown.count("\n") < 20
+        assert len(shown) < 3000
+    assert repr(statistics).startswith('Layer statistics of 120 samples at 4 sites, view "sum"')
+    assert "blocks.3" in statistics._repr_html_()
+
+
+def test_a_new_statistic_is_one_entry(monkeypatch: pytest.MonkeyPatch) -> None:
+    peak = SiteStatistic(
+        "peak", "samples", lambda values: np.abs(values).max(axis=1),
+        words="Largest magnitude", title="Peak", label="magnitude",
+    )  # fmt: skip
+    rank = SiteStatistic("rank", "class means", lambda spectrum, _: float((spectrum > 0).sum()))
+    known = (*layers.STATISTICS, peak, rank)
+    monkeypatch.setattr(layers, "STATISTICS", known)
+    monkeypatch.setattr(layer_charts, "STATISTICS", known)
+    found = layer_statistics(Known(depth=3), resamples=10)
+    table, data = found.to_dataframe(), found.to_xarray()
+    assert {"contribution_peak_median", "activation_rank_high"} <= set(table.columns)
+    assert data.peak.dims == ("site", "source", "sample")
+    assert "activation_peak" in found.class_table()
+    assert "contribution_rank" in found.trends
+    assert any(line.startswith("Largest magnitude: that of") for line in found.sentences())
+    assert layer_figure(found).axes[-1].get_ylabel() == "magnitude"

@@ -148,7 +148,7 @@ def test_modes_get_names(found: Semantics) -> None:
 
 
 def test_a_row_for_every_mode(found: Semantics) -> None:
-    rows = found.modes_table()
+    rows = found.modes_table().to_dict("records")
     assert len(rows) == 5 * len(found)
     first, group, empty = rows[0], rows[2], rows[4]
     assert (first["site"], first["mode"], first["name"]) == ("blocks.0", 0, "cab")
@@ -160,11 +160,11 @@ def test_a_row_for_every_mode(found: Semantics) -> None:
     assert group["superclass_q"] <= 0.05
     assert empty["class"] == empty["superclass"] == ""
     assert all(list(row) == list(first) for row in rows)
-    assert "name" not in found.modes_table("activations")[0]
+    assert "name" not in found.modes_table("activations")
 
 
 def test_a_row_for_every_site_and_source(found: Semantics, tmp_path: Path) -> None:
-    rows = found.table()
+    rows = found.to_dataframe().to_dict("records")
     assert [row["source"] for row in rows[:3]] == ["modes", "contributions", "activations"]
     assert [row["depth"] for row in rows] == [d for d in range(4) for _ in range(3)]
     with found.to_csv(tmp_path / "semantics.csv").open(encoding="utf-8") as file:
@@ -175,7 +175,7 @@ def test_a_row_for_every_site_and_source(found: Semantics, tmp_path: Path) -> No
 
 def test_the_dataset_holds_what_the_tables_hold(found: Semantics, tmp_path: Path) -> None:
     data = xarray.open_zarr(
-        save_dataset(tmp_path / "semantics.zarr", found.dataset()), consolidated=False
+        save_dataset(tmp_path / "semantics.zarr", found.to_xarray()), consolidated=False
     )
     with found.to_csv(tmp_path / "semantics.csv").open(encoding="utf-8") as file:
         for row in csv.DictReader(file):
@@ -183,14 +183,14 @@ def test_the_dataset_holds_what_the_tables_hold(found: Semantics, tmp_path: Path
             for name in ("top_correlation_median", "above", "significant", "gini_median"):
                 assert float(here[name]) == float(row[name])
             assert float(here.superclass_closer) == float(row["superclass_closer"])
-    rows = found.followers_table()
+    rows = found.features_table().to_dict("records")
     assert all(list(row) == list(rows[0]) for row in rows)
-    assert data.sizes["follower"] == len(rows) == 4 * (5 + 2 * UNITS)
+    assert data.sizes["feature"] == len(rows) == 4 * (5 + 2 * UNITS)
     for place in (0, 2, 4, 7, -1):
-        here, row = data.isel(follower=place), rows[place]
-        assert str(here.follower_site.values) == row["site"]
-        assert str(here.follower_source.values) == row["source"]
-        assert int(here.follower_number) == row["number"]
+        here, row = data.isel(feature=place), rows[place]
+        assert str(here.feature_site.values) == row["site"]
+        assert str(here.feature_source.values) == row["source"]
+        assert int(here.feature_number) == row["number"]
         assert str(here.closest_class.values) == row["class"]
         assert str(here.closest_superclass.values) == row["superclass"]
         for name in ("class_correlation", "critical", "p", "q", "superclass_q", "entropy"):
@@ -212,7 +212,7 @@ def test_classes_that_are_numbers_of_wordnet_get_its_titles() -> None:
     tree = Hierarchy(parents, names)
     found = semantics(Known(2, ["n01", "n02", "n03", "n04", "n07"]), None, tree, permutations=9)
     assert found.classes == ("tench", "crane (n02)", "crane (n03)", "n04", "n07")
-    assert found.followers_table()[0]["class"] in found.classes
+    assert found.features_table()["class"][0] in found.classes
     plain = semantics(Known(2, ["n01", "n02", "n03", "n04", "n07"]), permutations=9)
     assert plain.classes[0] == "n01"
 
@@ -236,23 +236,27 @@ def test_sentences_are_computed(found: Semantics) -> None:
     assert "220 samples of 5 classes at 4 sites; significance by 199 permutations" in text
     rho = found.trends["contributions_top_correlation"]
     assert f"rises from {rho.values[0]:.2f} (blocks.0) to {rho.values[-1]:.2f} (blocks.3)" in text
-    assert f"{at_last.significant(0.05)} follow a class beyond chance" in text
-    assert "more closely than activations of channels at 3 of 4 sites and less closely at 0" in text
-    assert "is mode 0 of blocks." in text
+    assert f"{at_last.significant(0.05)} correlate with a class beyond chance" in text
+    assert "than for activations of channels at 3 of 4 sites and smaller at 0" in text
+    assert "is of mode 0 of blocks." in text
     assert '("cab")' in text
     share = found.trends["modes_share_broader"].values
     assert share.tolist() == [0.2] * 4
-    assert "Share that follows a superclass beyond chance and more closely than any class" in text
+    assert (
+        "Share that correlates with a superclass beyond chance and more than with any class" in text
+    )
     group = found["blocks.0"]["modes"].closest_superclass.correlation[2]
     assert (
-        "Of modes that follow a superclass more closely than any class, the closest is mode 2 of "
-        f'blocks.0 ("dog (2 of 2 classes)"), with a correlation of {group:.2f} with dog.'
+        "Among modes that correlate more with a superclass than with any class, the largest "
+        f'correlation is of mode 2 of blocks.0 ("dog (2 of 2 classes)"): {group:.2f} with dog.'
     ) in text
     blind = {
         site: {**of, "modes": replace(of["modes"], closest=chance(of["modes"].closest))}
         for site, of in found.sites.items()
     }
-    assert "No mode follows a class beyond chance." in replace(found, sites=blind).sentences()
+    assert (
+        "No mode correlates with a class beyond chance." in replace(found, sites=blind).sentences()
+    )
 
 
 def test_modes_of_activations_stand_beside(store: Known) -> None:
@@ -265,13 +269,15 @@ def test_modes_of_activations_stand_beside(store: Known) -> None:
     )
     assert list(found[site]) == ["modes", "activation_modes", "contributions", "activations"]
     assert list(found["blocks.0"]) == ["contributions", "activations"]
-    assert [row["site"] for row in found.modes_table("activation_modes")] == [site]
-    told = "modes of contributions follow classes more closely than modes of activations at"
+    assert [row["site"] for row in found.modes_table("activation_modes").to_dict("records")] == [
+        site
+    ]
+    told = "larger for modes of contributions than for modes of activations at"
     assert any(f"{told} " in line and "of 1 sites" in line for line in found.sentences())
-    assert "superclass_significant" not in found.table()[0]
+    assert "superclass_significant" not in found.to_dataframe()
     assert "superclass" not in "".join(found.sentences())
     # A site without such modes is NaN in the dataset, and everything can be written.
-    data = found.dataset()
+    data = found.to_xarray()
     count = data["count"].sel(source="activation_modes")
     assert np.isnan(count.sel(site="blocks.0"))
     assert float(count.sel(site=site)) == 1
@@ -280,7 +286,8 @@ def test_modes_of_activations_stand_beside(store: Known) -> None:
 
 def test_a_seed_gives_the_same_and_permutations_only_p_values(store: Known) -> None:
     first, again, other = (
-        semantics(store, permutations=n, seed=seed).table() for n, seed in ((9, 0), (9, 0), (19, 0))
+        semantics(store, permutations=n, seed=seed).to_dataframe().to_dict("records")
+        for n, seed in ((9, 0), (9, 0), (19, 0))
     )
     assert first == again
     assert first[0]["top_correlation_low"] == other[0]["top_correlation_low"]
@@ -298,8 +305,9 @@ def test_names_that_fit_several_places_are_told() -> None:
     tree = Hierarchy(parents, {"mug": ["cup", "mug"], "cup": ["cup"]})
     found = semantics(Known(2, ["beagle", "pug", "cab", "van", "Cup"]), None, tree, permutations=9)
     assert found.ambiguous == ("Cup",)
-    assert '1 class name fit several places of the hierarchy equally well ("Cup"' in "\n".join(
-        found.sentences()
+    assert (
+        '1 class name with several equally good matches in the hierarchy (such as "Cup")'
+        in "\n".join(found.sentences())
     )
 
 
@@ -308,9 +316,9 @@ def test_it_says_what_is_wrong(store: Known) -> None:
     unlabelled.label = np.where(unlabelled.label == 1, 1, -1)
     with pytest.raises(CodeclensError, match="have labels of 1 classes"):
         semantics(unlabelled)
-    with pytest.raises(CodeclensError, match=r"threshold \(=2\) must lie between 0 and 1"):
+    with pytest.raises(CodeclensError, match=r"threshold \(=2\) must be above 0 and below 1"):
         semantics(store, threshold=2)
-    with pytest.raises(CodeclensError, match='modes of "layer9", which the store does not have'):
+    with pytest.raises(CodeclensError, match='the store has no site "layer9"'):
         semantics(store, {"layer9": modes_of(store, "blocks.0", planted(store))})
     short = modes_of(store, "blocks.0", planted(store)[:7])
     with pytest.raises(CodeclensError, match="7 of them, not 240"):
@@ -348,3 +356,11 @@ def test_the_tree_that_ships_knows_every_class_of_imagenet_once() -> None:
     dogs = found.members[:, found.names.index("dog")]
     assert dogs.sum() == 118  # as many breeds as ILSVRC 2012 has
     assert not tree.ambiguous(classes)
+
+
+def test_the_screen_shows_a_short_table(found: Semantics) -> None:
+    assert repr(found).startswith("Semantics of 220 samples of 5 classes at 4 sites\n")
+    for shown in (repr(found), repr(found["blocks.0"]["modes"])):
+        assert shown.count("\n") < 20
+        assert len(shown) < 3000
+    assert "top_correlation_median" in found._repr_html_()

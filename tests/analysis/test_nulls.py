@@ -107,7 +107,7 @@ def test_false_discovery_equals_scipys(p: np.ndarray) -> None:
 
 
 def test_it_says_what_is_wrong() -> None:
-    with pytest.raises(CodeclensError, match=r"n \(=0\) permutations"):
+    with pytest.raises(CodeclensError, match=r"n \(=0\) must be a whole number at least 1; 1000"):
         permutation_nulls(np.zeros((2, 1)), np.array([0, 1]), 2, n=0)
     with pytest.raises(CodeclensError, match="members has 3 rows for 2 classes"):
         permutation_nulls(np.zeros((2, 1)), np.array([0, 1]), 2, members=np.ones((3, 1), bool))

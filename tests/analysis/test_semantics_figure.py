@@ -13,6 +13,7 @@ from codeclens import CodeclensError
 from codeclens.analysis import (
     Closest,
     Criteria,
+    Draws,
     Meaning,
     Semantics,
     Specificity,
@@ -35,7 +36,7 @@ def meaning(site: str, source: str, level: float) -> Meaning:
     above = replace(closest, correlation=some + np.array([0.1, -0.1, 0.1]))
     return Meaning(
         site, source, np.stack([some, 0 * some], axis=1), closest, (some > 0.2).astype(int),
-        Specificity(some, some, some), 1, 2, Spread.of(some, 50, 0), closest_superclass=above,
+        Specificity(some, some, some), 1, 2, Spread.of(some, Draws(50)), closest_superclass=above,
     )  # fmt: skip
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from codeclens.analysis import class_means, components_for_variance, trend
-from codeclens.analysis.layers import trend_phrase
+from codeclens.analysis import Draws, class_means, components_for_variance, trend
+from codeclens.analysis.spectrum import spectrum_components, spectrum_participation
 from codeclens.analysis.trend import ClassResampler, Trend, rank_correlation, redrawn_medians
 from codeclens.errors import CodeclensError
 
@@ -32,7 +32,7 @@ def test_rank_correlation_needs_equal_lengths() -> None:
 
 def test_medians_are_drawn_with_the_same_samples_at_all_sites(rng: np.random.Generator) -> None:
     values = rng.normal(size=101)
-    draws = redrawn_medians([values, values + 5, -values], n=200, seed=0)
+    draws = redrawn_medians([values, values + 5, -values], Draws(200))
     np.testing.assert_allclose(draws[:, 1], draws[:, 0] + 5)
     np.testing.assert_allclose(draws[:, 2], -draws[:, 0])
     assert len(np.unique(draws[:, 0])) > 5
@@ -41,7 +41,7 @@ def test_medians_are_drawn_with_the_same_samples_at_all_sites(rng: np.random.Gen
 def test_medians_leave_undefined_samples_out(rng: np.random.Generator) -> None:
     values = rng.normal(size=50)
     holes = np.where(np.arange(50) < 10, np.nan, values)
-    draws = redrawn_medians([values, holes, np.full(50, np.nan)], n=30, seed=0)
+    draws = redrawn_medians([values, holes, np.full(50, np.nan)], Draws(30))
     assert np.isfinite(draws[:, :2]).all()
     assert np.isnan(draws[:, 2]).all()
 
@@ -50,15 +50,15 @@ def test_medians_do_not_depend_on_blocks(
     rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     values = list(rng.normal(size=(3, 40)))
-    whole = redrawn_medians(values, n=20, seed=0)
+    whole = redrawn_medians(values, Draws(20))
     monkeypatch.setattr("codeclens.analysis.statistics._BLOCK", 300)
-    np.testing.assert_array_equal(redrawn_medians(values, n=20, seed=0), whole)
+    np.testing.assert_array_equal(redrawn_medians(values, Draws(20)), whole)
 
 
 def test_class_means_are_drawn_again_with_their_standard_error(rng: np.random.Generator) -> None:
     labels = np.repeat([2, 5], [400, 90])
     X = rng.normal(size=(490, 3)) + labels[:, None]
-    resampler = ClassResampler(labels, n=2000, seed=0)
+    resampler = ClassResampler(labels, Draws(2000))
     groups, _ = class_means(X, resampler.group)
     draws = np.stack([resampler._drawn_means(groups, seed) for seed in range(2000)])
     means, _ = class_means(X, labels)
@@ -73,10 +73,10 @@ def test_redrawn_dimensions_surround_the_measured_one(rng: np.random.Generator) 
     labels = np.repeat(np.arange(10), 60)
     X = rng.normal(size=(10, 8))[labels] * np.linspace(2, 0.1, 8)
     X += rng.normal(scale=0.3, size=X.shape)
-    resampler = ClassResampler(labels, n=60, seed=0)
+    resampler = ClassResampler(labels, Draws(60))
     groups, _ = class_means(X, resampler.group)
     np.testing.assert_allclose(resampler.class_means(groups), class_means(X, labels)[0])
-    draws = resampler.dimensions(groups, 0.95)
+    draws = resampler.drawn(groups, [spectrum_components, spectrum_participation])
     assert draws.shape == (60, 2)
     measured = components_for_variance(class_means(X, labels)[0])
     assert draws[:, 0].min() <= measured <= draws[:, 0].max()
@@ -84,18 +84,18 @@ def test_redrawn_dimensions_surround_the_measured_one(rng: np.random.Generator) 
 
 def test_small_and_large_classes_are_dealt_into_groups() -> None:
     labels = np.repeat([0, 3, 9], [1, 5, 100])
-    resampler = ClassResampler(labels, n=1, seed=0)
+    resampler = ClassResampler(labels, Draws(1))
     sizes = [np.unique(resampler.group[labels == c], return_counts=True)[1] for c in (0, 3, 9)]
     assert [len(size) for size in sizes] == [1, 5, 16]
     assert sizes[2].max() - sizes[2].min() <= 1
     assert resampler.varies
-    assert not ClassResampler(np.arange(5), n=1, seed=0).varies
-    assert not ClassResampler(np.full(5, -1), n=1, seed=0).varies
+    assert not ClassResampler(np.arange(5), Draws(1)).varies
+    assert not ClassResampler(np.full(5, -1), Draws(1)).varies
 
 
 def test_many_classes_stay_within_the_most_groups() -> None:
     labels = np.repeat(np.arange(1000), 20)
-    assert len(np.unique(ClassResampler(labels, n=1, seed=0).group)) <= trend._MOST_GROUPS
+    assert len(np.unique(ClassResampler(labels, Draws(1)).group)) <= trend._MOST_GROUPS
 
 
 def test_a_trend_reads_its_direction_off_its_interval(rng: np.random.Generator) -> None:
@@ -126,13 +126,11 @@ def test_draws_in_which_nothing_changes_count_as_no_trend() -> None:
 def test_words_do_not_contradict_the_ends() -> None:
     sites = list("abcdefgh")
     falls = Trend(np.array([0.9, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7]), 0.33, 0.33, 0.33)
-    assert trend_phrase(falls, sites, "{:.2f}").startswith(
-        "rises on the whole, though it goes from 0.90"
-    )
+    assert falls.words(sites).startswith("rises overall, although it goes from 0.90")
     same = Trend(np.array([0.996, 0.99, 0.999]), 0.5, 0.5, 0.5)
-    assert "though it goes from 1.00" in trend_phrase(same, sites[:3], "{:.2f}")
+    assert "although it goes from 1.00" in same.words(sites[:3])
     few = Trend(np.array([0.1, 0.2, 0.3]), 1.0, 1.0, 1.0)
-    assert trend_phrase(few, sites[:3], "{:.2f}").endswith("[1.00, 1.00]; three sites are few")
+    assert few.words(sites[:3]).endswith("[1.00, 1.00]; three sites are few")
 
 
 def test_no_trend_at_all_is_none() -> None:

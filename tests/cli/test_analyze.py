@@ -79,7 +79,7 @@ def test_zarr_holds_what_csv_holds(folder: Path, view: str, told: Told, tmp_path
     for name in ("name", "class", "top_units", "superclass"):
         assert modes[name].values.tolist() == [row[name] for row in rows]
     assert float(modes.r2.sel(site="1")) == float(rows[0]["r2"])
-    semantics, rows = stored(tmp_path / "semantics.zarr"), table(tmp_path / "followers.csv")
+    semantics, rows = stored(tmp_path / "semantics.zarr"), table(tmp_path / "features.csv")
     for name in ("class_correlation", "critical", "p", "q", "gini", "superclass_q"):
         np.testing.assert_array_equal(semantics[name], numbers(rows, name), err_msg=name)
     np.testing.assert_allclose(
@@ -185,7 +185,7 @@ def test_wordnets_numbers_are_called_by_its_titles(told: Told, tmp_path: Path) -
     assert code == 0, err
     named = {row["class"] for row in table(tmp_path / "out" / "classes.csv")}
     assert named == {"tench", "great grey owl", "cup"}
-    assert {row["class"] for row in table(tmp_path / "out" / "followers.csv")} <= {*named, ""}
+    assert {row["class"] for row in table(tmp_path / "out" / "features.csv")} <= {*named, ""}
 
 
 def test_without_labels_nothing_is_said_of_classes(told: Told, tmp_path: Path) -> None:

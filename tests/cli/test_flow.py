@@ -46,11 +46,11 @@ def test_flow_is_written_and_told(decomposed: Path, told: Told) -> None:
     for ending in ("png", "svg"):
         assert (to / f"flow.{ending}").stat().st_size > 1000
     words = (to / "flow.txt").read_text(encoding="utf-8")
-    assert "Single modes taken out of 1 in 3 samples" in words
+    assert "Single modes were removed at 1 in 3 samples" in words
     assert "differ from those in the store by at most" in words
     assert words.splitlines()[0] in out
     assert "This is from 3 samples" in words
-    assert "too few to trust the numbers" in words
+    assert "too few for reliable numbers" in words
     assert "tell R²" in (to / "sentences.txt").read_text(encoding="utf-8")
     data = xarray.open_zarr(to / "flow.zarr", consolidated=False)
     for name in ("flow", "share", "samples"):

@@ -36,11 +36,11 @@ def test_layers_are_drawn_side_by_side(run: Run) -> None:
     layers = list(run.statistics.values())
     for source, colour in (("contribution", CONTRIBUTION), ("activation", ACTIVATION)):
         populations = [getattr(layer, source) for layer in layers]
-        medians = [p.sparsity.median for p in populations]
+        medians = [p.spreads["sparsity"].median for p in populations]
         np.testing.assert_allclose(line(sparsity.lines, colour), medians)
-        components = [p.class_components for p in populations]
+        components = [p.numbers["class_components"] for p in populations]
         np.testing.assert_allclose(line(dimensions.lines, colour), components)
-    correlations = [layer.sign_correlation.median for layer in layers]
+    correlations = [layer.signs.number("sign_correlation") for layer in layers]
     np.testing.assert_allclose(line(signs.lines, CONTRIBUTION), correlations)
 
 
@@ -65,7 +65,7 @@ def test_intervals_are_drawn(run: Run) -> None:
     sparsity = layer_figure(run.statistics).axes[0]
     bars = sparsity.containers[0].lines[2][0].get_segments()
     for bar, layer in zip(bars, run.statistics.values(), strict=True):
-        spread = layer.contribution.sparsity
+        spread = layer.contribution.spreads["sparsity"]
         np.testing.assert_allclose(sorted(bar[:, 1]), [spread.low, spread.high])
     dimensions = layer_figure(run.statistics).axes[1]
     bars = dimensions.containers[0].lines[2][0].get_segments()
@@ -76,8 +76,9 @@ def test_intervals_are_drawn(run: Run) -> None:
 
 def test_a_site_without_a_value_leaves_a_gap(run: Run) -> None:
     layers = list(run.statistics.layers)
-    nothing = replace(layers[1].sign_correlation, median=np.nan, low=np.nan, high=np.nan)
-    layers[1] = replace(layers[1], sign_correlation=nothing)
+    signs = layers[1].signs
+    nothing = replace(signs.spreads["sign_correlation"], median=np.nan, low=np.nan, high=np.nan)
+    layers[1] = replace(layers[1], signs=replace(signs, spreads={"sign_correlation": nothing}))
     figure = layer_figure(replace(run.statistics, layers=tuple(layers)))
     drawn = line(figure.axes[2].lines, CONTRIBUTION)
     assert np.isnan(drawn).tolist() == [False, True, False]
@@ -116,8 +117,8 @@ def test_a_single_curve_is_a_figure_too(run: Run) -> None:
     figure.canvas.draw()
 
 
-def test_nothing_to_draw_gets_a_sentence() -> None:
+def test_nothing_to_draw_gets_a_sentence(run: Run) -> None:
     with pytest.raises(CodeclensError, match="no sites to draw"):
-        layer_figure({})
+        layer_figure(replace(run.statistics, layers=()))
     with pytest.raises(CodeclensError, match="no control curves"):
         control_figure([])

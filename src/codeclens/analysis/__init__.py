@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from codeclens.analysis.agreement import Agreement, flow_agreement
+from codeclens.analysis.agreement import Agreement, RankCorrelation, flow_agreement
 from codeclens.analysis.correlations import (
     Specificity,
     best_follower,
@@ -12,12 +12,19 @@ from codeclens.analysis.correlations import (
     membership_correlation,
     specificity,
 )
-from codeclens.analysis.flow import Pathways, flow, mode_names
+from codeclens.analysis.flow import BatchFlow, FlowModel, flow, mode_names
 from codeclens.analysis.flow_chart import flow_figure
 from codeclens.analysis.flow_results import Edge, Flow, FlowGraph, PairFlow
 from codeclens.analysis.hierarchy import Hierarchy, Superclasses
 from codeclens.analysis.layer_charts import layer_figure, semantics_figure
-from codeclens.analysis.layers import Layer, LayerStatistics, Population, Spread, layer_statistics
+from codeclens.analysis.layers import (
+    STATISTICS,
+    Layer,
+    LayerStatistics,
+    Population,
+    SiteStatistic,
+    layer_statistics,
+)
 from codeclens.analysis.nulls import (
     critical_correlation,
     false_discovery,
@@ -34,25 +41,36 @@ from codeclens.analysis.spectrum import (
     participation_ratio,
     treves_rolls,
 )
-from codeclens.analysis.statistics import bootstrap_interval, class_means, sign_correlation
+from codeclens.analysis.statistics import (
+    Draws,
+    Spread,
+    bootstrap_interval,
+    class_means,
+    sign_correlation,
+)
 from codeclens.analysis.trend import Trend, rank_correlation
 from codeclens.labelled import columns_of, save_dataset, save_table
 
 __all__ = [
+    "STATISTICS",
     "Agreement",
+    "BatchFlow",
     "Closest",
     "Criteria",
+    "Draws",
     "Edge",
     "Flow",
     "FlowGraph",
+    "FlowModel",
     "Hierarchy",
     "Layer",
     "LayerStatistics",
     "Meaning",
     "PairFlow",
-    "Pathways",
     "Population",
+    "RankCorrelation",
     "Semantics",
+    "SiteStatistic",
     "Specificity",
     "Spectrum",
     "Spread",

@@ -1,9 +1,9 @@
-"""Agreement of flow with interventions: take a mode's share out of one site, watch the next."""
+"""Agreement of flow with interventions: remove a mode from one site, measure the next site."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,28 +11,30 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from codeclens.analysis.flow import Passage, Pathways
-from codeclens.analysis.statistics import FEWEST
+from codeclens.analysis.flow import BatchFlow, FlowModel
+from codeclens.analysis.statistics import FEWEST, Draws
 from codeclens.analysis.trend import rank_correlation
 from codeclens.attribution import Attributor, Division, Given, Site, frozen, tapped
 from codeclens.attribution.joint import secants_of
 from codeclens.attribution.targets import bind
-from codeclens.errors import CodeclensError
+from codeclens.errors import unknown
+from codeclens.labelled import Labelled, columns_of, labels
 
 if TYPE_CHECKING:
+    import pandas
     import xarray
 
-# Copies of samples, each with another mode taken out, that are computed at once.
+# Copies of samples, each with another mode removed, that are computed at once.
 _AT_ONCE = 64
-# Below so many triples of sample, mode and mode a rank correlation is chance's.
+# A rank correlation of fewer triples of sample, mode and mode is not reliable.
 _FEWEST_TRIPLES = 100
-# Below this many samples a correlation of loadings says nothing.
+# A correlation of loadings needs at least this many samples.
 _FEWEST = 10
 
 
 @dataclass(frozen=True)
-class Rank:
-    """A rank correlation with what interventions did, and its 95 % bootstrap interval."""
+class RankCorrelation:
+    """Spearman's correlation with the effect of interventions, and its 95 % bootstrap interval."""
 
     rho: float
     low: float
@@ -42,14 +44,14 @@ class Rank:
         return f"{self.rho:.2f} [{self.low:.2f}, {self.high:.2f}]"
 
 
-@dataclass(frozen=True, eq=False)
-class Agreement:
-    """What flow and its rivals foretell, and what happened, for E triples of sample, i and j.
+@dataclass(frozen=True, eq=False, repr=False)
+class Agreement(Labelled):
+    """Predicted and measured effects of removing modes, for E triples of sample, mode i and mode j.
 
-    `sample`, `i` and `j` `(E,)` name the triples in which both modes are present. `effect` `(E,)`
-    is by how much mode j's contribution at `sink` fell when mode i's share was taken out of
-    `source`, with the modes found anew in the disturbed network; `held` the same with every mode's
-    shares as they were. `foretold` holds the flow, and its rivals: the correlation over samples of
+    `sample`, `i` and `j` `(E,)` are the triples in which both modes are active. `effect` `(E,)` is
+    the decrease of mode j's contribution at `sink` when mode i's share is removed at `source`; the
+    modes are encoded again in the disturbed network. `effect_fixed` is the same with the shares of
+    all modes fixed. `predicted` holds the flow and its rivals: the correlation over samples of
     the two modes' loadings, and the product of the two modes' contributions.
     """
 
@@ -59,13 +61,15 @@ class Agreement:
     i: Int[np.ndarray, " triple"]
     j: Int[np.ndarray, " triple"]
     effect: Float[np.ndarray, " triple"]
-    held: Float[np.ndarray, " triple"]
-    foretold: dict[str, Float[np.ndarray, " triple"]]
+    effect_fixed: Float[np.ndarray, " triple"]
+    predicted: dict[str, Float[np.ndarray, " triple"]] = field(default_factory=dict)
 
-    def ranks(self, *, held: bool = False, resamples: int = 500, seed: int = 0) -> dict[str, Rank]:
-        """Spearman's correlation of what each foretells with the effect; samples are drawn again.
+    def ranks(
+        self, *, fixed: bool = False, resamples: int = 500, seed: int = 0
+    ) -> dict[str, RankCorrelation]:
+        """Spearman's correlation of each prediction with the effect, with intervals over samples.
 
-        With `held` the effect is the one with every mode's shares as they were.
+        With `fixed` the effect is the one with fixed shares.
 
         >>> e = np.arange(4.0)
         >>> one = Agreement("a", "b", *np.array([[0, 0, 1, 1], [0, 1, 0, 1], [2, 2, 2, 2]]), e, e,
@@ -73,149 +77,170 @@ class Agreement:
         >>> {name: rank.rho for name, rank in one.ranks().items()}
         {'flow': 1.0, 'rival': -1.0}
         """
-        happened = self.held if held else self.effect
-        if not len(happened):
-            return {name: Rank(*(float("nan"),) * 3) for name in self.foretold}
-        samples, own = np.unique(self.sample, return_inverse=True)
-        random = np.random.default_rng(seed)
-        draws = [
-            np.bincount(random.integers(len(samples), size=len(samples)), minlength=len(samples))
-            for _ in range(resamples)
-        ]
+        effect = self.effect_fixed if fixed else self.effect
+        if not len(effect):
+            return {name: RankCorrelation(*(float("nan"),) * 3) for name in self.predicted}
+        rows = self._resampled(Draws(resamples, seed))
         found = {}
-        for name, given in self.foretold.items():
-            # Modes that never vary have no correlation: nothing is foretold of them.
+        for name, given in self.predicted.items():
+            # Constant modes have no correlation of loadings: the prediction is no effect.
             values = np.nan_to_num(given)
-            redrawn = [
-                float(rank_correlation(values[rows], happened[rows]))
-                for rows in (np.repeat(np.arange(len(values)), times[own]) for times in draws)
-            ]
-            # Where nothing varies there is no rank correlation, and no interval of one.
+            redrawn = [float(rank_correlation(values[drawn], effect[drawn])) for drawn in rows]
+            # A constant draw has no rank correlation.
             known = np.array(redrawn)[np.isfinite(redrawn)]
             low, high = np.quantile(known, [0.025, 0.975]) if len(known) else (np.nan, np.nan)
-            found[name] = Rank(float(rank_correlation(values, happened)), float(low), float(high))
+            rho = float(rank_correlation(values, effect))
+            found[name] = RankCorrelation(rho, float(low), float(high))
         return found
 
-    def table(self, resamples: int = 500) -> list[dict[str, Any]]:
-        """One row for the flow and each rival, and for each way to see the effect."""
+    def _resampled(self, draws: Draws) -> list[Int[np.ndarray, " row"]]:
+        """The triples of every bootstrap draw of the samples."""
+        samples, own = np.unique(self.sample, return_inverse=True)
+        random, count = np.random.default_rng(draws.seed), len(samples)
+        times = [
+            np.bincount(random.integers(count, size=count), minlength=count) for _ in range(draws.n)
+        ]
+        return [np.repeat(np.arange(len(own)), drawn[own]) for drawn in times]
+
+    def title(self) -> str:
+        """One line: sites, samples and triples."""
+        return (
+            f"Agreement of flow with interventions, {self.source} → {self.sink}: "
+            f"{self.samples} samples, {len(self.sample):,} triples"
+        )
+
+    def to_dataframe(self, resamples: int = 500) -> pandas.DataFrame:
+        """One row for each prediction and each kind of effect."""
+        import pandas
+
+        return pandas.DataFrame(self._rows(resamples))
+
+    def shown(self) -> pandas.DataFrame:
+        """The rank correlations without intervals, which take a while, for the screen."""
+        return self.to_dataframe(resamples=0)[["effect", "predictor", "rho"]]
+
+    def _rows(self, resamples: int = 500) -> list[dict[str, Any]]:
         return [
             {
                 "source": self.source,
                 "sink": self.sink,
-                "effect": "shares held" if held else "modes anew",
-                "foretold_by": name,
+                "effect": "fixed shares" if fixed else "encoded again",
+                "predictor": name,
                 "rho": rank.rho,
                 "low": rank.low,
                 "high": rank.high,
                 "samples": self.samples,
                 "triples": len(self.sample),
             }
-            for held in (True, False)
-            for name, rank in self.ranks(held=held, resamples=resamples).items()
+            for fixed in (True, False)
+            for name, rank in self.ranks(fixed=fixed, resamples=resamples).items()
         ]
 
-    def dataset(self) -> xarray.Dataset:
-        """Everything with its names, for `to_zarr` and `to_dataframe`, which are xarray's.
+    def to_xarray(self) -> xarray.Dataset:
+        """Everything that was found, with names, for example for `to_zarr`.
 
-        Dimensions are `triple`, with it `foretold_by` (flow and its rivals), and `rank`: the table.
+        Dimensions are `triple`, with it `predictor` (flow and its rivals), and `rank` (the table).
         """
-        from codeclens.analysis.datasets import agreement_dataset
+        import xarray
 
-        return agreement_dataset(self)
+        names = ("sample", "i", "j", "effect", "effect_fixed")
+        table: dict[str, Any] = {name: ("triple", getattr(self, name)) for name in names}
+        table["predicted"] = ("predictor", "triple"), np.stack(list(self.predicted.values()))
+        ranks = columns_of(self._rows(), "rank")
+        table |= {f"rank_{name}": values for name, values in ranks.items()}
+        about = {"source": self.source, "sink": self.sink}
+        return xarray.Dataset(table, {"predictor": labels(list(self.predicted))}, about)
 
     @property
     def samples(self) -> int:
-        """In how many samples modes were taken out."""
+        """The number of samples with interventions."""
         return len(np.unique(self.sample))
 
     @property
     def caution(self) -> str:
-        """Why the numbers are not to be trusted: too few samples, or triples; else empty."""
+        """Why the numbers are not reliable: too few samples or triples; else empty."""
         few = []
         if self.samples < FEWEST:
             few.append(f"{self.samples} sample{'' if self.samples == 1 else 's'}")
         if len(self.sample) < _FEWEST_TRIPLES:
             few.append(f"{len(self.sample)} triple{'' if len(self.sample) == 1 else 's'}")
-        return f"from {' and '.join(few)}: too few to trust the numbers" if few else ""
+        return f"from {' and '.join(few)}: too few for reliable numbers" if few else ""
 
     def sentence(self, resamples: int = 500) -> str:
-        """How well flow and its rivals foretell, in words; too few samples are told as such."""
+        """How well flow and its rivals predict, in words, with a caution if there are few."""
         if not len(self.sample):
-            return (
-                f"No mode is present at both {self.source} and {self.sink}, so that none could be "
-                "taken out."
-            )
+            return f"No mode is active at both {self.source} and {self.sink}, so none was removed."
         words = []
-        for held, what in ((True, "as divided before"), (False, "when modes are found anew")):
-            ranks = self.ranks(held=held, resamples=resamples)
+        for fixed, what in ((True, "with fixed shares"), (False, "with modes encoded again")):
+            ranks = self.ranks(fixed=fixed, resamples=resamples)
             rivals = ", ".join(f"{name} {rank}" for name, rank in ranks.items() if name != "flow")
             words.append(f"{what}: flow {ranks['flow']}, {rivals}")
         caution = f" This is {self.caution}." if self.caution else ""
         return (
-            f"Single modes taken out of {self.source} in {self.samples} samples: rank correlation "
-            f"with the change of the contributions of modes at {self.sink} {'; '.join(words)} "
-            f"({len(self.sample):,} triples of sample, mode and mode).{caution}"
+            f"Single modes were removed at {self.source} in {self.samples} samples. Rank "
+            f"correlation with the change of the modes' contributions at {self.sink} "
+            f"{'; '.join(words)} ({len(self.sample):,} triples of sample, mode and mode).{caution}"
         )
 
 
 def flow_agreement(
-    pathways: Pathways,
+    prepared: FlowModel,
     batches: Sequence[tuple[Tensor, Tensor | None]],
     *,
     source: str,
     progress: Callable[[int, int], None] | None = None,
 ) -> Agreement:
-    """Hold the flow from one site to the next against interventions, for `batches` of samples.
+    """Compare the flow from one site to the next with interventions, for `batches` of samples.
 
-    For every sample and every mode i that is present at `source`, its share `v_i ⊙ (a − a(x0))` is
-    taken out of the activation there, at all nodes of the path, and the contributions at the next
-    site are computed anew. Each batch is `x` `(B, …)` with its labels or None. Raises
-    CodeclensError where nothing follows `source`.
+    For every sample and every mode i that is active at `source`, its share `v_i ⊙ (a − a(x0))` is
+    removed from the activation there, at all nodes of the path, and the contributions at the next
+    site are computed again. Each batch is `x` `(B, …)` with its labels or None. Raises
+    CodeclensError if `source` has no next site.
     """
-    pair = next((pair for pair in pathways.pairs if pair[0] == source), None)
+    pair = next((pair for pair in prepared.pairs if pair[0] == source), None)
     if pair is None:
-        raise CodeclensError(f'No flow of modes begins at site "{source}".')
+        raise unknown("flow from", source, [one for one, _ in prepared.pairs])
     columns: list[tuple[np.ndarray[Any, Any], ...]] = []
     first = 0
-    for number, (x, labels) in enumerate(batches):
-        found = pathways(x, labels)
-        sample, *rest = _batch(pathways, found, x, labels, pair)
+    for number, (x, known) in enumerate(batches):
+        found = prepared(x, known)
+        sample, *rest = _batch(prepared, found, x, known, pair)
         columns.append((sample + first, *rest))
         first += len(x)
         if progress is not None:
             progress(number + 1, len(batches))
-    sample, i, j, effect, held, flow, product = (
+    sample, i, j, effect, fixed, flow, product = (
         np.concatenate(column) for column in zip(*columns, strict=True)
     )
-    correlation = _correlation(pathways.modes, pair)[i, j]
-    foretold = {
+    correlation = _correlation(prepared.modes, pair)[i, j]
+    predicted = {
         "flow": flow,
         "correlation of loadings": correlation,
         "product of contributions": product,
     }
-    return Agreement(*pair, sample, i, j, effect, held, foretold)
+    return Agreement(*pair, sample, i, j, effect, fixed, predicted)
 
 
 def _batch(
-    pathways: Pathways, found: Passage, x: Tensor, labels: Tensor | None, pair: tuple[str, str]
+    prepared: FlowModel, found: BatchFlow, x: Tensor, labels: Tensor | None, pair: tuple[str, str]
 ) -> tuple[np.ndarray[Any, Any], ...]:
     """For one batch: sample, i, j, the two effects, the flow and the product of contributions."""
     source, sink = pair
     here, there = found.shares[source], found.shares[sink]
-    modes, others = len(pathways.modes[source]), len(pathways.modes[sink])
+    modes, others = len(prepared.modes[source]), len(prepared.modes[sink])
     rows, parts = np.nonzero((here.mode >= 0) & (here.mode < modes))
     sinks = (there.mode >= 0) & (there.mode < others)
     columns: list[list[np.ndarray[Any, Any]]] = []
     for start in range(0, len(rows), _AT_ONCE):
         row, part = rows[start : start + _AT_ONCE], parts[start : start + _AT_ONCE]
-        without = _without(pathways, found.divisions[source], x, labels, pair, row, part)
-        anew = pathways.shares(sink, without)
+        without = _without(prepared, found.divisions[source], x, labels, pair, row, part)
+        anew = prepared.shares(sink, without)
         positive, negative = (
             values.detach().cpu().double().numpy()
             for values in (without[sink].positive, without[sink].negative)
         )
-        held = np.einsum("rau,ru->ra", there.positive[row], positive)
-        held += np.einsum("rau,ru->ra", there.negative[row], negative)
+        fixed = np.einsum("rau,ru->ra", there.positive[row], positive)
+        fixed += np.einsum("rau,ru->ra", there.negative[row], negative)
         for n, (b, a) in enumerate(zip(row, part, strict=True)):
             own = np.flatnonzero(sinks[b])
             numbers = there.mode[b, own]
@@ -228,7 +253,7 @@ def _batch(
                     np.full(len(own), here.mode[b, a]),
                     numbers,
                     before - after,
-                    before - held[n, own],
+                    before - fixed[n, own],
                     found.joint[pair][b, a, own],
                     here.contribution[b, a] * before,
                 ]
@@ -239,7 +264,7 @@ def _batch(
 
 
 def _without(
-    pathways: Pathways,
+    prepared: FlowModel,
     division: Division,
     x: Tensor,
     labels: Tensor | None,
@@ -248,23 +273,23 @@ def _without(
     parts: Int[np.ndarray, " copy"],
 ) -> Any:
     """Contributions at the sink of copies of samples, each without one part of the source."""
-    whole = pathways.attributor
+    whole = prepared.attributor
     chosen = torch.from_numpy(rows).to(x.device)
     start = torch.as_tensor(whole.baseline.at(x, 0)).to(x).expand_as(x)
     places = {site.key: site for site in whole.survey(x).sites}
     site = places[pair[0]]
-    outputs, at_start = _looked(pathways, x, start, site)
+    outputs, at_start = _clean_run(prepared, x, start, site)
     share = torch.stack(
         [division.field(int(part))[row] for row, part in zip(rows, parts, strict=True)]
     )
 
     def edit(_: Site, activation: Tensor) -> Tensor:
-        # A survey looks at the first few copies alone.
+        # A survey runs the first few copies only.
         count = len(activation)
         moved = activation - at_start[chosen[:count]]
         return activation - site.restore(share[:count].to(activation), like=activation) * moved
 
-    # The same target as without the intervention: what was predicted then.
+    # The same target as without the intervention, as predicted then.
     bound = bind(whole.target, outputs[chosen], None if labels is None else labels[chosen])
     attributor = Attributor(
         whole.model,
@@ -279,12 +304,12 @@ def _without(
         return attributor(x[chosen])
 
 
-def _looked(pathways: Pathways, x: Tensor, start: Tensor, site: Site) -> tuple[Tensor, Tensor]:
+def _clean_run(prepared: FlowModel, x: Tensor, start: Tensor, site: Site) -> tuple[Tensor, Tensor]:
     """The output at x and the site's activation at the baseline."""
     from codeclens.attribution.capture import run
 
     kept: list[Tensor] = []
-    whole = pathways.attributor
+    whole = prepared.attributor
     with frozen(whole.model), torch.no_grad():
         output = run(whole.model, x.clone(), whole.output)
         with tapped(whole.model, [site], lambda _, found: kept.append(found.clone())):
@@ -295,7 +320,7 @@ def _looked(pathways: Pathways, x: Tensor, start: Tensor, site: Site) -> tuple[T
 def _correlation(
     modes: Mapping[str, Any], pair: tuple[str, str]
 ) -> Float[np.ndarray, "source sink"]:
-    """Correlation of the loadings of two sites over the samples that both were decomposed from."""
+    """Correlation of the loadings of two sites over the samples of the decomposition."""
     one, other = (modes[site].loadings.astype(np.float64) for site in pair)
     if len(one) != len(other) or len(one) < _FEWEST:
         return np.full((one.shape[1], other.shape[1]), np.nan)

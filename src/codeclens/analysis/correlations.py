@@ -1,6 +1,6 @@
 """Correlations of modes and units with classes, and how specific they are: arrays in, arrays out.
 
-Samples are rows, modes or units are columns of `Z`, classes are columns of what comes out.
+Samples are rows and modes or units are columns of `Z`; classes are columns of results.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from codeclens.errors import CodeclensError
 
 
 class Specificity(NamedTuple):
-    """How few classes each profile is about, `(K,)` each, NaN for a profile of zeros.
+    """How concentrated each profile is on few classes, `(K,)` each, NaN for a profile of zeros.
 
-    `entropy` is 1 where all classes weigh the same and 0 for one alone; `gini` is 0 where all weigh
-    the same and `1 − 1/C` for one alone; `top` is the share of the k largest classes.
+    `entropy` is 1 for equal classes and 0 for a single one; `gini` is 0 for equal classes and
+    `1 − 1/C` for a single one; `top` is the share of the k largest classes.
 
     >>> Specificity(np.array([0.0]), np.array([0.5]), np.array([1.0])).gini
     array([0.5])
@@ -35,9 +35,9 @@ def class_profile(
 ) -> Float[np.ndarray, "mode class"]:
     """The mean loading of every mode, or value of every unit, in every class, `(K, C)`.
 
-    `Z` is `(N, K)`, `labels` `(N,)` in `0 … classes − 1`, −1 where unknown: left out. The result is
-    in the units of `Z`, NaN for classes without a sample. Raises CodeclensError where lengths
-    differ or a label is too large.
+    `Z` is `(N, K)`, `labels` `(N,)` in `0 … classes − 1`, −1 (unknown) is excluded. The result is
+    in the units of `Z`, NaN for classes without a sample. Raises CodeclensError if lengths differ
+    or a label is too large.
 
     >>> class_profile(np.array([[1.0, 0.0], [3.0, 0.0], [0.0, 5.0]]), np.array([0, 0, 1]), 2)
     array([[2., 0.],
@@ -47,7 +47,7 @@ def class_profile(
 
 
 def profile_of_sums(sums: ClassSums) -> Float[np.ndarray, "mode class"]:
-    """The profile `(K, C)` from sums over classes that are already there.
+    """The profile `(K, C)` from given sums over classes.
 
     >>> profile_of_sums(class_sums(np.array([[1.0], [3.0], [8.0]]), np.array([0, 0, 1]), 2))
     array([[2., 8.]])
@@ -57,12 +57,11 @@ def profile_of_sums(sums: ClassSums) -> Float[np.ndarray, "mode class"]:
 
 
 def specificity(profile: Num[np.ndarray, "mode class"], k: int = 5) -> Specificity:
-    """How few classes each row of a profile `(K, C)` is about, by three measures without unit.
+    """How concentrated each row of a profile `(K, C)` is on few classes, by three measures.
 
-    What counts is each class's share of the row's magnitudes, `|m_c| / Σ|m_c|`, over the classes
-    that are not NaN. Normalised entropy, Gini coefficient and the share of the `k` largest, `(K,)`
-    each (method.md §4, Semantics). Raises CodeclensError where `k` is below 1 or the profile is no
-    matrix.
+    They are normalised entropy, Gini coefficient and the share of the `k` largest, `(K,)` each, of
+    the classes' shares of the row's magnitudes, `|m_c| / Σ|m_c|`, without NaN (method.md §4,
+    Semantics). Raises CodeclensError if `k` is below 1 or the profile is not a matrix.
 
     >>> found = specificity(np.array([[1.0, 1, 1, 1], [0, 2, 0, 0], [0, 0, 0, 0]]), k=2)
     >>> found.entropy, found.gini, found.top
@@ -80,7 +79,7 @@ def specificity(profile: Num[np.ndarray, "mode class"], k: int = 5) -> Specifici
         total = table[rows].sum(axis=1, keepdims=True)
         share = np.sort(table[rows] / np.where(total > 0, total, np.nan), axis=1)
         logarithm = np.log(np.where(share > 0, share, 1.0))
-        # A sum that is 0 up to its sign is 0.
+        # Turns −0 into 0.
         found[0, rows] = 0.0 - (share * logarithm).sum(axis=1) / np.log(max(count, 2))
         found[1, rows] = share @ (2.0 * np.arange(1, count + 1) - count - 1) / max(count, 1)
         found[2, rows] = share[:, ::-1][:, :k].sum(axis=1)
@@ -134,10 +133,10 @@ def membership_correlation(
 ) -> Float[np.ndarray, "mode superclass"]:
     """Pearson correlation of each mode with each of several overlapping groups, `(K, S)`.
 
-    A sample may belong to several groups: a dog is an animal, too. `members` is either `(N, S)`,
-    which samples belong to which group, or with `labels` `(N,)` (−1 unknown: left out) `(C, S)`,
-    which classes do. NaN for groups that are empty or hold every sample, and for modes that do not
-    vary. Raises CodeclensError where lengths differ, or members are not True and False.
+    A sample may belong to several groups: a dog is also an animal. `members` says which samples
+    `(N, S)` belong to which group, or with `labels` `(N,)` (−1, unknown, is excluded) which classes
+    `(C, S)` do. NaN for groups that are empty or hold every sample, and for constant modes. Raises
+    CodeclensError if lengths differ, or members are not True and False.
 
     >>> Z = np.array([[1.0], [1.0], [0.0]])
     >>> of_classes = np.array([[True, True], [True, True], [False, True]])
@@ -147,14 +146,14 @@ def membership_correlation(
     table = np.asarray(members)
     if table.ndim != 2 or table.dtype != bool:
         raise CodeclensError(
-            f"members has shape {table.shape} and type {table.dtype}; it must say with True and "
-            "False who belongs to which group, one group a column."
+            f"members has shape {table.shape} and type {table.dtype}; it must be a matrix of True "
+            "and False with one group a column."
         )
     if labels is not None:
         return membership_of_sums(class_sums(Z, labels, len(table)), table)
     if len(table) != len(Z):
         raise CodeclensError(f"members has {len(table)} rows for {len(Z)} samples.")
-    # Samples of the same groups are one class of their own.
+    # Samples with the same groups form one class.
     kinds, kind = np.unique(table, axis=0, return_inverse=True)
     return membership_of_sums(class_sums(Z, kind.reshape(-1), len(kinds)), kinds)
 
@@ -162,7 +161,7 @@ def membership_correlation(
 def membership_of_sums(
     sums: ClassSums, members: Bool[np.ndarray, "class superclass"]
 ) -> Float[np.ndarray, "mode superclass"]:
-    """`membership_correlation` from sums over classes that are already there.
+    """`membership_correlation` from given sums over classes.
 
     >>> sums = class_sums(np.array([[1.0], [3.0], [8.0]]), np.array([0, 1, 2]), 3)
     >>> membership_of_sums(sums, np.array([[True], [True], [False]])).round(2)
@@ -182,11 +181,11 @@ def best_follower(
     classes: int,
     half: Bool[np.ndarray, " sample"],
 ) -> Float[np.ndarray, " class"]:
-    """Correlation with every class of the item that correlates best, judged on the other half.
+    """Correlation of the best item with every class, selected on one half, evaluated on the other.
 
-    `values` is `(N, K)`, `labels` `(N,)` (−1 unknown), `half` `(N,)` says in which samples the best
-    is chosen; the result is `(C,)`, NaN for classes that are missing in either half. The best of
-    many looks good by chance where it is chosen.
+    `values` is `(N, K)`, `labels` `(N,)` (−1 unknown); `half` `(N,)` marks the samples on which the
+    best item of each class is selected. The result is `(C,)`, NaN for classes missing in either
+    half. Without the split the best of many would look good by chance.
 
     >>> values = np.array([[1.0, 0.0], [0.0, 1.0], [0.9, 0.0], [0.0, 0.8]])
     >>> half = np.array([True, True, False, False])

@@ -1,11 +1,11 @@
-"""Flow: which modes of one layer drive which of the next, over many samples."""
+"""Flow: which modes of one layer drive which modes of the next, over many samples."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
@@ -31,33 +31,33 @@ from codeclens.attribution.joint import Pair, secants_of
 from codeclens.attribution.targets import Bound
 from codeclens.decomposition import Modes
 from codeclens.decomposition.shares import Shares, division, shares_of
-from codeclens.errors import CodeclensError
+from codeclens.errors import CodeclensError, require_number, unknown
 from codeclens.extraction import as_samples
 from codeclens.extraction.computing import Computing
 from codeclens.extraction.data import read_ahead
 
 
-@dataclass(frozen=True)
-class Passage:
-    """What `Pathways` found for one batch.
+@dataclass(frozen=True, eq=False)
+class BatchFlow:
+    """The flow of one batch, from `FlowModel`.
 
-    `shares` and `divisions` say for each site how contributions divide among the modes present,
-    the same numbers as arrays and as tensors; `joint` is for each pair of sites `(B, A, A')`, what
-    the output owes to what passes through a mode of the one and then a mode of the other.
+    `shares` and `divisions` are the shares of the active modes in the contributions of each site,
+    the same numbers as arrays and as tensors. `joint` holds for each pair of sites, `(B, A, A')`,
+    the part of the output that passes through a mode of the one and then a mode of the other.
     """
 
-    contributions: Contributions
-    shares: dict[str, Shares]
-    divisions: dict[str, Division]
-    joint: dict[Pair, Float[np.ndarray, "sample source sink"]]
+    contributions: Contributions = field(repr=False)
+    shares: dict[str, Shares] = field(repr=False)
+    divisions: dict[str, Division] = field(repr=False)
+    joint: dict[Pair, Float[np.ndarray, "sample source sink"]] = field(repr=False)
 
 
-class Pathways:
-    """A network and the modes of some of its sites, prepared once for many batches.
+class FlowModel:
+    """A network with the modes of some of its sites, prepared once for many batches.
 
-    `sites` are the keys of the sites in their order from input to output, `pairs` each with the
-    next. Call it with batches `x` `(B, …)`. Raises CodeclensError for fewer than two sites, for
-    sites without modes and for a method that is not secants along a path.
+    `sites` are the keys of the sites from input to output, `pairs` each with the next. Call it with
+    batches `x` `(B, …)`. Raises CodeclensError for fewer than two sites, for sites without modes
+    and for a method other than secants along a path.
     """
 
     def __init__(
@@ -72,8 +72,7 @@ class Pathways:
         output: Selector = None,
         most: int = 32,
     ) -> None:
-        if most < 1:
-            raise CodeclensError(f"most={most} keeps no modes; pass a positive number.")
+        require_number("most", most, least=1)
         chosen = _chosen(modes, sites)
         self.attributor = Attributor(
             model,
@@ -84,26 +83,26 @@ class Pathways:
             output=output,
             reduce=None,
         )
-        # Before anything is computed: a method without exact sums has no flow.
+        # Checked before anything is computed: a method without exact sums has no flow.
         secants_of(self.attributor.method)
         self.sites = [site if isinstance(site, str) else site.key for site in chosen]
         self.modes = {site: modes[site] for site in self.sites}
         self.pairs: list[Pair] = list(pairwise(self.sites))
         self.most = most
 
-    def __call__(self, x: Tensor, labels: Tensor | None = None) -> Passage:
+    def __call__(self, x: Tensor, labels: Tensor | None = None) -> BatchFlow:
         """Divide the contributions of a batch among modes, and among pairs of them."""
         found = self.attributor(x, labels)
         for site in self.sites:
             if site not in found:
                 raise CodeclensError(
-                    f'Site "{site}" runs {len(found)} times as {", ".join(found)}; flow needs the '
-                    "modes of one of its calls."
+                    f'Site "{site}" is called {len(found)} times, as {", ".join(found)}; flow '
+                    "needs the modes of one of the calls."
                 )
         shares = {site: self.shares(site, found) for site in self.sites}
         divisions = {site: division(shares[site], found[site]) for site in self.sites}
         joint = self.attributor.joint(x, divisions, self.pairs, labels)
-        return Passage(
+        return BatchFlow(
             found, shares, divisions, {pair: _array(values) for pair, values in joint.items()}
         )
 
@@ -122,12 +121,11 @@ def _chosen(modes: Mapping[str, Modes], sites: Iterable[str | Site] | None) -> S
     keys = [site if isinstance(site, str) else site.key for site in chosen]
     for key in keys:
         if key not in modes:
-            known = ", ".join(f'"{name}"' for name in modes) or "none"
-            raise CodeclensError(f'There are no modes of site "{key}"; there are those of {known}.')
+            raise unknown("site", key, modes, "The modes have")
     if len(set(keys)) < 2 or len(set(keys)) < len(keys):
         raise CodeclensError(
-            f"Flow goes from one site to the next; {len(keys)} were given "
-            f"({', '.join(keys) or 'none'}), and two or more different ones are needed."
+            f"Flow needs two or more different sites; {len(keys)} were given "
+            f"({', '.join(keys) or 'none'})."
         )
     return chosen
 
@@ -138,7 +136,7 @@ def _array(values: Tensor) -> Float[np.ndarray, "..."]:
 
 logger = logging.getLogger(__name__)
 
-# A class that correlates less with a mode's loadings says little about the mode.
+# Classes with a smaller correlation with the loadings say little about the mode.
 WORTH_NAMING = 0.3
 
 
@@ -161,22 +159,21 @@ def flow(
     """How much of the output passes through each mode of one site and then each mode of the next.
 
     `F_ij = Σ v_i ⊙ (Jᵀ (w_j ⊙ g)) ⊙ Δa`, summed over the path from the baseline to x: the cotangent
-    g at the later site is restricted to mode j's share w_j of every unit, passed back to the
-    earlier one by secants, multiplied by the change of the activation there and divided by the
-    shares v_i of its modes (`mode_shares`; method.md §2a and §7). Where both sites are cuts,
-    rows sum to the contribution of mode i, columns to that of mode j and everything to
-    T(x) − T(x0), exactly and in every sample; what no mode explains is a remainder of its own, the
-    last row and column. Divided by its sum, a column says where mode j's contribution came from.
+    g at the later site is restricted to mode j's share w_j of every unit, propagated back to the
+    earlier site by secants, multiplied by the change of the activation there and divided among the
+    modes by their shares v_i (`mode_shares`; method.md §2a and §7). If both sites are cuts, rows
+    sum to the contribution of mode i, columns to that of mode j and all entries to T(x) − T(x0),
+    exactly and in every sample. The last row and column are the remainder that no mode explains.
+    Divided by its sum, a column is the origin of mode j's contribution.
 
-    `data` is what `extract` takes, or some `rows` of it; `sites` the keys of sites from input to
-    output, each of which flows into the next (default: all that have `modes`). `method`, `target`,
-    `baseline` and `output` are those of `contributions`; the method must be `Conductance` with its
-    secants. Time grows with the modes that are present in a sample, of which at most `most` count.
-    `names` calls the modes of a site; by default they are called after the class that their
-    loadings follow.
+    `data` is what `extract` takes, or some `rows` of it; `sites` are the keys of sites from input
+    to output (default: all with `modes`). `method`, `target`, `baseline` and `output` are those of
+    `contributions`; the method must be `Conductance` with secants. The time grows with the number
+    of active modes in a sample, of which at most `most` are used. `names` are the names of the
+    modes of a site; the default is the class that their loadings correlate with.
 
-    Warns as `contributions` does. Raises CodeclensError for sites without modes, sites that are
-    not in order, and another method.
+    Warns as `contributions` does. Raises CodeclensError for sites without modes, sites out of
+    order, and other methods.
 
     >>> from codeclens.decomposition import NMF, decompose
     >>> from codeclens.extraction import extract
@@ -189,37 +186,31 @@ def flow(
     >>> found["1", "3"].mean.shape, bool(abs(found["1", "3"].completeness).max() < 1e-5)
     ((4, 4), True)
     """
-    pathways = Pathways(
-        model,
-        modes,
-        sites=sites,
-        method=method,
-        target=target,
-        baseline=baseline,
-        output=output,
+    prepared = FlowModel(
+        model, modes, sites=sites, method=method, target=target, baseline=baseline, output=output,
         most=most,
-    )
+    )  # fmt: skip
     called = {
         site: list((names or {}).get(site, ())) or mode_names(found)
-        for site, found in pathways.modes.items()
+        for site, found in prepared.modes.items()
     }
-    for site, of_site in pathways.modes.items():
+    for site, of_site in prepared.modes.items():
         if len(called[site]) != len(of_site):
             raise CodeclensError(
                 f'There are {len(called[site])} names for the {len(of_site)} modes of "{site}"; '
-                "give one for each."
+                "pass one for each."
             )
     parts: list[Flow] = []
-    gaps: dict[str, list[Tensor]] = {site: [] for site in pathways.sites}
+    gaps: dict[str, list[Tensor]] = {site: [] for site in prepared.sites}
     uncovered: set[str] = set()
     for indices, x, labels in batches(model, data, batch_size, rows, progress):
-        found = pathways(x, labels)
-        parts.append(_of_batch(pathways, found, indices, pathways.is_cut(x), called))
+        found = prepared(x, labels)
+        parts.append(_of_batch(prepared, found, indices, prepared.is_cut(x), called))
         for site, gap in gaps.items():
             gap.append(found.contributions[site].completeness)
         uncovered |= found.contributions.uncovered
     if not parts:
-        raise CodeclensError("There are no samples to follow; pass at least one.")
+        raise CodeclensError("There are no samples; flow needs at least one.")
     whole = joined(parts)
     change = torch.from_numpy(whole.target - whole.baseline_target)
     warn_of_gaps({site: torch.cat(gap) for site, gap in gaps.items()}, change, uncovered)
@@ -233,7 +224,7 @@ def batches(
     rows: Sequence[int] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Iterator[tuple[list[int], Tensor, Tensor | None]]:
-    """Samples with their numbers and labels, where the model computes; unusable ones left out."""
+    """Batches of usable samples with numbers and labels, on the device of the model."""
     samples = as_samples(data)
     chosen = list(range(len(samples)) if rows is None else rows)
     if chosen and not 0 <= min(chosen) <= max(chosen) < len(samples):
@@ -249,7 +240,7 @@ def batches(
             usable = [sample for sample in here if sample.image is not None]
             for sample in here:
                 if sample.image is None:
-                    logger.warning('Sample "%s" is left out: %s', sample.key, sample.reason)
+                    logger.warning('Sample "%s" is skipped: %s', sample.key, sample.reason)
             if usable:
                 x = device.stacked([s.image for s in usable if s.image is not None])
                 known = [sample.label for sample in usable]
@@ -260,7 +251,7 @@ def batches(
 
 
 def mode_names(modes: Modes) -> list[str]:
-    """What modes are called: their number, and the class that their loadings follow, if any.
+    """Names of modes: their number, and the class that their loadings correlate with, if any.
 
     >>> from codeclens.decomposition import NMF
     >>> X = np.repeat(np.eye(2, 4), 20, axis=0) + 0.01
@@ -280,18 +271,18 @@ def mode_names(modes: Modes) -> list[str]:
 
 
 def _of_batch(
-    pathways: Pathways,
-    found: Passage,
+    prepared: FlowModel,
+    found: BatchFlow,
     samples: list[int],
     cuts: Mapping[str, bool],
     names: dict[str, list[str]],
 ) -> Flow:
-    """What was found for one batch, by the numbers of the modes."""
-    counts = {site: len(modes) for site, modes in pathways.modes.items()}
-    target = _array_flow(found.contributions.target)
-    baseline_target = _array_flow(found.contributions.baseline_target)
+    """The flow of one batch by the numbers of the modes."""
+    counts = {site: len(modes) for site, modes in prepared.modes.items()}
+    target = _array(found.contributions.target)
+    baseline_target = _array(found.contributions.baseline_target)
     pairs = []
-    for source, sink in pathways.pairs:
+    for source, sink in prepared.pairs:
         joint, here, there = found.joint[source, sink], found.shares[source], found.shares[sink]
         total = joint.sum(axis=(1, 2)) - (target - baseline_target)
         cut = cuts[source] and cuts[sink]
@@ -328,8 +319,3 @@ def _by_number(
     place = row * (columns + 1) + sink[sample, j]
     shape = (len(values), (rows + 1) * (columns + 1))
     return sparse.csr_array((values[sample, i, j], (sample, place)), shape=shape)
-
-
-def _array_flow(values: Tensor) -> np.ndarray[Any, Any]:
-    found: np.ndarray[Any, Any] = values.detach().cpu().double().numpy()
-    return found

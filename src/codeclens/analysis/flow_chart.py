@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from textwrap import wrap
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Bool, Float
+from scipy import sparse
 
-from codeclens.errors import CodeclensError
+from codeclens.analysis.flow_results import Flow, PairFlow
+from codeclens.errors import CodeclensError, require_number
 from codeclens.visualization.canvas import WIDTH, blank, styled
 
 if TYPE_CHECKING:
@@ -18,14 +20,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.path import Path
 
-# Orange for the target and blue against it: told apart by all common kinds of colour vision.
+# Orange increases the target, blue decreases it: distinct in all common kinds of colour vision.
 FOR, AGAINST = "#d9711c", "#2166ac"
 _POOLED = "#9ca3af"
 _BAR = 0.055
-# Ribbons of a pair of sites: the largest, up to this share of the flow and this number.
+# Drawn ribbons of a pair of sites: the largest, up to this share of the flow and this number.
 _SHOWN, _MOST = 0.9, 250
 _HEIGHT = 6.2
-# A pool is drawn no taller than so many of the tallest mode: its name says how much it holds.
+# The height of a pool is at most this multiple of the tallest mode; its name tells its share.
 _CAP = 1.5
 _LETTERS = 16
 _NOTE_LETTERS = 110
@@ -44,27 +46,25 @@ class _Column:
     pooled: list[bool]
 
 
-def flow_figure(flow: Any, *, most: int = 20, note: str = "") -> Figure:
+def flow_figure(flow: Flow, *, most: int = 20, note: str = "") -> Figure:
     """Draw which modes of each site drive which of the next.
 
-    `flow` is what `codeclens.flow` returns. Sites are columns from input to output. Bars are the
-    `most` modes of each with the largest contributions (heights: the mean magnitude, on one scale
-    for all sites), the rest pooled as "other" and what no mode explains as "remainder", with the
-    share of the site's contributions that they hold, drawn shorter where they would be tall.
-    Ribbons are the flow from a mode to a mode: widths its share of the bar at either end, orange
-    where it speaks for the target and blue where against it on average, grey from and to pools; the
-    smallest of both kinds, a tenth of the whole, are left out. A `note` is written below.
-    (method.md §4.)
+    Sites are columns from input to output. Bars are the `most` modes of each site with the largest
+    contributions; their height is the mean magnitude, on one scale for all sites. The rest is
+    pooled as "others", and what no mode explains is the "remainder"; both show their share of the
+    site's contributions and are shortened if they would be tall. Ribbons are the flow between
+    modes; their width is the share of the bar at either end. On average they increase the target
+    (orange) or decrease it (blue); from and to pools they are grey. The smallest ribbons of both
+    kinds, a tenth of the flow, are not drawn. A `note` is written below (method.md §4).
 
-    Raises CodeclensError where there are no bars to draw.
+    Raises CodeclensError if there are no bars to draw.
     """
-    if most < 1:
-        raise CodeclensError(f"most={most} leaves no modes to draw; pass a positive number.")
+    require_number("most", most, least=1)
     columns = [_column(flow, site, most) for site in flow.sites]
     bars = max((len(column.names) for column in columns), default=0)
     if min(len(column.names) for column in columns) == 0:
         raise CodeclensError(
-            "Nothing contributes at one of the sites, so there is no flow to draw."
+            "At one of the sites nothing contributes, so there is no flow to draw."
         )
     single = [
         float(height) for c in columns for height, pool in zip(c.height, c.pooled, strict=True)
@@ -91,7 +91,7 @@ def flow_figure(flow: Any, *, most: int = 20, note: str = "") -> Figure:
     return figure
 
 
-def _column(flow: Any, site: str, most: int) -> _Column:
+def _column(flow: Flow, site: str, most: int) -> _Column:
     magnitude, mean = flow.mean_magnitude(site), flow.mean_contribution(site)
     modes = len(magnitude) - 1
     order = np.argsort(-magnitude[:-1], kind="stable")
@@ -102,7 +102,7 @@ def _column(flow: Any, site: str, most: int) -> _Column:
     if rest:
         parts.append(rest)
         names.append(f"{len(rest)} others, {magnitude[rest].sum() / magnitude.sum():.0%}")
-    # A remainder of rounding is none.
+    # A remainder of rounding errors is not drawn.
     if magnitude[-1] > 1e-3 * magnitude.sum():
         parts.append([modes])
         names.append(f"{flow.name(site, modes)}, {magnitude[-1] / magnitude.sum():.0%}")
@@ -120,7 +120,7 @@ def _column(flow: Any, site: str, most: int) -> _Column:
 
 def _place(columns: Sequence[_Column], tallest: float, bars: int) -> None:
     """Heights on one scale, and each bar below the one before with room for its name."""
-    # Of a height of 1: the names of thin bars need as much as a line of text.
+    # As a share of the height: the name of a thin bar needs a line of text.
     line = 0.92 / max(bars, 12)
     for scale in np.geomspace(1.0, 0.01, 200):
         needs = [np.maximum(scale * c.height / tallest + 0.004, line).sum() for c in columns]
@@ -132,7 +132,9 @@ def _place(columns: Sequence[_Column], tallest: float, bars: int) -> None:
         column.top = np.concatenate([[0.0], np.cumsum(pitch)[:-1]]) + (pitch - column.height) / 2
 
 
-def _ribbons(axes: Axes, one: Any, source: _Column, sink: _Column, number: int, bar: float) -> None:
+def _ribbons(
+    axes: Axes, one: PairFlow, source: _Column, sink: _Column, number: int, bar: float
+) -> None:
     """Ribbons between two columns, the largest last, so that they lie on top."""
     from matplotlib.patches import PathPatch
     from matplotlib.path import Path
@@ -141,7 +143,7 @@ def _ribbons(axes: Axes, one: Any, source: _Column, sink: _Column, number: int, 
     pools = np.logical_or.outer(source.pooled, sink.pooled)
     own = magnitude[~pools]
     largest = float(own.max(initial=0)) or float(magnitude.max())
-    # Pools would crowd out what passes between single modes: each kind has its own limit.
+    # Each kind has its own limit, or pools would crowd out the flow between single modes.
     drawn = _largest(magnitude * ~pools) | _largest(magnitude * pools)
     starts = _ends(magnitude, source.height, axis=1)
     ends = _ends(magnitude, sink.height, axis=0)
@@ -162,7 +164,7 @@ def _ribbons(axes: Axes, one: Any, source: _Column, sink: _Column, number: int, 
         strength = 0.25 + 0.55 * min(1.0, float(magnitude[i, j]) / largest)
         coloured.append(PathPatch(shape, facecolor=colour, alpha=strength, linewidth=0))
     if grey:
-        # As one shape, which is evenly pale where its parts lie on one another.
+        # As one shape, which is evenly pale where its parts overlap.
         whole = Path.make_compound_path(*grey)
         axes.add_patch(PathPatch(whole, facecolor=_POOLED, alpha=0.2, linewidth=0))
     for patch in coloured:
@@ -170,13 +172,15 @@ def _ribbons(axes: Axes, one: Any, source: _Column, sink: _Column, number: int, 
 
 
 def _largest(magnitude: Float[np.ndarray, "source sink"]) -> Bool[np.ndarray, "source sink"]:
-    """The largest entries that hold nearly all of the whole."""
+    """The largest entries, which hold nearly all of the sum."""
     size = np.sort(magnitude.ravel())[::-1]
     count = min(int(np.searchsorted(np.cumsum(size), _SHOWN * size.sum())) + 1, _MOST, len(size))
     return np.asarray((magnitude >= size[count - 1]) & (magnitude > 0))
 
 
-def _pooled(matrix: Any, source: _Column, sink: _Column) -> Float[np.ndarray, "source sink"]:
+def _pooled(
+    matrix: sparse.csr_array, source: _Column, sink: _Column
+) -> Float[np.ndarray, "source sink"]:
     """The matrix of modes as one of bars."""
     rows, columns = matrix.tocoo().coords
     values = matrix.tocoo().data
@@ -194,7 +198,7 @@ def _pooled(matrix: Any, source: _Column, sink: _Column) -> Float[np.ndarray, "s
 def _ends(
     magnitude: Float[np.ndarray, "source sink"], height: Float[np.ndarray, " bar"], axis: int
 ) -> tuple[Float[np.ndarray, "source sink"], Float[np.ndarray, "source sink"]]:
-    """Where each ribbon begins and ends on its bar, which all of them fill together."""
+    """Where each ribbon begins and ends on its bar; together they fill it."""
     total = magnitude.sum(axis=axis, keepdims=True)
     tall = height[:, None] if axis == 1 else height[None]
     width = magnitude / np.where(total > 0, total, 1) * tall
@@ -249,8 +253,8 @@ def _legend(figure: Figure, note: str) -> None:
     from matplotlib.patches import Patch
 
     handles = [
-        Patch(color=FOR, linewidth=0, label="for the target"),
-        Patch(color=AGAINST, linewidth=0, label="against it"),
+        Patch(color=FOR, linewidth=0, label="increases the target"),
+        Patch(color=AGAINST, linewidth=0, label="decreases the target"),
         Patch(color=_POOLED, linewidth=0, label="other modes, remainder"),
     ]
     figure.legend(

@@ -1,9 +1,9 @@
-"""What flow is: for each pair of sites a sparse matrix of modes by modes, table and graph."""
+"""Results of flow: a sparse matrix of modes × modes for each pair of sites, table and graph."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,12 +13,12 @@ from jaxtyping import Float, Int
 from scipy import sparse
 
 from codeclens.analysis.statistics import FEWEST
-from codeclens.errors import CodeclensError
-from codeclens.labelled import save_table
+from codeclens.errors import require_number
+from codeclens.labelled import Labelled, columns_of, labels, save_table
 
 if TYPE_CHECKING:
+    import pandas
     import xarray
-
 
 Pair = tuple[str, str]
 REMAINDER = "remainder"
@@ -28,27 +28,26 @@ REMAINDER = "remainder"
 class PairFlow:
     """How much of the output passes through mode i of `source` and then mode j of `sink`.
 
-    `shape` `(K, K')` counts their modes; matrices have one row and one column more, the last, for
-    what no mode explains. `joint` `(N, (K + 1)(K' + 1))` holds every sample's matrix as a row, in
-    the target's units. `completeness` `(N,)` is the sum over all of it minus T(x) − T(x0), NaN
-    unless `cut`: both sites are cuts. `gaps` `(N, 2)` is by how much a row's sum misses the
-    contribution of its mode, and a column's that of its own, the worst of each sample: rounding
-    between cuts, elsewhere what goes past the other site.
+    `shape` `(K, K')` are the numbers of modes; matrices have one more row and column, the last, for
+    the remainder that no mode explains. `joint` `(N, (K + 1)(K' + 1))` holds the matrix of every
+    sample as a row, in the target's units. `completeness` `(N,)` is the sum of a matrix minus
+    T(x) − T(x0), NaN unless `cut`: both sites are cuts. `gaps` `(N, 2)` are the largest differences
+    in each sample between the sum of a row, or of a column, and the contribution of its mode:
+    rounding between cuts, elsewhere what bypasses the other site.
     """
 
     source: str
     sink: str
     shape: tuple[int, int]
-    joint: sparse.csr_array
-    completeness: Float[np.ndarray, " sample"]
-    gaps: Float[np.ndarray, "sample 2"]
+    joint: sparse.csr_array = field(repr=False)
+    completeness: Float[np.ndarray, " sample"] = field(repr=False)
+    gaps: Float[np.ndarray, "sample 2"] = field(repr=False)
     cut: bool
 
     def of(self, sample: int) -> sparse.csr_array:
-        """The matrix of one sample, `(K + 1, K' + 1)`; raises CodeclensError where it is none."""
+        """The matrix of one sample, `(K + 1, K' + 1)`; raises CodeclensError if it is missing."""
         count = self.joint.shape[0]
-        if not -count <= sample < count:
-            raise CodeclensError(f"There is no sample {sample} among the {count} of this flow.")
+        require_number("sample", sample, least=-count, below=count, whole=True)
         return self._matrix(self.joint[[sample]])
 
     @cached_property
@@ -69,13 +68,13 @@ class PairFlow:
 
     @cached_property
     def together(self) -> sparse.csr_array:
-        """In how many samples something passes through both modes, `(K + 1, K' + 1)`."""
+        """The number of samples with flow through both modes, `(K + 1, K' + 1)`."""
         return self._summed((self.joint != 0).astype(np.float64))
 
     def fewest(self, share: float = 0.5) -> tuple[int, int]:
-        """How few pairs of modes carry this share of what flows between modes, and of how many.
+        """How many pairs of modes carry this share of the flow between modes, and out of how many.
 
-        Pairs with the remainder do not count.
+        Pairs with the remainder are excluded.
         """
         between = self.share[: self.shape[0], : self.shape[1]].tocoo().data
         largest = np.cumsum(np.sort(between)[::-1])
@@ -85,14 +84,14 @@ class PairFlow:
 
     @property
     def explained(self) -> float:
-        """The share of all magnitudes that lies between two modes, neither the remainder."""
+        """The share of all magnitudes between two modes, the remainder excluded."""
         return float(self.share[: self.shape[0], : self.shape[1]].sum())
 
     def _matrix(self, row: sparse.csr_array) -> sparse.csr_array:
         return sparse.csr_array(row.reshape((self.shape[0] + 1, self.shape[1] + 1)))
 
     def _summed(self, rows: sparse.csr_array) -> sparse.csr_array:
-        # A product of sparse matrices: a dense sum would have all pairs of modes.
+        # A product of sparse matrices: a dense sum would hold all pairs of modes.
         return self._matrix(sparse.csr_array(np.ones((1, rows.shape[0]))) @ rows)
 
 
@@ -100,7 +99,7 @@ class PairFlow:
 class Edge:
     """One edge of the graph: `weight` is the mean flow, `share` its share of all magnitudes.
 
-    The mode K of a site with K modes is its remainder.
+    Mode K of a site with K modes is its remainder.
     """
 
     source: tuple[str, int]
@@ -111,10 +110,10 @@ class Edge:
 
 @dataclass(frozen=True)
 class FlowGraph:
-    """The modes that anything passes through and the edges between them, the largest first.
+    """Modes with flow through them, and the edges between them, the largest first.
 
-    `nodes` maps (site, mode) to the mean contribution; `shown` says for each pair of sites which
-    share of the flow the edges hold.
+    `nodes` maps (site, mode) to the mean contribution; `shown` is the share of the flow that the
+    edges of each pair of sites hold.
     """
 
     nodes: dict[tuple[str, int], float]
@@ -123,12 +122,12 @@ class FlowGraph:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Flow(Mapping[Pair, PairFlow]):
+class Flow(Labelled, Mapping[Pair, PairFlow]):
     """The flow between the modes of consecutive sites: a mapping from (source, sink) to `PairFlow`.
 
-    `contributions` holds for each site what the target owes to each of its modes, `(N, K + 1)`,
-    the remainder last. `samples` `(N,)` are the numbers of the samples in the data, `target` and
-    `baseline_target` `(N,)` are T(x) and T(x0), `names` what the modes of a site are called.
+    `contributions` holds the contributions of the modes of each site, `(N, K + 1)`, the remainder
+    last. `samples` `(N,)` are the numbers of the samples in the data, `target` and
+    `baseline_target` `(N,)` are T(x) and T(x0), `names` the names of the modes of each site.
     """
 
     pairs: tuple[PairFlow, ...]
@@ -157,7 +156,7 @@ class Flow(Mapping[Pair, PairFlow]):
         return len(self.pairs)
 
     def name(self, site: str, mode: int) -> str:
-        """What a mode is called; the remainder is "remainder"."""
+        """The name of a mode; the remainder is "remainder"."""
         names = self.names[site]
         return names[mode] if mode < len(names) else REMAINDER
 
@@ -170,10 +169,9 @@ class Flow(Mapping[Pair, PairFlow]):
         return np.asarray(abs(self.contributions[site]).mean(axis=0)).ravel()
 
     def graph(self, threshold: float = 0.0, most: int | None = None) -> FlowGraph:
-        """The graph of modes: edges whose share of their pair of sites is above `threshold`.
+        """The graph of modes: edges with a share of their pair of sites above `threshold`.
 
-        At most the `most` largest of every pair of sites. The nodes are all modes at either end of
-        an edge.
+        Of every pair of sites at most the `most` largest edges. The nodes are their ends.
         """
         edges: list[Edge] = []
         shown: dict[Pair, float] = {}
@@ -197,16 +195,31 @@ class Flow(Mapping[Pair, PairFlow]):
         nodes = {(site, mode): float(means[site][mode]) for site, mode in met}
         return FlowGraph(nodes, tuple(edges), shown)
 
-    def table(self, threshold: float = 0.0) -> list[dict[str, Any]]:
+    def title(self) -> str:
+        """One line: samples and sites."""
+        return f"Flow of {len(self.samples):,} samples, {' → '.join(self.sites)}"
+
+    def to_dataframe(self, threshold: float = 0.0) -> pandas.DataFrame:
         """One row for each edge, pair after pair, the largest first.
 
-        `flow` is the mean over samples in the target's units, `magnitude` that of the absolute
-        value, `share` its share of all magnitudes, `of_sink` the share of the mode's own column,
-        `samples` in how many samples something passed.
+        `flow` is the mean over samples in the target's units, `magnitude` the mean absolute value,
+        `share` its share of all magnitudes, `of_sink` the share of the magnitudes that reach the
+        later mode, `samples` the number of samples with that flow.
         """
+        import pandas
+
+        return pandas.DataFrame(self._edges(threshold))
+
+    def shown(self) -> pandas.DataFrame:
+        """The largest edges of every pair of sites, for the screen."""
+        import pandas
+
+        return pandas.DataFrame(self._edges(most=max(1, 14 // len(self))))
+
+    def _edges(self, threshold: float = 0.0, most: int | None = None) -> list[dict[str, Any]]:
         rows = []
         columns = {pair: np.asarray(one.magnitude.sum(axis=0)) for pair, one in self.items()}
-        for edge in self.graph(threshold).edges:
+        for edge in self.graph(threshold, most).edges:
             (source, i), (sink, j) = edge.source, edge.sink
             one = self[source, sink]
             magnitude = float(one.magnitude[i, j])
@@ -225,44 +238,88 @@ class Flow(Mapping[Pair, PairFlow]):
             )
         return rows
 
-    def completeness_table(self) -> list[dict[str, Any]]:
-        """One row for each sample and pair of sites: what the sums miss, in the target's units."""
-        return [
-            {
-                "sample": int(sample),
-                "source": one.source,
-                "sink": one.sink,
-                "change": float(self.target[n] - self.baseline_target[n]),
-                "total_gap": float(one.completeness[n]),
-                "source_gap": float(one.gaps[n, 0]),
-                "sink_gap": float(one.gaps[n, 1]),
-            }
-            for one in self.pairs
-            for n, sample in enumerate(self.samples)
-        ]
+    def completeness_table(self) -> pandas.DataFrame:
+        """One row for each sample and pair of sites: the gaps of sums, in the target's units."""
+        import pandas
+
+        return pandas.concat(
+            [
+                pandas.DataFrame(
+                    {
+                        "sample": self.samples,
+                        "source": one.source,
+                        "sink": one.sink,
+                        "change": self.target - self.baseline_target,
+                        "total_gap": one.completeness,
+                        "source_gap": one.gaps[:, 0],
+                        "sink_gap": one.gaps[:, 1],
+                    }
+                )
+                for one in self.pairs
+            ],
+            ignore_index=True,
+        )
 
     def to_csv(self, path: str | Path, threshold: float = 0.0) -> Path:
         """Write the table as CSV (UTF-8) and return its path."""
-        return save_table(path, self.table(threshold))
+        return save_table(path, self.to_dataframe(threshold))
 
-    def dataset(self) -> xarray.Dataset:
-        """Everything with its names, for `to_zarr` and `to_dataframe`, which are xarray's.
+    def to_xarray(self) -> xarray.Dataset:
+        """Everything that was found, with names, for example for `to_zarr`.
 
-        Dimensions are `edge` (the table), `sample` and `pair` (the table of completeness), `part`
-        (modes and remainders of all sites one below another, with their contributions) and
-        `passage` (every sample's matrices by their entries: sample, pair and modes by number).
+        Dimensions are `edge` (the table), `sample` and `pair` (gaps of sums), `part` (the
+        contributions of the modes and remainders of all sites) and `entry` (the entries of the
+        matrices of all samples: sample, pair and numbers of the modes).
         """
-        from codeclens.analysis.datasets import flow_dataset
+        import xarray
 
-        return flow_dataset(self)
+        parts = [(site, mode) for site in self.sites for mode in range(len(self.names[site]) + 1)]
+        contributions = [self.contributions[site].toarray() for site in self.sites]
+        joint = [one.joint.tocoo() for one in self.pairs]
+        modes = [
+            np.divmod(found.coords[1], one.shape[1] + 1)
+            for one, found in zip(self.pairs, joint, strict=True)
+        ]
+        pair = np.repeat(np.arange(len(joint)), [found.nnz for found in joint])
+        edges = columns_of(self._edges(), "edge")
+        table: dict[str, Any] = {f"edge_{name}": values for name, values in edges.items()}
+        table |= {
+            "entry_sample": ("entry", np.concatenate([found.coords[0] for found in joint])),
+            "entry_pair": ("entry", pair),
+            "entry_source_mode": ("entry", np.concatenate([source for source, _ in modes])),
+            "entry_sink_mode": ("entry", np.concatenate([sink for _, sink in modes])),
+            "entry_flow": ("entry", np.concatenate([found.data for found in joint])),
+            "contribution": (("sample", "part"), np.concatenate(contributions, axis=1)),
+            "target": ("sample", self.target),
+            "baseline_target": ("sample", self.baseline_target),
+            "explained": ("pair", [one.explained for one in self.pairs]),
+            "cut": ("pair", [one.cut for one in self.pairs]),
+            "total_gap": (("pair", "sample"), [one.completeness for one in self.pairs]),
+            "source_gap": (("pair", "sample"), [one.gaps[:, 0] for one in self.pairs]),
+            "sink_gap": (("pair", "sample"), [one.gaps[:, 1] for one in self.pairs]),
+        }
+        coordinates = {
+            "sample": self.samples,
+            "pair_source": ("pair", labels([one.source for one in self.pairs])),
+            "pair_sink": ("pair", labels([one.sink for one in self.pairs])),
+            "part_site": ("part", labels([site for site, _ in parts])),
+            "part_mode": ("part", [mode for _, mode in parts]),
+            "part_name": ("part", labels([self.name(*part) for part in parts])),
+        }
+        return xarray.Dataset(table, coordinates)
 
     def sentences(self) -> list[str]:
-        """What flows where, in plain sentences that are computed from the numbers."""
-
-        return flow_sentences(self)
-
-    def __repr__(self) -> str:
-        return f"Flow({len(self.samples)} samples, {' → '.join(self.sites)})"
+        """What flows where, in sentences computed from the numbers."""
+        lines = [
+            f"Flow between the modes of {len(self.sites)} sites over {len(self.samples):,} "
+            "samples: the part of the output that passes through a mode of one site and then a "
+            "mode of the next, means over samples in the target's unit."
+        ]
+        if len(self.samples) < FEWEST:
+            count = "1 sample is" if len(self.samples) == 1 else f"{len(self.samples)} samples are"
+            lines.append(f"{count} few: the flow of other samples may differ.")
+        lines += [_pair_sentence(self, one) for one in self.pairs]
+        return [*lines, _completeness_sentence(self), _chain_sentence(self)]
 
 
 def joined(parts: Sequence[Flow]) -> Flow:
@@ -294,32 +351,11 @@ def _stacked(matrices: Sequence[sparse.csr_array]) -> sparse.csr_array:
     return sparse.csr_array(sparse.vstack(matrices, format="csr"))
 
 
-# So much of the flow is what a few edges are counted for.
-_MOST = 0.5
 _CHAIN_STEPS = 12
 
 
-def flow_sentences(flow: Flow) -> list[str]:
-    """What is known of a flow: how concentrated it is, its largest edges, what its sums miss."""
-    lines = [
-        f"Flow between the modes of {len(flow.sites)} sites over {len(flow.samples):,} samples: "
-        "the part of the output that passes through a mode of one site and then a mode of the "
-        "next, means over samples in the target's unit."
-    ]
-    if len(flow.samples) < FEWEST:
-        lines.append(f"{_samples(len(flow.samples))} few: other samples may well take other ways.")
-    lines += [_pair_sentence(flow, one) for one in flow.pairs]
-    lines.append(_completeness_sentence(flow))
-    lines.append(_chain_sentence(flow))
-    return lines
-
-
-def _samples(number: int) -> str:
-    return "1 sample is" if number == 1 else f"{number} samples are"
-
-
 def _pair_sentence(flow: Flow, one: PairFlow) -> str:
-    count, every = one.fewest(_MOST)
+    count, every = one.fewest(0.5)
     graph = [
         edge
         for edge in flow.graph(most=50).edges
@@ -336,8 +372,8 @@ def _pair_sentence(flow: Flow, one: PairFlow) -> str:
         )
     return (
         f"From {one.source} to {one.sink}, {count:,} of {every:,} pairs of modes carry "
-        f"half of what flows between modes; {1 - one.explained:.0%} of the flow goes through units "
-        f"in which no mode is present (how well modes explain the others, their R² says).{largest}"
+        f"half of the flow between modes; {1 - one.explained:.0%} of the flow goes through units "
+        f"without an active mode (R² tells how well the modes explain the others).{largest}"
     )
 
 
@@ -345,17 +381,20 @@ def _completeness_sentence(flow: Flow) -> str:
     change = float(np.median(np.abs(flow.target - flow.baseline_target)))
     cuts = [one for one in flow.pairs if one.cut]
     if not cuts or not change > 0:
-        return "No two sites are cuts, so that no sum can be held against the change of the target."
+        return (
+            "No two sites are cuts, so that sums cannot be compared with the change of the target."
+        )
     worst = max(float(np.abs(one.completeness).max()) for one in cuts)
     ends = max(float(one.gaps.max()) for one in cuts)
     return (
-        f"Between cuts the flow misses the change of the target by at most {worst / change:.1e} of "
-        f"its median, and the contributions of single modes by at most {ends / change:.1e}."
+        f"Between cuts, sums of the flow differ from the change of the target by at most "
+        f"{worst / change:.1e} of its median, and from the contributions of single modes by at "
+        f"most {ends / change:.1e}."
     )
 
 
 def _chain_sentence(flow: Flow) -> str:
-    """Follow the strongest edges back from the mode that contributes most at the last site."""
+    """The strongest edges back from the mode with the largest contribution at the last site."""
     last = flow.sites[-1]
     means = flow.mean_contribution(last)[:-1]
     if not len(means):
@@ -371,6 +410,6 @@ def _chain_sentence(flow: Flow) -> str:
         at = int(column.argmax())
         names.append(f"{flow.name(one.source, at)} ({one.source})")
     return (
-        f"The mode that contributes most at {last} ({total:+.3g} on average) is reached, always by "
-        f"its largest source, along {' → '.join(names[::-1])}."
+        f"The largest contribution at {last} is from mode {flow.name(last, mode)} ({total:+.3g} on "
+        f"average); its chain of largest sources is {' → '.join(names[::-1])}."
     )

@@ -1,12 +1,11 @@
-"""Layer statistics: how contributions and activations change with depth, side by side."""
+"""Layer statistics: how contributions and activations change with depth, in one table."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -14,103 +13,154 @@ from jaxtyping import Float, Int
 from codeclens.analysis.spectrum import (
     PopulationSummary,
     covariance_spectrum,
+    hoyer,
+    hoyer_of_sums,
     spectrum_components,
     spectrum_participation,
 )
-from codeclens.analysis.statistics import FEWEST, bootstrap_interval, sign_correlation
+from codeclens.analysis.statistics import FEWEST, Draws, Spread, sign_correlation
 from codeclens.analysis.trend import ClassResampler, Trend, mirrored_interval, redrawn_medians
-from codeclens.errors import CodeclensError
+from codeclens.errors import CodeclensError, unknown
 from codeclens.extraction import ContributionStore, View
-from codeclens.labelled import save_table
+from codeclens.labelled import Labelled, labels, save_table
 
 if TYPE_CHECKING:
+    import pandas
     import xarray
 
+Over = Literal["samples", "signs", "units", "class means", "all samples"]
 
+
+@dataclass(frozen=True)
+class SiteStatistic:
+    """One statistic of a site: an entry here is all that the tables, charts and words need.
+
+    `over` is what the `function` takes. Statistics "over" `samples` and `signs` give a number for
+    each sample, from values `(n, U)` or from positive and negative contributions `(n, U)` each;
+    those over `units` one for each unit, from Σ|v|, Σv² and the number of samples. Both are
+    reported as a `Spread`. Those over `class means` and `all samples` give one number, from a
+    covariance spectrum and the share of the variance; class means have intervals.
+
+    `words` begin its sentence and `number` is the format there; without `words` there is none. A
+    `title` gives it a panel in the chart, with `label` (text of its y axis, with the unit) and
+    `least`, the least range of that axis. Both texts may name `{share}` and `{classes}`.
+    """
+
+    name: str
+    over: Over
+    function: Callable[..., Any]
+    words: str = ""
+    number: str = "{:.2f}"
+    title: str = ""
+    label: str = ""
+    least: tuple[float, float] = (0.0, 0.0)
+
+
+STATISTICS = (
+    SiteStatistic(
+        "sparsity", "samples", hoyer,
+        words="Hoyer sparsity of the median sample",
+        title="Sparsity", label="Hoyer sparsity (0 to 1)", least=(0.0, 0.525),
+    ),
+    SiteStatistic("lifetime_sparsity", "units", hoyer_of_sums),
+    SiteStatistic(
+        "class_components", "class means", spectrum_components,
+        words="Number of principal components for {share} of the variance of the {classes} class "
+        "means",
+        number="{:.0f}", title="Dimensionality", label="components ({share} of variance)",
+    ),
+    SiteStatistic(
+        "class_participation", "class means", lambda spectrum, _: spectrum_participation(spectrum),
+        words="Participation ratio of the class means", number="{:.1f}",
+    ),
+    SiteStatistic("sample_components", "all samples", spectrum_components),
+    SiteStatistic(
+        "sample_participation", "all samples", lambda spectrum, _: spectrum_participation(spectrum)
+    ),
+    SiteStatistic(
+        "sign_correlation", "signs", sign_correlation,
+        words="Correlation over units between positive contributions and the magnitude of negative "
+        "ones",
+        title="Sign correlation", label="correlation of C⁺ with |C⁻|", least=(-0.05, 1.05),
+    ),
+)  # fmt: skip
 SOURCES = ("contribution", "activation")
-# Of the class means, which are drawn again, and of all samples, which are not.
-DRAWN = ("class_components", "class_participation")
-DIMENSIONS = (*DRAWN, "sample_components", "sample_participation")
+VIEWS: tuple[View, ...] = ("sum", "concat", "positive", "negative")
+# Values of one array that are read together (32 MiB in float32).
+_READ = 1 << 23
+_BOUNDS = ("low", "high")
+_PARTS = ("median", *_BOUNDS, "q25", "q75", "undefined")
 
 
-@dataclass(frozen=True)
-class Spread:
-    """The distribution of one number per sample: median with its 95 % interval, and quartiles.
+def chosen(*over: Over) -> list[SiteStatistic]:
+    """The statistics over one of these.
 
-    `undefined` counts the samples that have no value (a sample to which no unit contributes has no
-    sparsity); they are left out.
+    >>> [one.name for one in chosen("units")]
+    ['lifetime_sparsity']
     """
-
-    median: float
-    low: float
-    high: float
-    q25: float
-    q75: float
-    undefined: int
-
-    @classmethod
-    def of(cls, values: Float[np.ndarray, " sample"], resamples: int, seed: int) -> Spread:
-        """Summarise `values` `(N,)`; NaN means undefined.
-
-        >>> spread = Spread.of(np.array([1.0, 2.0, 3.0, np.nan]), resamples=100, seed=0)
-        >>> spread.median, spread.q25, spread.q75, spread.undefined
-        (2.0, 1.5, 2.5, 1)
-        """
-        defined = values[~np.isnan(values)]
-        if not len(defined):
-            return cls(*(float("nan"),) * 5, undefined=len(values))
-        low, high = bootstrap_interval(defined, np.median, resamples, seed)
-        q25, median, q75 = (float(q) for q in np.quantile(defined, [0.25, 0.5, 0.75]))
-        return cls(median, low, high, q25, q75, undefined=len(values) - len(defined))
+    return [one for one in STATISTICS if one.over in over]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Population:
-    """What one site's contributions, or its activations, look like over all samples.
+    """Statistics of one site's contributions, of its activations or of its signs, by name.
 
-    `hoyer` `(N,)` is the sparsity of every sample over units and `sparsity` its spread, `lifetime`
-    `(U,)` that of every unit over samples and `lifetime_sparsity` its spread over units; the rest
-    is the dimensionality of the class means and of all samples: principal components for the share
-    of the variance, and participation ratio. `intervals` holds 95 % bootstrap intervals of those of
-    the class means (see `mirrored_interval`), NaN where no class has two samples; all samples' are
-    too dear to draw.
+    `values` holds those of every sample `(N,)` or unit `(U,)` and `spreads` their distributions.
+    `numbers` holds the dimensionality of the class means and of all samples, `intervals` 95 %
+    bootstrap intervals of the former (see `mirrored_interval`; NaN if no class has two samples).
+    All samples have no intervals, since every draw would cost as much as the statistics.
     """
 
-    hoyer: Float[np.ndarray, " sample"]
-    sparsity: Spread
-    lifetime: Float[np.ndarray, " unit"]
-    lifetime_sparsity: Spread
-    class_components: int
-    class_participation: float
-    sample_components: int
-    sample_participation: float
-    intervals: dict[str, tuple[float, float]]
+    values: dict[str, Float[np.ndarray, " item"]] = field(repr=False)
+    spreads: dict[str, Spread]
+    numbers: dict[str, float] = field(default_factory=dict)
+    intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
+
+    def number(self, name: str) -> float:
+        """A statistic as one number: the median of its spread, or the number itself."""
+        return self.spreads[name].median if name in self.spreads else self.numbers[name]
+
+    def bounds(self, name: str) -> tuple[float, float]:
+        """The 95 % interval of that number, NaN without one."""
+        if name in self.spreads:
+            return self.spreads[name].low, self.spreads[name].high
+        return self.intervals.get(name, (float("nan"), float("nan")))
+
+    def columns(self, name: str) -> dict[str, float]:
+        """The columns of one statistic in tables, by the ending of their names."""
+        if name in self.spreads:
+            return {f"_{part}": getattr(self.spreads[name], part) for part in _PARTS}
+        found = {"": self.numbers[name]}
+        if name in self.intervals:
+            found |= dict(zip(("_low", "_high"), self.intervals[name], strict=True))
+        return found
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Layer:
-    """The statistics of one site: its contributions and, side by side, its activations.
-
-    `signs` `(N,)` is the correlation over units of excitation and suppression of every sample,
-    `sign_correlation` its spread.
-    """
+    """The statistics of one site: of its contributions, its activations, and its signs."""
 
     site: str
     units: int
     is_cut: bool
     contribution: Population
     activation: Population
-    signs: Float[np.ndarray, " sample"]
-    sign_correlation: Spread
+    signs: Population
+
+    def of(self, statistic: SiteStatistic) -> dict[str, Population]:
+        """The populations that have a statistic, by the beginning of their columns."""
+        if statistic.over == "signs":
+            return {"": self.signs}
+        return {f"{source}_": getattr(self, source) for source in SOURCES}
 
 
-@dataclass(frozen=True)
-class LayerStatistics(Mapping[str, Layer]):
+@dataclass(frozen=True, eq=False, repr=False)
+class LayerStatistics(Labelled, Mapping[str, Layer]):
     """Statistics of every site in the order of depth: a mapping from site to `Layer`.
 
     `view` is the view of the contributions, `share` the share of the variance, `classes` the
-    number of classes, taken from `class_source`. `trends` tells how each quantity goes with depth.
-    `labels` `(N,)` are the classes of the samples, `class_names` their names where they are known.
+    number of classes, taken from `class_source`. `trends` holds how each statistic changes with
+    depth. `labels` `(N,)` are the classes of the samples, `class_names` their names if known.
     """
 
     layers: tuple[Layer, ...]
@@ -127,7 +177,7 @@ class LayerStatistics(Mapping[str, Layer]):
         for layer in self.layers:
             if layer.site == site:
                 return layer
-        raise KeyError(site)
+        raise KeyError(str(unknown("site", site, self, "The statistics have")))
 
     def __iter__(self) -> Iterator[str]:
         return (layer.site for layer in self.layers)
@@ -135,54 +185,156 @@ class LayerStatistics(Mapping[str, Layer]):
     def __len__(self) -> int:
         return len(self.layers)
 
-    def table(self) -> list[dict[str, Any]]:
-        """One row for each site, in the order of depth, with the same columns in each.
+    def title(self) -> str:
+        """One line: samples, sites and view."""
+        sites = "1 site" if len(self) == 1 else f"{len(self)} sites"
+        return f'Layer statistics of {self.samples:,} samples at {sites}, view "{self.view}"'
 
-        Columns of contributions and activations stand side by side
-        (`contribution_sparsity_median`, `activation_sparsity_median`, …).
+    def shown(self) -> pandas.DataFrame:
+        """One number of every statistic that has words, for the screen."""
+        import pandas
+
+        return pandas.DataFrame(
+            [
+                {"site": layer.site, "units": layer.units}
+                | {
+                    f"{prefix}{one.name}": population.number(one.name)
+                    for one in STATISTICS
+                    if one.words
+                    for prefix, population in layer.of(one).items()
+                }
+                for layer in self.layers
+            ]
+        )
+
+    def to_dataframe(self) -> pandas.DataFrame:
+        """One row for each site, in the order of depth; statistics of both sources alternate.
+
+        Columns are `contribution_sparsity_median`, `activation_sparsity_median`, …
         """
-        return [self._row(depth, layer) for depth, layer in enumerate(self.layers)]
+        import pandas
+
+        return pandas.DataFrame([self._row(depth) for depth in range(len(self))])
 
     def to_csv(self, path: str | Path) -> Path:
         """Write the table as CSV (UTF-8) and return its path."""
-        return save_table(path, self.table())
+        return save_table(path, self.to_dataframe())
 
-    def class_table(self) -> list[dict[str, Any]]:
-        """One row for each site and class: samples, mean sparsity and sign correlation."""
-        present = np.unique(self.labels[self.labels >= 0])
-        rows = []
-        for layer in self.layers:
-            quantities = {
-                "contribution_sparsity": layer.contribution.hoyer,
-                "activation_sparsity": layer.activation.hoyer,
-                "sign_correlation": layer.signs,
+    def class_table(self) -> pandas.DataFrame:
+        """One row for each site and class: number of samples, means of the samples' statistics."""
+        import pandas
+
+        rows = [
+            {
+                "site": layer.site,
+                "class": label if self.class_names is None else self.class_names[label],
+                "samples": int((self.labels == label).sum()),
             }
-            for label in present.tolist():
-                of_class = self.labels == label
-                name = label if self.class_names is None else self.class_names[label]
-                means = {key: _mean(values[of_class]) for key, values in quantities.items()}
-                samples = int(of_class.sum())
-                rows.append({"site": layer.site, "class": name, "samples": samples, **means})
-        return rows
+            | {
+                f"{prefix}{one.name}": _mean(population.values[one.name][self.labels == label])
+                for one in chosen("samples", "signs")
+                for prefix, population in layer.of(one).items()
+            }
+            for layer in self.layers
+            for label in np.unique(self.labels[self.labels >= 0]).tolist()
+        ]
+        return pandas.DataFrame(rows)
 
-    def dataset(self) -> xarray.Dataset:
-        """Everything with its names, for `to_zarr` and `to_dataframe`, which are xarray's.
+    def to_xarray(self) -> xarray.Dataset:
+        """Everything that was found, with names, for example for `to_zarr`.
 
         Dimensions are `site` and `source` ("contribution", "activation"), with them `sample`,
-        `class` (of the class table) or `unit` (lifetime sparsity of the columns of the view, NaN
-        beyond those of a site), and `quantity` (trends with depth). Orders are kept.
+        `class` (of the class table) or `unit` (columns of the view, NaN beyond those of a site),
+        and `quantity` (trends with depth). Sites and classes keep their order.
         """
-        from codeclens.analysis.datasets import layers_dataset
+        import xarray
 
-        return layers_dataset(self)
+        table: dict[str, Any] = {"units": ("site", [layer.units for layer in self.layers])}
+        for one in STATISTICS:
+            pairs = [list(layer.of(one).values()) for layer in self.layers]
+            # Signs have one population for both sources.
+            dims, at = (("site",), 0) if one.over == "signs" else (("site", "source"), slice(None))
+            for ending in pairs[0][0].columns(one.name):
+                cells = np.array([[p.columns(one.name)[ending] for p in pair] for pair in pairs])
+                table[f"{one.name}{ending}"] = dims, cells[:, at]
+            if one.over in ("samples", "signs", "units"):
+                item = "unit" if one.over == "units" else "sample"
+                values = padded([[p.values[one.name] for p in pair] for pair in pairs])
+                table[one.name] = (*dims, item), values[:, at]
+        coordinates: dict[str, Any] = {
+            "site": labels(list(self)),
+            "source": labels(SOURCES),
+            "label": ("sample", self.labels),
+        }
+        table |= self._class_variables(coordinates) | trend_variables(self.trends, coordinates)
+        about = {"view": self.view, "share": self.share, "class_source": self.class_source}
+        return xarray.Dataset(table, coordinates, about)
+
+    def _class_variables(self, coordinates: dict[str, Any]) -> dict[str, Any]:
+        """The class table along `class`; nothing without classes."""
+        rows = self.class_table()
+        if not len(rows):
+            return {}
+        count = len(rows) // len(self)
+        coordinates["class"] = labels(rows["class"][:count].tolist())
+        table: dict[str, Any] = {"class_samples": ("class", rows["samples"][:count])}
+        for one in chosen("samples", "signs"):
+            found = [
+                rows[f"{prefix}{one.name}"].to_numpy().reshape(-1, count)
+                for prefix in self.layers[0].of(one)
+            ]
+            table[f"class_{one.name}"] = (
+                (("site", "class"), found[0])
+                if one.over == "signs"
+                else (("site", "source", "class"), np.stack(found, axis=1))
+            )
+        return table
 
     def sentences(self) -> list[str]:
-        """What changes with depth, in plain sentences that are computed from the numbers."""
+        """What changes with depth, in sentences computed from the numbers."""
+        lines = [
+            f"Statistics of {self.samples:,} samples at {len(self)} "
+            f"{'site' if len(self) == 1 else 'sites'}; contributions in the view "
+            f'"{self.view}"; classes by {self.class_source}; '
+            "intervals are 95 % bootstrap intervals over samples: the network and its sites stay "
+            "the same."
+        ]
+        for one in STATISTICS:
+            if not one.words:
+                continue
+            phrases = [
+                ("" if one.over == "signs" else f"that of {prefix[:-1]}s ")
+                + self.trends[f"{prefix}{one.name}"].words(list(self), one.number)
+                for prefix in self.layers[0].of(one)
+            ]
+            link = " " if one.over == "signs" else ": "
+            lines.append(f"{self.fill(one.words)}{link}{'; '.join(phrases)}.")
+        return [*lines, self._comparison()]
 
-        return layer_sentences(self)
+    def fill(self, words: str) -> str:
+        """The text of a statistic with the share of the variance and the number of classes."""
+        return words.format(share=f"{100 * self.share:g} %", classes=self.classes)
 
-    def _row(self, depth: int, layer: Layer) -> dict[str, Any]:
-        sources = {"contribution": layer.contribution, "activation": layer.activation}
+    def _comparison(self) -> str:
+        """At how many sites contributions are sparser than activations, by their intervals."""
+        if self.samples < FEWEST:
+            return (
+                f"{self.samples} samples are too few for reliable intervals, and to tell whether "
+                "contributions are sparser than activations."
+            )
+        both = [
+            (layer.contribution.spreads["sparsity"], layer.activation.spreads["sparsity"])
+            for layer in self.layers
+        ]
+        sparser = sum(one.low > other.high for one, other in both)
+        denser = sum(one.high < other.low for one, other in both)
+        return (
+            f"Contributions are sparser than activations at {sparser} of {len(self)} sites and "
+            f"less sparse at {denser} (95 % intervals do not overlap)."
+        )
+
+    def _row(self, depth: int) -> dict[str, Any]:
+        layer = self.layers[depth]
         row: dict[str, Any] = {
             "site": layer.site,
             "depth": depth,
@@ -191,22 +343,10 @@ class LayerStatistics(Mapping[str, Layer]):
             "samples": self.samples,
             "classes": self.classes,
         }
-        for part in ("median", "low", "high", "q25", "q75", "undefined"):
-            for source, population in sources.items():
-                row[f"{source}_sparsity_{part}"] = getattr(population.sparsity, part)
-        for part in ("median", "low", "high"):
-            for source, population in sources.items():
-                value = getattr(population.lifetime_sparsity, part)
-                row[f"{source}_lifetime_sparsity_{part}"] = value
-        for part in ("median", "low", "high", "q25", "q75", "undefined"):
-            row[f"sign_correlation_{part}"] = getattr(layer.sign_correlation, part)
-        for name in DIMENSIONS:
-            for source, population in sources.items():
-                row[f"{source}_{name}"] = getattr(population, name)
-        for name in DRAWN:
-            for source, population in sources.items():
-                for part, bound in zip(("low", "high"), population.intervals[name], strict=True):
-                    row[f"{source}_{name}_{part}"] = bound
+        for one in STATISTICS:
+            found = {prefix: p.columns(one.name) for prefix, p in layer.of(one).items()}
+            for ending in next(iter(found.values())):
+                row |= {f"{prefix}{one.name}{ending}": c[ending] for prefix, c in found.items()}
         return row
 
 
@@ -215,9 +355,27 @@ def _mean(values: Float[np.ndarray, " sample"]) -> float:
     return float(defined.mean()) if len(defined) else float("nan")
 
 
-VIEWS: tuple[View, ...] = ("sum", "concat", "positive", "negative")
-# Values of one array that are read together (32 MiB in float32).
-_READ = 1 << 23
+def trend_variables(found: Mapping[str, Trend], coordinates: dict[str, Any]) -> dict[str, Any]:
+    """Rank correlations with depth and their intervals, along `quantity`, for a data set."""
+    coordinates["quantity"] = labels(list(found))
+    return {
+        f"trend_{part}": ("quantity", [getattr(trend, part) for trend in found.values()])
+        for part in ("rho", *_BOUNDS)
+    }
+
+
+def padded(rows: Sequence[Sequence[Any]]) -> np.ndarray[Any, Any]:
+    """Arrays of several lengths in a table as one array, NaN beyond the end of each.
+
+    >>> padded([[np.array([1.0]), np.array([1.0, 2.0])]]).tolist()
+    [[[1.0, nan], [1.0, 2.0]]]
+    """
+    longest = max(len(values) for row in rows for values in row)
+    table = np.full((len(rows), len(rows[0]), longest), np.nan)
+    for place, row in zip(table, rows, strict=True):
+        for filled, values in zip(place, row, strict=True):
+            filled[: len(values)] = values
+    return table
 
 
 def layer_statistics(
@@ -231,16 +389,16 @@ def layer_statistics(
     """Sparsity, dimensionality and sign correlation of every site (method.md §4).
 
     `view` is which numbers stand for a unit's contribution. The default is the net contribution
-    ("sum", one number per unit), because an activation is also one number per unit, so the two can
-    be set side by side. In "concat" (positive and negative apart, two numbers per unit) sparsity
-    also grows when the two signs merely fall on different units, which is what the sign
-    correlation measures already. A class is the label, or the prediction where it is unknown.
+    ("sum", one number per unit), because an activation is also one number per unit, so that the
+    two can be compared. In "concat" (signs apart, two numbers per unit) sparsity also grows when
+    the two signs fall on different units, which the sign correlation measures already. The class
+    of a sample is its label, or its prediction if the label is unknown.
 
-    One pass reads every site in parts, so that it need not fit into memory; the results are those
-    of all samples together. Depth is the order of the sites in the store. Intervals are 95 %
-    bootstrap intervals over samples, `resamples` draws of them (at most 100 of class means, 40 of
-    those of more than 200 classes); the intervals of trends draw the same samples at all sites.
-    Means of few samples are noisy, which makes dimensions: `mirrored_interval` takes that out.
+    Every site is read once, in parts, so that it need not fit into memory. Depth is the order of
+    the sites in the store. Intervals are 95 % bootstrap intervals over samples with `resamples`
+    draws (at most 100 for class means, 40 for more than 200 classes); the intervals of trends use
+    the same draws at all sites. Means of few samples are noisy, and noise adds dimensions:
+    `mirrored_interval` corrects for that.
 
     Raises CodeclensError for an empty store, an unknown view or values that are not finite.
 
@@ -250,7 +408,7 @@ def layer_statistics(
     >>> to = tempfile.mkdtemp() + "/contributions.zarr"
     >>> store = extract(model, torch.eye(4), sites=["0", "1"], to=to)
     >>> statistics = layer_statistics(store)
-    >>> [row["site"] for row in statistics.table()], statistics["1"].contribution.hoyer.shape
+    >>> list(statistics.to_dataframe().site), statistics["1"].contribution.values["sparsity"].shape
     (['0', '1'], (4,))
     """
     if view not in VIEWS:
@@ -258,42 +416,32 @@ def layer_statistics(
     if not len(store) or not store.sites:
         raise CodeclensError(
             f"The store holds {len(store)} samples of {len(store.sites)} sites; "
-            "extract some before their statistics are taken."
+            "statistics need at least one of each."
         )
+    draws = Draws(resamples, seed)
     labels, source = _classes(store)
     classes = len(np.unique(labels[labels >= 0]))
-    # Each draw takes eigenvalues of a matrix of classes: 1,000 of them want a tenth of a second.
-    redraw = ClassResampler(labels, min(resamples, 100 if classes <= 200 else 40), seed)
+    # Each draw takes eigenvalues of a matrix of classes: 1,000 of them need a tenth of a second.
+    redraw = ClassResampler(labels, draws.at_most(100 if classes <= 200 else 40))
     layers: list[Layer] = []
-    dimensions: dict[str, list[Float[np.ndarray, "draw measure"]]] = {s: [] for s in SOURCES}
+    drawn: dict[str, list[Float[np.ndarray, "draw measure"]]] = {s: [] for s in SOURCES}
     for site in store.sites:
         summaries, signs = _summaries(store, site, view, redraw)
         populations = {}
         for name, summary in summaries.items():
             groups = summary.group_means()
-            of_classes = (
-                covariance_spectrum(means)
-                if len(means := redraw.class_means(groups))
-                else (
-                    np.zeros(1)  # a network whose outputs are no classes
-                )
-            )
-            # Without two samples of a class every draw would be the same, and say nothing.
-            drawn = redraw.dimensions(groups, share) if redraw.varies else np.empty((0, 2))
-            dimensions[name].append(drawn)
-            populations[name] = _population(summary, of_classes, drawn, share, resamples, seed)
+            measures = [
+                lambda spectrum, one=one: one.function(spectrum, share)
+                for one in chosen("class means")
+            ]
+            drawn[name].append(redraw.drawn(groups, measures))
+            means = redraw.class_means(groups)
+            populations[name] = _population(summary, means, drawn[name][-1], share, draws)
+        of_signs = Population(signs, {name: Spread.of(v, draws) for name, v in signs.items()})
         layers.append(
-            Layer(
-                site,
-                store.units(site),
-                store.is_cut(site),
-                populations["contribution"],
-                populations["activation"],
-                signs,
-                Spread.of(signs, resamples, seed),
-            )
+            Layer(site, store.units(site), store.is_cut(site), **populations, signs=of_signs)
         )
-    trends = _trends(layers, dimensions, min(resamples, 200), seed)
+    trends = _trends(layers, drawn, draws.at_most(200))
     return LayerStatistics(
         tuple(layers), view, share, len(store), classes, source, trends, labels, store.classes
     )
@@ -307,27 +455,25 @@ def _classes(store: ContributionStore) -> tuple[Int[np.ndarray, " sample"], str]
 
 def _summaries(
     store: ContributionStore, site: str, view: View, redraw: ClassResampler
-) -> tuple[dict[str, PopulationSummary], Float[np.ndarray, " sample"]]:
-    """What one pass over a site leaves, and the sign correlation of every sample.
-
-    Parts of samples are read, so that a site need not fit into memory.
-    """
-    found = {name: PopulationSummary(redraw.groups) for name in SOURCES}
-    signs = []
+) -> tuple[dict[str, PopulationSummary], dict[str, Float[np.ndarray, " sample"]]]:
+    """A summary of each source in one pass over a site, and the samples' statistics of signs."""
+    functions = {one.name: one.function for one in chosen("samples")}
+    found = {name: PopulationSummary(redraw.groups, functions) for name in SOURCES}
+    signs: dict[str, list[Any]] = {one.name: [] for one in chosen("signs")}
     step = max(1, _READ // store.units(site))
     for start in range(0, len(store), step):
         rows = slice(start, start + step)
         positive, negative, activation = (
             store.view(site, part, rows) for part in ("positive", "negative", "activation")
         )
-        group = redraw.group[rows]
         for name, kind, values in (
             ("contribution", view, _in_view(view, positive, negative)),
             ("activation", "activation", activation),
         ):
-            found[name].add(values, group, f'{kind} of site "{site}"')
-        signs.append(sign_correlation(positive, negative))
-    return found, np.concatenate(signs)
+            found[name].add(values, redraw.group[rows], f'{kind} of site "{site}"')
+        for one in chosen("signs"):
+            signs[one.name].append(one.function(positive, negative))
+    return found, {name: np.concatenate(parts) for name, parts in signs.items()}
 
 
 def _in_view(
@@ -342,144 +488,44 @@ def _in_view(
 
 def _population(
     summary: PopulationSummary,
-    of_classes: Float[np.ndarray, " component"],
+    means: Float[np.ndarray, "class unit"],
     drawn: Float[np.ndarray, "draw measure"],
     share: float,
-    resamples: int,
-    seed: int,
+    draws: Draws,
 ) -> Population:
-    sparsity, lifetime = summary.hoyer, summary.lifetime
-    of_samples = summary.variances()
-    return Population(
-        sparsity,
-        Spread.of(sparsity, resamples, seed),
-        lifetime,
-        Spread.of(lifetime, resamples, seed),
-        spectrum_components(of_classes, share),
-        spectrum_participation(of_classes),
-        spectrum_components(of_samples, share),
-        spectrum_participation(of_samples),
-        {
-            "class_components": mirrored_interval(
-                spectrum_components(of_classes, share), drawn[:, 0]
-            ),
-            "class_participation": mirrored_interval(
-                spectrum_participation(of_classes), drawn[:, 1]
-            ),
-        },
-    )
+    values = {one.name: summary.of_samples(one.name) for one in chosen("samples")}
+    for one in chosen("units"):
+        values[one.name] = one.function(summary.magnitude, summary.square, summary.rows)
+    spectra = {
+        # The outputs of some networks are no classes.
+        "class means": covariance_spectrum(means) if len(means) else np.zeros(1),
+        "all samples": summary.variances(),
+    }
+    numbers = {
+        one.name: one.function(spectra[one.over], share)
+        for one in chosen("class means", "all samples")
+    }
+    intervals = {
+        one.name: mirrored_interval(numbers[one.name], drawn[:, measure])
+        for measure, one in enumerate(chosen("class means"))
+    }
+    spreads = {name: Spread.of(found, draws) for name, found in values.items()}
+    return Population(values, spreads, numbers, intervals)
 
 
 def _trends(
-    layers: list[Layer],
-    dimensions: dict[str, list[Float[np.ndarray, "draw measure"]]],
-    draws: int,
-    seed: int,
+    layers: list[Layer], drawn: dict[str, list[Float[np.ndarray, "draw measure"]]], draws: Draws
 ) -> dict[str, Trend]:
-    """Trends by column of the table; of all samples' dimensionality there are none (too dear)."""
+    """Trends by the beginning of the columns, of all statistics whose samples are drawn again."""
     trends = {}
-    for source in SOURCES:
-        populations = [getattr(layer, source) for layer in layers]
-        trends[f"{source}_sparsity"] = Trend.of(
-            np.array([p.sparsity.median for p in populations]),
-            redrawn_medians([p.hoyer for p in populations], draws, seed),
-        )
-        for measure, name in enumerate(DRAWN):
-            trends[f"{source}_{name}"] = Trend.of(
-                np.array([float(getattr(p, name)) for p in populations]),
-                np.stack([site[:, measure] for site in dimensions[source]], axis=1),
-            )
-    trends["sign_correlation"] = Trend.of(
-        np.array([layer.sign_correlation.median for layer in layers]),
-        redrawn_medians([layer.signs for layer in layers], draws, seed),
-    )
+    for one in chosen("samples", "signs", "class means"):
+        for prefix in layers[0].of(one):
+            populations = [layer.of(one)[prefix] for layer in layers]
+            if one.over == "class means":
+                measure = chosen("class means").index(one)
+                redrawn = np.stack([site[:, measure] for site in drawn[prefix[:-1]]], axis=1)
+            else:
+                redrawn = redrawn_medians([p.values[one.name] for p in populations], draws)
+            values = np.array([float(p.number(one.name)) for p in populations])
+            trends[f"{prefix}{one.name}"] = Trend.of(values, redrawn)
     return trends
-
-
-def layer_sentences(statistics: LayerStatistics) -> list[str]:
-    """The trends of sparsity, dimensionality and sign correlation, one sentence for each source."""
-    sites = list(statistics)
-    share = f"{100 * statistics.share:g} %"
-    quantities = [
-        ("sparsity", "Hoyer sparsity of the median sample", "{:.2f}"),
-        (
-            "class_components",
-            f"Number of principal components for {share} of the variance of the "
-            f"{statistics.classes} class means",
-            "{:.0f}",
-        ),
-        ("class_participation", "Participation ratio of the class means", "{:.1f}"),
-    ]
-    lines = [
-        f"Statistics of {statistics.samples:,} samples at {len(sites)} "
-        f"{'site' if len(sites) == 1 else 'sites'}; contributions in the view "
-        f'"{statistics.view}"; classes by {statistics.class_source}; '
-        "intervals are 95 % bootstrap intervals over samples."
-    ]
-    for key, words, number in quantities:
-        parts = [
-            f"that of {source}s {trend_phrase(statistics.trends[f'{source}_{key}'], sites, number)}"
-            for source in ("contribution", "activation")
-        ]
-        lines.append(f"{words}: " + "; ".join(parts) + ".")
-    signs = trend_phrase(statistics.trends["sign_correlation"], sites, "{:.2f}")
-    lines.append(
-        f"Correlation over units of positive contributions with the size of negative ones {signs}."
-    )
-    if statistics.samples < FEWEST:
-        lines.append(
-            f"{statistics.samples} samples are too few for intervals that can be trusted, and to "
-            "say whether contributions are sparser than activations."
-        )
-    else:
-        lines.append(_comparison(statistics))
-    return lines
-
-
-def trend_phrase(trend: Trend, sites: list[str], number: str) -> str:
-    """One trend in words: first and last value, direction, rank correlation and interval.
-
-    >>> import numpy as np
-    >>> trend = Trend(np.array([0.42, 0.5, 0.6, 0.63]), 1.0, 0.5, 1.0)
-    >>> trend_phrase(trend, ["a", "b", "c", "d"], "{:.2f}")
-    'rises from 0.42 (a) to 0.63 (d), rank correlation with depth 1.00 [0.50, 1.00]'
-    """
-    first, last = (_number(value, number) for value in (trend.values[0], trend.values[-1]))
-    if len(sites) == 1:
-        return f"is {first} ({sites[0]})"
-    ends = f"{first} ({sites[0]}) to {last} ({sites[-1]})"
-    if len(sites) < 3:
-        return f"goes from {ends} (two sites are too few for a trend)"
-    if math.isnan(trend.rho):
-        return f"goes from {ends} (does not vary in a way that has a rank correlation)"
-    rho = f"rank correlation with depth {trend.rho:.2f}"
-    if math.isnan(trend.low):
-        return f"goes from {ends}, {rho} (too few samples of each class for an interval)"
-    told = f"{rho} [{trend.low:.2f}, {trend.high:.2f}]"
-    change = float(trend.values[-1] - trend.values[0])
-    if trend.direction in ("rises", "falls") and (first == last or change * trend.rho <= 0):
-        return f"{trend.direction} on the whole, though it goes from {ends}: {told}"
-    few = "; three sites are few" if len(sites) == 3 else ""
-    return f"{trend.direction} from {ends}, {told}{few}"
-
-
-def _number(value: float, number: str) -> str:
-    return "undefined" if math.isnan(value) else number.format(value)
-
-
-def _comparison(statistics: LayerStatistics) -> str:
-    """At how many sites contributions are sparser than activations, intervals apart."""
-    sparser = [
-        layer.site
-        for layer in statistics.layers
-        if layer.contribution.sparsity.low > layer.activation.sparsity.high
-    ]
-    denser = [
-        layer.site
-        for layer in statistics.layers
-        if layer.contribution.sparsity.high < layer.activation.sparsity.low
-    ]
-    return (
-        f"With intervals that do not overlap, contributions are sparser than activations at "
-        f"{len(sparser)} of {len(statistics)} sites and less sparse at {len(denser)}."
-    )

@@ -1,7 +1,7 @@
 """Nulls: how large the best correlation with any class is by chance, and which exceed that.
 
-A mode's top class is the best of many, so it is held against the best of as many: the labels are
-permuted and the largest correlation over all classes is taken again.
+The top class of a mode is the best of many, so the largest correlation over all classes is compared
+with the largest under permuted labels.
 """
 
 from __future__ import annotations
@@ -12,21 +12,21 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, Num
 
 from codeclens.decomposition.quality import ClassSums, class_sums
-from codeclens.errors import CodeclensError
+from codeclens.errors import CodeclensError, require_number
 
 # Values of samples × modes in float64 that stay near the processor while labels are permuted.
 _CACHED = 1 << 20
-# Sums over classes that are held at once, and indices of permuted samples.
+# Sums over classes, and indices of permuted samples, in memory at once.
 _SUMS = 1 << 20
 _INDICES = 1 << 25
-# Below this share of entries that are not zero, only these are summed.
+# Below this share of nonzero entries, only these are summed.
 _SPARSE = 0.05
 
 
 class Nulls(NamedTuple):
     """The best correlations under permuted labels: of classes, and of superclasses `(n, K)` each.
 
-    In float32, at least 0; `superclasses` has no rows where none were given.
+    In float32, at least 0; `superclasses` has no rows if none were given.
 
     >>> Nulls(np.zeros((9, 2), np.float32), np.zeros((0, 2), np.float32)).classes.shape
     (9, 2)
@@ -47,13 +47,13 @@ def permutation_nulls(
 ) -> Nulls:
     """The largest correlation over all classes of every mode, with labels permuted `n` times.
 
-    `Z` is `(N, K)`, `labels` `(N,)` in `0 … classes − 1`, −1 unknown: left out. With `members`
-    `(C, S)` the largest over overlapping groups of classes is taken from the same permutations.
-    All modes see the same permutations, which `seed` fixes; correlations below 0 count as 0, modes
-    that do not vary get NaN. One permutation costs a sum over the entries of `Z`, only over those
-    that are not zero where they are few and positive.
+    `Z` is `(N, K)`, `labels` `(N,)` in `0 … classes − 1`; −1 (unknown) is excluded. With `members`
+    `(C, S)` the largest over overlapping groups of classes uses the same permutations. All modes
+    have the same permutations, which depend on `seed` only. Correlations below 0 count as 0,
+    constant modes get NaN. One permutation costs a sum over the entries of `Z`, or over the nonzero
+    ones if they are few and positive.
 
-    Raises CodeclensError where lengths differ, a label is too large or `n` is below 1.
+    Raises CodeclensError if lengths differ, a label is too large or `n` is below 1.
 
     >>> Z = np.repeat([[0.0], [1.0]], 20, axis=0)
     >>> labels = np.repeat([0, 1], 20)
@@ -61,8 +61,7 @@ def permutation_nulls(
     >>> nulls.classes.shape, bool(nulls.classes.max() < 1)
     ((99, 1), True)
     """
-    if n < 1:
-        raise CodeclensError(f"n (={n}) permutations say nothing; 1000 are usual, 99 are few.")
+    require_number("n", n, least=1, whole=True, hint="1000 permutations are usual, 99 are few")
     sums = class_sums(Z, labels, classes)
     groups = np.zeros((classes, 0), bool) if members is None else members
     if len(groups) != classes:
@@ -92,15 +91,15 @@ def permutation_nulls(
 def p_values(
     observed: Float[np.ndarray, " mode"], null: Float[np.ndarray, "permutation mode"]
 ) -> Float[np.ndarray, " mode"]:
-    """How often chance does at least as well, `(1 + #{null ≥ observed}) / (1 + n)`, `(K,)`.
+    """P-values of a permutation test, `(1 + #{null ≥ observed}) / (1 + n)`, `(K,)`.
 
-    `observed` is `(K,)`, `null` `(n, K)`. Never below 1 / (1 + n); NaN for modes that do not vary
-    (Phipson and Smyth 2010: the observed labels are one of the permutations).
+    `observed` is `(K,)`, `null` `(n, K)`. At least 1 / (1 + n), since the observed labels are one
+    of the permutations (Phipson and Smyth 2010); NaN for constant modes.
 
     >>> p_values(np.array([0.5, 0.1]), np.array([[0.1, 0.1], [0.2, 0.2], [0.3, 0.3]]))
     array([0.25, 1.  ])
     """
-    # Float32 holds the null, so what is equal must be found equal in float32.
+    # The null is in float32, so ties must be ties in float32.
     reach = np.asarray(observed, np.float64) - 1e-6
     p = (1.0 + (null >= reach).sum(axis=0)) / (1.0 + len(null))
     return np.asarray(np.where(np.isnan(observed), np.nan, p))
@@ -109,10 +108,10 @@ def p_values(
 def critical_correlation(
     null: Float[np.ndarray, "permutation mode"], alpha: float = 0.05
 ) -> Float[np.ndarray, " mode"]:
-    """What a mode's correlation with any class must exceed to be none of chance, `(K,)`.
+    """The correlation with any class that a mode must exceed to be significant, `(K,)`.
 
-    At most a share `alpha` of the permutations, the observed labels counted as one, has a class
-    that correlates better. 1, which nothing exceeds, where there are too few permutations to tell.
+    In at most a share `alpha` of the permutations, the observed labels counted as one, a class
+    correlates better. It is 1, which nothing exceeds, if there are too few permutations.
 
     >>> null = np.arange(1, 100)[:, None] / 100
     >>> critical_correlation(null, 0.05), critical_correlation(null[:9], 0.05)
@@ -128,27 +127,26 @@ def critical_correlation(
 
 
 def false_discovery(p: Float[np.ndarray, " mode"]) -> Float[np.ndarray, " mode"]:
-    """The false discovery rate at which each mode is just called significant, `(K,)` (q-values).
+    """The smallest false discovery rate at which each mode is significant, `(K,)` (q-values).
 
     Benjamini and Hochberg 1995: `p · K / rank`, made monotone. NaN stays NaN and is not counted.
 
     >>> false_discovery(np.array([0.01, 0.04, np.nan, 0.02]))
     array([0.03, 0.04,  nan, 0.03])
     """
-    values = np.asarray(p, np.float64)
-    known = np.flatnonzero(~np.isnan(values))
-    q = np.full(len(values), np.nan)
-    order = known[np.argsort(-values[known], kind="stable")]
-    rank = np.arange(len(order), 0, -1)
-    if len(order):
-        q[order] = np.minimum.accumulate(np.minimum(values[order] * len(order) / rank, 1.0))
+    from scipy.stats import false_discovery_control
+
+    q = np.asarray(p, np.float64).copy()
+    known = ~np.isnan(q)
+    if known.any():
+        q[known] = false_discovery_control(q[known])
     return q
 
 
 def _scales(
     sums: ClassSums, groups: Bool[np.ndarray, "class superclass"]
 ) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """What sums of standardised loadings are divided by, for classes and for groups of them."""
+    """Divisors of sums of standardised loadings, for classes and for groups of them."""
     count = max(1.0, sums.size.sum())
     scales = []
     for size in (sums.size, sums.size @ groups):
@@ -191,7 +189,7 @@ def _dense(
 
 
 def _sparse(Z: np.ndarray[Any, Any], known: np.ndarray[Any, Any]) -> Any | None:
-    """The loadings `(K, N)` by their entries, where these are few and none is below zero."""
+    """The loadings `(K, N)` as a sparse matrix, if few entries are nonzero and none is negative."""
     from scipy.sparse import csr_array
 
     if np.count_nonzero(Z) > _SPARSE * Z.size or Z.size == 0 or Z.min() < 0:
@@ -206,9 +204,10 @@ def _by_entries(
     orders: np.ndarray[Any, Any],
     found: Nulls,
 ) -> None:
-    """Where no loading is below zero, a class without an entry has no correlation above zero.
+    """The nulls from nonzero entries only.
 
-    So the largest is among the classes that have one, or counts as 0.
+    Without negative loadings, a class without an entry has no positive correlation, so the largest
+    is among the classes with entries, or counts as 0.
     """
     from scipy.sparse import csr_array
 

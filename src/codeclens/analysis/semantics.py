@@ -1,4 +1,4 @@
-"""Meanings: which classes and superclasses modes and channels follow, from input to output."""
+"""Semantics: with which classes and superclasses modes and channels correlate, site by site."""
 
 from __future__ import annotations
 
@@ -17,38 +17,37 @@ from codeclens.analysis.correlations import (
     specificity,
 )
 from codeclens.analysis.hierarchy import Hierarchy, Superclasses
-from codeclens.analysis.layers import Spread
 from codeclens.analysis.nulls import permutation_nulls
 from codeclens.analysis.semantics_results import (
-    FOLLOWERS,
+    FEATURES,
     Closest,
     Criteria,
     Meaning,
     Semantics,
     median,
 )
-from codeclens.analysis.statistics import numeric
+from codeclens.analysis.statistics import Draws, Spread, numeric
 from codeclens.analysis.trend import Trend, redrawn_medians
 from codeclens.decomposition import Modes, require_samples_of
 from codeclens.decomposition.quality import class_sums, correlation_of_sums
-from codeclens.errors import CodeclensError
+from codeclens.errors import CodeclensError, unknown
 from codeclens.extraction import ContributionStore
 
-# What modes are called that follow nothing, or nothing in particular.
+# Names of modes that correlate with no class, or with none above the threshold.
 NO_CLASS, CONSTANT, DIFFUSE = "no class beyond chance", "does not vary", "diffuse: "
 NAMELESS = (NO_CLASS, CONSTANT)
-# Classes that a name lists; the others are counted.
+# A name lists so many classes and counts the others.
 _LISTED = 3
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a mode's name is made of: correlations with C classes and S superclasses, and chance.
+    """What a mode's name is made from: correlations with C classes and S superclasses.
 
-    `correlation` `(C,)` and `superclass_correlation` `(S,)` (NaN where undefined) must exceed
-    `critical` and `superclass_critical`, the best of chance, to count; `significant` says whether
-    the best class does so under false-discovery control over all modes, `superclass_significant`
-    whether the best superclass does.
+    `correlation` `(C,)` and `superclass_correlation` `(S,)` (NaN where undefined) count if they
+    exceed `critical` and `superclass_critical`. `significant` says whether the best class is
+    significant under false-discovery control over all modes, `superclass_significant` whether the
+    best superclass is.
     """
 
     correlation: Float[np.ndarray, " class"]
@@ -66,12 +65,12 @@ def mode_name(
     members: Bool[np.ndarray, "class superclass"] | None = None,
     threshold: float = 0.2,
 ) -> str:
-    """What to call a mode: its classes, or a superclass, or that it follows none.
+    """The name of a mode: its classes, or a superclass, or that it has none.
 
-    A superclass names the mode where the mode follows it better than any class, with how many of
-    its classes the mode follows on their own, if any. Otherwise the classes with at least half of
-    the best correlation do, the best first, three by name. No class or superclass is named whose
-    correlation is not above `threshold` and beyond chance.
+    A superclass names the mode if the mode correlates more with it than with any class; the number
+    of its classes with which the mode correlates on their own is added. Otherwise the name lists
+    the classes with at least half of the best correlation, the best first, at most three. Every
+    named class or superclass has a correlation above `threshold` and beyond chance.
 
     >>> none = (np.zeros(0), 1.0, False)
     >>> mode_name(Evidence(np.array([0.1, 0.6, 0.5]), 0.3, True, *none), ["tub", "espresso", "cup"])
@@ -112,7 +111,7 @@ def mode_name(
 
 
 def short_names(classes: Sequence[str]) -> list[str]:
-    """The first of the comma-separated names of every class, all of them where that is taken.
+    """The first of the comma-separated names of every class, all of them if it is not unique.
 
     >>> short_names(["tench, Tinca tinca", "maillot", "maillot, tank suit"])
     ['tench', 'maillot', 'maillot, tank suit']
@@ -137,18 +136,19 @@ def semantics(
     resamples: int = 1000,
     seed: int = 0,
 ) -> Semantics:
-    """Which classes modes and channels follow at every site, beyond chance, and how specifically.
+    """Correlate modes and channels of every site with classes, with a test against chance.
 
     At every site of the store the `modes` (as `decompose` returns them), the net contributions and
     the activations of its channels, and `activation_modes` (of the view "activation") are
-    correlated with the indicators of the labels (method.md §4, Semantics). A top correlation is
-    held against the top correlations under `permutations` of the labels, with the false discovery
-    rate `alpha` over the modes, or channels, of a site. With a `hierarchy` superclasses count, too,
-    and may name modes; classes that go by their number there (n01440764) are called by its title.
-    One site is in memory at a time; the time goes into the permutations.
+    correlated with the indicators of the labels (method.md §4, Semantics). Each largest correlation
+    is compared with the largest correlations under `permutations` of the labels, with the false
+    discovery rate `alpha` over the modes, or channels, of a site. With a `hierarchy` the same is
+    done for superclasses, which may name modes, and classes given by a node of the hierarchy
+    (n01440764) are called by its title. One site is in memory at a time; most of the time goes
+    into the permutations.
 
-    Raises CodeclensError where fewer than two classes have samples, a class is not in the
-    hierarchy, modes are of other sites or samples, or a number is out of range.
+    Raises CodeclensError if fewer than two classes have samples, a class is not in the hierarchy,
+    modes are of other sites or samples, or a number is out of range.
 
     >>> import tempfile, torch
     >>> from codeclens.decomposition import TopK, decompose
@@ -158,7 +158,7 @@ def semantics(
     >>> data = torch.eye(4)[:3].repeat(20, 1), torch.arange(60) % 3
     >>> store = extract(model, data, sites="1", to=tempfile.mkdtemp() + "/contributions.zarr")
     >>> found = semantics(store, decompose(store, TopK(n_modes=4, k=2, epochs=5)), permutations=99)
-    >>> [row["source"] for row in found.table()]
+    >>> list(found.to_dataframe().source)
     ['modes', 'contributions', 'activations']
     """
     criteria = Criteria(threshold, alpha, permutations, resamples, seed)
@@ -166,24 +166,16 @@ def semantics(
     present = np.unique(labels[labels >= 0])
     if len(present) < 2:
         raise CodeclensError(
-            f"The samples of the store have labels of {len(present)} classes; nothing follows "
-            "classes unless there are two or more, so extract with labels."
+            f"The samples of the store have labels of {len(present)} classes; semantics need two "
+            "or more, so extract with labels."
         )
     given = {"modes": modes or {}, "activation_modes": activation_modes or {}}
     _check(given, store)
     looked_up = class_words(store)
-    called = looked_up if hierarchy is None else hierarchy.titles(looked_up)
-    if store.classes is None:
-        called = [f"class {number}" for number in looked_up]
-    study = _Study(
-        labels,
-        tuple(short_names(called)),
-        None if hierarchy is None else hierarchy.among(looked_up),
-        criteria,
-    )
+    study = _Study.of(labels, looked_up, store.classes is not None, hierarchy, criteria)
     sites = {
         site: {
-            source: study.meaning(site, source, Z) for source, Z in _followers(store, given, site)
+            source: study.meaning(site, source, Z) for source, Z in _features(store, given, site)
         }
         for site in store.sites
     }
@@ -207,12 +199,12 @@ def names_beyond_chance(
     permutations: int = 200,
     seed: int = 0,
 ) -> list[str]:
-    """What each mode is about: the classes or the superclass that its loadings follow, or "".
+    """The name of each mode: the classes or the superclass that its loadings correlate with, or "".
 
-    By the same rules as `semantics`, from the labels that the modes carry: above `threshold` and
-    beyond what permuted labels give, under false-discovery control over all modes. Without labels
-    of two classes or more all names are empty. Raises CodeclensError where a class is not in the
-    hierarchy, and for a number that is out of range.
+    By the same rules as `semantics`, from the labels of the modes: above `threshold` and beyond
+    what permuted labels give, under false-discovery control over all modes. Without labels of two
+    classes or more all names are empty. Raises CodeclensError if a class is not in the hierarchy,
+    and for a number that is out of range.
 
     >>> from codeclens.decomposition import NMF
     >>> X = np.repeat(np.eye(2, 4), 20, axis=0) + 0.01
@@ -227,17 +219,13 @@ def names_beyond_chance(
     if labels is None or len(np.unique(labels[labels >= 0])) < 2:
         return [""] * len(modes)
     looked_up = list(modes.classes or map(str, range(int(labels.max()) + 1)))
-    called = looked_up if hierarchy is None else hierarchy.titles(looked_up)
-    if modes.classes is None:
-        called = [f"class {number}" for number in looked_up]
-    above = None if hierarchy is None else hierarchy.among(looked_up)
-    study = _Study(labels, tuple(short_names(called)), above, criteria)
+    study = _Study.of(labels, looked_up, modes.classes is not None, hierarchy, criteria)
     names = study.meaning(modes.site, "modes", np.asarray(modes.loadings)).names
     return ["" if name in NAMELESS or name.startswith(DIFFUSE) else name for name in names]
 
 
 def class_words(store: ContributionStore) -> list[str]:
-    """What the classes of a store are looked up by in a hierarchy: names, or numbers without.
+    """The words by which the classes of a store are found in a hierarchy: names, else numbers.
 
     >>> from types import SimpleNamespace
     >>> class_words(SimpleNamespace(classes=None, label=np.array([0, 2, -1])))
@@ -252,10 +240,7 @@ def _check(given: Mapping[str, Mapping[str, Modes]], store: ContributionStore) -
     for source, found in given.items():
         for site, modes in found.items():
             if site not in store.sites:
-                raise CodeclensError(
-                    f'There are modes of "{site}", which the store does not have; its sites are '
-                    f"{', '.join(store.sites)}."
-                )
+                raise unknown("site", site, store.sites, "Modes were given, but the store has")
             require_samples_of(store, {site: modes})
             if (modes.view == "activation") != (source == "activation_modes"):
                 raise CodeclensError(
@@ -264,11 +249,11 @@ def _check(given: Mapping[str, Mapping[str, Modes]], store: ContributionStore) -
                 )
 
 
-def _followers(
+def _features(
     store: ContributionStore, given: Mapping[str, Mapping[str, Modes]], site: str
 ) -> Iterator[tuple[str, Float[np.ndarray, "sample item"]]]:
-    """What may follow classes at a site, one after another."""
-    for source in FOLLOWERS:
+    """What may correlate with classes at a site, one after another."""
+    for source in FEATURES:
         if source in given:
             if site in given[source]:
                 yield source, np.asarray(given[source][site].loadings)
@@ -285,6 +270,22 @@ class _Study:
     classes: tuple[str, ...]
     superclasses: Superclasses | None
     criteria: Criteria
+
+    @classmethod
+    def of(
+        cls,
+        labels: Int[np.ndarray, " sample"],
+        words: Sequence[str],
+        named: bool,
+        hierarchy: Hierarchy | None,
+        criteria: Criteria,
+    ) -> _Study:
+        """From the words by which a hierarchy knows the classes; numbers if not `named`."""
+        called = words if hierarchy is None else hierarchy.titles(words)
+        if not named:
+            called = [f"class {number}" for number in words]
+        above = None if hierarchy is None else hierarchy.among(words)
+        return cls(labels, tuple(short_names(called)), above, criteria)
 
     def meaning(self, site: str, source: str, Z: Float[np.ndarray, "sample item"]) -> Meaning:
         count, criteria = len(self.classes), self.criteria
@@ -310,7 +311,7 @@ class _Study:
             specificity=specificity(profile_of_sums(sums)),
             covered=int(coverage(correlation, threshold).sum()),
             classes=int((sums.size > 0).sum()),
-            spread=Spread.of(closest.correlation, criteria.resamples, criteria.seed),
+            spread=Spread.of(closest.correlation, Draws(criteria.resamples, criteria.seed)),
             names=(
                 self._names(correlation, closest, of_groups, group)
                 if source.endswith("modes")
@@ -347,10 +348,10 @@ class _Study:
 
 
 def _trends(sites: Mapping[str, Mapping[str, Meaning]], criteria: Criteria) -> dict[str, Trend]:
-    """How each quantity goes with depth; in a draw the modes, or channels, are drawn again."""
-    draws, seed = min(criteria.resamples, _DRAWS), criteria.seed
+    """How each quantity changes with depth; the draws resample modes, or channels."""
+    draws = Draws(criteria.resamples, criteria.seed).at_most(_DRAWS)
     trends = {}
-    for source in FOLLOWERS:
+    for source in FEATURES:
         found = [of_site[source] for of_site in sites.values() if source in of_site]
         if not found:
             continue
@@ -364,22 +365,23 @@ def _trends(sites: Mapping[str, Mapping[str, Meaning]], criteria: Criteria) -> d
             tables["superclass_correlation"] = [one.correlation for one in groups if one]
             counts["share_broader"] = [int(one.broader(criteria.alpha).sum()) for one in found]
         for name, values in tables.items():
-            # Modes differ from site to site, so that each site is drawn for itself.
+            # Modes differ from site to site, so that each site has its own draws.
             redrawn = [
-                redrawn_medians([known], draws, seed + depth) for depth, known in enumerate(values)
+                redrawn_medians([known], Draws(draws.n, draws.seed + depth))
+                for depth, known in enumerate(values)
             ]
             at = np.array([median(known) for known in values])
             trends[f"{source}_{name}"] = Trend.of(at, np.concatenate(redrawn, axis=1))
         sizes = np.array([max(1, len(one)) for one in found])
         for name, count in counts.items():
-            trends[f"{source}_{name}"] = _share_trend(np.array(count), sizes, draws, seed)
+            trends[f"{source}_{name}"] = _share_trend(np.array(count), sizes, draws)
     return trends
 
 
 def _share_trend(
-    count: Int[np.ndarray, " site"], sizes: Int[np.ndarray, " site"], draws: int, seed: int
+    count: Int[np.ndarray, " site"], sizes: Int[np.ndarray, " site"], draws: Draws
 ) -> Trend:
-    random = np.random.default_rng(seed)
-    # Half a count more on either side: that all of a few are above does not make it sure.
+    random = np.random.default_rng(draws.seed)
+    # Half a count more on either side: a share of 1 among a few modes is still uncertain.
     shrunk = (count + 0.5) / (sizes + 1)
-    return Trend.of(count / sizes, random.binomial(sizes, shrunk, (draws, len(sizes))) / sizes)
+    return Trend.of(count / sizes, random.binomial(sizes, shrunk, (draws.n, len(sizes))) / sizes)

@@ -1,9 +1,9 @@
-"""What semantics are: which classes modes and channels follow, as tables, files and sentences."""
+"""Results of semantics: with which classes modes and channels correlate, beyond chance."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,19 +11,19 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from codeclens.analysis.correlations import Specificity, top_correlation
-from codeclens.analysis.layers import Spread, trend_phrase
+from codeclens.analysis.layers import trend_variables
 from codeclens.analysis.nulls import critical_correlation, false_discovery, p_values
+from codeclens.analysis.statistics import Spread
 from codeclens.analysis.trend import Trend
-from codeclens.errors import CodeclensError
-from codeclens.labelled import save_table
+from codeclens.errors import require_number
+from codeclens.labelled import Labelled, columns_of, labels, save_table
 
 if TYPE_CHECKING:
+    import pandas
     import xarray
-    from jaxtyping import Bool
 
-
-# What may follow a class, with the words for it; contributions and activations side by side.
-FOLLOWERS = {
+# What may correlate with a class, in words.
+FEATURES = {
     "modes": "modes of contributions",
     "activation_modes": "modes of activations",
     "contributions": "net contributions of channels",
@@ -33,10 +33,10 @@ FOLLOWERS = {
 
 @dataclass(frozen=True)
 class Criteria:
-    """What counts as following a class, and how chance is drawn.
+    """When a mode or channel counts as selective for a class.
 
-    A correlation above `threshold`; a false discovery rate of at most `alpha` against so many
-    `permutations` of the labels. Intervals come from `resamples` draws; `seed` seeds both. Raises
+    A correlation above `threshold`, and a false discovery rate of at most `alpha` in a test with
+    `permutations` of the labels. Intervals use `resamples` draws; `seed` is for both. Raises
     CodeclensError for a threshold or alpha that is not between 0 and 1.
     """
 
@@ -48,18 +48,16 @@ class Criteria:
 
     def __post_init__(self) -> None:
         for name in ("threshold", "alpha"):
-            if not 0 < (value := getattr(self, name)) < 1:
-                raise CodeclensError(f"{name} (={value}) must lie between 0 and 1.")
+            require_number(name, getattr(self, name), above=0, below=1)
 
 
 @dataclass(frozen=True)
 class Closest:
-    """The class, or superclass, that each of K modes follows most closely, and whether by chance.
+    """The class, or superclass, that each of K modes correlates with most, and its significance.
 
-    `correlation` `(K,)` is the largest with any and `place` `(K,)` with which (NaN and −1 for one
-    that does not vary); under permuted labels the largest stays below `critical` `(K,)` in all but
-    a share alpha of cases. `p` and `q` `(K,)` say how surprising it is, alone and under
-    false-discovery control.
+    `correlation` `(K,)` is the largest and `place` `(K,)` the class (NaN and −1 for a constant
+    mode). With permuted labels the largest exceeds `critical` `(K,)` in at most a share alpha of
+    cases. `p` `(K,)` are the p-values and `q` `(K,)` the same under false-discovery control.
     """
 
     correlation: Float[np.ndarray, " mode"]
@@ -87,34 +85,36 @@ class Closest:
         return cls(largest, place, critical_correlation(null, alpha), p, false_discovery(p))
 
     def significant(self, alpha: float) -> Bool[np.ndarray, " mode"]:
-        """Which are significant at this false discovery rate."""
+        """Which modes are significant at this false discovery rate."""
         return np.asarray(self.q <= alpha)
 
 
 @dataclass(frozen=True)
 class Meaning:
-    """Which classes the K modes, or channels, of one source at one site follow.
+    """With which classes the K modes, or channels, of one source at one site correlate.
 
-    `correlation` `(K, C)` is with each class (NaN where undefined), `closest` the largest, held
-    against chance. `above` `(K,)` counts the classes above the threshold, `specificity` tells how
-    few classes the mean loadings are about, `covered` of how many `classes` at least one correlates
-    above the threshold. `spread` summarises the largest correlations, its interval over modes or
-    channels. `names` are there for modes. With a hierarchy, `superclass_correlation` `(K, S)` and
-    `closest_superclass` tell the same of superclasses.
+    `correlation` `(K, C)` is with each class (NaN where undefined), `closest` the largest with its
+    significance. `above` `(K,)` counts the classes above the threshold, `specificity` describes how
+    concentrated the mean loadings are on few classes. At least one mode correlates above the
+    threshold with `covered` of the `classes`. `spread` summarises the largest correlations, with an
+    interval over modes or channels. Only modes have `names`. With a hierarchy,
+    `superclass_correlation` `(K, S)` and `closest_superclass` are the same for superclasses.
     """
 
     site: str
     source: str
-    correlation: Float[np.ndarray, "mode class"]
-    closest: Closest
-    above: Int[np.ndarray, " mode"]
-    specificity: Specificity
+    correlation: Float[np.ndarray, "mode class"] = field(repr=False)
+    closest: Closest = field(repr=False)
+    above: Int[np.ndarray, " mode"] = field(repr=False)
+    specificity: Specificity = field(repr=False)
     covered: int
     classes: int
     spread: Spread
-    names: tuple[str, ...] = ()
-    superclass_correlation: Float[np.ndarray, "mode superclass"] | None = None
-    closest_superclass: Closest | None = None
+    names: tuple[str, ...] = field(default=(), repr=False)
+    superclass_correlation: Float[np.ndarray, "mode superclass"] | None = field(
+        default=None, repr=False
+    )
+    closest_superclass: Closest | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         return len(self.above)
@@ -130,33 +130,33 @@ class Meaning:
         return self.count_above / max(1, len(self))
 
     def significant(self, alpha: float) -> int:
-        """How many follow a class at this false discovery rate."""
+        """How many correlate with a class at this false discovery rate."""
         return int(self.closest.significant(alpha).sum())
 
     def beyond_chance(self, alpha: float) -> Bool[np.ndarray, " mode"]:
-        """Which follow a class, or a superclass, at this false discovery rate."""
+        """Which correlate with a class, or a superclass, at this false discovery rate."""
         found = self.closest.significant(alpha)
         if self.closest_superclass is not None:
             found = found | self.closest_superclass.significant(alpha)
         return found
 
     def broader(self, alpha: float) -> Bool[np.ndarray, " mode"]:
-        """Which follow a superclass beyond chance, and more closely than any class."""
+        """Which correlate with a superclass beyond chance, and more than with any class."""
         group = self.closest_superclass
         if group is None:
             return np.zeros(len(self), bool)
         return group.significant(alpha) & (group.correlation > self.closest.correlation)
 
 
-@dataclass(frozen=True)
-class Semantics(Mapping[str, dict[str, Meaning]]):
-    """Which classes are followed at every site: a mapping from site to source to `Meaning`.
+@dataclass(frozen=True, eq=False, repr=False)
+class Semantics(Labelled, Mapping[str, dict[str, Meaning]]):
+    """Class selectivity at every site: a mapping from site to source to `Meaning`.
 
-    Sources are `modes`, `activation_modes`, `contributions` and `activations`, as far as they were
-    given. `criteria` is what it was computed with; `trends` tell how `top_correlation`,
-    `share_above` and `entropy` of each source go with depth (`modes_top_correlation`, …), and with
-    `superclasses` also `superclass_correlation` and `share_broader`. `ambiguous` lists classes that
-    fit several places of a hierarchy.
+    Sources are `modes`, `activation_modes`, `contributions` and `activations`, as far as given.
+    `criteria` holds the settings. `trends` are of `top_correlation`, `share_above` and `entropy` of
+    each source with depth (`modes_top_correlation`, …), and with `superclasses` also of
+    `superclass_correlation` and `share_broader`. `ambiguous` lists the classes that match several
+    nodes of a hierarchy.
     """
 
     sites: dict[str, dict[str, Meaning]]
@@ -165,7 +165,7 @@ class Semantics(Mapping[str, dict[str, Meaning]]):
     samples: int
     criteria: Criteria
     trends: dict[str, Trend]
-    ambiguous: tuple[str, ...] = field(default=())
+    ambiguous: tuple[str, ...] = ()
 
     def __getitem__(self, site: str) -> dict[str, Meaning]:
         return self.sites[site]
@@ -180,50 +180,102 @@ class Semantics(Mapping[str, dict[str, Meaning]]):
         """The meanings of one source in the order of depth, at the sites that have it."""
         return [found[source] for found in self.sites.values() if source in found]
 
-    def table(self) -> list[dict[str, Any]]:
-        """One row for each site and source, in the order of depth, the same columns in each."""
-        return [
-            self._row(depth, meaning)
-            for depth, found in enumerate(self.sites.values())
-            for meaning in found.values()
-        ]
+    def title(self) -> str:
+        """One line: samples, classes and sites."""
+        return (
+            f"Semantics of {self.samples:,} samples of {len(self.classes):,} classes at "
+            f"{_several(len(self), 'site')}"
+        )
 
-    def modes_table(self, source: str = "modes") -> list[dict[str, Any]]:
+    def to_dataframe(self) -> pandas.DataFrame:
+        """One row for each site and source, in the order of depth."""
+        import pandas
+
+        return pandas.DataFrame(
+            [
+                self._row(depth, meaning)
+                for depth, found in enumerate(self.sites.values())
+                for meaning in found.values()
+            ]
+        )
+
+    def shown(self) -> pandas.DataFrame:
+        """The main columns, for the screen."""
+        columns = ("site", "source", "count", "top_correlation_median", "above", "significant")
+        return self.to_dataframe().reindex(columns=columns)
+
+    def modes_table(self, source: str = "modes") -> pandas.DataFrame:
         """One row for each mode, or channel, of a source: its name, classes and significance."""
-        return [
-            {"site": one.site, "mode": number, **row}
-            for one in self.of(source)
-            for number, row in enumerate(self._items(one))
-        ]
+        import pandas
 
-    def followers_table(self) -> list[dict[str, Any]]:
-        """One row for each mode and channel of all sites and sources, the same columns in each."""
+        return pandas.DataFrame(
+            [
+                {"site": one.site, "mode": number, **row}
+                for one in self.of(source)
+                for number, row in enumerate(self._items(one))
+            ]
+        )
+
+    def features_table(self) -> pandas.DataFrame:
+        """One row for each mode and channel of all sites and sources."""
+        import pandas
+
+        return pandas.DataFrame(self._features())
+
+    def to_csv(self, path: str | Path) -> Path:
+        """Write the table as CSV (UTF-8) and return its path."""
+        return save_table(path, self.to_dataframe())
+
+    def to_xarray(self) -> xarray.Dataset:
+        """Everything that was found, with names, for example for `to_zarr`.
+
+        Dimensions are `site` and `source` (the table, NaN where a site lacks a source), `feature`
+        (all modes and channels, as in `features_table`), with it `class` and `superclass`
+        (correlations), and `quantity` (trends with depth).
+        """
+        import xarray
+
+        sources = list(dict.fromkeys(source for found in self.values() for source in found))
+        rows = self.to_dataframe()
+        place = rows["depth"], rows["source"].map(sources.index)
+        table: dict[str, Any] = {}
+        for name in rows.columns.drop(["site", "depth", "source", "samples", "threshold"]):
+            values = np.full((len(self), len(sources)), np.nan)
+            values[place] = rows[name]
+            table[name] = ("site", "source"), values
+        every = [one for found in self.values() for one in found.values()]
+        features = columns_of(self._features(), "feature")
+        coordinates: dict[str, Any] = {
+            "site": labels(list(self)),
+            "source": labels(sources),
+            "class": labels(self.classes),
+            **{f"feature_{name}": features.pop(name) for name in ("site", "source", "number")},
+        }
+        for what in ("class", "superclass"):  # also names of dimensions
+            if what in features:
+                table[f"closest_{what}"] = features.pop(what)
+        table |= features
+        table["correlation"] = ("feature", "class"), np.concatenate([m.correlation for m in every])
+        if self.superclasses:
+            coordinates["superclass"] = labels(self.superclasses)
+            found = np.concatenate([m.superclass_correlation for m in every])
+            table["correlation_with_superclass"] = ("feature", "superclass"), found
+        table |= trend_variables(self.trends, coordinates)
+        return xarray.Dataset(
+            table, coordinates, {"samples": self.samples, **asdict(self.criteria)}
+        )
+
+    def sentences(self) -> list[str]:
+        """What changes with depth, in sentences computed from the numbers."""
+        return _sentences(self)
+
+    def _features(self) -> list[dict[str, Any]]:
         return [
             {"site": one.site, "source": source, "number": number, "name": "", **row}
             for found in self.sites.values()
             for source, one in found.items()
             for number, row in enumerate(self._items(one))
         ]
-
-    def to_csv(self, path: str | Path) -> Path:
-        """Write the table as CSV (UTF-8) and return its path."""
-        return save_table(path, self.table())
-
-    def dataset(self) -> xarray.Dataset:
-        """Everything with its names, for `to_zarr` and `to_dataframe`, which are xarray's.
-
-        Dimensions are `site` and `source` (the table, NaN where a site has no such source),
-        `follower` (a row of the table of followers: all modes and channels one below another),
-        with it `class` and `superclass` (correlations), and `quantity` (trends with depth).
-        """
-        from codeclens.analysis.datasets import semantics_dataset
-
-        return semantics_dataset(self)
-
-    def sentences(self) -> list[str]:
-        """What changes with depth, in plain sentences that are computed from the numbers."""
-
-        return semantics_sentences(self)
 
     def _row(self, depth: int, one: Meaning) -> dict[str, Any]:
         row: dict[str, Any] = {
@@ -278,7 +330,7 @@ def _closest(
 
 
 def median(values: Float[np.ndarray, " mode"] | None) -> float:
-    """The median of what is defined, NaN where nothing is.
+    """The median of the defined values, NaN without any.
 
     >>> median(np.array([1.0, np.nan, 3.0])), median(None)
     (2.0, nan)
@@ -287,37 +339,35 @@ def median(values: Float[np.ndarray, " mode"] | None) -> float:
     return float(np.median(known)) if len(known) else float("nan")
 
 
-def semantics_sentences(semantics: Semantics) -> list[str]:
-    """How closely classes, and superclasses, are followed, by what, and how that changes."""
+def _sentences(semantics: Semantics) -> list[str]:
+    """Correlations with classes and superclasses, by source, and how they change with depth."""
     criteria = semantics.criteria
-    sources = [source for source in FOLLOWERS if semantics.of(source)]
-    sites = len(semantics)
+    sources = [source for source in FEATURES if semantics.of(source)]
     lines = [
-        f"Semantics of {semantics.samples:,} samples of {len(semantics.classes):,} classes at "
-        f"{sites} {'site' if sites == 1 else 'sites'}; significance by "
+        f"{semantics.title()}; significance by "
         f"{criteria.permutations:,} permutations of the labels at a false discovery rate of "
         f"{criteria.alpha:g}; intervals are 95 % bootstrap intervals over modes or channels."
     ]
     quantities = [
-        ("top_correlation", "Largest correlation with a class, median", "{:.2f}"),
-        ("share_above", f"Share that follows a class above {criteria.threshold:g}", "{:.2f}"),
-        ("entropy", "Normalised entropy over classes (1 all alike, 0 one alone), median", "{:.2f}"),
+        ("top_correlation", "Largest correlation with a class, median"),
+        ("share_above", f"Share with a class correlation above {criteria.threshold:g}"),
+        ("entropy", "Normalised entropy over classes (1 all equal, 0 one alone), median"),
     ]
     if semantics.superclasses:
         quantities += [
-            ("superclass_correlation", "Largest correlation with a superclass, median", "{:.2f}"),
+            ("superclass_correlation", "Largest correlation with a superclass, median"),
             (
                 "share_broader",
-                "Share that follows a superclass beyond chance and more closely than any class",
-                "{:.2f}",
+                "Share that correlates with a superclass beyond chance and more than with any "
+                "class",
             ),
         ]
-    for key, words, number in quantities:
+    for key, words in quantities:
         parts = []
         for source in sources:
             at = [one.site for one in semantics.of(source)]
-            phrase = trend_phrase(semantics.trends[f"{source}_{key}"], at, number)
-            parts.append(f"that of {FOLLOWERS[source]} {phrase}")
+            phrase = semantics.trends[f"{source}_{key}"].words(at)
+            parts.append(f"that of {FEATURES[source]} {phrase}")
         lines.append(f"{words}: " + "; ".join(parts) + ".")
     lines.append(_counts(semantics, sources))
     for one, other in (("modes", "activation_modes"), ("contributions", "activations")):
@@ -327,8 +377,8 @@ def semantics_sentences(semantics: Semantics) -> list[str]:
         lines += _best_modes(semantics)
     if semantics.ambiguous:
         lines.append(
-            f"{_several(len(semantics.ambiguous), 'class name')} fit several places of the "
-            f'hierarchy equally well ("{semantics.ambiguous[0]}", for one); the first was taken.'
+            f"{_several(len(semantics.ambiguous), 'class name')} with several equally good matches "
+            f'in the hierarchy (such as "{semantics.ambiguous[0]}"); the first was used.'
         )
     return lines
 
@@ -339,9 +389,9 @@ def _counts(semantics: Semantics, sources: Sequence[str]) -> str:
     for source in sources:
         last = semantics.of(source)[-1]
         parts.append(
-            f"of {len(last):,} {FOLLOWERS[source]}, {last.significant(alpha):,} follow a "
-            f"class beyond chance and {last.count_above:,} above {threshold:g}, which "
-            f"covers {last.covered:,} of {last.classes:,} classes"
+            f"of {len(last):,} {FEATURES[source]}, {last.significant(alpha):,} correlate "
+            f"with a class beyond chance and {last.count_above:,} above {threshold:g}, covering "
+            f"{last.covered:,} of {last.classes:,} classes"
         )
     places = [semantics.of(source)[-1].site for source in sources]
     same = len(set(places)) == 1
@@ -355,34 +405,36 @@ def _comparison(semantics: Semantics, one: str, other: str) -> str:
     higher = sum(found[one].spread.low > found[other].spread.high for found in both)
     lower = sum(found[one].spread.high < found[other].spread.low for found in both)
     return (
-        f"With intervals that do not overlap, {FOLLOWERS[one]} follow classes more closely than "
-        f"{FOLLOWERS[other]} at {higher} of {len(both)} sites and less closely at {lower}."
+        f"Correlations with classes are larger for {FEATURES[one]} than for {FEATURES[other]} at "
+        f"{higher} of {len(both)} sites and smaller at {lower} (95 % intervals do not overlap)."
     )
 
 
 def _best_modes(semantics: Semantics) -> list[str]:
-    """The modes that follow a class, and a superclass, most closely, if any do beyond chance."""
+    """The modes with the largest correlations with a class and a superclass, beyond chance."""
     alpha = semantics.criteria.alpha
     modes = semantics.of("modes")
     best = _best([(one, one.closest, one.closest.significant(alpha)) for one in modes])
-    lines = ["No mode follows a class beyond chance."]
+    lines = ["No mode correlates with a class beyond chance."]
     if best is not None:
-        lines = [f"The mode that follows a class most closely is {_told(best, semantics.classes)}."]
+        lines = [f"The largest class correlation is of {_in_words(best, semantics.classes)}."]
     broader = _best([(one, one.closest_superclass, one.broader(alpha)) for one in modes])
     if broader is not None:
         lines.append(
-            "Of modes that follow a superclass more closely than any class, the closest is "
-            f"{_told(broader, semantics.superclasses)}."
+            "Among modes that correlate more with a superclass than with any class, the largest "
+            f"correlation is of {_in_words(broader, semantics.superclasses)}."
         )
     elif semantics.superclasses:
-        lines.append("No mode follows a superclass more closely than any class, beyond chance.")
+        lines.append(
+            "Beyond chance, no mode correlates more with a superclass than with any class."
+        )
     return lines
 
 
 def _best(
     modes: Sequence[tuple[Meaning, Closest | None, Bool[np.ndarray, " mode"]]],
 ) -> tuple[Meaning, Closest, int] | None:
-    """Of the modes that count, the one with the largest correlation."""
+    """The mode with the largest correlation among those that count."""
     found: tuple[Meaning, Closest, int] | None = None
     for one, closest, counts in modes:
         if closest is None or not counts.any():
@@ -393,10 +445,10 @@ def _best(
     return found
 
 
-def _told(found: tuple[Meaning, Closest, int], names: Sequence[str]) -> str:
+def _in_words(found: tuple[Meaning, Closest, int], names: Sequence[str]) -> str:
     one, closest, number = found
     return (
-        f'mode {number} of {one.site} ("{one.names[number]}"), with a correlation of '
+        f'mode {number} of {one.site} ("{one.names[number]}"): '
         f"{closest.correlation[number]:.2f} with {names[int(closest.place[number])]}"
     )
 

@@ -1,18 +1,19 @@
 """Statistics of a population of units: arrays in, arrays out.
 
-Samples are rows, units are columns. Sums are taken in float64, a block of rows at a time, so that
-50,000 × 2,048 values in float32 need little more memory than they take themselves.
+Samples are rows, units are columns. Sums use float64, one block of rows at a time, so that
+50,000 × 2,048 values in float32 need little additional memory.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int, Num
 
-from codeclens.errors import CodeclensError
+from codeclens.errors import CodeclensError, require_number, wrong_shape
 
 Statistic = Callable[..., Any]
 
@@ -24,6 +25,53 @@ _ROUNDING = 1e-12
 _BLOCK = 1 << 22
 
 
+@dataclass(frozen=True)
+class Draws:
+    """How many random draws (bootstrap resamples or permutations) are made, from which seed.
+
+    >>> Draws(1000, seed=3).at_most(200)
+    Draws(n=200, seed=3)
+    """
+
+    n: int
+    seed: int = 0
+
+    def at_most(self, n: int) -> Draws:
+        """The same draws, but no more than `n`."""
+        return Draws(min(self.n, n), self.seed)
+
+
+@dataclass(frozen=True)
+class Spread:
+    """The distribution of one number per sample: median with its 95 % interval, and quartiles.
+
+    `undefined` counts the samples without a value, which are excluded (a sample to which no unit
+    contributes has no sparsity).
+    """
+
+    median: float
+    low: float
+    high: float
+    q25: float
+    q75: float
+    undefined: int
+
+    @classmethod
+    def of(cls, values: Float[np.ndarray, " sample"], draws: Draws) -> Spread:
+        """Summarise `values` `(N,)`, where NaN means undefined; `draws` are for the interval.
+
+        >>> spread = Spread.of(np.array([1.0, 2.0, 3.0, np.nan]), Draws(100))
+        >>> spread.median, spread.q25, spread.q75, spread.undefined
+        (2.0, 1.5, 2.5, 1)
+        """
+        defined = values[~np.isnan(values)]
+        if not len(defined):
+            return cls(*(float("nan"),) * 5, undefined=len(values))
+        low, high = bootstrap_interval(defined, np.median, draws.n, draws.seed)
+        q25, median, q75 = (float(q) for q in np.quantile(defined, [0.25, 0.5, 0.75]))
+        return cls(median, low, high, q25, q75, undefined=len(values) - len(defined))
+
+
 def sign_correlation(
     positive: Num[np.ndarray, "sample unit"], negative: Num[np.ndarray, "sample unit"]
 ) -> Float[np.ndarray, " sample"]:
@@ -33,7 +81,7 @@ def sign_correlation(
     does not matter); the result is `(N,)` in [−1, 1] (method.md §4, Sign decorrelation). It is NaN
     where a row of either does not vary over units.
 
-    Raises CodeclensError where the shapes differ or a value is not finite.
+    Raises CodeclensError if the shapes differ or a value is not finite.
 
     >>> sign_correlation(np.array([[1.0, 2.0, 3.0]]), np.array([[-2.0, -4.0, -6.0]]))
     array([1.])
@@ -60,11 +108,11 @@ def class_means(
 ) -> tuple[Float[np.ndarray, "class unit"], Int[np.ndarray, " class"]]:
     """The mean of the samples of every class, and which classes these are.
 
-    `X` is `(N, U)`, `labels` `(N,)` integers; −1 means unknown, and such samples are left out.
+    `X` is `(N, U)`, `labels` `(N,)` integers; samples labelled −1 (unknown) are excluded.
     Returns the means `(C, U)` in the units of `X` and the class indices `(C,)`, ascending, of the
     classes that occur.
 
-    Raises CodeclensError where labels do not fit the samples, are no integers, or are all unknown.
+    Raises CodeclensError if the labels do not match the samples, are not integers, or are all −1.
 
     >>> X = np.array([[1.0], [3.0], [9.0], [7.0]])
     >>> means, classes = class_means(X, np.array([4, 4, 2, -1]))
@@ -86,7 +134,7 @@ def sum_by_group(
     group: Int[np.ndarray, " sample"],
     sums: Float[np.ndarray, "group unit"],
 ) -> None:
-    """Add every sample `(N, U)` to the row of `sums` `(G, U)` that its group names; −1 to none.
+    """Add every sample `(N, U)` to the row of `sums` `(G, U)` of its group; −1 is no group.
 
     >>> sums = np.zeros((2, 1))
     >>> sum_by_group(np.array([[1.0], [2.0], [9.0]]), np.array([1, 1, -1]), sums)
@@ -109,25 +157,21 @@ def bootstrap_interval(
     seed: int = 0,
     level: float = 0.95,
 ) -> tuple[float, float]:
-    """Percentile bootstrap interval of a statistic: the samples are drawn again `n` times.
+    """Percentile bootstrap interval of a statistic over `n` resamples of the samples.
 
     `values` is `(N,)`; `statistic` takes an array and `axis=-1` (np.median, np.mean, np.std);
-    the bounds are in the statistic's unit. The median is not drawn value by value: the ranks that
-    its resampled middle lands on follow a beta distribution, which gives draws of the same
-    distribution in almost no time.
+    the bounds are in the statistic's unit. The median is not computed resample by resample: the
+    rank of the resampled median follows a beta distribution, which is drawn directly.
 
-    Raises CodeclensError where there are no values, one is not finite, or `level` is not in (0, 1).
+    Raises CodeclensError if `values` is empty or not finite, or `level` is not in (0, 1).
 
     >>> low, high = bootstrap_interval(np.arange(101.0), np.mean)
     >>> low < 50.0 < high, bool(44 < low and high < 56)
     (True, True)
     """
     array = numeric(values, "values", dimensions=1)
-    if not 0.0 < level < 1.0 or n < 1:
-        raise CodeclensError(
-            f"level (={level}) must lie between 0 and 1 and n (={n}) be at least 1, "
-            "for example level=0.95, n=1000."
-        )
+    require_number("level", level, above=0, below=1, hint="0.95 is usual")
+    require_number("n", n, least=1, whole=True, hint="1000 resamples are usual")
     random = np.random.default_rng(seed)
     if statistic is np.median:
         draws = _median_draws(np.sort(array).astype(np.float64), n, random)
@@ -176,10 +220,9 @@ def _members(
 
 
 def numeric(values: Any, name: str, dimensions: int | None) -> Num[np.ndarray, "*shape"]:
-    """The values as an array of finite real numbers, not empty, of 1, 2 or (None) any dimensions.
+    """The values as a non-empty array of finite real numbers with 1, 2 or (None) any dimensions.
 
-    Raises CodeclensError, which carries `name`, the shape and the first bad row, where they are
-    not.
+    Raises CodeclensError with `name`, the shape and the first bad row otherwise.
 
     >>> numeric([[1, 2]], "X", dimensions=2).shape
     (1, 2)
@@ -187,7 +230,7 @@ def numeric(values: Any, name: str, dimensions: int | None) -> Num[np.ndarray, "
     array = np.asarray(values)
     if array.ndim == 0 or array.size == 0 or (dimensions is not None and array.ndim != dimensions):
         wanted = {None: "(…, units)", 1: "(samples,)", 2: "(samples, units)"}[dimensions]
-        raise CodeclensError(f"{name} has shape {array.shape}; it must be {wanted} and not empty.")
+        raise wrong_shape(name, array.shape, f"{wanted} and not empty")
     if not np.issubdtype(array.dtype, np.number) or np.iscomplexobj(array):
         raise CodeclensError(f"{name} has type {array.dtype}; it must hold real numbers.")
     flat = array.reshape(len(array), -1)
@@ -196,7 +239,7 @@ def numeric(values: Any, name: str, dimensions: int | None) -> Num[np.ndarray, "
         if bad.any():
             row = block.start + int(np.flatnonzero(bad.any(axis=1))[0])
             raise CodeclensError(
-                f"{name} of shape {array.shape} is not finite in row {row}; leave such samples out."
+                f"{name} of shape {array.shape} is not finite in row {row}; remove such samples."
             )
     return array
 

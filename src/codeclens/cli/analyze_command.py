@@ -14,7 +14,7 @@ import codeclens as cl
 from codeclens.analysis import (
     Agreement,
     Flow,
-    Pathways,
+    FlowModel,
     Semantics,
     class_words,
     flow_agreement,
@@ -48,7 +48,7 @@ LAYERS = (
     *(f"layers.{ending}" for ending in _FIGURES),
 )
 SEMANTICS = (
-    *("semantics.csv", "semantics.zarr", "followers.csv"),
+    *("semantics.csv", "semantics.zarr", "features.csv"),
     *(f"semantics.{ending}" for ending in _FIGURES),
 )
 MODES = ("modes.csv", "modes.zarr")
@@ -165,7 +165,7 @@ def plan_flow(store: cl.ContributionStore, modes: Mapping[str, Modes]) -> FlowPl
         )
     again = load_again(store, "--flow", "codeclens.flow")
     chosen = {site: modes[site] for site in sites}
-    Pathways(again.ready.model, chosen, **again.options)
+    FlowModel(again.ready.model, chosen, **again.options)
     return FlowPlan(again, chosen)
 
 
@@ -227,12 +227,12 @@ def write_flow(found: Flow, agreement: Agreement | None, to: Path) -> None:
     to.mkdir(parents=True, exist_ok=True)
     found.to_csv(to / "flow.csv")
     save_table(to / "flow-completeness.csv", found.completeness_table())
-    save_dataset(to / "flow.zarr", found.dataset())
+    save_dataset(to / "flow.zarr", found.to_xarray())
     note = ""
     if agreement is not None:
-        save_table(to / "flow-agreement.csv", agreement.table())
-        save_dataset(to / "flow-agreement.zarr", agreement.dataset())
-        ranks = agreement.ranks(held=True)
+        save_table(to / "flow-agreement.csv", agreement.to_dataframe())
+        save_dataset(to / "flow-agreement.zarr", agreement.to_xarray())
+        ranks = agreement.ranks(fixed=True)
         note = (
             f"Rank correlation with interventions, {agreement.source} → {agreement.sink}: "
             + ", ".join(f"{name} {rank}" for name, rank in ranks.items())
@@ -247,11 +247,12 @@ def agreement_with_interventions(
     """Remove single modes at the middle site and measure the effect at the next site."""
     sites = list(modes)
     middle = (len(sites) - 1) // 2
-    pathways = Pathways(again.ready.model, modes, sites=sites[middle : middle + 2], **again.options)
+    pair = sites[middle : middle + 2]
+    prepared = FlowModel(again.ready.model, modes, sites=pair, **again.options)
     # One image after another: its copies fill a batch.
     images = [(x, y) for _, x, y in batches(again.ready.model, again.images, 1, rows)]
     with progress("interventions", len(images), "images") as advance:
-        return flow_agreement(pathways, images, source=sites[middle], progress=advance)
+        return flow_agreement(prepared, images, source=sites[middle], progress=advance)
 
 
 def difference_from_store(

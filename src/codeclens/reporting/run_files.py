@@ -28,17 +28,17 @@ def write_layers(statistics: LayerStatistics, to: Path) -> None:
     to.mkdir(parents=True, exist_ok=True)
     statistics.to_csv(to / "layers.csv")
     save_table(to / "classes.csv", statistics.class_table())
-    save_dataset(to / "layers.zarr", statistics.dataset())
+    save_dataset(to / "layers.zarr", statistics.to_xarray())
     save_sentences(to / "sentences.txt", statistics.sentences())
     save(layer_figure(statistics), to / "layers")
 
 
 def write_semantics(meanings: Semantics, to: Path) -> None:
-    """Write semantics.csv, .zarr, .png and .svg, and followers.csv."""
+    """Write semantics.csv, .zarr, .png and .svg, and features.csv."""
     to.mkdir(parents=True, exist_ok=True)
     meanings.to_csv(to / "semantics.csv")
-    save_table(to / "followers.csv", meanings.followers_table())
-    save_dataset(to / "semantics.zarr", meanings.dataset())
+    save_table(to / "features.csv", meanings.features_table())
+    save_dataset(to / "semantics.zarr", meanings.to_xarray())
     save(semantics_figure(meanings), to / "semantics")
 
 
@@ -57,8 +57,11 @@ def modes_table(
     rows = [row for found in modes.values() for row in found.table()]
     if meanings is None:
         return rows
-    told = [*meanings.modes_table("modes"), *meanings.modes_table("activation_modes")]
-    of_mode = {(row["site"], row["mode"]): row for row in told}
+    of_mode = {
+        (row["site"], row["mode"]): row
+        for source in ("modes", "activation_modes")
+        for row in meanings.modes_table(source).to_dict("records")
+    }
     return [row | of_mode[row["site"], row["mode"]] for row in rows]
 
 

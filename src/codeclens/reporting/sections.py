@@ -49,9 +49,9 @@ def _table(statistics: LayerStatistics, about: str) -> Table:
             [
                 layer.site,
                 layer.units,
-                *(f"{p.sparsity.median:.2f}" for p in both),
-                *(p.class_components for p in both),
-                f"{layer.sign_correlation.median:.2f}",
+                *(f"{p.number('sparsity'):.2f}" for p in both),
+                *(p.numbers["class_components"] for p in both),
+                f"{layer.signs.number('sign_correlation'):.2f}",
             ]
         )
     return Table(header, rows, f"The medians of the figure above in numbers. {about}", wide=True)
