@@ -23,7 +23,7 @@ from benchmarks.extraction import calibrated_resnet50, images
 from benchmarks.timing import Paired, paired
 from codeclens.attribution import Site, find_sites
 from codeclens.control import FRACTIONS, Intervention, count_units, outputs_under
-from codeclens.control.edits import share_to_count
+from codeclens.control.units import share_to_count
 
 WANTED = 6
 # Of the 16 blocks: every other one, and the last eight.

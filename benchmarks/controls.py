@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas
 import torch
 from torch import Tensor
 
@@ -121,8 +122,8 @@ def tell_curves(
             told = (f"{name} {curves.of(curve, name).selectivity}" for name in curves.names)
             print(f"{curves.kind}, {curve.class_name}: {'; '.join(told)}")
     save(curves_figure(runs), Path(f"{stem}.png"))
-    rows = [row for curves in runs for row in curves.comparison_table()]
-    save_table(Path(f"{stem}.csv"), rows)
+    table = pandas.concat([curves.to_dataframe() for curves in runs])
+    save_table(Path(f"{stem}.csv"), table)
 
 
 def tell_necessity(of: Material, modes: Modes, x: Tensor, stem: Path, seed: int) -> None:

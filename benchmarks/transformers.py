@@ -24,7 +24,7 @@ from benchmarks.layers import vit
 from codeclens import zoo
 from codeclens.analysis import save_table
 from codeclens.attribution import Attributor, Site, find_sites, in_axes
-from codeclens.control import ByScore, ControlCurves, Evidence, activation_at, control_curves
+from codeclens.control import ByScore, ControlCurves, RankingInputs, activation_at, control_curves
 from codeclens.decomposition import Modes
 
 FRACTIONS = (0.02, 0.05, 0.1, 0.18, 0.25, 0.5, 0.8)
@@ -125,14 +125,14 @@ def measure(
     modes = Modes(found.site.key, "concat", method, method.encode(x), labels=labels)
     net = found.positive + found.negative
 
-    def contrast(_: Evidence, members: Sequence[int]) -> ByScore:
+    def contrast(_: RankingInputs, members: Sequence[int]) -> ByScore:
         member = np.isin(labels, members)
         scores = net[member].mean(axis=0) - net[~member].mean(axis=0)
         return ByScore("class contrast", scores.astype(np.float64), signed=True)
 
     return control_curves(
         found.model, held_out, modes, site=found.site, training=training, fractions=FRACTIONS,
-        controls=["random", "gradient", contrast, "net weights"], trials=1, seed=seed,
+        controls=["random", "gradient", contrast, "strength"], trials=1, seed=seed,
     )  # fmt: skip
 
 
@@ -145,7 +145,7 @@ def row(reduction: str, block: int, curves: ControlCurves) -> dict[str, Any]:
         found[name] = round(float(curves.mean(name).value), 3)
     at = FRACTIONS.index(0.05)
     for what in ("target", "others"):
-        found[f"{what} at 5 %"] = round(float(curves.averaged("net weights", what).value[at]), 3)
+        found[f"{what} at 5 %"] = round(float(curves.averaged("modes", what).value[at]), 3)
     return found
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from codeclens.cli import app
 from codeclens.control import ALL
-from codeclens.control.curves import Study
+from codeclens.control.study import Study
 
 Told = Callable[..., tuple[int, str, str]]
 

@@ -217,7 +217,8 @@ def test_a_modes_weights(model: nn.Module, images: Tensor) -> None:
     negative = np.array([0.0, -2.0, 0.0, 0.0, -1.0, -0.3])
     mode = Mode("layer1.0", 0, positive, negative, np.ones(1))
     a = activation_at(model, "layer1.0", images)
-    strength = torch.tensor([0.05, 0.5, 0.025, 0, 1, 0.075], dtype=torch.float64).view(1, 6, 1, 1)
+    net = torch.tensor([0.2, -2.0, 0.1, 0.0, 3.0, 0.0], dtype=torch.float64)
+    strength = (net.clamp(min=0) / 3).view(1, 6, 1, 1)
     for act, edited in ((ablate, a * (1 - strength)), (preserve, a * strength)):
         with act(model, mode, weights="mode"):
             found = model(images)
@@ -225,7 +226,7 @@ def test_a_modes_weights(model: nn.Module, images: Tensor) -> None:
         torch.testing.assert_close(found, expected, rtol=0, atol=1e-13)
     with scale(model, mode, 0.0, fraction=0.3):
         scaled = model(images)
-    with ablate(model, "layer1.0", units=[4, 1]):
+    with ablate(model, "layer1.0", units=[4, 0]):
         assert torch.equal(model(images), scaled)
     with pytest.raises(CodeclensError, match='weights="modes" is not known'), ablate(
         model, mode, weights="modes"
@@ -242,7 +243,7 @@ def test_mistakes(model: nn.Module, images: Tensor) -> None:
         (lambda: replace(model, "layer1.0", sample=["a"], units=[0]), r"sample is \['a'\]"),
         (lambda: scale(model, "layer1.0", float("nan"), units=[0]), "factor=nan is no finite"),
         (lambda: steer(model, "layer1.0", [1.0] * 6, float("inf")), "strength=inf is no finite"),
-        (lambda: ablate(model, "layer1.0", units=[0], value=float("nan")), "value=nan"),
+        (lambda: ablate(model, "layer1.0", units=[0], off=float("nan")), "off=nan"),
         (lambda: scale(model, "layer1.0", 2.0), "got none of them"),
         (lambda: ablate(model, "layer1.0", weights="mode"), "weights=mode needs a mode"),
     ):

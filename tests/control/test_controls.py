@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from codeclens.attribution import ActivationGradient, Label
-from codeclens.control import ALL, Evidence, control_curve, mode_of
+from codeclens.control import ALL, RankingInputs, control_curve, mode_of
 from codeclens.control.controls import CONTROLS, following
 from codeclens.decomposition import NMF, Modes, decompose
 from codeclens.errors import CodeclensError
@@ -71,11 +71,11 @@ def modes(store: ContributionStore) -> Modes:
 @pytest.fixture(scope="module")
 def evidence(
     model: Network, data: tuple[Tensor, Tensor], store: ContributionStore, modes: Modes
-) -> Evidence:
-    return Evidence(model, modes, store, data)
+) -> RankingInputs:
+    return RankingInputs(model, modes, store, data)
 
 
-def order(name: str, evidence: Evidence, *members: int) -> list[int]:
+def order(name: str, evidence: RankingInputs, *members: int) -> list[int]:
     return CONTROLS[name](evidence, members).orders(2 * CLASSES, 1, 0)[0].tolist()
 
 
@@ -86,18 +86,18 @@ ALIKE = [name for name in ALL if name not in ("random", "PCA modes")]
 @pytest.mark.parametrize("name", ALIKE)
 @pytest.mark.parametrize("which", range(CLASSES))
 def test_every_control_finds_the_two_units_of_a_class(
-    name: str, which: int, evidence: Evidence
+    name: str, which: int, evidence: RankingInputs
 ) -> None:
     assert set(order(name, evidence, which)[:2]) == {2 * which, 2 * which + 1}
 
 
 @pytest.mark.parametrize("name", ["best channels", "class mean", "class contrast", "gradient"])
-def test_a_superclass_has_the_units_of_its_classes(name: str, evidence: Evidence) -> None:
+def test_a_superclass_has_the_units_of_its_classes(name: str, evidence: RankingInputs) -> None:
     assert set(order(name, evidence, 1, 3)[:4]) == {2, 3, 6, 7}
 
 
 def test_scores_are_those_of_the_reference(
-    evidence: Evidence, model: Network, data: tuple[Tensor, Tensor], store: ContributionStore
+    evidence: RankingInputs, model: Network, data: tuple[Tensor, Tensor], store: ContributionStore
 ) -> None:
     x, labels = data
     member = labels.numpy() == 2
@@ -124,25 +124,31 @@ def test_the_mode_of_a_superclass_follows_all_of_it(modes: Modes) -> None:
         mode_of(modes, [0, 1, 2, 3])
 
 
-def test_summed_modes_hold_all_that_follow_the_class(evidence: Evidence, modes: Modes) -> None:
+def test_summed_modes_weigh_modes_by_how_much_more_the_class_loads_on_them(
+    evidence: RankingInputs, modes: Modes
+) -> None:
     ranking = CONTROLS["summed modes"](evidence, [1])
-    chosen = np.flatnonzero(following(modes, [1]) > 0.2)
-    expected = modes.positive[chosen].sum(axis=0)
-    np.testing.assert_allclose(ranking.scores, np.maximum(expected, 0), atol=1e-6)
-    assert f"sum of the {len(chosen)} modes" in ranking.source
+    member = modes.labels == 1
+    expected = sum(
+        (z[member].mean() - z.mean()) * net
+        for z, net in zip(modes.loadings.T, modes.weights, strict=True)
+    )
+    np.testing.assert_allclose(ranking.scores, expected, atol=1e-6)
+    assert "uses labels" in ranking.source
 
 
 def test_the_component_is_the_one_that_follows_the_class(
-    evidence: Evidence, store: ContributionStore
+    evidence: RankingInputs, store: ContributionStore
 ) -> None:
     found = evidence.components
     for which in range(CLASSES):
         member = store.label == which
-        follows = [abs(correlation_with_group(z, member)) for z in found.loadings.T]
-        row = np.abs(found.dictionary[int(np.argmax(follows))])
-        strength = np.maximum(row[: 2 * CLASSES], row[2 * CLASSES :])
+        follows = np.array([correlation_with_group(z, member) for z in found.loadings.T])
+        number = int(np.argmax(np.abs(follows)))
+        row = found.dictionary[number] * np.sign(follows[number])
+        net = row[: 2 * CLASSES] - row[2 * CLASSES :]
         top = order("PCA modes", evidence, which)[:4]
-        np.testing.assert_allclose(strength[top], np.sort(strength)[::-1][:4])
+        np.testing.assert_allclose(net[top], np.sort(net)[::-1][:4])
 
 
 def test_all_controls_in_one_call(
@@ -171,14 +177,14 @@ def test_what_is_missing_is_told(
         with pytest.raises(CodeclensError, match="pass store=…"):
             control_curve(model, data, modes, class_index=0, controls=[name])
     with pytest.raises(CodeclensError, match="No training image has the label 1"):
-        Evidence(model, modes, store, (data[0][:1], data[1][:1])).gradients([1])
+        RankingInputs(model, modes, store, (data[0][:1], data[1][:1])).gradients([1])
     with pytest.raises(CodeclensError, match="no sample of class 9"):
-        Evidence(model, modes, store).member([9])
+        RankingInputs(model, modes, store).member([9])
 
 
 def test_activation_modes_that_are_given_are_taken(
     model: Network, store: ContributionStore, modes: Modes, tmp_path: Path
 ) -> None:
     given = decompose(store, NMF(n_modes=3), view="activation")["hidden"]
-    assert Evidence(model, modes, store, activation_modes=given).of_activations is given
-    assert len(Evidence(model, modes, store).of_activations) == CLASSES
+    assert RankingInputs(model, modes, store, activation_modes=given).of_activations is given
+    assert len(RankingInputs(model, modes, store).of_activations) == CLASSES

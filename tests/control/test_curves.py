@@ -13,8 +13,8 @@ from torch.utils.data import TensorDataset
 
 from codeclens.attribution import ActivationGradient, Label, Site, contributions
 from codeclens.control import ByScore, ControlCurve, ablate, control_curve, predictions_under
-from codeclens.control.curves import members_of
 from codeclens.control.edits import Intervention
+from codeclens.control.measurements import members_of
 from codeclens.decomposition import Mode, TopK, decompose
 from codeclens.errors import CodeclensError
 from codeclens.extraction import extract
@@ -155,7 +155,7 @@ def test_batches_and_seeds_change_nothing_but_chance(
     def run(**settings: int) -> ControlCurve:
         return control_curve(model, data, mode_of(2), class_index=2, resamples=50, **settings)
 
-    for one, other in zip(run(batch_size=1).table(), run(batch_size=80).table(), strict=True):
+    for one, other in zip(run(batch_size=1).rows(), run(batch_size=80).rows(), strict=True):
         assert one.keys() == other.keys()
         for name, value in one.items():
             # Up to rounding: products of other sizes add logits in another order.
@@ -164,7 +164,7 @@ def test_batches_and_seeds_change_nothing_but_chance(
                 if name.startswith(("target", "others"))
                 else other[name]
             )
-    assert run(seed=1).table() != run(seed=2).table()
+    assert run(seed=1).rows() != run(seed=2).rows()
 
 
 def test_each_set_of_units_runs_once(model: Detectors, data: tuple[Tensor, Tensor]) -> None:
@@ -305,7 +305,7 @@ def test_units_that_speak_for_a_digit_control_that_digit() -> None:
 
 @pytest.mark.parametrize("wrong", ["13", 3.0, True, [0, "a"], None])
 def test_what_is_no_class(wrong: Any) -> None:
-    with pytest.raises(CodeclensError, match="is no class; pass its number"):
+    with pytest.raises(CodeclensError, match="is not a class; pass its number"):
         members_of(wrong)
 
 

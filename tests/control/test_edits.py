@@ -23,11 +23,9 @@ from codeclens.control.edits import (
     Put,
     Scale,
     Withdraw,
-    at_positions,
-    by_hand,
-    by_weight,
     of_samples,
 )
+from codeclens.control.units import at_positions, by_hand, by_weight
 from codeclens.errors import CodeclensError
 
 # A site of each kind, the shape of its tensor, and how many units it has.

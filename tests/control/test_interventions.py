@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from codeclens.attribution import Site
-from codeclens.control import Intervention, ablate, preserve
-from codeclens.control.edits import share_to_count
+from codeclens.control import Intervention, Units, ablate, preserve
+from codeclens.control.units import share_to_count
 from codeclens.decomposition import Mode
 from codeclens.errors import CodeclensError
 
@@ -123,11 +123,11 @@ def test_none_and_all_units(cnn: Convolutions, images: Tensor) -> None:
 
 
 def test_units_take_a_value_or_one_each(cnn: Convolutions, images: Tensor) -> None:
-    with ablate(cnn, "first", units=[2, 3], value=0.7):
+    with ablate(cnn, "first", units=[2, 3], off=0.7):
         assert torch.equal(cnn(images), cnn_by_hand(cnn, images, [2, 3], 0.7))
     seen: list[Tensor] = []
     means = torch.arange(6.0)
-    with ablate(cnn, "first", units=[2, 3], value=means):
+    with ablate(cnn, "first", units=[2, 3], off=means):
         handle = cnn.act.register_forward_pre_hook(lambda _, args: seen.append(args[0].clone()))
         cnn(images)
         handle.remove()
@@ -234,7 +234,7 @@ def test_the_hooks_of_others_stay(cnn: Convolutions, images: Tensor) -> None:
 
 @pytest.fixture
 def mode() -> Mode:
-    """Ranks the channels of `first` 4, 1, 5, 0, 2, 3: an entry counts by its larger side."""
+    """Ranks the channels of `first` 0, 2, 4, 3, 5, 1: by net entries."""
     positive = np.array([0.2, 0.0, 0.1, 0.0, 5.0, 0.3])
     negative = np.array([0.0, -2.0, 0.0, 0.0, -4.9, -0.3])
     return Mode("first", 3, positive, negative, np.ones(1))
@@ -243,11 +243,12 @@ def mode() -> Mode:
 @pytest.mark.parametrize(
     ("choice", "chosen"),
     [
-        ({"fraction": 0.3}, (4, 1)),
-        ({"fraction": 0.001}, (4,)),
-        ({"count": 3}, (4, 1, 5)),
+        ({"fraction": 0.3}, (0, 2)),
+        ({"fraction": 0.001}, (0,)),
+        ({"count": 3}, (0, 2, 4)),
         ({"count": 0}, ()),
-        ({"fraction": 1.0}, (4, 1, 5, 0, 2, 3)),
+        ({"fraction": 1.0}, (0, 2, 4, 3, 5, 1)),
+        ({"units": Units(count=2)}, (0, 2)),
         ({"units": [5, 2]}, (5, 2)),
     ],
 )
@@ -265,10 +266,11 @@ def test_modes_rank_the_units(
 @pytest.mark.parametrize(
     ("choice", "message"),
     [
-        ({"fraction": 1.5}, "fraction=1.5 is not between 0 and 1"),
-        ({"fraction": 18}, "fraction=18 is not between 0 and 1"),
-        ({"count": 7}, "count=7 .* from 0 to 6"),
-        ({"count": -1}, "count=-1 .* from 0 to 6"),
+        ({"fraction": 1.5}, r"fraction \(=1.5\) must lie between 0 and 1"),
+        ({"fraction": 18}, r"fraction \(=18\) must lie between 0 and 1"),
+        ({"count": 7}, r"count \(=7\) .* at most 6"),
+        ({"count": -1}, r"count \(=-1\) .* at least 0"),
+        ({"units": Units(count=1), "count": 1}, "leave out count"),
         ({"fraction": 0.1, "count": 1}, "got fraction=0.1 and count=1"),
         ({}, "got none of them"),
     ],
@@ -345,7 +347,7 @@ def test_a_value_that_fits_no_unit(cnn: Convolutions, images: Tensor) -> None:
     message = r"value has shape \(5,\); pass one number, or one for each of the 6 units"
     with (
         pytest.raises(CodeclensError, match=message),
-        ablate(cnn, "first", units=[0], value=torch.zeros(5)),
+        ablate(cnn, "first", units=[0], off=torch.zeros(5)),
     ):
         cnn(images)
 

@@ -75,8 +75,9 @@ def test_in_a_linear_network_the_prediction_is_right(x: Tensor, acting: Acting |
     assert {found.reading(place) for place in range(UNITS)} == {"necessary and sufficient"}
     assert found.removed.slope.value == pytest.approx(1)
     assert found.removed.correlation.value == pytest.approx(1)
-    assert "no mode where prediction and measurement clearly part" in " ".join(found.sentences())
-    assert found.acted.tolist() == [UNITS if acting is None else 1] * UNITS
+    text = " ".join(found.sentences())
+    assert "no mode whose measured effect clearly differs from prediction" in text
+    assert found.unit_counts.tolist() == [UNITS if acting is None else 1] * UNITS
 
 
 def test_exactly_a_share_of_each_unit_is_taken() -> None:
@@ -106,9 +107,9 @@ def test_backup_makes_modes_sufficient_but_not_necessary(generator: torch.Genera
     np.testing.assert_allclose(found.removed.effect, 0, atol=1e-6)
     assert found.removed.verdict(0) == "less"
     assert found.alone.verdict(0) == "more"
-    assert found.reading(0) == "sufficient but not necessary: others stand in for it"
+    assert found.reading(0) == "sufficient but not necessary: other modes compensate for it"
     text = " ".join(found.sentences())
-    assert "Of 4 modes, 4: sufficient but not necessary: others stand in for it." in text
+    assert "Of 4 modes, 4: sufficient but not necessary: other modes compensate for it." in text
     assert "Mode 0 does less than half of what its contributions predict" in text
 
 
@@ -151,7 +152,7 @@ def test_tables_hold_one_row_for_each_mode(x: Tensor) -> None:
     found = necessity(
         Head(lambda a: a.sum(dim=1)), x, modes(), chosen=[2], acting=covering(), **SETTINGS
     )
-    (row,) = found.table()
+    (row,) = found.to_dataframe().to_dict("records")
     assert (row["mode"], row["units"], row["images"]) == (2, 1, 10)
     mean = -x[2::UNITS, 2].mean().item()
     assert row["removed_predicted"] == pytest.approx(mean)
@@ -182,7 +183,7 @@ def test_mistakes_are_told(x: Tensor) -> None:
         necessity(Head(lambda a: a.sum(dim=1)), x, activation)
     with pytest.raises(CodeclensError, match="no mode 7"):
         necessity(Head(lambda a: a.sum(dim=1)), x, modes(), chosen=[7], **SETTINGS)
-    with pytest.raises(CodeclensError, match=r"No mode .* is present in the 40 images"):
+    with pytest.raises(CodeclensError, match=r"No mode .* is active in the 40 images"):
         necessity(Head(lambda a: a.sum(dim=1) * 0), x, modes(), **SETTINGS)
 
 

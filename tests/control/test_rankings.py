@@ -43,7 +43,7 @@ def test_scores_with_a_sign_are_taken_from_the_largest_down() -> None:
 
 
 def test_controls_that_cannot_be() -> None:
-    with pytest.raises(CodeclensError, match='no control "rondom"; known are "random"'):
+    with pytest.raises(CodeclensError, match='no control "rondom"; the nearest names are "random"'):
         find_controls(["rondom"], None, [0])
     with pytest.raises(CodeclensError, match='Two rankings are called "random"'):
         find_controls(["random", Random()], None, [0])

@@ -211,15 +211,15 @@ def test_mistakes(model: networks.ResidualCNN, images: Tensor, found: Contributi
     for message, call in (
         ('modes are of site "layer1.1", the contributions of "layer1.0"',
          lambda: removal(modes, 0, found["layer1.0"], baseline=0.0)),
-        ('of which there are no contributions; there are those of "layer1.0"',
+        ('but the contributions are of "layer1.0"',
          lambda: removal(modes, 0, {"layer1.0": found["layer1.0"]}, baseline=0.0)),
         ("There is no mode 9", lambda: removal(modes, 9, c, baseline=0.0)),
         ('Mode 1 is of site "layer1.0"', lambda: removal(modes, other[1], c, baseline=0.0)),
         ("baseline=nan is no finite", lambda: removal(modes, 0, c, baseline=float("nan"))),
-        ('by="mean" is not known', lambda: mode_direction(modes, 0, c, by="mean")),
+        ('no way to find a direction "mean"', lambda: mode_direction(modes, 0, c, by="mean")),
         (r"baseline is \(5,\) in units",
          lambda: mode_direction(modes, 0, c, baseline=torch.ones(5))),
-        ("is present in 0 of the 12 samples",
+        ("is active in 0 of the 12 samples",
          lambda: mode_direction(modes, 0, replace(c, positive=0 * c.positive))),
     ):  # fmt: skip
         with pytest.raises(CodeclensError, match=message):

@@ -121,7 +121,7 @@ def test_the_advantage_is_positive_where_the_mode_is_better_of_either_kind() -> 
 
 
 def test_the_table_has_one_row_for_each_condition_and_fraction() -> None:
-    rows = make().table()
+    rows = make().rows()
     assert len(rows) == 1 + 2 * 3
     assert len({tuple(row) for row in rows}) == 1
     assert rows[0]["condition"] == "before"
@@ -129,6 +129,7 @@ def test_the_table_has_one_row_for_each_condition_and_fraction() -> None:
     assert rows[2] == {
         "site": "blocks.2",
         "kind": "ablate",
+        "off": "0",
         "class": 'class "3"',
         "condition": "mode 7",
         "fraction": 0.18,
@@ -150,16 +151,17 @@ def test_the_table_has_one_row_for_each_condition_and_fraction() -> None:
 
 def test_the_sentence_carries_the_numbers() -> None:
     text = make().sentence()
-    assert "Ablating the 9 of 50 units (18 %) that weigh most in mode 7 at blocks.2" in text
+    assert "Ablating the 9 of 50 units (18 %) that rank highest in mode 7 at blocks.2" in text
+    assert "(set to 0) changes accuracy" in text
     assert 'accuracy on class "3" from 0.90 to 0.09 [' in text
     assert "on the 9 other classes from 0.80 to 0.80 [" in text
-    assert 'control "random" (2 trials) take accuracy to 0.85 [' in text
+    assert 'control "random" (2 trials) changes accuracy to 0.85 [' in text
     assert "; mode 7 is more selective (by 0." in text
 
 
 def test_the_sentence_says_whether_the_effect_was_intended() -> None:
-    assert "for mode 7: as intended, the class loses more." in make("ablate").sentence()
-    assert "for mode 7: against intention, the class loses more." in make("preserve").sentence()
+    assert ": as intended, the class loses more." in make("ablate").sentence()
+    assert ": contrary to intention, the class loses more." in make("preserve").sentence()
 
 
 def test_the_sentence_says_when_the_mode_is_not_better() -> None:
@@ -179,7 +181,7 @@ def test_the_sentence_says_when_the_mode_is_not_better() -> None:
     undecided = "whether mode 7 is more selective is undecided (difference 0.00 [0.00, 0.00])"
     assert undecided in alike.sentence()
     assert alike["same"].advantage.verdict == "undecided"
-    assert "for mode 7: the class and the others are not clearly apart." in alike.sentence()
+    assert "the effects on the class and on the others do not differ clearly." in alike.sentence()
     assert make(others=1).sentence().count("the other class from") == 1
     assert "Preserving only the 9" in make("preserve").sentence()
 
@@ -199,7 +201,7 @@ def test_the_rise_of_a_logit_is_that_of_the_class_less_that_of_the_others() -> N
 def test_a_curve_survives_json() -> None:
     curve = make()
     again = ControlCurve.from_json(json.loads(json.dumps(curve.to_json())))
-    assert again.table() == curve.table()
+    assert again.rows() == curve.rows()
     assert again.sentence() == curve.sentence()
     assert again.members == (3,)
     assert again["random"].source == "chance"

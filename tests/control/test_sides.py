@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codeclens.control import sides
+from codeclens.control import measurements
+from codeclens.control.estimates import Draws
 from codeclens.control.measurements import Sides, mean_height
 from codeclens.errors import CodeclensError
 
@@ -55,9 +56,9 @@ def test_any_value_of_an_image_has_a_mean(rng: np.random.Generator) -> None:
 def test_draws_are_resampled_images_of_each_class(
     correct: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sides, "_BLOCK", 700)
+    monkeypatch.setattr(measurements, "_BLOCK", 700)
     groups = Sides(LABELS, (1,))
-    draws = groups.redraw(correct, 5000, seed=0)
+    draws = groups.redraw(correct, Draws(5000, 0))
     assert draws.shape == (5000, 3, 2)
     measured = groups.measure(correct)
     np.testing.assert_allclose(draws.mean(axis=0), measured, atol=0.005)
@@ -70,11 +71,11 @@ def test_draws_are_resampled_images_of_each_class(
 
 def test_draws_are_paired_and_repeatable(correct: np.ndarray) -> None:
     groups = Sides(LABELS, (1,))
-    draws = groups.redraw(np.concatenate([correct, correct[:1]]), 50, seed=1)
+    draws = groups.redraw(np.concatenate([correct, correct[:1]]), Draws(50, 1))
     # Up to rounding: a product of other sizes may add in another order.
     np.testing.assert_allclose(draws[:, 0], draws[:, 3], rtol=1e-12)
-    np.testing.assert_allclose(draws[:, :3], groups.redraw(correct, 50, seed=1), rtol=1e-12)
-    assert not np.array_equal(draws[:, :3], groups.redraw(correct, 50, seed=2))
+    np.testing.assert_allclose(draws[:, :3], groups.redraw(correct, Draws(50, 1)), rtol=1e-12)
+    assert not np.array_equal(draws[:, :3], groups.redraw(correct, Draws(50, 2)))
 
 
 def test_a_class_without_images_names_those_with() -> None:

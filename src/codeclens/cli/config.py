@@ -109,7 +109,9 @@ class ControlSettings(Settings):
     superclass: list[str] | None = None
     """NAME=CLASS,CLASS,…: a group of classes whose mode is taken; may be given several times."""
     kind: Literal["ablate", "preserve", "both"] = "both"
-    """Whether the chosen units are set to zero, or all the others."""
+    """Whether the chosen units are switched off, or all the others."""
+    off: str | None = Field(default=None, pattern=r"^(baseline|mean|-?\d+(\.\d+)?)$")
+    """What units are set to: baseline, mean or a number. [default: what contributions count from]"""
     controls: str = "all"
     """Other ways to choose units, separated by commas; all, or none."""
     fractions: str | None = Field(default=None, pattern=r"^[\d.]+(,[\d.]+)*$")

@@ -1,11 +1,11 @@
-"""`codeclens control`: what modes do, beside every other way to choose units; resumable."""
+"""`codeclens control`: the effects of modes, compared with other ways to choose units."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 import torch
@@ -27,6 +27,7 @@ from codeclens.control import (
 )
 from codeclens.control.edits import Kind
 from codeclens.control.filing import Filed, Filing
+from codeclens.control.off import Off
 from codeclens.decomposition import Modes, load_modes, require_modes_of
 from codeclens.errors import CodeclensError
 from codeclens.extraction import SampleSource
@@ -35,6 +36,9 @@ from codeclens.extraction.fingerprint import array_digest
 from codeclens.progress import progress
 from codeclens.reporting.run_files import save_sentences
 from codeclens.visualization import save
+
+if TYPE_CHECKING:
+    import pandas
 
 # Images of each class whose gradients are averaged.
 _TRAINING = 30
@@ -49,7 +53,7 @@ class Wanted:
 
 
 def run_control(settings: ControlSettings) -> None:
-    """Measure what is not filed yet, then write tables, figures and sentences, and print these."""
+    """Measure what is not saved yet, then write tables, figures and sentences, and print these."""
     assert settings.store is not None
     assert settings.modes is not None
     assert settings.to is not None
@@ -70,6 +74,7 @@ def run_control(settings: ControlSettings) -> None:
         "trials": settings.trials,
         "controls": list(_controls(settings)),
         "seed": settings.seed,
+        "off": settings.off,
         "necessity": [settings.necessity, settings.necessity_modes],
     }
     filing.require(made_by, settings.overwrite)
@@ -95,7 +100,7 @@ def measure(
     data: tuple[Tensor, Tensor],
     wanted: tuple[list[Wanted] | None, list[Wanted]],
 ) -> None:
-    """Measure the curves of one site, and its necessity, that are not filed yet."""
+    """Measure the curves of one site, and its necessity, that are not saved yet."""
     site, output = modes.site, again.options["output"]
     controls = _controls(settings)
     study = prepared(
@@ -104,6 +109,8 @@ def measure(
         modes,
         site=site,
         fractions=_fractions(settings),
+        off=_off(settings),
+        baseline=again.options.get("baseline"),
         controls=controls,
         store=store,
         training=training_of(again, store) if "gradient" in controls else None,
@@ -131,7 +138,7 @@ def measure(
     with progress(f"necessity: {site}", None, "modes") as advance:
         found = necessity(
             again.ready.model, (data[0][rows], data[1][rows]), modes,
-            chosen=chosen, site=site, batch_size=settings.batch_size, seed=settings.seed,
+            chosen=chosen, site=site, off=_off(settings), batch_size=settings.batch_size, seed=settings.seed,
             progress=advance, **again.options,
         )  # fmt: skip
     filing.save_necessity(found, settings.seed)
@@ -184,12 +191,12 @@ def write_control(filing: Filing, to: Path, about: str, sites: list[str]) -> Non
     """Write curves.csv, classes.csv, comparisons.csv, necessity.csv, figures and control.txt."""
     filed = sorted(filing.all(), key=lambda one: sites.index(one.site))
     curves = [curves for one in filed for curves in one.curves]
-    save_table(to / "curves.csv", [row for one in curves for row in one.table()])
-    save_table(to / "classes.csv", [row for one in curves for row in one.class_table()])
-    save_table(to / "comparisons.csv", [row for one in curves for row in one.comparison_table()])
+    save_table(to / "curves.csv", rows_of(one.to_dataframe("fractions") for one in curves))
+    save_table(to / "classes.csv", rows_of(one.to_dataframe("classes") for one in curves))
+    save_table(to / "comparisons.csv", rows_of(one.to_dataframe("controls") for one in curves))
     found = [one.necessity for one in filed if one.necessity is not None]
     if found:
-        save_table(to / "necessity.csv", [row for one in found for row in one.table()])
+        save_table(to / "necessity.csv", rows_of(one.to_dataframe() for one in found))
     for one in filed:
         name = filing.place(one.site).name
         if one.curves:
@@ -199,6 +206,15 @@ def write_control(filing: Filing, to: Path, about: str, sites: list[str]) -> Non
             for ending in ("png", "svg"):
                 save(necessity_figure(one.necessity), to / f"necessity-{name}.{ending}")
     save_sentences(to / "control.txt", [about, *_sentences(filed)])
+
+
+def rows_of(tables: Iterable[pandas.DataFrame]) -> list[dict[str, Any]]:
+    """The rows of several tables with the same columns, one after another; empty cells for NaN."""
+    found = []
+    for table in tables:
+        rows = table.astype(object).where(table.notna(), None).to_dict("records")
+        found += [{str(name): value for name, value in row.items()} for row in rows]
+    return found
 
 
 def held_out_sentence(settings: ControlSettings, count: int) -> str:
@@ -237,7 +253,7 @@ def _activation_modes(
     modes: Modes,
     controls: Sequence[str],
 ) -> Modes | None:
-    """The modes of the activations, found once and then filed."""
+    """The modes of the activations, found once and then saved."""
     if "activation modes" not in controls:
         return None
     to = filing.place(modes.site) / "activation-modes"
@@ -279,6 +295,12 @@ def _fractions(settings: ControlSettings) -> tuple[float, ...]:
         raise CodeclensError(
             f"--fractions {settings.fractions} are no shares; write for example 0.05,0.1,0.25."
         ) from None
+
+
+def _off(settings: ControlSettings) -> Off | None:
+    if settings.off is None or settings.off in ("baseline", "mean"):
+        return settings.off
+    return float(settings.off)
 
 
 def _classes(asked: list[str] | None, names: list[str]) -> list[Wanted] | None:

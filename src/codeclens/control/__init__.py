@@ -1,4 +1,4 @@
-"""What modes do: networks whose units are acted on, and what that does to one class and others."""
+"""Control: interventions on units, and their effects on one class and on the others."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ from codeclens.control.controls import (
     CONTROLS,
     ByMode,
     ByScore,
-    Evidence,
     Random,
     Ranking,
+    RankingInputs,
     mode_of,
 )
 from codeclens.control.curve_charts import control_figure, curves_figure, necessity_figure
-from codeclens.control.curves import (
-    FRACTIONS,
-    TRIALS,
-    Condition,
-    ControlCurve,
-    Study,
-    control_curve,
-    prepared,
-)
+from codeclens.control.curves import Condition, ControlCurve
 from codeclens.control.curves_by_class import ControlCurves, control_curves
 from codeclens.control.edits import Intervention, activation_at, intervene
-from codeclens.control.estimates import Comparison, Estimate, compare_pairs
+from codeclens.control.effects import Effects
+from codeclens.control.estimates import (
+    Comparisons,
+    Draws,
+    Estimate,
+    PairedComparison,
+    compare_pairs,
+)
 from codeclens.control.interventions import ablate, clamp, preserve, replace, scale, steer
 from codeclens.control.necessity import Necessity, necessity
+from codeclens.control.off import default_off, off_value
 from codeclens.control.removal import (
     Acting,
     covering,
@@ -37,7 +37,9 @@ from codeclens.control.removal import (
     remove,
     removing,
 )
+from codeclens.control.study import FRACTIONS, TRIALS, Study, control_curve, prepared
 from codeclens.control.sweep import count_units, outputs_under, predictions_under
+from codeclens.control.units import Units, ranked_units
 
 __all__ = [
     "ALL",
@@ -47,17 +49,21 @@ __all__ = [
     "Acting",
     "ByMode",
     "ByScore",
-    "Comparison",
+    "Comparisons",
     "Condition",
     "ControlCurve",
     "ControlCurves",
+    "Draws",
+    "Effects",
     "Estimate",
-    "Evidence",
     "Intervention",
     "Necessity",
+    "PairedComparison",
     "Random",
     "Ranking",
+    "RankingInputs",
     "Study",
+    "Units",
     "ablate",
     "activation_at",
     "clamp",
@@ -68,6 +74,7 @@ __all__ = [
     "count_units",
     "covering",
     "curves_figure",
+    "default_off",
     "intervene",
     "keep",
     "mode_direction",
@@ -75,10 +82,12 @@ __all__ = [
     "mode_share",
     "necessity",
     "necessity_figure",
+    "off_value",
     "outputs_under",
     "predictions_under",
     "prepared",
     "preserve",
+    "ranked_units",
     "removal",
     "remove",
     "removing",

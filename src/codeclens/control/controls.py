@@ -1,22 +1,26 @@
-"""Controls: the other ways to choose units for a class, made from the same samples as the modes."""
+"""Controls: other ways to choose units for a class, from the samples that modes were found in."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int, Num
 from torch import Tensor, nn
 
-from codeclens.attribution import ActivationGradient, Attributor, Label, Selector
+from codeclens.attribution import Attributor, Label, Selector
+from codeclens.attribution.capture import Probe
+from codeclens.attribution.methods import AtInput, Attributed, Explained, gradients_of, wide
+from codeclens.control.edits import Frame, Value, one_site
+from codeclens.control.off import Off, off_name, off_value
+from codeclens.control.units import ranked_units
 from codeclens.decomposition import PCA, Mode, Modes, decompose
-from codeclens.decomposition.matrices import signed_parts
 from codeclens.decomposition.quality import indicator_correlation
-from codeclens.errors import CodeclensError
+from codeclens.errors import CodeclensError, unknown
 from codeclens.extraction import ContributionStore
 
 
@@ -29,7 +33,7 @@ class Ranking(Protocol):
 
     @property
     def name(self) -> str:
-        """A short name, unique among the controls of one curve."""
+        """A short name, different from those of the other controls of a curve."""
         ...
 
     @property
@@ -44,15 +48,17 @@ class Ranking(Protocol):
 
 @dataclass(frozen=True)
 class ByMode:
-    """The units by the strength of a mode's entries (`Mode.top_units`).
+    """The units by a mode's net entry, the largest first (`ranked_units`).
 
-    `called` is the name, `mode N` unless given. Raises CodeclensError where the mode has another
-    number of units than the site.
+    With `by="strength"` they are ranked by the larger of both signs (`Mode.top_units`). `called` is
+    the name, `mode N` unless given. Raises CodeclensError where the mode has another number of
+    units than the site.
     """
 
     mode: Mode
     called: str = ""
-    source: str = "the entries of the mode that follows the class best"
+    source: str = "the net entries of the mode that follows the class best"
+    by: Literal["net", "strength"] = "net"
 
     @property
     def name(self) -> str:
@@ -64,14 +70,16 @@ class ByMode:
                 f'Mode {self.mode.index} of site "{self.mode.site}" has '
                 f"{len(self.mode.positive)} units, but the site to act on has {units}."
             )
-        return self.mode.top_units(units)[None]
+        if self.by == "strength":
+            return self.mode.top_units(units)[None]
+        return ranked_units(self.mode)[None]
 
 
 @dataclass(frozen=True)
 class ByScore:
-    """The units by any score `(U,)`: by its magnitude, or from the largest down where `signed`.
+    """The units by any score `(U,)`: by its magnitude, or with `signed` from the largest down.
 
-    Equal units come in their own order. Raises CodeclensError where there is not one finite score
+    Ties keep the order of the units. Raises CodeclensError where there is not one finite score
     for each unit.
 
     >>> scores = np.array([0.1, -3.0, 2.0])
@@ -98,7 +106,7 @@ class ByScore:
 
 @dataclass(frozen=True)
 class Random:
-    """The units in an order drawn anew for every trial: what removing anything at all does.
+    """The units in a random order, drawn anew for every trial: the effect of removing any units.
 
     >>> Random().orders(4, trials=2, seed=0).shape
     (2, 4)
@@ -112,20 +120,19 @@ class Random:
         return np.stack([random.permutation(units) for _ in range(trials)])
 
 
-# Modes that follow a class more closely than this are its modes (method.md §5).
-FOLLOWING = 0.2
 # Images of a class whose gradients are averaged, and how many at once.
 _GRADIENTS, _BATCH = 200, 50
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """What rankings are made from: a site's rows of a store, the modes found there, the model.
+class RankingInputs:
+    """What rankings are computed from: a site's rows of a store, the modes found there, the model.
 
     `training` are images and labels whose gradients are taken; `activation_modes` saves finding
     modes of the activations, which are otherwise found with the same method as `modes`. `measured`
-    says that `training` are the very images that control is measured on. Nothing is read or
-    computed before a control asks for it, and then once for all classes.
+    says that `training` are the very images that control is measured on. `off` is the value that
+    units will be set to, with the `baseline` that it is computed from. Everything is computed when
+    a control first needs it, once for all classes.
     """
 
     model: nn.Module
@@ -137,10 +144,12 @@ class Evidence:
     output: Selector = None
     seed: int = 0
     measured: bool = False
+    off: Off = 0.0
+    baseline: Any = 0.0
 
     @cached_property
     def labels(self) -> Int[np.ndarray, " sample"]:
-        """The labels of the store's samples, −1 where they are not known."""
+        """The labels of the store's samples, −1 where unknown."""
         return np.asarray(self._store("labels").label)
 
     @cached_property
@@ -149,10 +158,10 @@ class Evidence:
         return self._store("activations").view(self.modes.site, "activation")
 
     @cached_property
-    def signed(self) -> tuple[Float[np.ndarray, "sample unit"], Float[np.ndarray, "sample unit"]]:
-        """Positive and negative contributions of the store's samples."""
-        store, site = self._store("contributions"), self.modes.site
-        return store.view(site, "positive"), store.view(site, "negative")
+    def net(self) -> Float[np.ndarray, "sample unit"]:
+        """The net contributions of the store's samples, both signs together."""
+        view = self._store("contributions").view(self.modes.site, "sum")
+        return np.asarray(view, np.float64)
 
     @cached_property
     def of_activations(self) -> Modes:
@@ -181,27 +190,24 @@ class Evidence:
         if not found.any():
             raise CodeclensError(
                 f"The store has no sample of class {', '.join(map(str, members))}, "
-                "so no control can be made for it."
+                "so no control can be computed for it."
             )
         return found
 
     def gradients(self, members: Sequence[int]) -> Float[np.ndarray, " unit"]:
-        """Gradient × activation of the label's logit, summed over positions, mean over the class.
+        """Gradient × (activation − off value) of the label's logit, a mean over the class's images.
 
-        Each class has the same weight. Raises CodeclensError without images.
+        Summed over positions; each class has the same weight. This predicts, to first order, what
+        switching a unit off removes. Raises CodeclensError without images.
         """
         if self.training is None:
             raise CodeclensError(
                 'The control "gradient" needs images of the class; pass training=(images, labels).'
             )
         x, labels = self.training[0], np.asarray(self.training[1])
-        attributor = Attributor(
-            self.model,
-            sites=self.modes.site if self.site is None else self.site,
-            method=ActivationGradient(),
-            target=Label(),
-            output=self.output,
-        )
+        site = one_site(self.model, self.modes.site if self.site is None else self.site)
+        # What does not depend on the image is computed once, from all of them.
+        fixed = None if self.off == "baseline" else off_value(self.model, site, x, self.off)
         device = next((parameter.device for parameter in self.model.parameters()), x.device)
         means = []
         for which in members:
@@ -212,6 +218,13 @@ class Evidence:
             for start in range(0, len(rows), _BATCH):
                 some = rows[start : start + _BATCH]
                 batch = x[some].to(device)
+                value = fixed
+                if value is None:
+                    value = off_value(self.model, site, batch, self.off, self.baseline)
+                attributor = Attributor(
+                    self.model, sites=site, method=GradientFrom(value), target=Label(),
+                    output=self.output,
+                )  # fmt: skip
                 (of_site,) = attributor(batch, torch.from_numpy(labels[some])).values()
                 sums = sums + of_site.net.sum(dim=0).double().cpu().numpy()
             means.append(sums / len(rows))
@@ -220,7 +233,7 @@ class Evidence:
     def _store(self, what: str) -> ContributionStore:
         if self.store is None:
             raise CodeclensError(
-                f"Controls by {what} are made from the samples that the modes were found in; "
+                f"Controls by {what} are computed from the samples that the modes were found in; "
                 "pass store=…, the store of contributions."
             )
         return self.store
@@ -256,82 +269,122 @@ def mode_of(modes: Modes, members: Sequence[int]) -> Mode:
     return modes[int(np.nanargmax(found))]
 
 
-def by_random(evidence: Evidence, members: Sequence[int]) -> Ranking:
+def by_random(inputs: RankingInputs, members: Sequence[int]) -> Ranking:
     """Units by chance."""
     return Random()
 
 
-def by_summed_modes(evidence: Evidence, members: Sequence[int]) -> Ranking:
-    """Units by the sum of all modes that follow the class above 0.2, or else the best alone."""
-    found = np.nan_to_num(following(evidence.modes, members), nan=-1.0)
-    chosen = np.flatnonzero(found > FOLLOWING)
-    chosen = chosen if len(chosen) else np.array([found.argmax()])
-    strength = _strength(
-        evidence.modes.positive[chosen].sum(axis=0), evidence.modes.negative[chosen].sum(axis=0)
+def by_summed_modes(inputs: RankingInputs, members: Sequence[int]) -> Ranking:
+    """Units by the net entries of all modes, weighted by how much more the class loads on each.
+
+    The weight of a mode is its mean loading in the class minus its mean loading overall, so the
+    ranking uses the labels of the samples.
+    """
+    modes = inputs.modes
+    following(modes, members)  # raises where the labels are missing
+    assert modes.labels is not None
+    known = modes.labels >= 0
+    member = np.isin(modes.labels, members)
+    loadings = np.asarray(modes.loadings, np.float64)
+    weight = loadings[member].mean(axis=0) - loadings[known].mean(axis=0)
+    source = (
+        f"the net entries of all {len(modes)} modes, each weighted by its mean loading in the "
+        "class minus that overall (uses labels)"
     )
-    source = f"the sum of the {len(chosen)} modes that follow the class above {FOLLOWING:g}"
-    return ByScore("summed modes", strength, source)
+    return ByScore("summed modes", weight @ modes.weights.astype(np.float64), source, True)
 
 
-def by_net_mode(evidence: Evidence, members: Sequence[int]) -> Ranking:
-    """Units by the net weights of the same mode, the largest first: those that speak for it."""
-    mode = mode_of(evidence.modes, members)
-    source = f"the net weights of mode {mode.index}, from the largest down"
-    return ByScore("net weights", np.asarray(mode.weights, np.float64), source, True)
+def by_strength(inputs: RankingInputs, members: Sequence[int]) -> Ranking:
+    """Units by the strength of the same mode's entries, the larger of both signs."""
+    mode = mode_of(inputs.modes, members)
+    return ByMode(mode, "strength", f"the larger of both signs in mode {mode.index}", "strength")
 
 
-def by_activation_mode(evidence: Evidence, members: Sequence[int]) -> Ranking:
+def by_activation_mode(inputs: RankingInputs, members: Sequence[int]) -> Ranking:
     """Units by the mode of activations that follows the class best."""
-    mode = mode_of(evidence.of_activations, members)
-    source = f"mode {mode.index} of the activations, which follows the class best among theirs"
+    mode = mode_of(inputs.of_activations, members)
+    source = f"mode {mode.index} of the activations, which follows the class best among them"
     return ByMode(mode, "activation modes", source)
 
 
-def by_best_channels(evidence: Evidence, members: Sequence[int]) -> Ranking:
-    """Units by how their activation correlates with the class, the closest first."""
-    member = evidence.member(members)
-    grouped = np.where(evidence.labels >= 0, member.astype(np.int64), -1)
-    found = np.nan_to_num(indicator_correlation(evidence.activation, grouped, 2)[:, 1])
+def by_best_channels(inputs: RankingInputs, members: Sequence[int]) -> Ranking:
+    """Units by the correlation of their activation with the class, the closest first."""
+    member = inputs.member(members)
+    grouped = np.where(inputs.labels >= 0, member.astype(np.int64), -1)
+    found = np.nan_to_num(indicator_correlation(inputs.activation, grouped, 2)[:, 1])
     return ByScore("best channels", found, "the correlation of activations with the class", True)
 
 
-def by_class_mean(evidence: Evidence, members: Sequence[int]) -> Ranking:
-    """Units by their mean contribution to the class's images, the larger of both signs."""
-    member = evidence.member(members)
-    positive, negative = (part[member].mean(axis=0) for part in evidence.signed)
-    return ByScore("class mean", _strength(positive, negative), "mean contributions of the class")
+def by_class_mean(inputs: RankingInputs, members: Sequence[int]) -> Ranking:
+    """Units by their mean net contribution to the class's images."""
+    member = inputs.member(members)
+    scores = inputs.net[member].mean(axis=0)
+    return ByScore("class mean", scores, "mean net contributions to the class", True)
 
 
-def by_class_contrast(evidence: Evidence, members: Sequence[int]) -> Ranking:
+def by_class_contrast(inputs: RankingInputs, members: Sequence[int]) -> Ranking:
     """Units by how much more they contribute to the class's images than to others."""
-    member = evidence.member(members)
-    others = ~member & (evidence.labels >= 0)
-    net = evidence.signed[0] + evidence.signed[1]
-    scores = net[member].mean(axis=0) - (net[others].mean(axis=0) if others.any() else 0.0)
-    source = "mean contributions of the class less those of the others"
-    return ByScore("class contrast", np.asarray(scores, np.float64), source, True)
+    member = inputs.member(members)
+    others = ~member & (inputs.labels >= 0)
+    scores = inputs.net[member].mean(axis=0)
+    if others.any():
+        scores = scores - inputs.net[others].mean(axis=0)
+    source = "mean net contributions to the class minus those to the others"
+    return ByScore("class contrast", scores, source, True)
 
 
-def by_gradient(evidence: Evidence, members: Sequence[int]) -> Ranking:
-    """Units by the mean of gradient × activation of the class's logit, the largest first."""
-    images = "the very images that are measured" if evidence.measured else "its training images"
-    source = f"gradient × activation of the class's logit, mean over {images}"
-    return ByScore("gradient", evidence.gradients(members), source, True)
+def by_gradient(inputs: RankingInputs, members: Sequence[int]) -> Ranking:
+    """Units by gradient × (activation − off value) of the class's logit, the largest first."""
+    images = "the very images that are measured" if inputs.measured else "its training images"
+    value = off_name(inputs.off)
+    product = "activation" if value == "0" else f"(activation − {value})"
+    source = f"gradient × {product} of the class's logit, mean over {images}"
+    return ByScore("gradient", inputs.gradients(members), source, True)
 
 
-def by_component(evidence: Evidence, members: Sequence[int]) -> Ranking:
+def by_component(inputs: RankingInputs, members: Sequence[int]) -> Ranking:
     """Units by the principal component of contributions that follows the class best."""
-    modes = evidence.components
-    # A component has no sign of its own.
-    found = np.nan_to_num(np.abs(following(modes, members)), nan=-1.0)
-    number = int(found.argmax())
-    positive, negative = signed_parts(modes.dictionary[number][None], modes.view)
+    modes = inputs.components
+    found = np.nan_to_num(following(modes, members), nan=0.0)
+    number = int(np.abs(found).argmax())
+    # A component has no sign of its own: it is turned so that it rises with the class.
+    columns = modes.dictionary[number].astype(np.float64) * (1 if found[number] >= 0 else -1)
+    units = modes.n_units
+    scores = columns[:units] - columns[units:] if modes.view == "concat" else columns
     source = f"principal component {number} of the contributions, which follows the class best"
-    return ByMode(replace(modes[number], positive=positive[0], negative=negative[0]),
-                  "PCA modes", source)  # fmt: skip
+    return ByScore("PCA modes", -scores if modes.view == "negative" else scores, source, True)
 
 
-Maker = Callable[[Evidence, Sequence[int]], Ranking]
+@dataclass(frozen=True, eq=False)
+class GradientFrom:
+    """Gradient × (activation − off value) at x: a method of attribution for one site."""
+
+    off: Value
+    complete: ClassVar[bool] = False
+    pilot: ClassVar[int] = 0
+
+    def prepare(self, probe: Probe, x: Tensor, baseline: Tensor) -> GradientFrom:
+        """There is nothing to prepare."""
+        return self
+
+    def attribute(self, probe: Probe, x: Tensor, baseline: Tensor, at_x: AtInput) -> Attributed:
+        """The contributions of a batch."""
+        here = probe(x)
+        targets = [bound(here.output) for bound in at_x(here)]
+        explained = []
+        for target, found in zip(targets, gradients_of(targets, here.activations), strict=True):
+            total = {}
+            for site in probe.sites:
+                activation, gradient = here.activations[site.key].detach(), found[site.key]
+                frame = Frame(site, wide(activation))
+                departure = frame.values - frame.fit("off", self.off)
+                product = departure * site.units(wide(gradient))
+                total[site.key] = site.restore(product, like=activation)
+            explained.append(Explained(total, target.detach(), None))
+        return Attributed(explained)
+
+
+Maker = Callable[[RankingInputs, Sequence[int]], Ranking]
 Control = str | Ranking | Maker
 
 CONTROLS: dict[str, Maker] = {
@@ -342,18 +395,18 @@ CONTROLS: dict[str, Maker] = {
     "class contrast": by_class_contrast,
     "gradient": by_gradient,
     "PCA modes": by_component,
-    "net weights": by_net_mode,
+    "strength": by_strength,
     "summed modes": by_summed_modes,
 }
 ALL = tuple(CONTROLS)
 
 
 def find_controls(
-    controls: str | Iterable[Control], evidence: Evidence | None, members: Sequence[int]
+    controls: str | Iterable[Control], inputs: RankingInputs | None, members: Sequence[int]
 ) -> list[Ranking]:
     """The rankings that names, `Ranking` objects and functions that make them mean for a class.
 
-    Raises CodeclensError for an unknown name, where a control needs what `evidence` lacks, and
+    Raises CodeclensError for an unknown name, where a control needs what `inputs` lacks, and
     where two have the same name.
 
     >>> [control.name for control in find_controls(["random"], None, [0])]
@@ -361,29 +414,25 @@ def find_controls(
     """
     found: list[Ranking] = []
     for control in [controls] if isinstance(controls, str) else controls:
-        ranking = _made(control, evidence, members)
-        require_apart([*found, ranking])
+        ranking = _made(control, inputs, members)
+        require_distinct([*found, ranking])
         found.append(ranking)
     return found
 
 
-def require_apart(rankings: Sequence[Ranking]) -> None:
-    """Raise CodeclensError where the last of the rankings is called as one before."""
+def require_distinct(rankings: Sequence[Ranking]) -> None:
+    """Raise CodeclensError where the last of the rankings has the name of another."""
     *before, last = rankings
     if last.name in {other.name for other in before}:
-        raise CodeclensError(f'Two rankings are called "{last.name}"; name them apart.')
+        raise CodeclensError(f'Two rankings are called "{last.name}"; give them different names.')
 
 
-def _made(control: Any, evidence: Evidence | None, members: Sequence[int]) -> Ranking:
+def _made(control: Any, inputs: RankingInputs | None, members: Sequence[int]) -> Ranking:
     if isinstance(control, Ranking):
         return control
     if isinstance(control, str):
         if control not in CONTROLS:
-            known = ", ".join(f'"{name}"' for name in CONTROLS)
-            raise CodeclensError(
-                f'There is no control "{control}"; known are {known}, '
-                "and any Ranking, such as ByScore(name, scores)."
-            )
+            raise unknown("control", control, CONTROLS)
         if control == "random":
             return Random()
         control = CONTROLS[control]
@@ -392,17 +441,10 @@ def _made(control: Any, evidence: Evidence | None, members: Sequence[int]) -> Ra
             f"A control is a name, a Ranking or a function that makes one, not a "
             f"{type(control).__name__}."
         )
-    if evidence is None:
+    if inputs is None:
         raise CodeclensError(
-            "Controls are made from the modes of a site and their samples, and a single mode was "
-            'given; pass the Modes, or controls=[] or ["random"].'
+            "Controls are computed from the modes of a site and their samples, but a single mode "
+            'was given; pass the Modes, or controls=[] or ["random"].'
         )
-    made: Ranking = control(evidence, members)
+    made: Ranking = control(inputs, members)
     return made
-
-
-def _strength(
-    positive: Float[np.ndarray, " unit"], negative: Float[np.ndarray, " unit"]
-) -> Float[np.ndarray, " unit"]:
-    """The larger of both signs, as modes are ranked."""
-    return np.asarray(np.maximum(positive, -negative), np.float64)

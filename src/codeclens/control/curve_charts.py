@@ -1,4 +1,4 @@
-"""Charts of control: curves, comparisons over classes, and predicted beside measured effects."""
+"""Charts of control: curves, comparisons over classes, and predicted and measured effects."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from codeclens.control.curves import ControlCurve
+from codeclens.control.curves_by_class import ControlCurves
+from codeclens.control.effects import Effects
+from codeclens.control.necessity import Necessity
 from codeclens.errors import CodeclensError
 from codeclens.visualization.canvas import (
     CONTROLS,
@@ -26,8 +30,8 @@ _KINDS = {"ablate": ("Ablation", "ablated"), "preserve": ("Preservation", "kept"
 _SHADE = 0.14
 
 
-def control_figure(curves: Any) -> Figure:
-    """Draw what acting on a mode's units does to its class and to all the others.
+def control_figure(curves: ControlCurve | Iterable[ControlCurve]) -> Figure:
+    """Draw the effect of a mode's units on its class and on all the others.
 
     `curves` is one `ControlCurve` or several (one for ablation, one for preservation), each a
     panel: accuracy against the share of units, on the mode's class (solid lines, full markers) and
@@ -37,7 +41,7 @@ def control_figure(curves: Any) -> Figure:
 
     Raises CodeclensError where there are no curves.
     """
-    panels = list(curves) if isinstance(curves, Iterable) else [curves]
+    panels = [curves] if isinstance(curves, ControlCurve) else list(curves)
     if not panels:
         raise CodeclensError("There are no control curves to draw.")
     with styled():
@@ -51,7 +55,7 @@ def control_figure(curves: Any) -> Figure:
     return figure
 
 
-def _control(axes: Axes, curve: Any) -> None:
+def _control(axes: Axes, curve: ControlCurve) -> None:
     share = 100 * np.asarray(curve.counts, np.float64) / curve.units
     for number, condition in enumerate(curve.conditions):
         is_mode = number == 0
@@ -81,18 +85,7 @@ def _control(axes: Axes, curve: Any) -> None:
     percent_axis(axes, share)
 
 
-def _whole_numbers(axes: Axes) -> None:
-    from matplotlib.ticker import MaxNLocator
-
-    axes.yaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
-
-
-def _above(values: Sequence[float]) -> float:
-    """A little above the largest finite value."""
-    return 1.05 * max(value for value in values if np.isfinite(value))
-
-
-# As many as there are controls, apart by hue, by line and by marker.
+# One for each control, different in hue and marker.
 _STYLES = (
     ("#6b7280", "o"), ("#3b7dd8", "s"), ("#0f766e", "^"), ("#7c3aed", "D"), ("#a16207", "v"),
     ("#be185d", "P"), ("#1b1b1b", "X"), ("#65a30d", "<"), ("#0ea5e9", ">"), ("#78350f", "p"),
@@ -101,18 +94,18 @@ _DONE = {"ablate": "ablated", "preserve": "kept"}
 _VERDICTS = {"better": MODE, "worse": "#3b7dd8", "undecided": "#9ca3af"}
 
 
-def curves_figure(runs: Any) -> Figure:
-    """Draw what choosing units by modes and by every control does, as means over classes.
+def curves_figure(runs: ControlCurves | Iterable[ControlCurves]) -> Figure:
+    """Draw the effects of units chosen by modes and by every control, as means over classes.
 
     `runs` is one `ControlCurves` or several (one for ablation, one for preservation), each a row of
     three charts: accuracy on the class and on all others against the share of units, modes in
-    orange with their 95 % interval over classes; then by how much modes are more selective than
-    each control, mean over classes with its interval, orange where the corrected test says better,
-    blue where it says worse, grey where it decides nothing. (method.md §5.)
+    orange with their 95 % interval over classes; then how much more selective modes are than each
+    control, mean over classes with its interval: orange where modes are better by the corrected
+    test, blue where they are worse, grey where it is undecided. (method.md §5.)
 
     Raises CodeclensError where there are no curves.
     """
-    rows = [runs] if hasattr(runs, "comparisons") else list(runs)
+    rows = [runs] if isinstance(runs, ControlCurves) else list(runs)
     if not rows:
         raise CodeclensError("There are no control curves to draw.")
     with styled():
@@ -127,12 +120,12 @@ def curves_figure(runs: Any) -> Figure:
     return figure
 
 
-def necessity_figure(found: Any) -> Figure:
+def necessity_figure(found: Necessity) -> Figure:
     """Draw the measured effect of every mode against the predicted one: removed, and alone.
 
-    `found` is what `necessity` returns. One point a mode, the mean over the images in which it is
-    present, with its 95 % interval; the line is where both agree, the shade where they lie within a
-    factor of two. Points are orange where prediction and measurement part, grey elsewhere.
+    `found` is what `necessity` returns. Each point is a mode, the mean over the images in which it
+    is active, with its 95 % interval; on the line both agree, and in the shade they are within a
+    factor of two. Points are orange where prediction and measurement clearly differ.
 
     Raises CodeclensError where there are no modes.
     """
@@ -152,7 +145,7 @@ def necessity_figure(found: Any) -> Figure:
     return figure
 
 
-def _means(axes: Axes, curves: Any, what: str, who: str) -> None:
+def _means(axes: Axes, curves: ControlCurves, what: str, who: str) -> None:
     first = curves[0]
     share = 100 * np.asarray(first.counts, np.float64) / first.units
     for number, name in reversed(list(enumerate(curves.names))):
@@ -173,7 +166,7 @@ def _means(axes: Axes, curves: Any, what: str, who: str) -> None:
     percent_axis(axes, share)
 
 
-def _advantages(axes: Axes, curves: Any) -> None:
+def _advantages(axes: Axes, curves: ControlCurves) -> None:
     found = curves.comparisons
     for place, one in enumerate(found):
         colour, gap = _VERDICTS[one.verdict], one.difference
@@ -188,15 +181,15 @@ def _advantages(axes: Axes, curves: Any) -> None:
     axes.grid(axis="y", visible=False)
 
 
-def _scatter(axes: Axes, effects: Any) -> None:
-    count = effects.present.shape[1]
+def _scatter(axes: Axes, effects: Effects) -> None:
+    count = effects.active.shape[1]
     predicted = np.array([effects.predicted(place) for place in range(count)])
     measured = [effects.measured(place) for place in range(count)]
     value = np.array([float(one.value) for one in measured])
     low = np.array([float(one.low) for one in measured])
     high = np.array([float(one.high) for one in measured])
     verdicts = [effects.verdict(place) for place in range(count)]
-    parted = np.isin(verdicts, ["less", "more", "opposite"])
+    differs = np.isin(verdicts, ["less", "more", "opposite"])
     known = np.isfinite(predicted)
     ends = np.array([min(0.0, float(predicted[known].min(initial=0.0))),
                      max(0.0, float(predicted[known].max(initial=0.0)))])  # fmt: skip
@@ -204,8 +197,8 @@ def _scatter(axes: Axes, effects: Any) -> None:
                       label="within a factor of 2")  # fmt: skip
     axes.plot(ends, ends, color="#4b5563", linewidth=0.8, zorder=2, label="as predicted")
     groups: Sequence[tuple[Any, str, str]] = (
-        (known & ~parted, "#6b7280", "no clear parting"),
-        (known & parted, MODE, "parts from prediction"),
+        (known & ~differs, "#6b7280", "no clear difference"),
+        (known & differs, MODE, "differs from prediction"),
     )
     for where, colour, name in groups:
         axes.errorbar(

@@ -1,42 +1,47 @@
-"""Many control curves: every class's mode beside every control, tested in pairs over classes."""
+"""Control curves of many classes: modes compared with every control, in pairs over classes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, Literal, get_args, overload
 
 import numpy as np
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from codeclens.control.controls import Control
-from codeclens.control.curves import (
-    FRACTIONS,
-    TOLD,
-    TRIALS,
-    Condition,
-    ControlCurve,
-    Members,
-    Study,
-    prepared,
-)
+from codeclens.control.curves import REPORTED, Condition, ControlCurve, off_words
 from codeclens.control.edits import Kind
-from codeclens.control.estimates import Comparison, Estimate, compare_pairs, mean_estimate
+from codeclens.control.estimates import (
+    Comparisons,
+    Estimate,
+    PairedComparison,
+    compare_pairs,
+    mean_estimate,
+)
+from codeclens.control.measurements import Members
+from codeclens.control.study import FRACTIONS, TRIALS, Study, prepared
 from codeclens.decomposition import Modes
-from codeclens.errors import CodeclensError
+from codeclens.errors import CodeclensError, unknown
+from codeclens.labelled import Labelled, labels
+
+if TYPE_CHECKING:
+    import pandas
+    import xarray
 
 MODES = "modes"
+Rows = Literal["controls", "classes", "fractions"]
 
 
-@dataclass(frozen=True)
-class ControlCurves(Sequence[ControlCurve]):
+@dataclass(frozen=True, repr=False)
+class ControlCurves(Sequence[ControlCurve], Labelled):
     """The control curves of several classes at one site, of one kind, with the same controls.
 
     The conditions are `"modes"`, for each class the mode that follows it best, and the controls by
-    name. Classes are what is drawn anew for intervals and flipped in tests; superclasses, which
-    share classes, are left out of both where there are single classes beside them.
+    name. Intervals resample classes, and tests flip signs by class. Superclasses, which share
+    classes, are left out of both where there are single classes, too.
     """
 
     curves: tuple[ControlCurve, ...]
@@ -44,11 +49,13 @@ class ControlCurves(Sequence[ControlCurve]):
     def __post_init__(self) -> None:
         if not self.curves:
             raise CodeclensError("There are no control curves; name at least one class.")
-        settings = {(c.site, c.kind, tuple(x.name for x in c.conditions[1:])) for c in self.curves}
+        settings = {
+            (c.site, c.kind, c.off, tuple(x.name for x in c.conditions[1:])) for c in self.curves
+        }
         if len(settings) > 1:
             raise CodeclensError(
-                "Curves that stand side by side must be of one site and one kind, with the same "
-                f"controls, and these are of {len(settings)} different settings."
+                "Curves are compared at one site, with one kind, off value and set of controls; "
+                f"these are of {len(settings)} different settings."
             )
 
     @overload
@@ -63,13 +70,18 @@ class ControlCurves(Sequence[ControlCurve]):
 
     @property
     def site(self) -> str:
-        """The site that was acted at."""
+        """The site that is acted on."""
         return self.curves[0].site
 
     @property
     def kind(self) -> str:
         """ "ablate" or "preserve"."""
         return self.curves[0].kind
+
+    @property
+    def off(self) -> str:
+        """What units are set to when they are switched off."""
+        return self.curves[0].off
 
     @property
     def names(self) -> list[str]:
@@ -95,7 +107,7 @@ class ControlCurves(Sequence[ControlCurve]):
         return self._values("logit_effect", name)
 
     def mean(self, name: str = MODES, what: str = "selectivity") -> Estimate:
-        """The mean of `selectivity` or `logit_effect` over classes, drawn anew for the interval."""
+        """The mean of `selectivity` or `logit_effect` over classes, with its bootstrap interval."""
         return mean_estimate(self._values(what, name))
 
     def averaged(self, name: str = MODES, what: str = "target") -> Estimate:
@@ -108,27 +120,58 @@ class ControlCurves(Sequence[ControlCurve]):
         return float(np.mean([getattr(curve, f"{what}_before").value for curve in self.counted]))
 
     @cached_property
-    def comparisons(self) -> list[Comparison]:
-        """The modes' selectivity against each control's, positive where the modes are better."""
+    def comparisons(self) -> Comparisons:
+        """The modes' selectivity compared with each control's, positive where modes are better."""
         return self._compared("selectivity")
 
     @cached_property
-    def logit_comparisons(self) -> list[Comparison]:
+    def logit_comparisons(self) -> Comparisons:
         """The same for `logit_effect`, in logits."""
         return self._compared("logit_effect")
 
-    def table(self) -> list[dict[str, Any]]:
-        """One row for each class, condition and fraction (`ControlCurve.table`)."""
-        return [row for curve in self.curves for row in curve.table()]
+    def to_dataframe(self, rows: Rows = "controls") -> pandas.DataFrame:
+        """One row for each control, or for each class and condition, or for each fraction, too.
 
-    def class_table(self) -> list[dict[str, Any]]:
-        """One row for each class and condition: its selectivity, and the mode's advantage."""
+        `rows` is "controls" (the mean difference over classes, and the tests, for both measures),
+        "classes" (selectivity of each class and condition, and the mode's advantage) or "fractions"
+        (accuracies and logits, as `ControlCurve.to_dataframe`). Raises CodeclensError for another.
+        """
+        import pandas
+
+        if rows not in get_args(Rows):
+            raise unknown("kind of rows", rows, get_args(Rows))
+        if rows == "fractions":
+            return pandas.DataFrame([row for curve in self.curves for row in curve.rows()])
+        return pandas.DataFrame(self._by_class() if rows == "classes" else self._by_control())
+
+    def to_xarray(self) -> xarray.Dataset:
+        """The data sets of all curves along the dimension `class` (`ControlCurve.to_xarray`)."""
+        import xarray
+
+        parts = []
+        for curve in self.curves:
+            part = curve.to_xarray().assign_coords(condition=self.names)
+            part.attrs.pop("class_name")
+            parts.append(part)
+        names = xarray.Variable("class", labels([curve.class_name for curve in self.curves]))
+        return xarray.concat(parts, names.to_index_variable(), combine_attrs="override")
+
+    def title(self) -> str:
+        """What was done, and the mean selectivity of the modes."""
+        verb = "Ablation" if self.kind == "ablate" else "Preservation"
+        return (
+            f"{verb} at {self.site}, off value {self.off}: selectivity {self.mean()} by modes, "
+            f"mean over {len(self.counted)} classes"
+        )
+
+    def _by_class(self) -> list[dict[str, Any]]:
         rows = []
         for curve in self.curves:
             for place, condition in enumerate(curve.conditions):
                 row: dict[str, Any] = {
                     "site": curve.site,
                     "kind": curve.kind,
+                    "off": curve.off,
                     "class": curve.class_name,
                     "condition": MODES if place == 0 else condition.name,
                     "source": condition.source,
@@ -143,39 +186,26 @@ class ControlCurves(Sequence[ControlCurve]):
                 rows.append(row)
         return rows
 
-    def comparison_table(self) -> list[dict[str, Any]]:
-        """One row for each control: the mean difference over classes, and the tests."""
+    def _by_control(self) -> list[dict[str, Any]]:
         measures = {"selectivity": self.comparisons, "logit_effect": self.logit_comparisons}
-        return [
-            {
-                "site": self.site,
-                "kind": self.kind,
-                "measure": measure,
-                "control": one.control,
-                "classes": one.pairs,
-                "better_in": one.wins,
-                "worse_in": one.losses,
-                "difference": float(one.difference.value),
-                "difference_low": float(one.difference.low),
-                "difference_high": float(one.difference.high),
-                "p": one.p,
-                "p_corrected": one.adjusted,
-                "modes_are": one.verdict,
-            }
-            for measure, found in measures.items()
-            for one in found
-        ]
+        about = {"site": self.site, "kind": self.kind, "off": self.off}
+        rows = []
+        for measure, found in measures.items():
+            for one in found:
+                row = one.row()
+                row["classes"], row["modes_are"] = row.pop("pairs"), row.pop("verdict")
+                rows.append({**about, "measure": measure, **row})
+        return rows
 
     def sentences(self) -> list[str]:
-        """What happened over all classes, and whether the modes beat each control, in words."""
-
+        """The effect over all classes, and whether the modes beat each control, in words."""
         return sentences(self)
 
     def _values(self, what: str, name: str) -> Float[np.ndarray, " class"]:
         found = [getattr(self.of(curve, name), what).value for curve in self.counted]
         return np.array(found, np.float64)
 
-    def _compared(self, what: str) -> list[Comparison]:
+    def _compared(self, what: str) -> Comparisons:
         better = -1.0 if self.kind == "ablate" else 1.0
         values = {name: better * self._values(what, name) for name in self.names}
         return compare_pairs(values.pop(MODES), values)
@@ -197,12 +227,11 @@ def control_curves(
 ) -> ControlCurves:
     """Measure by interventions what the modes of a decomposition do to the classes they follow.
 
-    One control curve for each of the `classes` (default: all that the network recognises in some
-    image, unless there are superclasses) and each of the `superclasses`, classes by name; sets of
-    units that several share run once. So any two decompositions of a site, or any two ways to
-    choose units, can be compared by what they do (method.md §5). `progress(done, total)` counts
-    curves; everything else is as in `control_curve`, and so are the errors, beside one for no
-    classes at all.
+    Makes one control curve for each of the `classes` (default: all that the network recognises in
+    some image, unless there are superclasses) and each of the `superclasses`, classes by name. Sets
+    of units that several share run once. Any two decompositions of a site, or any two ways to
+    choose units, can be compared in this way (method.md §5). `progress(done, total)` counts curves;
+    all other arguments and errors are those of `control_curve`, and there must be a class.
 
     >>> import torch
     >>> from codeclens.decomposition import NMF
@@ -232,7 +261,7 @@ def wanted_classes(
     classes: Sequence[int] | None,
     superclasses: Mapping[str, Sequence[int]] | None,
 ) -> list[tuple[str | None, Members]]:
-    """What curves are asked for: names, where they are given, and classes.
+    """The classes of the curves to measure, with names where they are given.
 
     Raises CodeclensError where there is none.
     """
@@ -253,9 +282,9 @@ def _verdict_of(condition: Condition) -> str:
 
 
 def sentences(curves: ControlCurves) -> list[str]:
-    """One sentence on the effect, one for each control, and one that sums up.
+    """One sentence on the effect, one for each control, and a summary.
 
-    A fraction is told that was fixed beforehand; the rest is over all fractions.
+    The effect is at a fraction that was fixed beforehand; the rest is over all fractions.
     """
     lines = [_effect(curves)]
     lines += [_against(curves, one) for one in curves.comparisons]
@@ -264,8 +293,8 @@ def sentences(curves: ControlCurves) -> list[str]:
     undefined = int(np.isnan(curves.selectivity()).sum())
     if undefined:
         lines.append(
-            f"For {undefined} of {len(curves.counted)} classes the modes have no selectivity, "
-            "since nothing is left of the accuracy on the other classes; they are left out."
+            f"For {undefined} of {len(curves.counted)} classes the selectivity is undefined, "
+            "since the accuracy on the other classes is zero; these classes are left out."
         )
     lines += [
         f"The {curve.class_name}: selectivity {curve.mode.selectivity} by {curve.mode.name}."
@@ -277,48 +306,52 @@ def sentences(curves: ControlCurves) -> list[str]:
 
 def _effect(curves: ControlCurves) -> str:
     first = curves[0]
-    place = int(np.argmin(np.abs(first.fractions - TOLD[curves.kind])))
+    place = int(np.argmin(np.abs(first.fractions - REPORTED[curves.kind])))
     verb = "Ablating" if curves.kind == "ablate" else "Preserving only"
     counted = curves.counted
     what = "class" if len(counted[0].members) == 1 else "superclass"
     several = f"the mode of each of {len(counted)} {what}es" if len(counted) > 1 else "its mode"
     return (
         f"{curves.site}: {verb.lower()} the {first.counts[place]} of {first.units} units "
-        f"({100 * first.counts[place] / first.units:.0f} %) that weigh most in {several} takes "
-        f"accuracy on the {what} from {curves.before('target'):.2f} to "
-        f"{curves.averaged(MODES, 'target')[place]} and on all others from "
-        f"{curves.before('others'):.2f} to {curves.averaged(MODES, 'others')[place]}; the logit "
-        f"of each image's own class goes from {curves.before('target_logit'):.2f} to "
+        f"({100 * first.counts[place] / first.units:.0f} %) that rank highest in {several} "
+        f"({off_words(first)}) changes accuracy on the {what} from "
+        f"{curves.before('target'):.2f} to {curves.averaged(MODES, 'target')[place]} and on all "
+        f"others from {curves.before('others'):.2f} to "
+        f"{curves.averaged(MODES, 'others')[place]}; the logit "
+        f"of each image's own class changes from {curves.before('target_logit'):.2f} to "
         f"{curves.averaged(MODES, 'target_logit')[place]} and from "
         f"{curves.before('others_logit'):.2f} to {curves.averaged(MODES, 'others_logit')[place]}. "
         f"Over all fractions the selectivity is {curves.mean()}."
     )
 
 
-def _against(curves: ControlCurves, one: Comparison) -> str:
-    name = f'"{one.control}"'
+def _against(curves: ControlCurves, one: PairedComparison) -> str:
     size = f"by {one.difference}, {_wins(one)}, corrected p {_p(one.adjusted)}"
-    control = f"{name} {curves.mean(one.control)}"
+    control = f'"{one.control}" {curves.mean(one.control)}'
     verdict = one.verdict
     if verdict == "better":
         text = f"Modes are more selective than {control} ({size})"
     elif verdict == "worse":
-        text = f"{name} wins: modes are less selective than {control} ({size})"
+        text = f"Modes are less selective than {control} ({size})"
     elif not one.decidable:
         text = (
-            f"Modes against {control}: undecided, since {one.pairs} "
+            f"Modes compared with {control}: undecided, since {one.pairs} "
             f"{'class is' if one.pairs == 1 else 'classes are'} too few for the test "
             f"(difference {one.difference}, {_wins(one)})"
         )
     else:
-        text = f"Modes against {control}: undecided (difference {one.difference}, {_wins(one)}, " \
-               f"corrected p {_p(one.adjusted)})"  # fmt: skip
+        text = (
+            f"Modes compared with {control}: undecided (difference {one.difference}, "
+            f"{_wins(one)}, corrected p {_p(one.adjusted)})"
+        )
     logit = next(other for other in curves.logit_comparisons if other.control == one.control)
     return f"{text}; on the logits they are {_on_logits(logit)}."
 
 
-def _on_logits(one: Comparison) -> str:
-    word = {"better": "better", "worse": "worse", "undecided": "not told apart"}[one.verdict]
+def _on_logits(one: PairedComparison) -> str:
+    word = {"better": "better", "worse": "worse", "undecided": "not significantly different"}[
+        one.verdict
+    ]
     return f"{word} ({one.difference} logits)"
 
 
@@ -329,18 +362,18 @@ def _summary(curves: ControlCurves) -> str:
     words = {
         "better": "more selective than",
         "worse": "less selective than",
-        "undecided": "not told apart from",
+        "undecided": "not significantly different from",
     }
     parts = [
         f"{words[verdict]} {len(names)} of {len(curves.comparisons)} controls ({', '.join(names)})"
         for verdict, names in found.items()
         if names
     ]
-    kind = "ablated" if curves.kind == "ablate" else "preserved"
-    return f"{curves.site}, {kind}: choosing units by modes is {'; '.join(parts)}."
+    kind = "ablation" if curves.kind == "ablate" else "preservation"
+    return f"{curves.site}, {kind}: units chosen by modes are {'; '.join(parts)}."
 
 
-def _wins(one: Comparison) -> str:
+def _wins(one: PairedComparison) -> str:
     return f"better in {one.wins} and worse in {one.losses} of {one.pairs}"
 
 

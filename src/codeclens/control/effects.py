@@ -1,38 +1,43 @@
-"""Effects: what was predicted beside what was measured, image by image and mode by mode: arrays."""
+"""Effects: predicted and measured changes of the target, by image and mode."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from codeclens.control.estimates import Estimate
+from codeclens.control.estimates import Draws, Estimate
+from codeclens.labelled import Labelled
+
+if TYPE_CHECKING:
+    import pandas
+    import xarray
 
 Reading = Literal["as predicted", "less", "more", "opposite", "undecided"]
 # Within this factor of each other, prediction and measurement agree.
 FACTOR = 2.0
-# In fewer images than these an interval says nothing.
+# With fewer images than this an interval is meaningless.
 FEWEST = 5
 
 
-@dataclass(frozen=True)
-class Effects:
+@dataclass(frozen=True, repr=False)
+class Effects(Labelled):
     """Predicted and measured changes of the target `(N, K)`, in its units.
 
-    Means are over the images in which a mode is `present` `(N, K)`; `draws` `(n, N)` says how often
-    each image is drawn for the intervals, the same for all modes.
+    Means are over the images in which a mode is `active` `(N, K)`. `counts` `(n, N)` holds how
+    often each image is drawn for the intervals, the same for all modes.
     """
 
     prediction: Float[np.ndarray, "sample mode"]
     effect: Float[np.ndarray, "sample mode"]
-    present: Bool[np.ndarray, "sample mode"]
-    draws: Int[np.ndarray, "draw sample"]
+    active: Bool[np.ndarray, "sample mode"]
+    counts: Int[np.ndarray, "draw sample"]
 
     def predicted(self, place: int) -> float:
-        """The mean predicted change by one mode; NaN where it is present in no image."""
+        """The mean predicted change by one mode; NaN where it is active in no image."""
         return float(self.means[0][place])
 
     def measured(self, place: int) -> Estimate:
@@ -48,11 +53,11 @@ class Effects:
         return Estimate.of(np.asarray(value if np.isfinite(value) else np.nan), finite)
 
     def verdict(self, place: int) -> Reading:
-        """How measured ÷ predicted lies to 1: within a factor of 2, below, above, below zero.
+        """Whether measured ÷ predicted is within a factor of 2 of 1, below, above, or below zero.
 
-        Undecided where the mode is present in fewer than 5 images.
+        Undecided where the mode is active in fewer than 5 images.
         """
-        if self.present[:, place].sum() < FEWEST:
+        if self.active[:, place].sum() < FEWEST:
             return "undecided"
         ratio = self.ratio(place)
         if ratio.high < 0:
@@ -66,7 +71,7 @@ class Effects:
         return "undecided"
 
     def by_gap(self) -> list[int]:
-        """The modes, those first whose measured and predicted means lie farthest apart."""
+        """The modes, those first whose measured and predicted means differ most."""
         gaps = np.abs(np.nan_to_num(self.means[1] - self.means[0]))
         return [int(place) for place in np.argsort(-gaps, kind="stable")]
 
@@ -84,6 +89,25 @@ class Effects:
             f"{name}_verdict": self.verdict(place),
         }
 
+    def to_dataframe(self) -> pandas.DataFrame:
+        """One row for each mode: predicted and measured means, their ratio and the verdict."""
+        import pandas
+
+        rows = [self.row(place, "change") for place in range(self.active.shape[1])]
+        return pandas.DataFrame([{"place": place, **row} for place, row in enumerate(rows)])
+
+    def to_xarray(self) -> xarray.Dataset:
+        """Predicted and measured changes, and where a mode is active, by sample and mode."""
+        import xarray
+
+        names = {"predicted": "prediction", "measured": "effect", "active": "active"}
+        data = {name: (("sample", "mode"), getattr(self, of)) for name, of in names.items()}
+        return xarray.Dataset(data)
+
+    def title(self) -> str:
+        """How well predictions and measurements agree over modes."""
+        return f"Effects of {self.active.shape[1]} modes: correlation {self.correlation}"
+
     @property
     def correlation(self) -> Estimate:
         """Pearson correlation over modes of the mean measured with the mean predicted changes."""
@@ -92,26 +116,26 @@ class Effects:
 
     @property
     def slope(self) -> Estimate:
-        """The size of measured changes in units of predicted ones: least squares through zero."""
+        """Measured changes relative to predicted ones: the least-squares slope through zero."""
         draws = [_slope(p, m) for p, m in zip(*self.drawn, strict=True)]
         return Estimate.of(np.asarray(_slope(*self.means)), np.array(draws))
 
     @cached_property
     def means(self) -> tuple[Float[np.ndarray, " mode"], Float[np.ndarray, " mode"]]:
         """The mean predicted and measured changes `(K,)` each."""
-        ones = np.ones((1, len(self.present)), np.int64)
+        ones = np.ones((1, len(self.active)), np.int64)
         predicted, measured = self._means(ones)
         return predicted[0], measured[0]
 
     @cached_property
     def drawn(self) -> tuple[Float[np.ndarray, "draw mode"], Float[np.ndarray, "draw mode"]]:
         """The same in each draw `(n, K)`."""
-        return self._means(self.draws)
+        return self._means(self.counts)
 
     def _means(
         self, counts: Int[np.ndarray, "draw sample"]
     ) -> tuple[Float[np.ndarray, "draw mode"], Float[np.ndarray, "draw mode"]]:
-        weights, where = counts.astype(np.float64), self.present.astype(np.float64)
+        weights, where = counts.astype(np.float64), self.active.astype(np.float64)
         with np.errstate(divide="ignore", invalid="ignore"):
             size = weights @ where
             return (
@@ -123,21 +147,19 @@ class Effects:
 def effects_of(
     prediction: Float[np.ndarray, "sample mode"],
     effect: Float[np.ndarray, "sample mode"],
-    present: Bool[np.ndarray, "sample mode"],
-    resamples: int = 1000,
-    seed: int = 0,
+    active: Bool[np.ndarray, "sample mode"],
+    draws: Draws | None = None,
 ) -> Effects:
-    """Predicted and measured changes with as many draws of the images for their intervals.
+    """Predicted and measured changes, with bootstrap draws of the images for their intervals.
 
     >>> ones = np.ones((9, 2))
     >>> effects = effects_of(-ones, -0.25 * ones, ones > 0)
     >>> effects.verdict(0), float(effects.slope.value)
     ('less', 0.25)
     """
-    samples = len(prediction)
-    random = np.random.default_rng(seed)
-    draws = random.multinomial(samples, np.full(samples, 1 / samples), size=resamples)
-    return Effects(prediction, effect, present, draws)
+    samples, draws = len(prediction), draws or Draws()
+    counts = draws.random().multinomial(samples, np.full(samples, 1 / samples), size=draws.n)
+    return Effects(prediction, effect, active, counts)
 
 
 def _correlation(x: Float[np.ndarray, " mode"], y: Float[np.ndarray, " mode"]) -> float:

@@ -1,21 +1,43 @@
-"""Estimates: numbers with their 95 % intervals, and on which side of zero they lie."""
+"""Estimates: numbers with 95 % intervals, and paired comparisons of one with several others."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 from jaxtyping import Float
 
 from codeclens.errors import CodeclensError
+from codeclens.labelled import Labelled, columns_of
 
-# What lies no farther from zero than this may be rounding in the mean of equal numbers.
+if TYPE_CHECKING:
+    import pandas
+    import xarray
+
+# A value no farther from zero than this may be rounding in the mean of equal numbers.
 ROUNDING = 1e-9
 Verdict = Literal["better", "worse", "undecided"]
+
+
+@dataclass(frozen=True)
+class Draws:
+    """How many random draws to make, and the seed of their generator.
+
+    >>> draws = Draws(1000, seed=3)
+    >>> draws.random().integers(10, size=3).tolist() == draws.random().integers(10, size=3).tolist()
+    True
+    """
+
+    n: int = 1000
+    seed: int = 0
+
+    def random(self) -> np.random.Generator:
+        """A new generator with this seed."""
+        return np.random.default_rng(self.seed)
 
 
 @dataclass(frozen=True)
@@ -36,7 +58,7 @@ class Estimate:
         '0.50 [0.41, 0.59]'
         """
         if np.isnan(draws).any():
-            # Draws without a value are left out; where there is no other, so has the interval none.
+            # Undefined draws are left out; where all are, the interval is undefined, too.
             undefined = np.isnan(draws).all(axis=0)
             filled = np.where(undefined, 0.0, draws)
             bounds = np.nanquantile(filled, [0.025, 0.975], axis=0)
@@ -75,7 +97,7 @@ def verdict(side: int) -> Verdict:
 
 
 def two_digits(value: float) -> str:
-    """A number with two digits behind the point; "undefined" for NaN.
+    """A number with two decimals; "undefined" for NaN.
 
     >>> two_digits(-0.001), two_digits(float("nan"))
     ('0.00', 'undefined')
@@ -93,13 +115,13 @@ _DRAWS = 10_000
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """One mean difference over pairs: positive where what is tested is better than `control`.
+class PairedComparison:
+    """A mean difference over pairs: positive where the tested values are better than `control`.
 
-    `difference` is the mean with its 95 % interval by paired bootstrap over the `pairs`, `wins` and
-    `losses` count them; `p` is the two-sided sign-flip test, `adjusted` the same after Holm's
-    correction for all controls, `least` the smallest p that so many pairs allow, corrected likewise
-    for the strictest case.
+    `difference` is the mean with its 95 % interval by paired bootstrap over the `pairs`; `wins` and
+    `losses` count them. `p` is from the two-sided sign-flip test, `adjusted` is p after Holm's
+    correction for all controls, and `least` is the smallest corrected p that this number of pairs
+    allows, in the strictest case.
     """
 
     control: str
@@ -113,23 +135,72 @@ class Comparison:
 
     @property
     def verdict(self) -> Verdict:
-        """Better or worse where the corrected test says so, else undecided."""
+        """Better or worse where the corrected test is significant, else undecided."""
         if not self.adjusted <= ALPHA:  # NaN, too, decides nothing
             return "undecided"
         return verdict(int(np.sign(self.difference.value)))
 
     @property
     def decidable(self) -> bool:
-        """Whether there are pairs enough for any difference at all to pass the test."""
+        """Whether there are enough pairs for any difference at all to pass the test."""
         return self.least <= ALPHA
+
+    def row(self) -> dict[str, Any]:
+        """The columns of a table for one control."""
+        return {
+            "control": self.control,
+            "pairs": self.pairs,
+            "better_in": self.wins,
+            "worse_in": self.losses,
+            "difference": float(self.difference.value),
+            "difference_low": float(self.difference.low),
+            "difference_high": float(self.difference.high),
+            "p": self.p,
+            "p_corrected": self.adjusted,
+            "verdict": self.verdict,
+        }
+
+
+@dataclass(frozen=True, repr=False)
+class Comparisons(Sequence[PairedComparison], Labelled):
+    """Paired comparisons of one thing with every control, corrected for all of them together."""
+
+    all: tuple[PairedComparison, ...]
+
+    @overload
+    def __getitem__(self, place: int) -> PairedComparison: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[PairedComparison]: ...
+    def __getitem__(self, place: int | slice) -> PairedComparison | Sequence[PairedComparison]:
+        return self.all[place]
+
+    def __len__(self) -> int:
+        return len(self.all)
+
+    def to_dataframe(self) -> pandas.DataFrame:
+        """One row for each control: the mean difference over pairs, and the test."""
+        import pandas
+
+        return pandas.DataFrame([one.row() for one in self.all])
+
+    def to_xarray(self) -> xarray.Dataset:
+        """The same columns along the dimension `comparison`."""
+        import xarray
+
+        return xarray.Dataset(columns_of([one.row() for one in self.all], "comparison"))
+
+    def title(self) -> str:
+        """How many comparisons there are, and over how many pairs."""
+        pairs = self.all[0].pairs if self.all else 0
+        return f"Comparison with {len(self)} controls over {pairs} pairs (sign flips, Holm)"
 
 
 def compare_pairs(
     tested: Float[np.ndarray, " pair"],
     controls: Mapping[str, Float[np.ndarray, " pair"]],
     seed: int = 0,
-) -> list[Comparison]:
-    """Hold values `(C,)` against those of every control, pair by pair; larger is better.
+) -> Comparisons:
+    """Compare values `(C,)` with those of every control, pair by pair; larger is better.
 
     Pairs with NaN are left out. Raises CodeclensError where lengths differ.
 
@@ -150,7 +221,7 @@ def compare_pairs(
     found = []
     for (name, gap), raw, adjusted in zip(gaps.items(), p, holm(np.array(p)), strict=True):
         found.append(
-            Comparison(
+            PairedComparison(
                 control=name,
                 pairs=len(gap),
                 wins=int((gap > 0).sum()),
@@ -161,11 +232,11 @@ def compare_pairs(
                 least=min(1.0, len(gaps) * 2.0 ** (1 - len(gap))) if len(gap) else 1.0,
             )
         )
-    return found
+    return Comparisons(tuple(found))
 
 
 def sign_flip(differences: Float[np.ndarray, " pair"], seed: int = 0) -> float:
-    """How often the mean is as far from zero when signs are flipped at random, two-sided.
+    """The probability of a mean as far from zero under random sign flips, two-sided.
 
     Exact up to 14 differences; beyond, `(1 + #{as far}) / (1 + n)` of 10,000 draws (Phipson and
     Smyth 2010). NaN without differences.
@@ -186,9 +257,9 @@ def sign_flip(differences: Float[np.ndarray, " pair"], seed: int = 0) -> float:
 
 
 def holm(p: Float[np.ndarray, " test"]) -> Float[np.ndarray, " test"]:
-    """P-values corrected so that any false finding among all has the stated chance, `(M,)`.
+    """P-values corrected so that the chance of any false finding among all is as stated, `(M,)`.
 
-    NaN stays and counts as no test (Holm 1979, Scandinavian Journal of Statistics 6, 65-70).
+    NaN stays and does not count as a test (Holm 1979, Scandinavian Journal of Statistics 6, 65-70).
 
     >>> holm(np.array([0.01, 0.04, 0.03]))
     array([0.03, 0.06, 0.06])

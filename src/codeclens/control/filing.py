@@ -1,4 +1,4 @@
-"""Filing: control curves and necessities in a folder, each part of it whole or absent."""
+"""Files of control curves and necessities: a folder whose parts are each complete or absent."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from codeclens.control.curves import ControlCurve, Members, members_of
+from codeclens.control.curves import ControlCurve
 from codeclens.control.curves_by_class import ControlCurves
 from codeclens.control.edits import Kind
 from codeclens.control.effects import effects_of
+from codeclens.control.estimates import Draws
+from codeclens.control.measurements import Members, members_of
 from codeclens.control.necessity import Necessity
 from codeclens.errors import CodeclensError
 from codeclens.extraction.fingerprint import differences, plain
@@ -28,7 +30,7 @@ PARTS, MADE_BY = "parts", "made-by.json"
 
 @dataclass(frozen=True)
 class Filed:
-    """What is filed of one site: its curves by kind, and its necessity where it was measured."""
+    """The saved results of one site: its curves by kind, and its necessity where measured."""
 
     site: str
     curves: tuple[ControlCurves, ...]
@@ -37,10 +39,10 @@ class Filed:
 
 @dataclass(frozen=True)
 class Filing:
-    """A folder of finished parts, so that a run that was stopped goes on where it was.
+    """A folder of finished parts, so that an interrupted run resumes.
 
-    A part is one curve of a site, kind and class, or the necessity of a site. `made_by.json` says
-    what they depend on.
+    A part is one curve of a site, kind and class, or the necessity of a site. `made-by.json` holds
+    the settings they depend on.
 
     >>> import tempfile
     >>> filing = Filing(Path(tempfile.mkdtemp()))
@@ -52,15 +54,15 @@ class Filing:
 
     @property
     def sites(self) -> list[str]:
-        """The sites of which there is a part, in the order of their names."""
+        """The sites that have a part, in the order of their names."""
         places = sorted(self._parts.iterdir()) if self._parts.is_dir() else []
         return [unquote(place.name) for place in places if place.is_dir()]
 
     def require(self, made_by: Mapping[str, Any], overwrite: bool = False) -> None:
-        """Begin, or go on with parts that the same things made.
+        """Start a folder, or resume one whose parts were made with the same settings.
 
-        Raises CodeclensError where parts of other settings lie in the folder, unless they may be
-        overwritten: then they are removed.
+        Raises CodeclensError where the folder holds parts made with other settings, unless they may
+        be overwritten: then they are removed.
         """
         file = self._parts / MADE_BY
         now = plain(dict(made_by))
@@ -85,7 +87,7 @@ class Filing:
         self._write(file, json.dumps(now, indent=1).encode())
 
     def _finished(self) -> bool:
-        """Whether there is any part; without one nothing is lost."""
+        """Whether there is any part; without one nothing can be lost."""
         files = list(self._parts.rglob("*.*"))
         if self.folder.parent.name == PARTS:  # a site's own folder
             files += self.folder.glob("*.*")
@@ -106,7 +108,7 @@ class Filing:
     def curve(
         self, site: str, kind: str, members: Members, name: str | None = None
     ) -> ControlCurve | None:
-        """A curve that is filed, or None."""
+        """A saved curve, or None."""
         file = self._curve_file(site, kind, members, name)
         if not file.is_file():
             return None
@@ -114,27 +116,26 @@ class Filing:
             return ControlCurve.from_json(json.loads(file.read_text(encoding="utf-8")))
 
     def save_curve(self, curve: ControlCurve, name: str | None = None) -> None:
-        """File a curve; `name` is that of its superclass."""
+        """Save a curve; `name` is that of its superclass."""
         file = self._curve_file(curve.site, curve.kind, curve.members, name)
         self._write(file, json.dumps(curve.to_json()).encode())
 
     def necessity(self, site: str) -> Necessity | None:
-        """The necessity of a site that is filed, or None."""
+        """The saved necessity of a site, or None."""
         file = self.place(site) / "necessity.npz"
         if not file.is_file():
             return None
         with _whole(file), file.open("rb") as raw, np.load(raw, allow_pickle=False) as found:
-            options = {"resamples": int(found["resamples"]), "seed": int(found["seed"])}
+            draws = Draws(int(found["resamples"]), int(found["seed"]))
             removed, alone = (
-                effects_of(found[f"{n}_prediction"], found[f"{n}_effect"], found["present"],
-                           **options)
+                effects_of(found[f"{n}_prediction"], found[f"{n}_effect"], found["active"], draws)
                 for n in ("removed", "alone")
-            )  # fmt: skip
+            )
             return Necessity(
                 site=site,
                 names=tuple(str(name) for name in found["names"]),
                 numbers=found["numbers"],
-                acted=found["acted"],
+                unit_counts=found["unit_counts"],
                 samples=len(found["target"]),
                 target=found["target"],
                 removed=removed,
@@ -143,15 +144,15 @@ class Filing:
             )
 
     def save_necessity(self, found: Necessity, seed: int = 0) -> None:
-        """File the necessity of a site; `seed` draws its intervals again."""
+        """Save the necessity of a site; `seed` is that of its intervals."""
         arrays = {
             "names": np.array(found.names, str),
             "numbers": found.numbers,
-            "acted": found.acted,
+            "unit_counts": found.unit_counts,
             "target": found.target,
             "channels": found.channels,
-            "present": found.removed.present,
-            "resamples": np.array(len(found.removed.draws)),
+            "active": found.removed.active,
+            "resamples": np.array(len(found.removed.counts)),
             "seed": np.array(seed),
         }
         for name, effects in (("removed", found.removed), ("alone", found.alone)):
@@ -163,7 +164,7 @@ class Filing:
         beside.replace(file)
 
     def all(self) -> Iterator[Filed]:
-        """Everything that is filed, site by site; curves of classes first, by their number.
+        """Everything that is saved, site by site; curves of classes first, by their number.
 
         Raises CodeclensError where a part is damaged.
         """
@@ -187,7 +188,7 @@ class Filing:
     def _curve_file(self, site: str, kind: str, members: Members, name: str | None) -> Path:
         which = "_".join(map(str, members_of(members)))
         label = f"{which}-{quote(name, safe='')}" if name else which
-        # A superclass of many classes would make a name that no disk takes.
+        # The name of a superclass of many classes would be too long for a file system.
         if len(label) > 120:
             label = f"{label[:80]}-{abs(hash_of(label)):x}"
         return self.place(site) / f"{kind}-{label}.json"
@@ -212,7 +213,7 @@ def hash_of(text: str) -> int:
 
 @contextmanager
 def _whole(file: Path) -> Iterator[None]:
-    """Say which part is damaged, and what to do."""
+    """Name the part that is damaged, and what to do."""
     try:
         yield
     except (ValueError, KeyError, TypeError, OSError, BadZipFile) as error:

@@ -1,10 +1,10 @@
-"""Acts: ablate, preserve, scale, steer, clamp and replace units, for as long as a `with`."""
+"""Interventions on units: ablate, preserve, scale, steer, clamp and replace, within a `with`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Any, Unpack
 
 import numpy as np
 import torch
@@ -13,69 +13,66 @@ from torch import Tensor, nn
 from codeclens.attribution import Site
 from codeclens.control.edits import (
     Add,
-    Chosen,
     Edit,
     Exchange,
     Intervention,
     Kind,
-    Positions,
     Put,
     Scale,
-    Units,
     as_value,
-    by_hand,
-    by_weight,
     one_site,
 )
+from codeclens.control.off import Given, Off, off_value
+from codeclens.control.units import Choice, Chosen, Indices, Units
 from codeclens.decomposition import Mode
 from codeclens.errors import CodeclensError
 
 Where = Mode | Site | str
-Weights = Literal["mode"] | Sequence[float] | np.ndarray[Any, Any] | Tensor
-Given = float | Sequence[float] | np.ndarray[Any, Any] | Tensor
 
 
 @contextmanager
 def ablate(
     model: nn.Module,
     where: Where,
+    units: Units | Indices | None = None,
     *,
-    fraction: float | None = None,
-    count: int | None = None,
-    units: Units | None = None,
-    weights: Weights | None = None,
-    positions: Positions | None = None,
-    value: Given = 0.0,
+    off: Off | None = None,
+    images: Tensor | None = None,
+    baseline: Any = 0.0,
+    **choice: Unpack[Choice],
 ) -> Iterator[Intervention]:
-    """Set the chosen units to zero while the `with` lasts (method.md §5).
+    """Switch the chosen units off while the `with` lasts (method.md §5).
 
-    `where` is a mode, whose units are ranked by their entries (`Mode.top_units`), or a site (its
-    name or a `Site`). Choose the units by exactly one of `fraction` (the strongest share of the
-    mode's units, in [0, 1]), `count` (so many of its strongest), `units` (indices by hand, or a
-    tensor of booleans `(U,)`) and `weights` (numbers in [0, 1] `(U,)`: how far each unit is taken
-    from its value to the new one; `"mode"`: the strength of its entry, the strongest being 1).
-    They are set to `value`: one number, one for each unit of the site `(U,)`, or a tensor in the
-    layout of the site's activation. `positions` restricts this to some tokens (their numbers) or
-    places (a mask `(H, W)`).
+    `where` is a mode, or a site (its name or a `Site`). The units are chosen by exactly one of
+    `fraction`, `count`, `units` (indices or masks) and `weights`, and by `positions`; or all of it
+    in one value, `Units(fraction=0.1)`. A mode's units are ranked by their net entry.
+
+    `off` is what they are set to: a number, one for each unit of the site `(U,)`, a tensor in the
+    layout of the site's activation, `"baseline"` (the site's activation at the `baseline` of the
+    `images` that will run) or `"mean"` (its mean over `images`). The default is 0, or
+    `"baseline"` where `images` are given: contributions that count from a baseline predict what
+    happens when units return to that baseline, and not to zero.
 
     Many masks at once: `units` or `weights` `(M, U)` act on M copies of the batch, one after
     another, `model(x.repeat(M, 1, 1, 1))`; `outputs_under` makes the copies itself.
 
-    An intervention is out of place, gradients flow through it, several compose (nested, at one
-    site or at many, each sees what the ones before left), and it is undone when the block ends,
-    however it ends. It yields the `Intervention`, which says what was chosen.
+    An intervention is out of place, and gradients flow through it. Several compose (nested, at one
+    site or at many, each sees what the ones before left). It is undone when the block ends, however
+    it ends. It yields the `Intervention`, which says what was chosen.
 
-    Raises CodeclensError for an unknown site, for units or positions that the site has not, for
-    numbers that are not finite, and where the network runs without ever reaching the site.
+    Raises CodeclensError for an unknown site, for units or positions that do not exist at this
+    site, for numbers that are not finite, and where the network runs without reaching the site.
 
     >>> model = nn.Sequential(nn.Identity(), nn.Flatten())
     >>> with ablate(model, "0", units=[1]):
     ...     model(torch.ones(1, 3))
     tensor([[1., 0., 1.]])
-    >>> model(torch.ones(1, 3))
-    tensor([[1., 1., 1.]])
+    >>> with ablate(model, "0", units=[1], off="mean", images=torch.tensor([[1.0, 4.0, 1.0]])):
+    ...     model(torch.ones(1, 3))
+    tensor([[1., 4., 1.]])
     """
-    with _act(model, where, "ablate", fraction, count, units, weights, positions, value) as done:
+    value = _off(model, where, off, images, baseline)
+    with _act(model, where, "ablate", units, choice, value) as done:
         yield done
 
 
@@ -83,25 +80,25 @@ def ablate(
 def preserve(
     model: nn.Module,
     where: Where,
+    units: Units | Indices | None = None,
     *,
-    fraction: float | None = None,
-    count: int | None = None,
-    units: Units | None = None,
-    weights: Weights | None = None,
-    positions: Positions | None = None,
-    value: Given = 0.0,
+    off: Off | None = None,
+    images: Tensor | None = None,
+    baseline: Any = 0.0,
+    **choice: Unpack[Choice],
 ) -> Iterator[Intervention]:
-    """Keep only the chosen units: set all the others to zero, while the `with` lasts.
+    """Keep only the chosen units while the `with` lasts: switch all the others off.
 
     The same as `ablate` (method.md §5), with the complement of the units. Two of them at one site
-    leave what both keep.
+    leave the units that both keep.
 
     >>> model = nn.Sequential(nn.Identity(), nn.Flatten())
     >>> with preserve(model, "0", units=[1]):
     ...     model(torch.ones(1, 3))
     tensor([[0., 1., 0.]])
     """
-    with _act(model, where, "preserve", fraction, count, units, weights, positions, value) as done:
+    value = _off(model, where, off, images, baseline)
+    with _act(model, where, "preserve", units, choice, value) as done:
         yield done
 
 
@@ -110,12 +107,8 @@ def scale(
     model: nn.Module,
     where: Where,
     factor: Given,
-    *,
-    fraction: float | None = None,
-    count: int | None = None,
-    units: Units | None = None,
-    weights: Weights | None = None,
-    positions: Positions | None = None,
+    units: Units | Indices | None = None,
+    **choice: Unpack[Choice],
 ) -> Iterator[Intervention]:
     """Multiply the chosen units by `factor`, one number or one for each unit of the site `(U,)`.
 
@@ -126,8 +119,7 @@ def scale(
     ...     model(torch.ones(1, 3))
     tensor([[1., 3., 1.]])
     """
-    edit = Scale(as_value(factor))
-    with _act(model, where, edit, fraction, count, units, weights, positions) as done:
+    with _act(model, where, Scale(as_value(factor)), units, choice) as done:
         yield done
 
 
@@ -137,20 +129,16 @@ def steer(
     where: Where,
     direction: Given,
     strength: float = 1.0,
-    *,
-    fraction: float | None = None,
-    count: int | None = None,
-    units: Units | None = None,
-    weights: Weights | None = None,
-    positions: Positions | None = None,
+    units: Units | Indices | None = None,
+    **choice: Unpack[Choice],
 ) -> Iterator[Intervention]:
     """Add `strength` times a direction in activation space, at all positions or at chosen ones.
 
     `direction` is one number for each unit of the site `(U,)`, or a tensor in the layout of its
-    activation. The entries of a contribution mode are no activations, so they are no direction;
+    activation. The entries of a contribution mode are not activations, so they are not a direction;
     `mode_direction` finds what the mode looks like in activations, scaled so that a strength of 1
-    adds as much as there is of the mode, on average, where it is present, and −1 takes as much
-    away. Without a choice all units are moved; otherwise as in `ablate`.
+    adds the mode at its mean size in the samples where it is active, and −1 removes as much.
+    All units are moved unless some are chosen, as in `ablate`.
 
     >>> model = nn.Sequential(nn.Identity(), nn.Flatten())
     >>> with steer(model, "0", [1.0, 0.0, -1.0], strength=2.0):
@@ -158,8 +146,8 @@ def steer(
     tensor([[ 3.,  1., -1.]])
     """
     edit = Add(as_value(direction), strength)
-    with _act(model, where, edit, fraction, count, units, weights, positions, everything=True) as d:
-        yield d
+    with _act(model, where, edit, units, choice, everything=True) as done:
+        yield done
 
 
 @contextmanager
@@ -167,12 +155,8 @@ def clamp(
     model: nn.Module,
     where: Where,
     values: Given,
-    *,
-    fraction: float | None = None,
-    count: int | None = None,
-    units: Units | None = None,
-    weights: Weights | None = None,
-    positions: Positions | None = None,
+    units: Units | Indices | None = None,
+    **choice: Unpack[Choice],
 ) -> Iterator[Intervention]:
     """Hold the chosen units at `values`, whatever the input.
 
@@ -184,8 +168,7 @@ def clamp(
     ...     model(torch.ones(1, 3))
     tensor([[7., 1., 9.]])
     """
-    edit = Put(as_value(values))
-    with _act(model, where, edit, fraction, count, units, weights, positions) as done:
+    with _act(model, where, Put(as_value(values)), units, choice) as done:
         yield done
 
 
@@ -193,19 +176,16 @@ def clamp(
 def replace(
     model: nn.Module,
     where: Where,
+    units: Units | Indices | None = None,
     *,
     mean: Tensor | None = None,
     sample: Tensor | Sequence[int] | None = None,
-    fraction: float | None = None,
-    count: int | None = None,
-    units: Units | None = None,
-    weights: Weights | None = None,
-    positions: Positions | None = None,
+    **choice: Unpack[Choice],
 ) -> Iterator[Intervention]:
-    """Replace the chosen units by their mean, or by what they are for other samples.
+    """Replace the chosen units by their mean, or by their values for other samples.
 
     `mean` is activations of the site `(N, …)`, as `activation_at` gives them: their mean over
-    samples is put in, at each position its own. `sample` is activations of other samples `(B, …)`,
+    samples is used, at each position its own. `sample` is activations of other samples `(B, …)`,
     one for each that will run, or the numbers of samples of the running batch itself: sample i
     gets the values of sample `sample[i]`, and gradients flow back to it. Give exactly one of them.
     Units and positions are chosen as in `ablate`.
@@ -220,15 +200,14 @@ def replace(
     tensor([[5., 2.],
             [1., 6.]])
     """
-    edit = _replacement(mean, sample)
-    with _act(model, where, edit, fraction, count, units, weights, positions) as done:
+    with _act(model, where, _replacement(mean, sample), units, choice) as done:
         yield done
 
 
 def _replacement(mean: Tensor | None, sample: Tensor | Sequence[int] | None) -> Edit:
     if (mean is None) == (sample is None):
         raise CodeclensError(
-            "Say what units are replaced by, by exactly one of mean=activations and sample=…; "
+            "Replace units by exactly one of mean=activations and sample=…; "
             f"got {'neither' if mean is None else 'both'}."
         )
     if mean is not None:
@@ -255,58 +234,49 @@ def _shown(given: object) -> str:
     return repr(given)
 
 
-@contextmanager
-def _act(
-    model: nn.Module,
-    where: Where,
-    kind: Kind | Edit,
-    fraction: float | None,
-    count: int | None,
-    units: Units | None,
-    weights: Weights | None,
-    positions: Positions | None,
-    value: Given = 0.0,
-    everything: bool = False,
-) -> Iterator[Intervention]:
-    given = {"fraction": fraction, "count": count, "units": units, "weights": weights}
-    named = {name: choice for name, choice in given.items() if choice is not None}
+def _place(model: nn.Module, where: Where) -> Site:
     if not isinstance(where, Mode | Site | str):
         raise CodeclensError(
             f"An intervention acts on a mode, a Site or a site's name, not on a "
             f"{type(where).__name__}; of several modes take one, such as modes[0]."
         )
-    site = one_site(model, where.site if isinstance(where, Mode) else where)
-    size = len(where.positive) if isinstance(where, Mode) else None
-    chosen = _everything() if everything and not named else _chosen(where, site, named)
-    intervention = Intervention(site, kind, chosen, as_value(value), size, positions)
-    intervention.edit  # noqa: B018 — complains of values that cannot be, before anything runs
+    return one_site(model, where.site if isinstance(where, Mode) else where)
+
+
+def _off(
+    model: nn.Module, where: Where, off: Off | None, images: Tensor | None, baseline: Any
+) -> Given:
+    if off is None:
+        off = 0.0 if images is None else "baseline"
+    return off_value(model, _place(model, where), images, off, baseline)
+
+
+@contextmanager
+def _act(
+    model: nn.Module,
+    where: Where,
+    kind: Kind | Edit,
+    units: Units | Indices | None,
+    choice: Choice,
+    value: Given = 0.0,
+    everything: bool = False,
+) -> Iterator[Intervention]:
+    site = _place(model, where)
+    if isinstance(units, Units):
+        if any(one is not None for one in choice.values()):
+            raise CodeclensError(
+                f"Units(…) says which units are meant; leave out {', '.join(choice)}."
+            )
+    else:
+        units = Units(indices=units, **choice)
+    mode = where if isinstance(where, Mode) else None
+    chosen: Chosen
+    if everything and units.everything:
+        chosen = torch.ones((), dtype=torch.bool)
+    else:
+        chosen = units.chosen(site, mode)
+    size = None if mode is None else len(mode.positive)
+    intervention = Intervention(site, kind, chosen, as_value(value), size, units.positions)
+    intervention.edit  # noqa: B018 — raises for values that are not finite, before anything runs
     with intervention.applied(model):
         yield intervention
-
-
-def _everything() -> Tensor:
-    return torch.ones((), dtype=torch.bool)
-
-
-def _chosen(where: Where, site: Site, named: dict[str, Any]) -> Chosen:
-    if len(named) != 1:
-        what = " and ".join(f"{name}={choice}" for name, choice in named.items()) or "none of them"
-        raise CodeclensError(
-            f"Choose the units by exactly one of fraction, count, units and weights; got {what}."
-        )
-    ((name, choice),) = named.items()
-    if name == "units":
-        return by_hand(choice, site)
-    if name == "weights" and not isinstance(choice, str):
-        return by_weight(choice, site)
-    if not isinstance(where, Mode):
-        raise CodeclensError(
-            f'{name}={choice} needs a mode to rank the units of site "{site.key}"; '
-            "pass a mode, or choose by hand with units=[…]."
-        )
-    if name != "weights":
-        return tuple(int(unit) for unit in where.top_units(**named))
-    if choice != "mode":
-        raise CodeclensError(f'weights="{choice}" is not known; write "mode", or pass numbers.')
-    strength = np.maximum(where.positive, -where.negative)
-    return torch.from_numpy(strength / max(float(strength.max(initial=0.0)), 1e-300))

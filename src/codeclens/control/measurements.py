@@ -1,8 +1,8 @@
-"""Measurements: what a network says of labelled images while units are off, each set run once."""
+"""Measurements: predictions for labelled images while units are off, each set run once."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -11,24 +11,25 @@ from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor, nn
 
 from codeclens.attribution import Selector, Site
-from codeclens.control.edits import Intervention, Kind
+from codeclens.control.edits import Intervention, Kind, Value
+from codeclens.control.estimates import Draws
 from codeclens.control.sweep import Progress, count_units, outputs_under
 from codeclens.errors import CodeclensError
 
 
-class Said(NamedTuple):
-    """Of every run and image `(R, N)`: whether the class was right, and the label's own logit."""
+class Predictions(NamedTuple):
+    """For every run and image `(R, N)`: whether the class is right, and the label's own logit."""
 
     correct: Bool[np.ndarray, "run sample"]
     logit: Float[np.ndarray, "run sample"]
 
 
 class Measurements:
-    """A network, labelled images and a site: what the network says while some units are off.
+    """A network's predictions for labelled images while some units of a site are off.
 
-    What was measured is kept, so that a set of units that several classes, kinds or controls share
-    runs once. `labels` is `(N,)`, `units` how many units the site has. Raises CodeclensError for
-    data that do not fit.
+    Units that are off are set to `value`. Measurements are kept, so that a set of units that
+    several classes, kinds or controls share runs once. `labels` is `(N,)`, `units` the number of
+    units of the site. Raises CodeclensError for data that do not fit.
 
     >>> import torch
     >>> measure = Measurements(nn.Sequential(nn.Identity()), (torch.eye(2), [0, 1]), Site("0"))
@@ -44,11 +45,12 @@ class Measurements:
         data: tuple[Tensor, Tensor],
         site: Site,
         *,
+        value: Value = 0.0,
         batch_size: int = 256,
         output: Selector = None,
         progress: Progress | None = None,
     ) -> None:
-        self.model, self.site = model, site
+        self.model, self.site, self.value = model, site, value
         self.x, self.labels = checked(data)
         self.units = count_units(model, site, self.x[:1])
         self._options: dict[str, Any] = {
@@ -58,7 +60,7 @@ class Measurements:
         }
         self._known: dict[bytes, tuple[np.ndarray, np.ndarray]] = {}
 
-    def __call__(self, kind: Kind, sets: Sequence[tuple[int, ...]]) -> Said:
+    def __call__(self, kind: Kind, sets: Sequence[tuple[int, ...]]) -> Predictions:
         """The undisturbed network, and each set of units ablated or preserved, `(1 + M, N)`."""
         keys = [self._off(kind, chosen) for chosen in sets]
         nothing = self._off("ablate", ())
@@ -68,11 +70,14 @@ class Measurements:
             if key not in self._known and key != nothing
         }
         if new or nothing not in self._known:
-            acting = [Intervention(self.site, kind, c, units=self.units) for c in new.values()]
+            acting = [
+                Intervention(self.site, kind, chosen, self.value, self.units)
+                for chosen in new.values()
+            ]
             scores = np.asarray(outputs_under(self.model, self.x, acting, **self._options))
             self._keep([nothing, *new], scores)
         rows = [self._known[key] for key in (nothing, *keys)]
-        return Said(np.stack([row[0] for row in rows]), np.stack([row[1] for row in rows]))
+        return Predictions(np.stack([row[0] for row in rows]), np.stack([row[1] for row in rows]))
 
     def _keep(self, keys: Sequence[bytes], scores: Float[np.ndarray, "run sample classes"]) -> None:
         if self.labels.max() >= scores.shape[2]:
@@ -85,7 +90,7 @@ class Measurements:
             self._known[key] = of_run.argmax(axis=1) == self.labels, own
 
     def _off(self, kind: Kind, chosen: tuple[int, ...]) -> bytes:
-        """The units that are off, however that was said."""
+        """The units that are off, whether by ablation or by preservation of the others."""
         off = np.full(self.units, kind == "preserve")
         off[list(chosen)] = kind == "ablate"
         return np.packbits(off).tobytes()
@@ -94,7 +99,7 @@ class Measurements:
 def checked(data: tuple[Tensor, Tensor]) -> tuple[Tensor, Int[np.ndarray, " sample"]]:
     """Images and labels, as a tensor `(N, …)` and integers `(N,)`.
 
-    Raises CodeclensError where they do not fit each other or are no such thing.
+    Raises CodeclensError where they do not fit each other or are of another type.
     """
     if not isinstance(data, tuple | list) or len(data) != 2:
         raise CodeclensError(
@@ -120,11 +125,32 @@ def checked(data: tuple[Tensor, Tensor]) -> tuple[Tensor, Int[np.ndarray, " samp
 _BLOCK = 1 << 22
 
 
+Members = int | Sequence[int]
+
+
+def members_of(class_index: Members) -> tuple[int, ...]:
+    """The classes of one side, each once.
+
+    >>> members_of(3), members_of([5, 2, 5])
+    ((3,), (2, 5))
+    """
+    given: Any = class_index
+    members = [given] if isinstance(given, int | np.integer) else given
+    numbers = isinstance(members, Iterable) and not isinstance(members, str | bytes)
+    if not numbers or any(
+        isinstance(one, bool) or not isinstance(one, int | np.integer) for one in members
+    ):
+        raise CodeclensError(
+            f"class_index={class_index!r} is not a class; pass its number, or several numbers."
+        )
+    return tuple(sorted({int(one) for one in members}))
+
+
 @dataclass(frozen=True)
 class Sides:
-    """A class, or a superclass of several, on the one side, and all other classes on the other.
+    """A class, or a superclass of several, on one side, and all other classes on the other.
 
-    `labels` is `(N,)`, `members` the classes on the one side. A side's mean is the mean of its
+    `labels` is `(N,)`, `members` the classes on one side. A side's mean is the mean of its
     classes' means: it gives each of them the same weight, however many images it has. Raises
     CodeclensError where a member does not occur, or no other class does.
     """
@@ -145,7 +171,7 @@ class Sides:
             which = "label" if len(self.members) == 1 else "labels"
             raise CodeclensError(
                 f"All images have the {which} {', '.join(map(str, self.members)) or '(none)'}; "
-                "other classes are needed to tell whether the effect is on that side alone."
+                "other classes are needed to see whether the effect is specific to that side."
             )
 
     @property
@@ -168,18 +194,18 @@ class Sides:
         return np.stack([values.astype(np.float64) @ weight[0] for weight in weights], axis=1)
 
     def redraw(
-        self, values: Shaped[np.ndarray, "condition sample"], n: int, seed: int
+        self, values: Shaped[np.ndarray, "condition sample"], draws: Draws
     ) -> Float[np.ndarray, "draw condition 2"]:
-        """The same means in `n` bootstrap draws of the images, drawn within each class.
+        """The same means in bootstrap draws of the images, drawn within each class.
 
         All conditions see the same draws, so that differences between them are paired.
         """
         columns = values.T.astype(np.float64)
-        draws = [
+        found = [
             np.stack([weight @ columns for weight in self._weights(counts)], axis=-1)
-            for counts in self._counts(n, np.random.default_rng(seed))
+            for counts in self._counts(draws.n, draws.random())
         ]
-        return np.concatenate(draws)
+        return np.concatenate(found)
 
     def _counts(
         self, n: int, random: np.random.Generator

@@ -1,14 +1,15 @@
-"""Necessity: what removing a mode, or keeping it alone, does beside what contributions predict."""
+"""Necessity: the effects of removing a mode and of keeping it alone, compared with predictions."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from codeclens.attribution import (
@@ -22,16 +23,21 @@ from codeclens.attribution import (
     SiteContributions,
     Target,
 )
-from codeclens.attribution.baselines import as_baseline
-from codeclens.control.edits import activation_at, one_site
+from codeclens.control.edits import one_site
 from codeclens.control.effects import Effects, effects_of
-from codeclens.control.estimates import two_digits
+from codeclens.control.estimates import Draws, two_digits
+from codeclens.control.off import Off, counts_from_baseline, off_name, off_value
 from codeclens.control.removal import Acting, removing, whole_units
 from codeclens.control.sweep import Progress, outputs_under
 from codeclens.decomposition import Modes
 from codeclens.errors import CodeclensError
+from codeclens.labelled import Labelled, labels
 
-# Modes that one sweep takes out, each once ablated and once preserved.
+if TYPE_CHECKING:
+    import pandas
+    import xarray
+
+# Modes in one sweep, each once removed and once kept alone.
 _AT_ONCE = 32
 # Images whose contributions are computed at once.
 _BATCH = 32
@@ -40,62 +46,92 @@ _WORDS = {
     "less": "does less than half of what its contributions predict",
     "more": "does more than twice what its contributions predict",
     "opposite": "does the opposite of what its contributions predict",
-    "undecided": "has an effect too uncertain to be held against the prediction",
+    "undecided": "has an effect too uncertain to compare with the prediction",
 }
 
 
-@dataclass(frozen=True)
-class Necessity:
-    """For some modes of a site, in some images: what happens without each, and with it alone.
+@dataclass(frozen=True, repr=False)
+class Necessity(Labelled):
+    """For some modes of a site, in some images: the effect of removing each, and of each alone.
 
-    `numbers` `(K,)` are the modes, `acted` `(K,)` how many units each was removed by. `removed` is
-    the change of the target without the mode, beside minus what it contributes; `alone` what the
-    mode makes of the target where the rest of the site is switched off, counted from the site all
-    switched off, beside what it contributes. `channels` `(N, K)` is what the contributions of the
-    removed units, of all modes together, predict for `removed`; NaN where each unit lost a share.
+    `numbers` `(K,)` are the modes, `unit_counts` `(K,)` the number of units acted on for each.
+    `removed` holds the change of the target without the mode, predicted as minus its contribution.
+    `alone` holds the change of the target by the mode where the rest of the site is switched off,
+    counted from the site all switched off, predicted as its contribution. `channels` `(N, K)` is
+    what all contributions of the removed units, of every mode together, predict for `removed`; NaN
+    where each unit loses a share. `off` names what units are set to.
     """
 
     site: str
     names: tuple[str, ...]
     numbers: Int[np.ndarray, " mode"]
-    acted: Int[np.ndarray, " mode"]
+    unit_counts: Int[np.ndarray, " mode"]
     samples: int
     target: Float[np.ndarray, " sample"]
     removed: Effects
     alone: Effects
     channels: Float[np.ndarray, "sample mode"]
+    off: str = "the baseline activation"
 
     def __len__(self) -> int:
         return len(self.numbers)
 
-    def table(self) -> list[dict[str, Any]]:
-        """One row for each mode: predicted and measured effects, and how they part.
+    def to_dataframe(self) -> pandas.DataFrame:
+        """One row for each mode: predicted and measured effects, and a reading of both.
 
-        Effects are means over the images in which the mode is present, in the target's units.
+        Effects are means over the images in which the mode is active, in the target's units.
         """
+        import pandas
+
         rows = []
         for place, number in enumerate(self.numbers):
-            present = self.removed.present[:, place]
+            active = self.removed.active[:, place]
             row: dict[str, Any] = {
                 "site": self.site,
                 "mode": int(number),
                 "name": self.names[place],
-                "units": int(self.acted[place]),
-                "images": int(present.sum()),
+                "off": self.off,
+                "units": int(self.unit_counts[place]),
+                "images": int(active.sum()),
             }
             for name, effects in (("removed", self.removed), ("alone", self.alone)):
                 row |= effects.row(place, name)
-            channels = self.channels[present, place]
+            channels = self.channels[active, place]
             row["channels_predicted"] = float(channels.mean()) if len(channels) else float("nan")
             row["reading"] = self.reading(place)
             rows.append(row)
-        return rows
+        return pandas.DataFrame(rows)
+
+    def to_xarray(self) -> xarray.Dataset:
+        """Predicted and measured changes by image and mode, removed and alone."""
+        import xarray
+
+        parts = {"removed": self.removed, "alone": self.alone}
+        data: dict[str, Any] = {
+            f"{name}_{of}": variable
+            for name, effects in parts.items()
+            for of, variable in effects.to_xarray().data_vars.items()
+            if of != "active"
+        }
+        dims = ("sample", "mode")
+        data |= {"active": (dims, self.removed.active), "channels": (dims, self.channels)}
+        coordinates = {"mode": self.numbers, "name": ("mode", labels(self.names))}
+        about = {"site": self.site, "off": self.off}
+        return xarray.Dataset({**data, "target": ("sample", self.target)}, coordinates, about)
+
+    def title(self) -> str:
+        """How well contributions predict removal and keeping alone."""
+        return (
+            f"{len(self)} modes of {self.site}, {self.samples} images: predicted and measured "
+            f"effects correlate with {self.removed.correlation} (removed) and "
+            f"{self.alone.correlation} (alone)"
+        )
 
     def reading(self, place: int) -> str:
-        """What removal and keeping alone say together of one mode, in few words."""
+        """What removal and keeping alone show together for one mode, in a few words."""
         without, alone = self.removed.verdict(place), self.alone.verdict(place)
         if without in ("less", "opposite") and alone in ("as predicted", "more"):
-            return "sufficient but not necessary: others stand in for it"
+            return "sufficient but not necessary: other modes compensate for it"
         if without in ("as predicted", "more") and alone in ("less", "opposite"):
             return "necessary but not sufficient: it acts only with others"
         if without in ("less", "opposite") and alone in ("less", "opposite"):
@@ -105,15 +141,15 @@ class Necessity:
         return "necessary and sufficient"
 
     def sentences(self, listed: int = 10) -> list[str]:
-        """How well contributions predict interventions, then the modes where they part most."""
+        """How well contributions predict interventions, then the modes where they fail most."""
         verdicts = [self.removed.verdict(place) for place in range(len(self))]
         counts = {word: verdicts.count(word) for word in _WORDS if word in verdicts}
         lines = [
             f"{self.site}: {len(self)} modes were removed one at a time, and kept alone, in "
-            f"{self.samples} images. Over modes, the measured effect of removal correlates with "
-            f"the predicted one with {self.removed.correlation}, and has {self.removed.slope} of "
-            f"its size; that of keeping alone with {self.alone.correlation}, and "
-            f"{self.alone.slope} of its size.",
+            f"{self.samples} images; units return to {self.off}. Over modes, the measured effect "
+            f"of removal correlates with the predicted one with {self.removed.correlation}, and "
+            f"has {self.removed.slope} of its size; that of keeping alone with "
+            f"{self.alone.correlation}, and {self.alone.slope} of its size.",
             "Removed, "
             + "; ".join(f"{n} {_several(n, _WORDS[word])}" for word, n in counts.items())
             + ".",
@@ -124,30 +160,31 @@ class Necessity:
             for one in sorted(set(readings))
             if one != "undecided"
         ]
-        parted = [
-            place for place in self.removed.by_gap()
+        failed = [
+            place
+            for place in self.removed.by_gap()
             if verdicts[place] in ("less", "more", "opposite")
-        ]  # fmt: skip
-        if not parted:
-            lines.append("There is no mode where prediction and measurement clearly part.")
-        lines += [self._parting(place) for place in parted[:listed]]
-        if len(parted) > listed:
-            lines.append(f"… and {len(parted) - listed} more modes, in the table.")
+        ]
+        if not failed:
+            lines.append("There is no mode whose measured effect clearly differs from prediction.")
+        lines += [self._failure(place) for place in failed[:listed]]
+        if len(failed) > listed:
+            lines.append(f"… and {len(failed) - listed} more modes, in the table.")
         return lines
 
-    def _parting(self, place: int) -> str:
+    def _failure(self, place: int) -> str:
         removed, alone = self.removed, self.alone
-        channels = float(self.channels[removed.present[:, place], place].mean())
-        units = (
-            ""
-            if np.isnan(channels)
-            else f" (all contributions of its {self.acted[place]} units: {two_digits(channels)})"
-        )
+        channels = float(self.channels[removed.active[:, place], place].mean())
+        count = self.unit_counts[place]
+        units = ""
+        if not np.isnan(channels):
+            units = f" (all contributions of its {count} units: {two_digits(channels)})"
         return (
             f"{self.names[place]} {_WORDS[removed.verdict(place)]}: without it the target changes "
             f"by {removed.measured(place)}, predicted was "
             f"{two_digits(removed.predicted(place))}{units}; "
-            f"alone it makes {alone.measured(place)} of {two_digits(alone.predicted(place))}. "
+            f"alone it changes the target by {alone.measured(place)}, predicted was "
+            f"{two_digits(alone.predicted(place))}. "
             f"Reading: {self.reading(place)}."
         )
 
@@ -159,6 +196,7 @@ def necessity(
     *,
     chosen: Sequence[int] | None = None,
     acting: Acting | None = None,
+    off: Off | None = None,
     site: str | Site | None = None,
     method: Method | None = None,
     target: Target | None = None,
@@ -169,20 +207,24 @@ def necessity(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Necessity:
-    """Hold what modes' contributions predict against what removing them, or all else, really does.
+    """Compare what modes' contributions predict with the effects of removing or isolating them.
 
     `data` is images `(N, …)`, or images and labels for the target `Label`. Contributions of the
-    images are computed with `method`, `target` and `baseline` (as for `contributions`) and encoded;
-    a mode contributes its loading times the sum of its weights, in the target's units, so removing
+    images are computed with `method`, `target` and `baseline` (as for `contributions`) and encoded.
+    A mode contributes its loading times the sum of its weights, in the target's units, so removing
     it should change the target by minus that. The change is measured for the modes `chosen` by
-    number (default: all that are present in an image) while `acting` intervenes; by default exactly
-    the mode's share of every activation goes back to the baseline, or all but it (`removing`).
-    `covering(0.5)` ablates, or preserves, whole units, which serve other modes as well: what all
-    their contributions predict is told beside it. `progress(done, total)` counts modes.
+    number (default: all that are active in an image) while `acting` intervenes. By default exactly
+    the mode's share of every activation returns to `off`, or all but it (`removing`).
+    `covering(0.5)` ablates, or preserves, whole units, which serve other modes as well: the table
+    also gives what all their contributions predict. `progress(done, total)` counts modes.
+
+    `off` is what units return to, as in `control_curve`. The default matches the method: the
+    activation at the baseline, or 0 for gradient × activation, which does not count from a
+    baseline. Another one is not what contributions predict, and a warning says so.
 
     A mode does `as predicted` where the 95 % bootstrap interval, over images, of measured ÷
     predicted lies within ½ and 2, `less` or `more` where it lies outside, `opposite` where it lies
-    below zero, and is undecided elsewhere, and where the mode is present in fewer than 5 images.
+    below zero. It is undecided elsewhere, and where the mode is active in fewer than 5 images.
     (Contribution is not necessity: method.md §7.)
 
     Raises CodeclensError for modes of a view that does not hold all contributions, and unknown
@@ -210,7 +252,16 @@ def necessity(
         raise CodeclensError("chosen names no mode; pass some numbers, or None for all.")
     place = one_site(model, modes.site if site is None else site)
     made = _Contributed(model, place, method, target, baseline, output)
-    act = removing(made.rest(x)) if acting is None else acting
+    matched: Off = "baseline" if counts_from_baseline(method) else 0.0
+    off = matched if off is None else off
+    if off_name(off) in ("0", off_name("baseline")) and off_name(off) != off_name(matched):
+        warnings.warn(
+            f"Contributions by {type(method).__name__ if method else 'Conductance'} predict what "
+            f"happens when units return to {off_name(matched)}, and here they return to "
+            f"{off_name(off)}; leave out off=…, or choose another method.",
+            stacklevel=2,
+        )
+    act = removing(off_value(model, place, x, off, baseline)) if acting is None else acting
     found = made.of(x, labels)
     net = found.net.cpu().numpy()
     loadings = np.asarray(modes.project(found.positive, found.negative))
@@ -218,7 +269,7 @@ def necessity(
     total = modes.weights.sum(axis=1, dtype=np.float64)
     contributed = loadings[:, numbers].astype(np.float64) * total[numbers]
     bound = made.bound(x, labels, batch_size)
-    removed, alone, acted, channels = [], [], [], []
+    removed, alone, unit_counts, channels = [], [], [], []
     for start in range(0, len(numbers), _AT_ONCE):
         some = [int(number) for number in numbers[start : start + _AT_ONCE]]
         without = [act(modes, (number,), found, "ablate") for number in some]
@@ -232,24 +283,24 @@ def necessity(
         removed += [run - before for run in values[2 : 2 + len(some)]]
         alone += [run - values[1] for run in values[2 + len(some) :]]
         for intervention in without:
-            off = whole_units(intervention)
-            acted.append(modes.n_units if off is None else len(off))
-            lost = np.full(len(net), np.nan) if off is None else net[:, off].sum(axis=1)
+            whole = whole_units(intervention)
+            unit_counts.append(modes.n_units if whole is None else len(whole))
+            lost = np.full(len(net), np.nan) if whole is None else net[:, whole].sum(axis=1)
             channels.append(-lost.astype(np.float64))
         if progress is not None:
             progress(start + len(some), len(numbers))
-    present = loadings[:, numbers] > 0
-    options: dict[str, Any] = {"present": present, "resamples": resamples, "seed": seed}
+    active, draws = loadings[:, numbers] > 0, Draws(resamples, seed)
     return Necessity(
         site=place.key,
         names=tuple(_name(modes, int(k)) for k in numbers),
         numbers=numbers,
-        acted=np.array(acted, np.int64),
+        unit_counts=np.array(unit_counts, np.int64),
         samples=len(x),
         target=before,
-        removed=effects_of(-contributed, np.stack(removed, axis=1), **options),
-        alone=effects_of(contributed, np.stack(alone, axis=1), **options),
+        removed=effects_of(-contributed, np.stack(removed, axis=1), active, draws),
+        alone=effects_of(contributed, np.stack(alone, axis=1), active, draws),
         channels=np.stack(channels, axis=1),
+        off=off_name(off),
     )
 
 
@@ -281,16 +332,6 @@ class _Contributed:
         (found,) = Contributions.joined(parts).values()
         return found
 
-    def rest(self, x: Tensor) -> Tensor:
-        """The activation of the site at the baseline of every image, the mean over draws."""
-        start = as_baseline(self.baseline)
-        parts = []
-        for batch in x.split(_BATCH):
-            draws = [start.at(batch, draw).to(x).expand_as(batch) for draw in range(start.draws)]
-            found = [activation_at(self.model, self.site, one.contiguous()) for one in draws]
-            parts.append(torch.stack(found).mean(dim=0))
-        return torch.cat(parts)
-
     def bound(self, x: Tensor, labels: Any, batch_size: int) -> Callable[[Tensor], np.ndarray]:
         """The target of outputs `(N, classes)`, fixed at those of the undisturbed network."""
         scores = outputs_under(self.model, x, [], batch_size=batch_size, output=self.output)
@@ -306,19 +347,15 @@ def _numbers(
     modes: Modes, chosen: Sequence[int] | None, loadings: Float[np.ndarray, "sample mode"]
 ) -> Int[np.ndarray, " chosen"]:
     if chosen is None:
-        found = np.flatnonzero(_present(loadings))
+        found = np.flatnonzero((loadings > 0).any(axis=0))
         if not len(found):
             raise CodeclensError(
-                f'No mode of "{modes.site}" is present in the {len(loadings)} images; pass more.'
+                f'No mode of "{modes.site}" is active in the {len(loadings)} images; pass more.'
             )
         return found.astype(np.int64)
     for number in chosen:
-        modes[number]  # says what is wrong with a number
+        modes[number]  # raises where there is no such mode
     return np.array([range(len(modes))[number] for number in chosen], np.int64)
-
-
-def _present(loadings: Float[np.ndarray, "sample mode"]) -> Bool[np.ndarray, " mode"]:
-    return np.asarray((loadings > 0).any(axis=0))
 
 
 def _name(modes: Modes, number: int) -> str:

@@ -1,10 +1,10 @@
-"""Removal: exactly one mode's share taken out of an activation, or all but it, sample by sample."""
+"""Removal: exactly a mode's share of an activation, or all but it, sample by sample."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 import torch
@@ -12,14 +12,19 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from codeclens.attribution import Site, SiteContributions
-from codeclens.control.edits import Intervention, Kind, Positions, Value, Withdraw
+from codeclens.control.edits import Intervention, Kind, Value, Withdraw
+from codeclens.control.units import Positions
 from codeclens.decomposition import Mode, Modes, mode_shares
-from codeclens.errors import CodeclensError
+from codeclens.errors import CodeclensError, require_number, unknown
 
 Which = int | Mode | Sequence[int]
+# Which contributions of a mode are removed, by their sign.
+Sign = Literal["both", "positive", "negative"]
+# Where the removed share is taken from: the mode's own units, or a control for them.
+Pattern = Literal["mode", "permuted", "own"]
 
 
-class Found(Protocol):
+class SignedContributions(Protocol):
     """Contributions of one site for a batch, as `contributions(…)[site]` gives them."""
 
     @property
@@ -34,17 +39,25 @@ class Found(Protocol):
     def full(self) -> Tensor | None: ...
 
 
-def mode_share(modes: Modes, which: Which, found: Found | Mapping[str, Found]) -> Tensor:
-    """How much of what each unit contributes is due to a mode, or to several together, in [0, 1].
+def mode_share(
+    modes: Modes,
+    which: Which,
+    found: SignedContributions | Mapping[str, SignedContributions],
+    *,
+    sign: Sign = "both",
+) -> Tensor:
+    """The share of each unit's contributions that is due to a mode, or to several, in [0, 1].
 
     Of a unit's positive contributions mode j has the share `l_j D_ju / max(|x_u|, Σ_k l_k D_ku)`,
-    of the negative ones likewise (`mode_shares`); what no mode explains belongs to none. Where
-    `found` holds contributions at all positions (`contributions(…, reduce=None)`) the share is a
-    tensor in the layout of the activation: at each position the one of the sign that the unit has
-    there. Else it is `(B, U)`, the mean of both, weighted by how much the unit contributes with
-    either sign.
+    of the negative ones likewise (`mode_shares`); the unexplained remainder has no mode. Where
+    `found` holds contributions at all positions (`contributions(…, reduce=None)`), the share is a
+    tensor in the layout of the activation: at each position that of the sign that the unit has
+    there. Otherwise it is `(B, U)`, the mean over both signs, weighted by how much the unit
+    contributes with either sign. `sign="positive"` or `"negative"` counts the contributions of that
+    sign alone; the two add up to the share of both.
 
-    Raises CodeclensError for modes of another site, and for a mode that there is not.
+    Raises CodeclensError for modes of another site, for a mode that does not exist and for another
+    sign.
 
     >>> from codeclens.attribution import Sum, contributions
     >>> from codeclens.decomposition import NMF
@@ -55,24 +68,33 @@ def mode_share(modes: Modes, which: Which, found: Found | Mapping[str, Found]) -
     >>> mode_share(modes, 2, c).shape, bool((mode_share(modes, [0, 1, 2], c) <= 1).all())
     (torch.Size([20, 4]), True)
     """
+    if sign not in get_args(Sign):
+        raise unknown("sign", sign, get_args(Sign))
     here = of_site(modes, found)
     plus, minus = _by_sign(modes, which, here)
     if here.full is None:
-        return _by_unit(here, plus, minus)
+        return _by_unit(here, plus, minus, sign)
     units = here.site.units(here.full)
-    share = torch.where(units > 0, plus[:, :, None], minus[:, :, None])
+    gone = torch.zeros((), dtype=plus.dtype, device=plus.device)
+    plus, minus = (
+        gone if sign == without else part[:, :, None]
+        for part, without in ((plus, "negative"), (minus, "positive"))
+    )
+    share = torch.where(units > 0, plus, minus)
     return here.site.restore(share.expand_as(units), like=here.full)
 
 
 def unit_share(
-    modes: Modes, which: Which, found: Found | Mapping[str, Found]
+    modes: Modes,
+    which: Which,
+    found: SignedContributions | Mapping[str, SignedContributions],
 ) -> Float[Tensor, "sample unit"]:
-    """The same for units as a whole `(B, U)`, where positions are known, too."""
+    """The same for units as a whole `(B, U)`, also where positions are known."""
     here = of_site(modes, found)
     return _by_unit(here, *_by_sign(modes, which, here))
 
 
-def _by_sign(modes: Modes, which: Which, here: Found) -> tuple[Tensor, Tensor]:
+def _by_sign(modes: Modes, which: Which, here: SignedContributions) -> tuple[Tensor, Tensor]:
     numbers = numbers_of(modes, which)
     positive, negative, activation = (
         part.detach().cpu().double().numpy()
@@ -88,22 +110,56 @@ def _by_sign(modes: Modes, which: Which, here: Found) -> tuple[Tensor, Tensor]:
     return plus, minus
 
 
-def _by_unit(here: Found, plus: Tensor, minus: Tensor) -> Tensor:
+def _by_unit(here: SignedContributions, plus: Tensor, minus: Tensor, sign: Sign = "both") -> Tensor:
     gain, loss = here.positive.double(), -here.negative.double()
     total = gain + loss
-    return torch.where(
-        total > 0, (plus * gain + minus * loss) / total.clamp(min=1e-300), 0.0
-    ).clamp(max=1)
+    mine = (plus * gain if sign != "negative" else 0) + (minus * loss if sign != "positive" else 0)
+    return torch.where(total > 0, mine / total.clamp(min=1e-300), 0.0).clamp(max=1)
 
 
-def of_site(modes: Modes, found: Found | Mapping[str, Found]) -> Found:
+def _elsewhere(
+    share: Tensor, here: SignedContributions, pattern: Pattern, sign: Sign, seed: int
+) -> Tensor:
+    """A mode's share `(B, …)` moved to other units: a control for where it acts.
+
+    "permuted" gives each unit the share of another one. "own" removes as much of each image's
+    contributions as the mode's share does, but evenly from all its contributions of that sign.
+    """
+    if pattern == "mode":
+        return share
+    site = here.site
+    if pattern == "permuted":
+        order = torch.randperm(
+            here.positive.shape[1], generator=torch.Generator().manual_seed(seed)
+        )
+        if here.full is None:
+            return share[:, order]
+        return site.restore(site.units(share)[:, order], like=here.full)
+    if here.full is not None:
+        signed = site.units(here.full).double()
+        shares = site.units(share).double()
+        gain, loss = signed.clamp(min=0), -signed.clamp(max=0)
+    else:
+        gain, loss = here.positive.double()[..., None], -here.negative.double()[..., None]
+        shares = share.double()[..., None]
+    total = gain + loss
+    wanted = {"both": total, "positive": gain, "negative": loss}[sign]
+    removed = (shares * total).sum(dim=(1, 2), keepdim=True)
+    gate = (removed / wanted.sum(dim=(1, 2), keepdim=True).clamp(min=1e-300)).clamp(max=1)
+    moved = torch.where(total > 0, gate * wanted / total.clamp(min=1e-300), 0.0)
+    return moved[..., 0] if here.full is None else site.restore(moved, like=here.full)
+
+
+def of_site(
+    modes: Modes, found: SignedContributions | Mapping[str, SignedContributions]
+) -> SignedContributions:
     """The contributions of the modes' own site; raises CodeclensError where there are none."""
     if isinstance(found, Mapping):
         if modes.site not in found:
             known = ", ".join(f'"{key}"' for key in found)
             raise CodeclensError(
-                f'The modes are of site "{modes.site}", of which there are no contributions; '
-                f"there are those of {known}."
+                f'The modes are of site "{modes.site}", but the contributions are of {known}; '
+                "compute them at the site of the modes."
             )
         found = found[modes.site]
     if found.site.key != modes.site:
@@ -115,7 +171,7 @@ def of_site(modes: Modes, found: Found | Mapping[str, Found]) -> Found:
 
 
 def numbers_of(modes: Modes, which: Which) -> list[int]:
-    """The numbers of the modes that are meant; raises CodeclensError where there are no such."""
+    """The numbers of the modes that are meant; raises CodeclensError where one does not exist."""
     if isinstance(which, Mode):
         if which.site != modes.site:
             raise CodeclensError(
@@ -129,15 +185,25 @@ def numbers_of(modes: Modes, which: Which) -> list[int]:
 def removal(
     modes: Modes,
     which: Which,
-    found: Found | Mapping[str, Found],
+    found: SignedContributions | Mapping[str, SignedContributions],
     *,
     baseline: Value,
     alone: bool = False,
+    sign: Sign = "both",
+    pattern: Pattern = "mode",
+    seed: int = 0,
     positions: Positions | None = None,
 ) -> Intervention:
-    """The intervention that `remove` does, or with `alone` `keep`: for sweeps (`outputs_under`)."""
+    """The intervention of `remove`, or with `alone` of `keep`: for sweeps (`outputs_under`).
+
+    `pattern` makes controls for the units of the mode. "permuted" gives each unit the share of
+    another unit, drawn with `seed`. "own" removes as much of each image's contributions as the mode
+    does, but evenly from all of the image's contributions of that sign, whatever the mode.
+    """
+    if pattern not in get_args(Pattern):
+        raise unknown("pattern", pattern, get_args(Pattern))
     here = of_site(modes, found)
-    share = mode_share(modes, which, here)
+    share = _elsewhere(mode_share(modes, which, here, sign=sign), here, pattern, sign, seed)
     edit = Withdraw(1 - share if alone else share, baseline)
     return Intervention(
         here.site, edit, torch.ones((), dtype=torch.bool), 0.0, modes.n_units, positions
@@ -149,20 +215,23 @@ def remove(
     model: nn.Module,
     modes: Modes,
     which: Which,
-    found: Found | Mapping[str, Found],
+    found: SignedContributions | Mapping[str, SignedContributions],
     *,
     baseline: Value,
+    sign: Sign = "both",
     positions: Positions | None = None,
 ) -> Iterator[Intervention]:
-    """Take exactly a mode's share out of the activation, leaving the rest, while the `with` lasts.
+    """Remove exactly a mode's share of the activation, leaving the rest, while the `with` lasts.
 
-    Each unit goes back towards its baseline by the mode's share of it (`mode_share`):
-    `a' = a − s_ju (a − a_baseline)`, in each sample its own, so that a mode that is absent from a
-    sample changes nothing there. `which` is the mode, or the numbers of several that go together.
-    (Nested removals would each take their share of what the others left.) `found` is the
-    contributions of the images that will run, in their order, or of that batch in M copies;
-    `baseline` is the activation at the input from which they were counted (`activation_at(model,
-    site, x0)`), in the layout of the site, or one number.
+    Each unit returns towards its baseline by the mode's share of it (`mode_share`):
+    `a' = a − s_ju (a − a_baseline)`, sample by sample, so that a mode that is not active in a
+    sample changes nothing there. `which` is the mode, or the numbers of several to remove together.
+    (Nested removals would each remove a share of what the others left.) `found` holds the
+    contributions of the images that will run, in their order, or of that batch in M copies.
+    `baseline` is the activation at the input that contributions count from (`activation_at(model,
+    site, x0)`), in the layout of the site, or one number. `sign="positive"` removes only what the
+    mode contributes to the target, and `"negative"` only what it contributes against it: removing
+    support alone changes the target far more than removing both (docs/control.md).
 
     Raises CodeclensError as `mode_share` does, for other samples than those of `found`, and as
     `ablate`.
@@ -179,7 +248,7 @@ def remove(
     ...     model(x).shape
     torch.Size([20, 4])
     """
-    done = removal(modes, which, found, baseline=baseline, positions=positions)
+    done = removal(modes, which, found, baseline=baseline, sign=sign, positions=positions)
     with done.applied(model):
         yield done
 
@@ -189,15 +258,15 @@ def keep(
     model: nn.Module,
     modes: Modes,
     which: Which,
-    found: Found | Mapping[str, Found],
+    found: SignedContributions | Mapping[str, SignedContributions],
     *,
     baseline: Value,
     positions: Positions | None = None,
 ) -> Iterator[Intervention]:
-    """Keep a mode's share of the activation alone: `a' = a − (1 − s_ju) (a − a_baseline)`.
+    """Keep only a mode's share of the activation: `a' = a − (1 − s_ju) (a − a_baseline)`.
 
-    All else goes back to the baseline, what no mode explains too. The opposite of `remove`, with
-    the same arguments.
+    Everything else returns to the baseline, including what no mode explains. The opposite of
+    `remove`, with the same arguments.
     """
     done = removal(modes, which, found, baseline=baseline, alone=True, positions=positions)
     with done.applied(model):
@@ -207,31 +276,31 @@ def keep(
 def mode_direction(
     modes: Modes,
     which: Which,
-    found: Found | Mapping[str, Found],
+    found: SignedContributions | Mapping[str, SignedContributions],
     *,
     baseline: Value = 0.0,
     by: Literal["share", "presence"] = "share",
 ) -> Float[Tensor, " unit"]:
     """The direction of a mode in activation space, one number for each unit `(U,)`.
 
-    A mode's entries are contributions, products of how the target depends on a unit and how the
-    unit departs from its baseline: their sign and size are not those of an activation. The
-    direction is therefore taken from activations of the samples `found` in which the mode is
-    present, weighted by its loading l:
+    A mode's entries are contributions, products of how the target depends on a unit and how far the
+    unit is from its baseline: their sign and size are not those of an activation. The direction is
+    therefore computed from activations of the samples `found` in which the mode is active, weighted
+    by its loading l:
 
     - `by="share"`: `d_u = Σ_n l_n s_nu (a_nu − a_u(x0)) / Σ_n l_n`, where s is the mode's share of
-      the unit (`mode_share`): what `remove` takes away, on average. Units that the mode does not
-      hold do not move. `baseline` is the activation at x0, one number, one for each unit, or a
-      tensor in the layout of the site.
+      the unit (`mode_share`): what `remove` removes, on average. Units without a share do not move.
+      `baseline` is the activation at x0, one number, one for each unit, or a tensor in the layout
+      of the site.
     - `by="presence"`: `d_u = Σ_n l_n a_nu / Σ_n l_n − mean of a_u where l = 0`, the difference of
-      means with which steering vectors are commonly made. All units that go with the mode move.
+      means that steering vectors commonly are. All units that vary with the mode move.
 
-    So the sign is that of the activations when the mode is there, whether it speaks for the target
-    or against it, and a strength of 1 is as much of it as its samples have. Activations are means
-    over positions, and so is the direction.
+    The sign is that of the activations when the mode is active, whether it supports the target or
+    suppresses it, and a strength of 1 is its mean size in its samples. Activations are means over
+    positions, and so is the direction.
 
-    Raises CodeclensError where the mode is absent from all samples (for `"presence"`, also from
-    none), and as `mode_share` does.
+    Raises CodeclensError where the mode is active in no sample (for `"presence"`, also in all), and
+    as `mode_share` does.
 
     >>> import numpy as np
     >>> from codeclens.attribution import SiteContributions, Site
@@ -245,34 +314,34 @@ def mode_direction(
     True
     """
     if by not in ("share", "presence"):
-        raise CodeclensError(f'by="{by}" is not known; choose "share" or "presence".')
+        raise unknown("way to find a direction", by, ("share", "presence"))
     here = of_site(modes, found)
     activation = here.activation.detach().double()
     loading = _loading(modes, which, here).to(activation.device)
-    present = loading > 0
+    active = loading > 0
     number = ", ".join(str(n) for n in numbers_of(modes, which))
-    if not bool(present.any()) or (by == "presence" and bool(present.all())):
+    if not bool(active.any()) or (by == "presence" and bool(active.all())):
         raise CodeclensError(
-            f'Mode {number} of "{modes.site}" is present in {int(present.sum())} of the '
-            f"{len(loading)} samples, so no direction can be told from them; pass more samples."
+            f'Mode {number} of "{modes.site}" is active in {int(active.sum())} of the '
+            f"{len(loading)} samples, which gives no direction; pass more samples."
         )
     weight = loading / loading.sum()
     if by == "presence":
-        return (weight @ activation - activation[~present].mean(dim=0)).to(here.activation.dtype)
+        return (weight @ activation - activation[~active].mean(dim=0)).to(here.activation.dtype)
     share = unit_share(modes, which, here)
     departure = activation - _by_unit_directions(baseline, here).to(activation)
     return (weight @ (share * departure)).to(here.activation.dtype)
 
 
-def _loading(modes: Modes, which: Which, here: Found) -> Float[Tensor, " sample"]:
-    """How strongly a mode, or several together, is present in each sample."""
+def _loading(modes: Modes, which: Which, here: SignedContributions) -> Float[Tensor, " sample"]:
+    """The loading of a mode, or of several together, in each sample."""
     signs = (here.positive, here.negative)
     given = {"concat": signs, "sum": signs, "positive": signs[:1], "negative": signs[1:]}
     loadings = modes.project(*given.get(modes.view, (here.activation,)))
     return torch.from_numpy(loadings[:, numbers_of(modes, which)].sum(axis=1)).double()
 
 
-def _by_unit_directions(baseline: Value, here: Found) -> Tensor:
+def _by_unit_directions(baseline: Value, here: SignedContributions) -> Tensor:
     """A baseline as one number for each sample and unit, or fewer that broadcast."""
     found = torch.as_tensor(baseline)
     if found.ndim > 1:
@@ -287,16 +356,16 @@ def _by_unit_directions(baseline: Value, here: Found) -> Tensor:
     return found
 
 
-# What removes, or keeps alone, some modes by number in images of which contributions are known; no
-# mode kept alone is the site with everything switched off.
+# An intervention that removes, or keeps alone, some modes by number, in images whose contributions
+# are known. Without modes, keeping alone switches the whole site off.
 Acting = Callable[[Modes, tuple[int, ...], SiteContributions, Kind], Intervention]
 
 
-def removing(baseline: Value) -> Acting:
+def removing(baseline: Value, sign: Sign = "both") -> Acting:
     """Act on exactly a mode's share of the activation, sample by sample, as `remove` and `keep` do.
 
-    `baseline` is the activation at the input from which contributions were counted, in the layout
-    of the site, or one number.
+    `baseline` is the activation at the input that contributions count from, in the layout of the
+    site, or one number. `sign` is that of `remove`.
 
     >>> import torch
     >>> from codeclens.attribution import Sum, contributions
@@ -313,13 +382,14 @@ def removing(baseline: Value) -> Acting:
     def act(
         modes: Modes, which: tuple[int, ...], found: SiteContributions, kind: Kind
     ) -> Intervention:
-        return removal(modes, list(which), found, baseline=baseline, alone=kind == "preserve")
+        alone = kind == "preserve"
+        return removal(modes, list(which), found, baseline=baseline, alone=alone, sign=sign)
 
     return act
 
 
 def covering(share: float = 0.5) -> Acting:
-    """Act on the strongest units of a mode, as many as hold that share of its strength.
+    """Act on the strongest units of a mode, as many as have that share of its total strength.
 
     The strength of a unit is its larger entry, as in `Mode.top_units`. Raises CodeclensError for a
     share outside (0, 1].
@@ -327,8 +397,7 @@ def covering(share: float = 0.5) -> Acting:
     >>> strongest(Mode("0", 0, np.array([0.6, 0.1, 0.3]), np.zeros(3), np.ones(1)), 0.8)
     (0, 2)
     """
-    if not 0 < share <= 1:
-        raise CodeclensError(f"share (={share}) must lie above 0 and at most at 1.")
+    require_number("share", share, above=0, most=1)
 
     def act(
         modes: Modes, which: tuple[int, ...], found: SiteContributions, kind: Kind
@@ -340,7 +409,7 @@ def covering(share: float = 0.5) -> Acting:
 
 
 def strongest(mode: Mode, share: float) -> tuple[int, ...]:
-    """The strongest units of a mode that hold a share of its strength, strongest first."""
+    """The strongest units of a mode that have a share of its strength, strongest first."""
     order = mode.top_units(len(mode.positive))
     held = np.maximum(mode.positive, -mode.negative)[order].cumsum()
     count = int(np.searchsorted(held, share * held[-1] * (1 - 1e-9))) + 1
@@ -348,7 +417,7 @@ def strongest(mode: Mode, share: float) -> tuple[int, ...]:
 
 
 def whole_units(intervention: Intervention) -> list[int] | None:
-    """The units that are taken out as a whole; None where all are, each by a share."""
+    """The units that are removed as a whole; None where each is removed by a share."""
     chosen = np.asarray(intervention.chosen)
     if chosen.ndim == 0:
         return None

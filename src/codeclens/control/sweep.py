@@ -1,4 +1,4 @@
-"""Sweeps: what a network gives for many images under many interventions, at one site or many."""
+"""Sweeps: a network's outputs for many images under many interventions."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def outputs_under(
     replay: bool = True,
     progress: Progress | None = None,
 ) -> Shaped[np.ndarray, "condition sample *rest"]:
-    """What the network gives for every image, undisturbed and under each intervention.
+    """The network's output for every image, undisturbed and under each intervention.
 
     `x` is `(N, …)`; the result is `(1 + M, N, …)` for M interventions, the undisturbed network
     first. Each may be several that act together, at one site or at many; one with M masks counts as

@@ -120,7 +120,7 @@ def control(
                 seed=seed,
                 progress=advance,
             )
-        save_table(to / f"control-{kind}.csv", curve.table())
+        save_table(to / f"control-{kind}.csv", curve.to_dataframe())
         curves.append(curve)
     figure = control_figure(curves)
     for ending in ("png", "svg"):
