@@ -111,7 +111,7 @@ class ControlSettings(Settings):
     kind: Literal["ablate", "preserve", "both"] = "both"
     """Whether the chosen units are switched off, or all the others."""
     off: str | None = Field(default=None, pattern=r"^(baseline|mean|-?\d+(\.\d+)?)$")
-    """What units are set to: baseline, mean or a number. [default: what contributions count from]"""
+    """What units are set to: baseline, mean or a number. [default: as contributions count]"""
     controls: str = "all"
     """Other ways to choose units, separated by commas; all, or none."""
     fractions: str | None = Field(default=None, pattern=r"^[\d.]+(,[\d.]+)*$")

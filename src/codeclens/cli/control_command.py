@@ -138,8 +138,8 @@ def measure(
     with progress(f"necessity: {site}", None, "modes") as advance:
         found = necessity(
             again.ready.model, (data[0][rows], data[1][rows]), modes,
-            chosen=chosen, site=site, off=_off(settings), batch_size=settings.batch_size, seed=settings.seed,
-            progress=advance, **again.options,
+            chosen=chosen, site=site, off=_off(settings), batch_size=settings.batch_size,
+            seed=settings.seed, progress=advance, **again.options,
         )  # fmt: skip
     filing.save_necessity(found, settings.seed)
 
@@ -298,9 +298,8 @@ def _fractions(settings: ControlSettings) -> tuple[float, ...]:
 
 
 def _off(settings: ControlSettings) -> Off | None:
-    if settings.off is None or settings.off in ("baseline", "mean"):
-        return settings.off
-    return float(settings.off)
+    named: dict[str | None, Off | None] = {None: None, "baseline": "baseline", "mean": "mean"}
+    return named[settings.off] if settings.off in named else float(str(settings.off))
 
 
 def _classes(asked: list[str] | None, names: list[str]) -> list[Wanted] | None:
