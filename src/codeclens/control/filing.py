@@ -79,7 +79,7 @@ class Filing:
             if not overwrite and self._finished():
                 name, old, new = changed
                 raise CodeclensError(
-                    f"{self.folder} holds results that were made with {name} = {old}, and now it "
+                    f"{self.folder} holds results that were made with {name} = {old}, but now it "
                     f"is {new}; choose another folder, or pass --overwrite to replace them."
                 )
         if overwrite:
