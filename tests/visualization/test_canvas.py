@@ -29,7 +29,7 @@ def test_the_ending_chooses_the_format(tmp_path: Path) -> None:
 
 
 def test_an_unknown_ending_gets_a_sentence(tmp_path: Path) -> None:
-    with pytest.raises(CodeclensError, match=r'"figure.jpg"; end the name in .png, .svg, .pdf'):
+    with pytest.raises(CodeclensError, match=r'"figure.jpg"; use the suffix .png, .svg, .pdf'):
         save(blank(2, 1), tmp_path / "figure.jpg")
 
 

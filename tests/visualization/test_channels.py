@@ -49,7 +49,7 @@ def test_mistakes_get_a_sentence(run: Run) -> None:
     found = contributions(run.model, run.x[:2], sites="layer1.0", method=ActivationGradient())
     with pytest.raises(CodeclensError, match="3 inputs and contributions of 2 samples"):
         channel_maps(run.model, run.x[:3], found)
-    with pytest.raises(CodeclensError, match=r"sample \(=2\) must lie between 0 and 1"):
+    with pytest.raises(CodeclensError, match=r"sample \(=2\) must be a whole number"):
         channel_maps(run.model, run.x[:2], found, sample=2)
     with pytest.raises(CodeclensError, match=r"count \(=0\)"):
         channel_maps(run.model, run.x[:2], found, count=0)

@@ -38,7 +38,7 @@ def test_layers_are_mixed_up_one_after_another_in_a_copy() -> None:
                 assert torch.equal(value, before[key]), key
     assert names == ["fc", "layer2", "layer1.0"]
     assert all(torch.equal(before[n], v) for n, v in model.state_dict().items())
-    with pytest.raises(CodeclensError, match="no layer with weights"):
+    with pytest.raises(CodeclensError, match="not a layer with weights"):
         next(randomised(model, ["bn1"]))
 
 

@@ -132,7 +132,7 @@ def test_the_key_runs_from_grey_to_colour() -> None:
         (lambda: overlay(np.zeros((20, 20)), NONE, NONE, scale=np.nan), r"scale \(=nan\)"),
         (lambda: strength(NONE[None]), r"shape \(1, 1, 20, 20\)"),
         (lambda: strength(NONE * np.nan), "NaN or infinite"),
-        (lambda: strength(NONE, smoothing=-1), r"smoothing \(=-1\)"),
+        (lambda: strength(NONE, smoothing=-1), r"smoothing \(=-1"),
         (lambda: as_pixels(np.zeros((4, 5, 2))), r"shape \(4, 5, 2\)"),
         (lambda: as_pixels(np.full((4, 5), 100.0)), "values from 100 to 100"),
         (lambda: as_pixels(np.full((4, 5), np.nan)), "values from nan to nan"),

@@ -120,7 +120,7 @@ def test_chosen_modes_come_in_their_order_and_targets_are_kept() -> None:
     torch.testing.assert_close(three[0].positive, whole[2].positive)
     output = made.model(x).detach()
     torch.testing.assert_close(three[0].target, output[:, 0] - output[:, 3])
-    assert "mode 2 of 'layer1.1'" in repr(three[0])
+    assert 'mode 2 of "layer1.1"' in repr(three[0])
 
 
 def test_smoothing_keeps_the_sums() -> None:

@@ -6,14 +6,14 @@ import pytest
 import torch
 
 from codeclens import CodeclensError
-from codeclens.visualization import pixel_map, place_maps
+from codeclens.visualization import pixel_map, unit_places
 from networks import noise, residual_cnn
 
 
 def test_places_add_up_to_the_map_of_their_unit() -> None:
     model, x = residual_cnn().double(), noise(2, 3, 8, 8)
     whole = pixel_map(model, x, site="layer1.0", units=[3])
-    found = place_maps(model, x, site="layer1.0", units=[3], count=10_000)
+    found = unit_places(model, x, site="layer1.0", units=[3], count=10_000)
     for sample, places in enumerate(found.strongest):
         helping = sum(one.pixels for one in places if one.contribution > 0)
         torch.testing.assert_close(helping, whole.positive[sample], rtol=1e-9, atol=1e-15)
@@ -29,6 +29,6 @@ def test_places_add_up_to_the_map_of_their_unit() -> None:
 
 def test_units_that_are_not_there_are_told() -> None:
     with pytest.raises(CodeclensError, match="no places"):
-        place_maps(residual_cnn().double(), noise(1, 3, 8, 8), site="layer1.0", units=[99])
+        unit_places(residual_cnn().double(), noise(1, 3, 8, 8), site="layer1.0", units=[99])
     with pytest.raises(CodeclensError, match="sites"):
-        place_maps(residual_cnn().double(), noise(1, 3, 8, 8), site="layer1.*", units=[0])
+        unit_places(residual_cnn().double(), noise(1, 3, 8, 8), site="layer1.*", units=[0])

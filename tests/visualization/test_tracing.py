@@ -118,7 +118,7 @@ def test_without_forward_mode_a_double_backward_does_it(x: Tensor) -> None:
 
 
 def test_without_either_derivative_the_reason_is_told(x: Tensor) -> None:
-    with pytest.raises(CodeclensError, match='"inner" cannot be followed to the input'):
+    with pytest.raises(CodeclensError, match='"inner" cannot be traced to the input'):
         pixel_map(double(Cubed(CubeOnce)), x, site="inner", units=[0])
 
 

@@ -15,8 +15,8 @@ from codeclens.visualization import (
     field_boxes,
     gallery,
     gallery_figure,
-    place_maps,
     receptive_field,
+    unit_places,
 )
 from networks import noise, residual_cnn
 
@@ -44,7 +44,7 @@ def test_the_field_of_a_mode_is_that_of_its_strongest_place() -> None:
     mode = Modes("layer1.0", "positive", nmf, nmf.encode(X))[1]
     field = receptive_field(model, x, "layer1.0")
     units = [int(unit) for unit in mode.top_units(count=3)]
-    found = place_maps(model, x, site="layer1.0", units=units, count=0)
+    found = unit_places(model, x, site="layer1.0", units=units, count=0)
     for contributed, box in zip(
         found.contributions, field_boxes(model, x, mode, field), strict=True
     ):

@@ -1,4 +1,4 @@
-"""Seeing: which pixels, which images, and how the numbers look."""
+"""Maps of places and pixels, galleries of samples, feature visualisation, and their figures."""
 
 from codeclens.visualization.canvas import save
 from codeclens.visualization.checks import (
@@ -29,7 +29,17 @@ from codeclens.visualization.pixel_maps import (
     path_maps,
     pixel_map,
     pixel_maps,
+    unit_places,
+)
+from codeclens.visualization.place_maps import (
+    PlaceMaps,
+    as_plane,
+    common_place_scale,
+    draw_places,
     place_maps,
+    place_overlay,
+    region,
+    spread,
 )
 from codeclens.visualization.sheets import (
     ChannelMap,
@@ -51,16 +61,20 @@ __all__ = [
     "PixelCurve",
     "PixelMap",
     "Place",
+    "PlaceMaps",
     "Places",
     "Randomisation",
     "ReceptiveField",
     "Wobble",
     "as_picture",
+    "as_plane",
     "channel_figure",
     "channel_maps",
+    "common_place_scale",
     "common_scale",
     "crop_boxes",
     "deletion_curve",
+    "draw_places",
     "exemplars",
     "feature_figure",
     "feature_visualization",
@@ -74,12 +88,16 @@ __all__ = [
     "pixel_map",
     "pixel_maps",
     "place_maps",
+    "place_overlay",
     "randomisation_test",
     "randomised",
     "receptive_field",
+    "region",
     "save",
     "share_inside",
     "side_by_side",
     "smooth",
+    "spread",
     "strongest_box",
+    "unit_places",
 ]

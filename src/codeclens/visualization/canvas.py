@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Inches: a page's text width, in which type of 8 points is read at its size.
+# Inches: the text width of a page, on which type of 8 points is readable.
 WIDTH = 7.2
-# The two sources that are told apart in every chart; also by marker and by name.
+# The sources that every chart distinguishes, also by marker and by name.
 CONTRIBUTION = "#1b1b1b"
 ACTIVATION = "#3b7dd8"
 MODE = "#c2410c"
-# Greys and hues for controls, which stay behind the mode.
+# Greys and muted hues for controls, so that the mode stands out.
 CONTROLS = ("#6b7280", "#0f766e", "#7c3aed", "#a16207", "#be185d")
 
 FORMATS = (".png", ".svg", ".pdf")
@@ -60,7 +60,7 @@ _STYLE: dict[str, Any] = {
 
 @contextmanager
 def styled() -> Iterator[None]:
-    """The style of all figures, for as long as the `with` lasts; the user's own is untouched."""
+    """The style of all figures while the `with` lasts; the user's own settings stay as they are."""
     import matplotlib
 
     with matplotlib.rc_context():
@@ -71,7 +71,7 @@ def styled() -> Iterator[None]:
 
 
 def blank(width: float, height: float) -> Figure:
-    """A figure of that size in inches that lays itself out; use it inside `styled`."""
+    """A figure of that size in inches with automatic layout; use it inside `styled`."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -81,10 +81,10 @@ def blank(width: float, height: float) -> Figure:
 
 
 def save(figure: Figure, path: str | Path) -> list[Path]:
-    """Write a figure and return the paths written: PNG and SVG where `path` has no ending.
+    """Write a figure and return the paths written: PNG and SVG where `path` has no suffix.
 
-    The ending chooses one format (.png, .svg or .pdf); folders are made as needed. Raises
-    CodeclensError for another ending.
+    The suffix .png, .svg or .pdf chooses one format; missing folders are created. Raises
+    CodeclensError for another suffix.
 
     >>> import tempfile
     >>> with styled():
@@ -96,22 +96,22 @@ def save(figure: Figure, path: str | Path) -> list[Path]:
     known = whole.suffix.lower() in FORMATS
     if whole.suffix and not known and whole.suffix[1:].isalpha():
         raise CodeclensError(
-            f'A figure cannot be written as "{whole.name}"; end the name in {", ".join(FORMATS)}, '
-            "or in nothing for PNG and SVG."
+            f'A figure cannot be written as "{whole.name}"; use the suffix {", ".join(FORMATS)}, '
+            "or none for both PNG and SVG."
         )
     paths = [whole] if known else [Path(f"{whole}{suffix}") for suffix in FORMATS[:2]]
     whole.parent.mkdir(parents=True, exist_ok=True)
     with styled():
         for one in paths:
             kind = one.suffix[1:].lower()
-            # The day of writing has no place in a file that should come out the same again.
+            # Without a date the same figure gives the same file.
             day = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(kind)
             figure.savefig(one, format=kind, metadata=day)
     return paths
 
 
 def name_sites(axes: Axes, sites: list[str]) -> None:
-    """Put the names of sites along the x axis, what they have in common into its label."""
+    """Label the x axis with the names of sites; their common prefix goes into the axis label."""
     common = shared_prefix(sites)
     names = [site.removeprefix(common) for site in sites]
     crowded = sum(map(len, names)) > 22 or max(map(len, names)) > 6
@@ -121,7 +121,7 @@ def name_sites(axes: Axes, sites: list[str]) -> None:
 
 
 def shared_prefix(names: list[str]) -> str:
-    """What all names begin with, up to a dot; empty where one of them would be left without a name.
+    """The common prefix of all names, up to a dot; empty where a name would be left empty.
 
     >>> shared_prefix(["blocks.0.0", "blocks.1.0"]), shared_prefix(["stem", "blocks.0"])
     ('blocks.', '')
@@ -134,7 +134,7 @@ def shared_prefix(names: list[str]) -> str:
 
 
 def percent_axis(axes: Axes, share: Float[np.ndarray, " fraction"]) -> None:
-    """Small shares are as telling as large ones: a logarithmic axis with plain numbers."""
+    """A logarithmic axis with plain numbers, since small shares matter as much as large ones."""
     positive = share[share > 0]
     if not len(positive) or positive.max() < 4 * positive.min():
         return

@@ -1,10 +1,11 @@
-"""Deletion and insertion: what is left of a number when pixels go, or come, in a map's order."""
+"""Checks of maps: deletion and insertion of pixels, randomised weights, composites of images."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -14,22 +15,27 @@ from torch import Tensor, nn
 from codeclens.attribution import Baseline
 from codeclens.attribution.baselines import as_baseline
 from codeclens.errors import CodeclensError
+from codeclens.labelled import Labelled, labels
 from codeclens.visualization.fields import Box
+
+if TYPE_CHECKING:
+    import pandas
+    import xarray
 
 # From inputs `(B, …)` to a number for each.
 Measure = Callable[[Tensor], Tensor]
-# Of a curve's range; areas of curves whose ends are nearer are not told.
+# Areas are NaN where the ends of a curve differ by less than this share of its range.
 _LEAST_SPAN = 0.05
 FRACTIONS = (0.0, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0)
 
 
-@dataclass(frozen=True)
-class PixelCurve:
-    """What was measured with a fraction of the pixels deleted, or inserted.
+@dataclass(frozen=True, repr=False)
+class PixelCurve(Labelled):
+    """A quantity measured while more and more pixels are deleted, or inserted.
 
-    `values` `(F, B)` belong to `fractions` `(F,)`; `area` `(B,)` is the area under the curve of
-    each sample, scaled so that the input is 1 and the baseline 0: small is good for deletion, large
-    for insertion.
+    `values` `(F, B)` belong to `fractions` `(F,)`. `area` `(B,)` is the area under the curve of
+    each sample, scaled so that the input is 1 and the baseline 0. A small area is good for
+    deletion, a large one for insertion.
     """
 
     fractions: Float[np.ndarray, " fraction"]
@@ -40,8 +46,7 @@ class PixelCurve:
     def area(self) -> Float[np.ndarray, " sample"]:
         """The mean height of each curve, with the input at 1 and the baseline at 0.
 
-        NaN where these differ by less than a twentieth of the curve's range: whatever lies between
-        would be divided by next to nothing.
+        NaN where these two differ by less than a twentieth of the curve's range.
         """
         whole, nothing = self.values[0], self.values[-1]
         if self.inserted:
@@ -52,6 +57,30 @@ class PixelCurve:
         heights = (self.values - nothing) / span
         middles = (heights[1:] + heights[:-1]) / 2
         return np.asarray((middles * np.diff(self.fractions)[:, None]).sum(axis=0))
+
+    def to_xarray(self) -> xarray.Dataset:
+        """The values by fraction and sample, and the area of each sample."""
+        import xarray
+
+        return xarray.Dataset(
+            {"value": (("fraction", "sample"), self.values), "area": ("sample", self.area)},
+            coords={"fraction": self.fractions},
+            attrs={"kind": self.title()},
+        )
+
+    def to_dataframe(self) -> pandas.DataFrame:
+        """For each fraction the median and the quartiles over samples."""
+        import pandas
+
+        low, median, high = np.quantile(self.values, [0.25, 0.5, 0.75], axis=1)
+        return pandas.DataFrame(
+            {"fraction": self.fractions, "median": median, "low": low, "high": high}
+        )
+
+    def title(self) -> str:
+        """Deletion or insertion, and how many samples."""
+        kind = "Insertion" if self.inserted else "Deletion"
+        return f"{kind} of pixels, {self.values.shape[1]} samples"
 
 
 def deletion_curve(
@@ -65,13 +94,13 @@ def deletion_curve(
 ) -> PixelCurve:
     """Delete the pixels of `x` `(B, C, H, W)` in the order of `maps` `(B, H, W)`, largest first.
 
-    Deleted pixels become those of the `baseline`; with `insert` the baseline is what one begins
-    with, and pixels of x come in. `measure` gives a number for each input: a class's logit, or what
-    a mode contributes. Maps that shall be compared should be equally smooth, for a network sees
-    scattered holes as noise. (RISE, Petsiuk et al. 2018.)
+    Deleted pixels take the values of the `baseline`. With `insert` the curve starts at the baseline
+    and pixels of x are inserted. `measure` gives a number for each input, such as the logit of a
+    class or the contribution of a mode. Compare only maps that are equally smooth, since scattered
+    holes act as noise. (RISE, Petsiuk et al. 2018.)
 
-    Raises CodeclensError for maps of another shape, NaN in them, and fractions that do not ascend
-    from 0 to 1.
+    Raises CodeclensError for maps of another shape, for NaN in them, and for fractions that do not
+    ascend from 0 to 1.
 
     >>> x = torch.tensor([[[[4.0, 3.0], [2.0, 1.0]]]])
     >>> curve = deletion_curve(lambda x: x.sum((1, 2, 3)), x, x[:, 0], fractions=(0, 0.5, 1))
@@ -102,7 +131,7 @@ def deletion_curve(
 
 
 def side_by_side(left: Tensor, right: Tensor) -> tuple[Tensor, tuple[Box, Box]]:
-    """Put the middle halves of two images `(B, C, H, W)` side by side, and say where each is.
+    """A composite of the middle halves of two images `(B, C, H, W)`, and the box of each.
 
     >>> both, (first, second) = side_by_side(torch.zeros(1, 3, 8, 8), torch.ones(1, 3, 8, 8))
     >>> both[0, 0, 0].tolist(), second
@@ -121,9 +150,9 @@ def side_by_side(left: Tensor, right: Tensor) -> tuple[Tensor, tuple[Box, Box]]:
 
 
 def share_inside(maps: Tensor, box: Box) -> Float[Tensor, " batch"]:
-    """What share of a map's magnitude lies in a box, for each sample of `(B, …, H, W)`.
+    """The share of a map's magnitude that lies in a box, for each sample of `(B, …, H, W)`.
 
-    Colours are added before magnitudes are taken; NaN where a map is 0 everywhere.
+    Colours are summed before magnitudes are taken. NaN where a map is 0 everywhere.
 
     >>> share_inside(torch.ones(1, 3, 4, 4), Box(0, 0, 4, 1)).tolist()
     [0.25]
@@ -135,7 +164,7 @@ def share_inside(maps: Tensor, box: Box) -> Float[Tensor, " batch"]:
         )
     if not isinstance(box, Box):
         raise CodeclensError(
-            f"{box!r} is no box; pass Box(top, left, bottom, right), or one of side_by_side."
+            f"{box!r} is not a box; pass Box(top, left, bottom, right), or one from side_by_side."
         )
     rows, columns = box.slices
     inside: Tensor = strengths[:, rows, columns].sum(dim=(1, 2)) / strengths.sum(dim=(1, 2))
@@ -146,35 +175,51 @@ def share_inside(maps: Tensor, box: Box) -> Float[Tensor, " batch"]:
 MapOf = Callable[[nn.Module, Tensor], Tensor]
 
 
-@dataclass(frozen=True)
-class Randomisation:
-    """How alike maps are to those of the trained network, after each layer was mixed up, too.
+@dataclass(frozen=True, repr=False)
+class Randomisation(Labelled):
+    """Similarity of maps to those of the trained network as more layers are randomised.
 
-    `layers` are in the order in which they were mixed up, from the output to the input. `rank`
-    `(L, B)` is Spearman's correlation of the maps' magnitudes over pixels, `linear` Pearson's of
-    the maps with their signs. A map that stays alike does not depend on what the network learned.
+    `layers` are in the order of randomisation, from the output to the input. `rank` `(L, B)` is
+    Spearman's correlation of the maps' magnitudes over pixels, `linear` Pearson's of the signed
+    maps. A map that stays similar does not depend on what the network learned.
     """
 
     layers: tuple[str, ...]
     rank: Float[np.ndarray, "layer sample"]
     linear: Float[np.ndarray, "layer sample"]
 
-    def __repr__(self) -> str:
-        last = f"{np.nanmedian(self.rank[-1]):.2f}" if len(self.layers) else "–"
-        return f"Randomisation({len(self.layers)} layers; rank correlation at the end {last})"
+    def to_xarray(self) -> xarray.Dataset:
+        """Both correlations by layer and sample."""
+        import xarray
+
+        return xarray.Dataset(
+            {name: (("layer", "sample"), getattr(self, name)) for name in ("rank", "linear")},
+            coords={"layer": labels(self.layers)},
+        )
+
+    def to_dataframe(self) -> pandas.DataFrame:
+        """For each layer the medians over samples."""
+        import pandas
+
+        rank, linear = (np.nanmedian(part, axis=1) for part in (self.rank, self.linear))
+        return pandas.DataFrame({"layer": list(self.layers), "rank": rank, "linear": linear})
+
+    def title(self) -> str:
+        """What the correlations are."""
+        return "Correlation with the maps of the trained network, layers randomised in this order"
 
 
 def randomised(
     model: nn.Module, layers: Sequence[str] | None = None, *, seed: int = 0
 ) -> Iterator[tuple[str, nn.Module]]:
-    """Mix up the weights of one layer after another, from the output to the input, in a copy.
+    """Randomise the weights of one layer after another, from the output to the input, in a copy.
 
-    The entries of each weight and bias of a layer are permuted, so that their distribution stays;
-    normalisation layers are left alone. `layers` are names of modules, all that is below them with
-    them (by default every convolution and linear layer, the last first); each step yields its name
-    and the copy, in which all layers before it are mixed up as well. (Adebayo et al. 2018.)
+    The entries of each weight and bias are permuted, which keeps their distribution; normalisation
+    layers are not changed. `layers` are names of modules, with all modules inside them (by default
+    every convolution and linear layer, the last first). Each step yields the name and the copy, in
+    which all earlier layers of the list are randomised too. (Adebayo et al. 2018.)
 
-    Raises CodeclensError for a name that there is not, or without weights.
+    Raises CodeclensError for a module that does not exist or has no weights.
 
     >>> model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
     >>> [name for name, _ in randomised(model)]
@@ -186,8 +231,8 @@ def randomised(
     for name in chosen:
         if name not in modules or not any(_has_weights(m) for m in modules[name].modules()):
             raise CodeclensError(
-                f'"{name}" is no layer with weights; name modules that hold convolutions or linear '
-                "layers."
+                f'"{name}" is not a layer with weights; name modules that contain convolutions or '
+                "linear layers."
             )
     generator = torch.Generator().manual_seed(seed)
     for name in chosen:
@@ -209,11 +254,11 @@ def randomisation_test(
     *,
     seed: int = 0,
 ) -> Randomisation:
-    """Compare the maps of a trained network with those of the same one, mixed up layer by layer.
+    """Compare the maps of a trained network with those of the same one, randomised layer by layer.
 
-    `maps` gives from a network and `x` `(B, …)` maps `(B, …)`; fix the target in it
-    (`target=Output(3)`), since a network that is mixed up predicts something else. Layers and
-    errors are those of `randomised`.
+    `maps` is a function of a network and `x` `(B, …)` that gives maps `(B, …)`. Fix the target in
+    it (`target=Output(3)`), since a randomised network predicts another class. Layers and errors
+    are those of `randomised`.
 
     >>> _ = torch.manual_seed(0)
     >>> model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(64, 3))
@@ -255,5 +300,5 @@ def _correlation(a: np.ndarray, b: np.ndarray) -> float:
     """Pearson's correlation; NaN where one of them does not vary."""
     a, b = a - a.mean(), b - b.mean()
     lengths = np.linalg.norm(a) * np.linalg.norm(b)
-    # Rounding must not carry it beyond 1.
+    # Rounding must not exceed 1.
     return float(round(min(max(float(a @ b / lengths), -1.0), 1.0), 12)) if lengths else np.nan

@@ -1,4 +1,4 @@
-"""Receptive fields: which pixels can reach a place of a site at all, as boxes."""
+"""Receptive fields: which pixels can reach a place of a site, as boxes."""
 
 from __future__ import annotations
 
@@ -14,13 +14,10 @@ from codeclens.attribution import Selector, Site, Target, find_sites, frozen, ta
 from codeclens.attribution.capture import same_randomness
 from codeclens.attribution.targets import Bound
 from codeclens.decomposition import Mode
-from codeclens.errors import CodeclensError
+from codeclens.errors import CodeclensError, require_number
 from codeclens.visualization.overlays import strength
-from codeclens.visualization.pixel_maps import STRONGEST, PixelMap, place_maps
+from codeclens.visualization.pixel_maps import STRONGEST, PixelMap, unit_places
 from codeclens.visualization.tracing import AnyBaseline
-
-# From which row (or column) of the input on what a row of the site sees changes.
-_Reach = Callable[[int], int]
 
 
 @dataclass(frozen=True)
@@ -38,7 +35,7 @@ class Box:
 
     @property
     def slices(self) -> tuple[slice, slice]:
-        """Rows and columns, to cut the box out of an array `(…, H, W)` with."""
+        """Rows and columns, to index an array `(…, H, W)`."""
         return slice(self.top, self.bottom), slice(self.left, self.right)
 
     @property
@@ -51,8 +48,8 @@ class Box:
 class ReceptiveField:
     """The receptive fields of all places of a site, for images of one size.
 
-    `grid` `(h, w)` is the site's, `image` `(H, W)` the input's. `rows` and `columns` say for each
-    row and column of the grid where its field begins and ends.
+    `grid` `(h, w)` is the shape of the site, `image` `(H, W)` that of the input. `rows` and
+    `columns` hold the begin and end of the field of each row and column of the grid.
     """
 
     site: str
@@ -62,11 +59,11 @@ class ReceptiveField:
     columns: tuple[tuple[int, int], ...]
 
     def box(self, row: int, column: int) -> Box:
-        """The pixels that can reach a place; raises CodeclensError where there is no such place."""
+        """The pixels that can reach a place; raises CodeclensError outside the grid."""
         if not (0 <= row < self.grid[0] and 0 <= column < self.grid[1]):
             raise CodeclensError(
-                f'Place ({row}, {column}) is outside of "{self.site}", whose grid has '
-                f"{self.grid[0]} × {self.grid[1]} places."
+                f'Place ({row}, {column}) is outside "{self.site}", which has {self.grid[0]} × '
+                f"{self.grid[1]} places."
             )
         (top, bottom), (left, right) = self.rows[row], self.columns[column]
         return Box(top, left, bottom, right)
@@ -75,13 +72,13 @@ class ReceptiveField:
 def receptive_field(model: nn.Module, x: Tensor, site: str | Site) -> ReceptiveField:
     """Find which pixels of images like `x` `(B, C, H, W)` can reach each place of a feature map.
 
-    Rows of the input are made NaN: whatever they reach is NaN, too, through zero weights and closed
-    gates as well, so that nothing need be known about the layers. The first and last two places of
-    each axis are probed by bisection, those between lie in even steps. A field may be the whole
-    image: in late layers of deep networks it is, and behind attention.
+    Rows of the input are set to NaN: what they reach becomes NaN, even through zero weights and
+    closed gates, so nothing has to be known about the layers. The first two and last two places of
+    each axis are found by bisection; those between are evenly spaced. In late layers of deep
+    networks, and after attention, the field is often the whole image.
 
-    Raises CodeclensError for sites that are no feature maps `(B, U, h, w)`, for images that are
-    none, and for a site that is not reached once in each run.
+    Raises CodeclensError for sites other than feature maps `(B, U, h, w)`, for inputs other than
+    images, and for a site that is not reached exactly once in a run.
 
     >>> model = nn.Sequential(nn.Conv2d(3, 4, 3, stride=2, padding=1), nn.ReLU(), nn.MaxPool2d(2))
     >>> field = receptive_field(model, torch.zeros(1, 3, 16, 16), "2")
@@ -90,7 +87,7 @@ def receptive_field(model: nn.Module, x: Tensor, site: str | Site) -> ReceptiveF
     """
     if not isinstance(x, Tensor) or x.ndim != 4:
         raise CodeclensError(
-            f"Receptive fields are those of images (B, C, H, W), not {tuple(np.shape(x))}."
+            f"Receptive fields need images (B, C, H, W), not {tuple(np.shape(x))}."
         )
     found = find_sites(model, site)
     if len(found) != 1:
@@ -104,29 +101,28 @@ def receptive_field(model: nn.Module, x: Tensor, site: str | Site) -> ReceptiveF
 
 
 def strongest_box(values: Float[np.ndarray, "rows columns"] | Tensor, share: float = 0.5) -> Box:
-    """The smallest box, by greedy growth, that holds a share of what a map adds up to.
+    """A small box that holds a share of the sum of a map.
 
-    `values` `(H, W)` ≥ 0 is the strength of a map (see `strength`). From the strongest pixel on the
-    box grows by the side that adds most for each pixel. Raises CodeclensError for a share that is
-    not above 0 and at most 1.
+    `values` `(H, W)` ≥ 0 is the strength of a map (see `strength`). The box starts at the strongest
+    pixel and grows at the side that adds most for each pixel. Raises CodeclensError for a share
+    that is not above 0 and at most 1.
 
     >>> values = np.zeros((9, 9))
     >>> values[2:4, 5:8] = 1.0
     >>> strongest_box(values, share=1.0)
     Box(top=2, left=5, bottom=4, right=8)
     """
-    if not 0 < share <= 1:
-        raise CodeclensError(f"share (={share}) must lie above 0 and at most at 1.")
+    require_number("share", share, above=0, most=1)
     map_ = np.asarray(values, np.float64)
     if map_.ndim != 2 or not map_.size or not (map_ >= 0).all():
         raise CodeclensError(
-            f"A box needs strengths (rows, columns) from 0 on, not {map_.shape}; see strength()."
+            f"A box needs strengths (rows, columns) ≥ 0, not {map_.shape}; see strength()."
         )
     sums = np.zeros((map_.shape[0] + 1, map_.shape[1] + 1))
     sums[1:, 1:] = map_.cumsum(0).cumsum(1)
     top, left = (int(i) for i in np.unravel_index(map_.argmax(), map_.shape))
     box = Box(top, left, top + 1, left + 1)
-    # Rounding of sums must not keep a whole share out of reach.
+    # Rounding must not make a share of 1 unreachable.
     wanted = share * sums[-1, -1] * (1 - 1e-12)
     while _held(sums, box) < wanted:
         step = max(1, round(min(map_.shape) / 32))
@@ -144,7 +140,7 @@ def _density(sums: np.ndarray, before: Box, after: Box) -> float:
 
 
 def _grown(box: Box, shape: Sequence[int], step: int) -> list[Box]:
-    """The box with one of its sides moved outwards, where there is room."""
+    """The box with one of its sides moved outwards, inside the image."""
     moved = [
         Box(max(box.top - step, 0), box.left, box.bottom, box.right),
         Box(box.top, max(box.left - step, 0), box.bottom, box.right),
@@ -155,7 +151,7 @@ def _grown(box: Box, shape: Sequence[int], step: int) -> list[Box]:
 
 
 class _Seen:
-    """Which rows and columns of a site are reached by some of the input's."""
+    """Which rows and columns of a site some rows and columns of the input reach."""
 
     def __init__(self, model: nn.Module, x: Tensor, site: Site) -> None:
         self._model, self._x, self._site = model, x.detach(), site
@@ -164,8 +160,8 @@ class _Seen:
         grid = site.grid(activation)
         if activation.ndim != 4 or len(grid) != 2:
             raise CodeclensError(
-                f'Site "{site.key}" gives {tuple(activation.shape)}, which is no feature map '
-                "(samples, units, rows, columns); only those have receptive fields as boxes."
+                f'Site "{site.key}" gives {tuple(activation.shape)}; only feature maps (samples, '
+                "units, rows, columns) have receptive fields as boxes."
             )
         self.grid = (int(grid[0]), int(grid[1]))
 
@@ -191,7 +187,7 @@ class _Seen:
         if len(met) != 1:
             raise CodeclensError(
                 f'Site "{self._site.key}" is reached {len(met)} times in one run; name one call '
-                f'of a module that runs, for example "{self._site.key}#0".'
+                f'of a module that runs, such as "{self._site.key}#0".'
             )
         return met[0]
 
@@ -199,10 +195,10 @@ class _Seen:
 def _edges(
     reached: Callable[[int, int], list[bool]], places: int, size: int
 ) -> tuple[tuple[int, int], ...]:
-    """Where the field of each place of one axis begins and ends."""
+    """The begin and end of the field of each place of one axis."""
 
     def end(place: int) -> int:
-        # The smallest number of leading rows without which nothing is left to reach the place.
+        # The smallest number of last rows that still reach the place.
         return size - _first(lambda n: reached(size - n, size)[place], size) + 1
 
     def begin(place: int) -> int:
@@ -213,7 +209,7 @@ def _edges(
     ends = {place: end(place) for place in probed}
     if places <= 4:
         return tuple((begins[place], ends[place]) for place in range(places))
-    # Borders cut fields: what is cut at one end of the axis is whole at the other.
+    # Borders cut fields, but never at both ends of the axis alike.
     step = size / places
     if ends[1] < size:
         step = float(ends[1] - ends[0])
@@ -233,7 +229,7 @@ def _edges(
 
 
 def _first(holds: Callable[[int], bool], most: int) -> int:
-    """The smallest number from 1 on for which `holds`, which then holds for all larger ones."""
+    """The smallest number ≥ 1 for which `holds` is true, as it is for all larger ones."""
     low, high = 0, most
     while high - low > 1:
         middle = (low + high) // 2
@@ -244,9 +240,9 @@ def _first(holds: Callable[[int], bool], most: int) -> int:
 def crop_boxes(found: PixelMap, *, share: float = 0.5, smallest: int = 16) -> list[Box]:
     """For each sample the box of pixels that holds a `share` of its map's strength.
 
-    Around the strongest pixel, at least `smallest` pixels wide and high: what the units of the map
-    really look at, which in late layers is far less than their receptive field. Raises
-    CodeclensError for maps of inputs that are no images.
+    The box contains the strongest pixel and is at least `smallest` pixels wide and high. It shows
+    what the units really use, which in late layers is far less than their receptive field. Raises
+    CodeclensError for maps of inputs other than images.
 
     >>> import torch
     >>> map_ = torch.zeros(1, 3, 64, 64)
@@ -257,7 +253,7 @@ def crop_boxes(found: PixelMap, *, share: float = 0.5, smallest: int = 16) -> li
     """
     if found.positive.ndim != 4:
         raise CodeclensError(
-            f"Only images have crops; the map has shape {tuple(found.positive.shape)}."
+            f"Only maps of images have crops; this map has shape {tuple(found.positive.shape)}."
         )
     boxes = []
     for positive, negative in zip(found.positive, found.negative, strict=True):
@@ -280,16 +276,16 @@ def field_boxes(
 ) -> list[Box]:
     """For each sample the receptive field of the place where a mode's units contribute most.
 
-    `field` is that of the mode's site (`receptive_field`), for images like `x` `(B, C, H, W)`; the
-    mode's `count` strongest units are looked at, all together. Raises CodeclensError as
-    `place_maps` does, and for a field of another site.
+    `field` is that of the mode's site (`receptive_field`), for images like `x` `(B, C, H, W)`. The
+    contributions of the mode's `count` strongest units are summed. Raises CodeclensError as
+    `unit_places` does, and for a field of another site.
     """
     if field.site != mode.site:
         raise CodeclensError(
             f'The receptive field is of site "{field.site}", the mode of "{mode.site}".'
         )
     units = [int(unit) for unit in mode.top_units(count=min(count, len(mode.weights)))]
-    found = place_maps(
+    found = unit_places(
         model, x, site=mode.site, units=units, count=0, target=target,
         baseline=baseline, output=output, labels=labels,
     )  # fmt: skip
@@ -302,7 +298,7 @@ def field_boxes(
 
 
 def _widened(box: Box, smallest: int, shape: tuple[int, ...]) -> Box:
-    """The box, grown evenly to `smallest` pixels and moved so that it stays in the image."""
+    """The box, enlarged evenly to `smallest` pixels and moved into the image."""
     sides = []
     for first, last, size in (
         (box.top, box.bottom, shape[0]), (box.left, box.right, shape[1]),

@@ -1,37 +1,43 @@
-"""Galleries: of every mode, samples that show it and samples that do not, found in one pass."""
+"""Galleries: for every mode, samples that show it and samples that do not, found in one pass."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from codeclens.decomposition import Modes
-from codeclens.errors import CodeclensError
+from codeclens.errors import CodeclensError, require_number
 from codeclens.extraction import ContributionStore
+from codeclens.labelled import Labelled, labels
 
-# Columns turned at once, so that each is read in one go.
+if TYPE_CHECKING:
+    import pandas
+    import xarray
+
+# So many columns are transposed at once.
 _BLOCK = 64
 
 
 @dataclass(frozen=True)
 class Exemplar:
-    """One sample in which a mode is strong: its row, its loading and, where known, its key."""
+    """One sample of a mode: its row, its loading and, where known, its key."""
 
     sample: int
     loading: float
     key: str | None = None
 
 
-@dataclass(frozen=True)
-class Exemplars:
-    """The strongest samples of every mode of a site, the strongest first.
+@dataclass(frozen=True, eq=False, repr=False)
+class Exemplars(Labelled):
+    """The samples in which each mode of a site is most active, the strongest first.
 
     `sample` `(K, n)` are row indices and `loading` `(K, n)` the loadings there; a mode that is
-    present in fewer than n samples has −1 and 0 in the rest. `exemplars[k]` is the list of mode k.
+    active in fewer than n samples has −1 and 0 in the rest. `exemplars[k]` is the list of mode k.
     """
 
     site: str
@@ -55,15 +61,38 @@ class Exemplars:
         return (self[mode] for mode in range(len(self)))
 
     def samples(self) -> Int[np.ndarray, " sample"]:
-        """Every row that is an exemplar of some mode, once, ascending: what has to be loaded."""
+        """The rows that are exemplars of some mode, ascending: the samples to load."""
         return np.unique(self.sample[self.sample >= 0])
+
+    def to_xarray(self) -> xarray.Dataset:
+        """Rows and loadings by mode and rank."""
+        import xarray
+
+        both = {name: (("mode", "rank"), getattr(self, name)) for name in ("sample", "loading")}
+        return xarray.Dataset(both, attrs={"site": self.site})
+
+    def to_dataframe(self) -> pandas.DataFrame:
+        """One row for each mode and rank."""
+        import pandas
+
+        rows = [
+            {"mode": mode, "rank": rank, "sample": one.sample, "loading": one.loading,
+             "key": one.key}
+            for mode, found in enumerate(self)
+            for rank, one in enumerate(found)
+        ]  # fmt: skip
+        return pandas.DataFrame(rows, columns=["mode", "rank", "sample", "loading", "key"])
+
+    def title(self) -> str:
+        """The site."""
+        return f'Exemplars of {len(self)} modes of "{self.site}"'
 
 
 def exemplars(modes: Modes, count: int = 8) -> Exemplars:
-    """Find the `count` samples in which each mode of a site is strongest.
+    """Find the `count` samples in which each mode of a site is most active.
 
-    Samples in which a mode is absent (loading 0) are none of its exemplars; of equal loadings the
-    earlier sample comes first. Keys are those that the modes carry, from the store.
+    Samples with a loading of 0 are not exemplars; of equal loadings the earlier sample comes first.
+    Keys are those of the modes, from the store.
 
     Raises CodeclensError for a count below 1, for modes without samples, for loadings that are not
     finite.
@@ -79,8 +108,7 @@ def exemplars(modes: Modes, count: int = 8) -> Exemplars:
     samples, size = loadings.shape
     if not samples:
         raise CodeclensError(f'The modes of "{modes.site}" have no samples, so no exemplars.')
-    if count < 1:
-        raise CodeclensError(f"count (={count}) must be at least 1.")
+    require_number("count", count, least=1, whole=True)
     ranks = min(count, samples)
     sample = np.full((size, ranks), -1, np.int64)
     loading = np.zeros((size, ranks), np.float32)
@@ -97,29 +125,29 @@ def exemplars(modes: Modes, count: int = 8) -> Exemplars:
 
 
 def _strongest(column: Float[np.ndarray, " sample"], ranks: int) -> Int[np.ndarray, " rank"]:
-    """Rows of the largest entries above zero, ties in the order of rows."""
-    # Sorting all samples for every mode would take minutes on a large store.
+    """Rows of the largest entries above zero, of equal ones the earlier."""
+    # Sorting all samples for each mode would take minutes on a large store.
     least = np.partition(column, len(column) - ranks)[len(column) - ranks]
     rows = np.flatnonzero((column >= least) & (column > 0))
     found: Int[np.ndarray, " rank"] = rows[np.argsort(-column[rows], kind="stable")][:ranks]
     return found
 
 
-# So many times as many strong samples are kept as are shown, for a diverse choice among them, and
-# so many present ones are drawn to find the middle of.
+# The diverse samples are chosen among so many times as many strong ones, the typical ones among so
+# many active ones drawn at random.
 _POOL, _DRAWN = 4, 64
 
 
-@dataclass(frozen=True)
-class Gallery:
-    """Samples of every mode of a site, in kinds that answer different questions.
+@dataclass(frozen=True, eq=False, repr=False)
+class Gallery(Labelled):
+    """Samples of every mode of a site, of several kinds.
 
-    `strongest`: where is its loading largest? `diverse`: strong ones that differ most in the other
-    modes. `typical`: samples with a middling loading among those where it is present. `negatives`:
-    drawn from those where it is absent. `near_misses`: absent, although their contributions point
-    its way more than those of all other absent samples; the number beside them is that cosine, not
-    a loading (None without the store). `histogram` `(K, C)` counts by class the samples in which
-    each mode is present (None without labels).
+    `strongest`: the largest loadings. `diverse`: strong ones that differ most in the other modes.
+    `typical`: loadings near the median of the samples in which the mode is active. `negatives`:
+    drawn from the samples in which it is inactive. `near_misses`: inactive, with the contributions
+    most similar to the mode; their number is that cosine, not a loading (None without the store).
+    `histogram` `(K, C)` counts by class the samples in which each mode is active (None without
+    labels).
     """
 
     site: str
@@ -139,11 +167,11 @@ class Gallery:
         return {kind: found[mode] for kind, found in self._kinds()}
 
     def samples(self) -> Int[np.ndarray, " sample"]:
-        """Every row that some mode shows, once, ascending: what has to be loaded."""
+        """The rows that some mode shows, ascending: the samples to load."""
         return np.unique(np.concatenate([found.samples() for _, found in self._kinds()]))
 
     def top_classes(self, mode: int, count: int = 5) -> list[tuple[str, int, float]]:
-        """The classes in whose samples a mode is present most: name, samples, share of the class.
+        """The classes in which a mode is active most: name, samples, share of the class.
 
         Empty where no labels are known.
         """
@@ -156,6 +184,32 @@ class Gallery:
             for c in order
             if counts[c]
         ]
+
+    def to_xarray(self) -> xarray.Dataset:
+        """Rows and numbers of all kinds by mode and rank, and the histogram by mode and class."""
+        import xarray
+
+        found: dict[str, Any] = {}
+        for kind, one in self._kinds():
+            axes = ("mode", f"rank of {kind}")
+            found[f"{kind}: sample"] = (axes, one.sample)
+            found[f"{kind}: loading"] = (axes, one.loading)
+        if self.histogram is not None:
+            found["histogram"] = (("mode", "class"), self.histogram)
+        coords = {} if self.classes is None else {"class": labels(self.classes)}
+        return xarray.Dataset(found, coords=coords, attrs={"site": self.site})
+
+    def to_dataframe(self) -> pandas.DataFrame:
+        """One row for each mode, kind and rank."""
+        import pandas
+
+        tables = [one.to_dataframe().assign(kind=kind) for kind, one in self._kinds()]
+        table = pandas.concat(tables, ignore_index=True)
+        return table.sort_values("mode", kind="stable", ignore_index=True)
+
+    def title(self) -> str:
+        """The site."""
+        return f'Gallery of {len(self)} modes of "{self.site}"'
 
     def _class(self, number: int) -> str:
         return f"class {number}" if self.classes is None else self.classes[number]
@@ -177,11 +231,11 @@ def gallery(
     seed: int = 0,
     block: int = 1024,
 ) -> Gallery:
-    """Gather `count` samples of each kind for every mode, in one pass over the samples.
+    """Find `count` samples of each kind for every mode, in one pass over the samples.
 
-    Blocks of `block` samples pass by; of each mode only the best so far are kept, so that memory
-    does not grow with the samples. The `store` that the modes were found in adds near-misses. What
-    is drawn is drawn by `seed`; the size of a block changes nothing.
+    Blocks of `block` samples are read in turn, and only the best samples so far are kept, so memory
+    does not grow with the samples. The `store` in which the modes were found adds near-misses.
+    `seed` decides random draws; the size of a block does not change the result.
 
     Raises CodeclensError for a count below 1, for modes without samples, for loadings that are not
     finite, and for a store of other samples.
@@ -236,7 +290,7 @@ def gallery(
 
 
 class _Best:
-    """The rows with the largest scores of every mode, merged block by block, and their loadings."""
+    """For every mode the rows with the largest scores and their loadings, merged block by block."""
 
     def __init__(self, modes: int, count: int) -> None:
         self.score = np.full((modes, count), -np.inf)
@@ -249,13 +303,13 @@ class _Best:
         start: int,
         loadings: Float[np.ndarray, "sample mode"] | None = None,
     ) -> None:
-        """Take in scores of rows from `start` on; −∞ is none. Of equal ones the earlier stay."""
+        """Merge the scores of rows from `start` on; −∞ is none; of equal ones the earlier stay."""
         count = self.score.shape[1]
-        # Only modes with something better than their worst so far need to be sorted again.
+        # Only modes with a score above their lowest so far need sorting.
         better = np.flatnonzero(scores.max(axis=0) > self.score[:, -1])
         if not len(better):
             return
-        # Few of a block's rows can be among the best: no more than there are places.
+        # No more rows of a block can be among the best than there are places.
         new = np.ascontiguousarray(scores[:, better].T)
         kept = np.argsort(-new, axis=1, kind="stable")[:, :count]
         score = np.concatenate([self.score[better], np.take_along_axis(new, kept, 1)], axis=1)
@@ -271,7 +325,7 @@ class _Best:
 
 
 class _Counter:
-    """Counts by class the samples in which each mode is present."""
+    """Counts by class the samples in which each mode is active."""
 
     def __init__(self, modes: Modes) -> None:
         self._labels = modes.labels
@@ -292,14 +346,14 @@ class _Counter:
 
 
 def _cosines(X: Float[np.ndarray, "sample column"], modes: Modes) -> np.ndarray:
-    """How far contributions point the way of each mode, `(N, K)`."""
+    """The cosine of contributions and each mode, `(N, K)`."""
     dictionary = modes.dictionary
     lengths = np.linalg.norm(X, axis=1)[:, None] * np.linalg.norm(dictionary, axis=1)
     return np.asarray((X @ dictionary.T) / np.where(lengths > 0, lengths, 1))
 
 
 def _middle(drawn: _Best, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Of the samples drawn for each mode those whose loadings lie nearest to their median."""
+    """For each mode the drawn samples whose loadings are nearest to their median."""
     there = drawn.row >= 0
     loading = np.where(there, drawn.loading, np.nan)
     median = np.zeros(len(loading))
@@ -311,7 +365,7 @@ def _middle(drawn: _Best, count: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _diverse(modes: Modes, pool: _Best, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Of the strong samples, one after another the one that is farthest from those chosen."""
+    """Of the strong samples, one after another the farthest from those already chosen."""
     places = min(count, pool.row.shape[1])
     sample = np.full((len(modes), places), -1, np.int64)
     loading = np.zeros((len(modes), places), np.float32)
@@ -344,13 +398,13 @@ def _require(modes: Modes, store: ContributionStore | None, count: int, block: i
         raise CodeclensError(f'"{store}" is a path; open it by ContributionStore(path).')
     if not len(modes.loadings):
         raise CodeclensError(f'The modes of "{modes.site}" have no samples, so no exemplars.')
-    if count < 1 or block < 1:
-        raise CodeclensError(f"count (={count}) and block (={block}) must be at least 1.")
+    require_number("count", count, least=1, whole=True)
+    require_number("block", block, least=1, whole=True)
     if store is None:
         return
     same = modes.keys is None or np.array_equal(np.asarray(modes.keys), np.asarray(store.key))
     if len(store) != len(modes.loadings) or not same:
         raise CodeclensError(
             f'The store holds {len(store)} samples, the modes of "{modes.site}" were found in '
-            f"{len(modes.loadings)} others; pass the store that they come from."
+            f"{len(modes.loadings)} others; pass the store in which they were found."
         )

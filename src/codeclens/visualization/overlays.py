@@ -1,4 +1,4 @@
-"""Overlays: a pixel map laid over the picture that it belongs to."""
+"""Overlays: a pixel map drawn over its picture."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
 
-from codeclens.errors import CodeclensError
+from codeclens.errors import CodeclensError, require_number
 
 Values = np.ndarray | Tensor
 Picture = Image.Image | np.ndarray | Tensor
 
-# Orange and blue stay apart for people who see no red or no green, and on paper in grey they are
-# told by their labels.
+# Orange and blue can be told apart without red-green vision; in grey print, labels say which is
+# which.
 FOR = (0.91, 0.36, 0.02)
 AGAINST = (0.00, 0.37, 0.80)
 
-# Full colour is reached by the strongest hundredth of the pixels; less than this share of it is
-# left uncoloured, so that the picture stays to be seen.
+# The strongest hundredth of the pixels has full colour; below this share of it pixels stay
+# uncoloured, so that the picture remains visible.
 _FULL = 0.99
 _FLOOR = 0.12
 _GAMMA = 0.8
@@ -33,10 +33,10 @@ _LUMINANCE = (0.299, 0.587, 0.114)
 
 @dataclass(frozen=True)
 class Overlay:
-    """A picture in grey with the strength of the maps in colour: orange for, blue against.
+    """A grey picture with the maps in colour: orange supports the target, blue opposes it.
 
-    `pixels` `(H, W, 3)`; full colour stands for `scale`, the contribution per pixel (its magnitude,
-    smoothed over the neighbourhood) in the target's units.
+    `pixels` is `(H, W, 3)`. Full colour stands for `scale`: the magnitude of the contribution per
+    pixel, smoothed over the neighbourhood, in the target's units.
     """
 
     pixels: UInt8[np.ndarray, "rows columns 3"]
@@ -51,15 +51,15 @@ def overlay(
     scale: float | None = None,
     smoothing: float | None = None,
 ) -> Overlay:
-    """Lay the maps of one sample, `(C, H, W)` or `(H, W)` each, over its picture.
+    """Draw the maps of one sample, `(C, H, W)` or `(H, W)` each, over its picture.
 
     `picture` is what the network saw: a PIL image, or pixels `(H, W)` or `(H, W, 3)` as bytes or
-    as floats in [0, 1] (`as_picture` makes them from a network's input). It is shown in grey;
-    colour says where pixels act on the target through the units of the map: orange where the
-    contributing places get their input, blue where those that count against it do.
+    as floats in [0, 1] (`as_picture` makes them from a network's input). It is shown in grey.
+    Colour shows which pixels act on the target through the units of the map: orange for pixels that
+    drive supporting places, blue for pixels that drive opposing places.
 
-    `scale` sets the strength of full colour, so that several overlays can be compared (see
-    `common_scale`); otherwise it is that of the map's strongest hundredth. `smoothing` is that of
+    `scale` is the strength that gets full colour; set it to compare several overlays (see
+    `common_scale`). By default it is the 99th percentile of this map. `smoothing` is that of
     `strength`. Raises CodeclensError where picture and maps differ in size.
 
     >>> picture = np.zeros((28, 28))
@@ -73,12 +73,10 @@ def overlay(
         if part.shape != grey.shape:
             raise CodeclensError(
                 f"The picture has {grey.shape[0]} × {grey.shape[1]} pixels and the map "
-                f"{part.shape[0]} × {part.shape[1]}; pass the picture as the network saw it, "
-                "resized and cropped."
+                f"{part.shape[0]} × {part.shape[1]}; pass the picture after resizing and cropping."
             )
     full = _strongest(parts) if scale is None else float(scale)
-    if not full >= 0:
-        raise CodeclensError(f"scale (={scale}) must be the strength of full colour, above 0.")
+    require_number("scale", full, least=0, hint="it is the strength of full colour")
     weights = [_weight(part, full) for part in parts]
     return Overlay(_blend(grey, *weights), full)
 
@@ -86,12 +84,12 @@ def overlay(
 def strength(
     pixels: Values, *, smoothing: float | None = None
 ) -> Float[np.ndarray, "rows columns"]:
-    """How strongly the pixels of one sample act, smoothed: ≥ 0, in the map's units per pixel.
+    """How strongly the pixels of one sample act: smoothed magnitudes, in the map's units per pixel.
 
-    `pixels` is `(C, H, W)` or `(H, W)`. Colours are added, then magnitudes are taken: neighbouring
-    pixels drive a unit in turns up and down, and what is to be seen is where it looks, not each
-    swing. A median filter takes out single pixels and a Gaussian of `smoothing` pixels the grain
-    (method.md §6; by default 1/75 of the shorter side, at least 0.6; 0 leaves the map as it is).
+    `pixels` is `(C, H, W)` or `(H, W)`. Colours are summed before magnitudes are taken. Signs of
+    neighbouring pixels alternate, and the overlay shows where a unit looks rather than each sign. A
+    median filter removes single pixels, and a Gaussian of `smoothing` pixels removes the grain
+    (method.md §6; by default 1/75 of the shorter side, at least 0.6; 0 does not smooth).
 
     >>> strength(np.array([[[1.0, -3.0]]]), smoothing=0)
     array([[1., 3.]])
@@ -110,8 +108,7 @@ def strength(
         raise CodeclensError("The map holds NaN or infinite values, so it cannot be drawn.")
     magnitude = np.abs(values)
     sigma = max(min(values.shape) / 75, 0.6) if smoothing is None else float(smoothing)
-    if sigma < 0:
-        raise CodeclensError(f"smoothing (={smoothing}) is a number of pixels, 0 or more.")
+    require_number("smoothing", sigma, least=0, hint="it is a number of pixels")
     if sigma >= 1:
         magnitude = ndimage.median_filter(magnitude, size=2 * round(0.6 * sigma) + 1)
     smooth: Float[np.ndarray, "rows columns"] = ndimage.gaussian_filter(magnitude, sigma)
@@ -119,7 +116,7 @@ def strength(
 
 
 def common_scale(maps: Sequence[tuple[Values, Values]], *, smoothing: float | None = None) -> float:
-    """The strength of full colour that serves several pairs of maps: the strongest pair's own.
+    """The strength of full colour for several pairs of maps: that of the strongest pair.
 
     >>> weak, strong, none = np.full((8, 8), 1.0), np.full((8, 8), -2.0), np.zeros((8, 8))
     >>> common_scale([(weak, none), (none, strong)])
@@ -137,7 +134,7 @@ def as_picture(
     """Turn one input of a network `(C, H, W)` back into a picture: `x · std + mean`.
 
     `mean` and `std` are those of the network's transform, one for each channel or one for all.
-    Raises CodeclensError where the result lies outside [0, 1], which says that they are not.
+    Raises CodeclensError where the result lies outside [0, 1], since then they are wrong.
 
     >>> as_picture(np.full((1, 2, 2), 1.0), mean=(0.5,), std=(0.5,))[0, 0]
     array([255, 255, 255], dtype=uint8)
@@ -214,7 +211,7 @@ def inked(
 
 
 def colour_ramp(against: bool = False, steps: int = 64) -> UInt8[np.ndarray, "1 steps 3"]:
-    """The colours from no strength to full, over a middle grey: the key of an overlay.
+    """The colours from no strength to full strength over a middle grey: the key of an overlay.
 
     >>> colour_ramp().shape
     (1, 64, 3)
@@ -253,7 +250,7 @@ def _blend(
     opacity = _OPACITY * np.maximum(positive, negative)[:, :, None]
     share = (positive / np.maximum(positive + negative, 1e-12))[:, :, None]
     colour = share * np.asarray(FOR) + (1 - share) * np.asarray(AGAINST)
-    # Washed out, so that colours show on dark places too; the colour keeps the picture's relief.
+    # Pale, so that colours show on dark places too; they keep the relief of the picture.
     faded = 0.5 + 0.47 * light
     blended = (1 - opacity) * faded + opacity * inked(colour, light)
     pixels: UInt8[np.ndarray, "rows columns 3"] = np.round(255 * blended).astype(np.uint8)
@@ -261,10 +258,10 @@ def _blend(
 
 
 def smooth(maps: Float[Tensor, "*lead rows columns"], sigma: float) -> Tensor:
-    """Spread every value of `(…, H, W)` over its neighbours by a Gaussian of `sigma` pixels.
+    """Smooth maps `(…, H, W)` by a Gaussian of `sigma` pixels without changing their sums.
 
-    What would leave at the border is reflected back, so that sums stay what they were. Raises
-    CodeclensError for maps without rows and columns and for a sigma below 0.
+    The border reflects. Raises CodeclensError for maps without rows and columns and for a sigma
+    below 0.
 
     >>> dot = torch.zeros(1, 9, 9)
     >>> dot[0, 0, 4] = 1.0
@@ -289,7 +286,7 @@ def _along(maps: Tensor, sigma: float, axis: int) -> Tensor:
     offsets = torch.arange(-reach, reach + 1, device=maps.device)
     weights = (-(offsets.double() ** 2) / (2 * sigma**2)).exp()
     weights = (weights / weights.sum()).to(maps.dtype)
-    # Beyond the border the row is continued by its mirror image, whose edge counts twice.
+    # Beyond the border lies the mirror image, with the edge repeated.
     places = torch.arange(size, device=maps.device)[:, None] + offsets
     places = places.remainder(2 * size)
     places = torch.where(places >= size, 2 * size - 1 - places, places)

@@ -1,4 +1,4 @@
-"""Pixel maps: which pixels drive the output through given units, signs apart."""
+"""Pixel maps: which pixels drive the target through units or modes, signs apart."""
 
 from __future__ import annotations
 
@@ -24,31 +24,34 @@ from codeclens.attribution import (
 )
 from codeclens.attribution.targets import Bound
 from codeclens.decomposition import Modes, division, shares_of
-from codeclens.errors import CodeclensError
+from codeclens.errors import CodeclensError, require_number
+from codeclens.labelled import Labelled
 from codeclens.visualization.overlays import smooth
+from codeclens.visualization.place_maps import mode_numbers
 from codeclens.visualization.tracing import AnyBaseline, Tracing, trace
 
 if TYPE_CHECKING:
+    import pandas
+    import xarray
+
     from codeclens.decomposition import Mode
 
 
-# How many of a mode's strongest units make its map where the user does not say (the published
-# choice: three channels).
+# By default the three strongest units of a mode make its map, as published.
 STRONGEST = 3
 
 Units = Sequence[int] | np.ndarray | Tensor
 
 
-@dataclass(frozen=True)
-class PixelMap:
+@dataclass(frozen=True, eq=False, repr=False)
+class PixelMap(Labelled):
     """Contribution per pixel, in the target's units, through some units of a site.
 
-    `positive` collects the places of these units that contribute to the target, `negative` those
-    that count against it; both are shaped like x `(B, …)`: gradient part times input, so that a
-    map's sum over pixels is what its places contribute together. Single pixels have either sign in
-    both: a place that contributes on the whole may be held back by some of its pixels. `target`
-    `(B,)` is T(x). `mode` is the number of the mode where the map is of its share of all units
-    (see `path_maps`), and then `units` is empty.
+    `positive` collects the places of these units that support the target, `negative` those that
+    oppose it. Both have the shape of x `(B, …)` and hold gradient times input, so that a map sums
+    to the contribution of its places. Both contain pixels of either sign, since a supporting place
+    may be inhibited by some of its pixels. `target` `(B,)` is T(x). For a map of a mode's share of
+    all units (`path_maps`), `mode` is its number and `units` is empty.
     """
 
     positive: Float[Tensor, "batch ..."]
@@ -60,30 +63,56 @@ class PixelMap:
 
     @property
     def net(self) -> Float[Tensor, "batch ..."]:
-        """Both maps together: gradient times input through these units."""
+        """The sum of both maps: gradient times input through these units."""
         return self.positive + self.negative
 
     @property
     def excitation(self) -> Float[Tensor, " batch"]:
-        """What the contributing places add to the target of every sample, ≥ 0 up to rounding."""
+        """The contribution of the supporting places in each sample, ≥ 0 up to rounding."""
         return self.positive.flatten(1).sum(dim=1)
 
     @property
     def suppression(self) -> Float[Tensor, " batch"]:
-        """What the other places take from it, ≤ 0 up to rounding."""
+        """The contribution of the opposing places, ≤ 0 up to rounding."""
         return self.negative.flatten(1).sum(dim=1)
 
     def smoothed(self, sigma: float) -> PixelMap:
-        """Both maps under a Gaussian of `sigma` pixels, which keeps their sums."""
+        """Both maps smoothed by a Gaussian of `sigma` pixels, with the same sums."""
         return replace(
             self, positive=smooth(self.positive, sigma), negative=smooth(self.negative, sigma)
         )
 
-    def __repr__(self) -> str:
+    def to_xarray(self) -> xarray.Dataset:
+        """Both maps by sample and the axes of the input, and the target."""
+        import xarray
+
+        inner = self.positive.ndim - 1
+        axes = ["channel", "row", "column"] if inner == 3 else [f"axis_{i}" for i in range(inner)]
+        maps = {
+            name: (("sample", *axes), getattr(self, name).detach().cpu().numpy())
+            for name in ("positive", "negative")
+        }
+        target = ("sample", self.target.detach().cpu().numpy())
+        return xarray.Dataset({**maps, "target": target}, attrs={"map": self.title()})
+
+    def to_dataframe(self) -> pandas.DataFrame:
+        """For each sample the target and the sums of both maps."""
+        import pandas
+
+        columns = {"target": self.target, "positive": self.excitation, "negative": self.suppression}
+        return pandas.DataFrame(
+            {name: values.detach().cpu().numpy() for name, values in columns.items()}
+        )
+
+    def title(self) -> str:
+        """The units, or the mode, and the site."""
         if self.mode is not None:
-            return f"PixelMap({tuple(self.positive.shape)} of mode {self.mode} of {self.site!r})"
-        shown = ", ".join(map(str, self.units[:4])) + (" …" if len(self.units) > 4 else "")
-        return f"PixelMap({tuple(self.positive.shape)} through units {shown} of {self.site!r})"
+            through = f"mode {self.mode}"
+        else:
+            shown = ", ".join(map(str, self.units[:4])) + (" …" if len(self.units) > 4 else "")
+            through = f"units {shown}"
+        shape = " × ".join(str(size) for size in self.positive.shape[1:])
+        return f'Pixel map through {through} of "{self.site}", {shape} pixels'
 
 
 def pixel_map(
@@ -103,17 +132,17 @@ def pixel_map(
     """Map which pixels of `x` `(B, …)` drive the target through some units of a site.
 
     For every unit k and place p of the site, `J_kp = ∂T/∂a_kp · ∂a_kp/∂x` is the part of the
-    gradient that runs through it and `c_kp = Σ_pixels J_kp · x` its contribution. The maps are
-    `Σ J_kp · x` over the places with `c_kp > 0` and over those with `c_kp < 0`: one forward-mode
-    derivative and two masked vector-Jacobian products instead of one backward for each place.
-    (method.md §6; arXiv 2603.06557.) With a `baseline`, x − baseline stands for x.
+    gradient that runs through it, and `c_kp = Σ_pixels J_kp · x` is its contribution. The maps are
+    `Σ J_kp · x` over the places with `c_kp > 0` and over those with `c_kp < 0`. They take one
+    forward-mode derivative and two masked vector-Jacobian products instead of one backward pass
+    for each place. (method.md §6; arXiv 2603.06557.) A `baseline` replaces x by x − baseline.
 
-    Say which units: `units` by hand, or a `mode` of which the `count` strongest (3), or the
-    strongest `fraction`, are taken. `site` may be left out where a mode names it. `target`,
-    `output` and `labels` are those of `contributions`. The model is left as it was.
+    Choose the units by `units`, or by a `mode`, of which the `count` strongest (3) or the strongest
+    `fraction` are taken. A mode also gives the `site`. `target`, `output` and `labels` are those of
+    `contributions`. The model is not changed.
 
     Raises CodeclensError for unknown sites and units, for a site that does not depend on the
-    input, for NaN in the input.
+    input, and for NaN in the input.
 
     >>> _ = torch.manual_seed(0)
     >>> layers = [nn.Conv2d(3, 8, 3, stride=2), nn.ReLU(), nn.Flatten(), nn.Linear(128, 5)]
@@ -151,10 +180,10 @@ def pixel_maps(
     output: Selector = None,
     labels: Tensor | None = None,
 ) -> list[PixelMap]:
-    """The same as `pixel_map` for several sets of units, or several modes, of one site.
+    """Like `pixel_map`, for several sets of units or several modes of one site.
 
-    They share one forward, one gradient and one forward-mode derivative; each costs two more
-    vector-Jacobian products.
+    All share one forward pass, one gradient and one forward-mode derivative; each map costs two
+    vector-Jacobian products more.
 
     >>> model = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 3))
     >>> maps = pixel_maps(model, torch.ones(2, 4), site="1", units=[[0], [1, 2]])
@@ -176,8 +205,8 @@ def pixel_maps(
         if len(mode.weights) != traced.units:
             raise CodeclensError(
                 f'The mode has {len(mode.weights)} units, but site "{place.key}" gives '
-                f"{traced.shape}, which is {traced.units} units; take the site that the mode was "
-                "found at, with the same heads and unit axis."
+                f"{traced.shape}, which is {traced.units} units; pass the site at which the mode "
+                "was found, with the same heads and unit axis."
             )
     positive, negative = traced.maps(_masks(chosen, traced))
     return [
@@ -198,13 +227,13 @@ def _one_site(model: nn.Module, site: str | Site | None, modes: Sequence[Mode] |
     if len(found) != 1:
         keys = ", ".join(f'"{one.key}"' for one in found[:4])
         raise CodeclensError(
-            f'"{site}" means {len(found)} sites ({keys} …); a pixel map looks through one, '
-            "so name one of them."
+            f'"{site}" means {len(found)} sites ({keys} …); a pixel map is of one site, so name '
+            "one of them."
         )
     strange = [name for name in named if name != found[0].key]
     if strange:
         raise CodeclensError(
-            f'The mode was found at site "{strange[0]}", not at "{found[0].key}"; leave site out.'
+            f'The mode was found at site "{strange[0]}", not at "{found[0].key}"; omit site.'
         )
     return found[0]
 
@@ -218,12 +247,12 @@ def _chosen(
 ) -> list[tuple[int, ...]]:
     """The units of every map."""
     if (units is None) == (modes is None):
-        both = "both of them" if units is not None else "none of them"
-        raise CodeclensError(f"Say which units by exactly one of units and mode; got {both}.")
+        given = "both" if units is not None else "neither"
+        raise CodeclensError(f"Choose the units by exactly one of units and mode; got {given}.")
     if units is not None:
         if count is not None or fraction is not None:
             raise CodeclensError(
-                "count and fraction choose among the units of a mode; leave them out with units=…."
+                "count and fraction choose among the units of a mode; omit them with units=…."
             )
         sets = [_by_hand(one, site) for one in units]
     else:
@@ -240,16 +269,12 @@ def _strongest(mode: Mode, count: int | None, fraction: float | None) -> tuple[i
             f"Choose a mode's units by count (={count}) or by fraction (={fraction}), not by both."
         )
     if fraction is not None:
-        if not 0 < fraction <= 1:
-            raise CodeclensError(
-                f"fraction (={fraction}) must lie above 0 and at most at 1; "
-                "18 % of the units is 0.18."
-            )
+        require_number("fraction", fraction, above=0, most=1, hint="18 % of the units is 0.18")
         count = max(round(fraction * size), 1)
     elif count is None:
         count = min(STRONGEST, size)
-    elif not 1 <= count <= size:
-        raise CodeclensError(f"count (={count}) must lie between 1 and the mode's {size} units.")
+    else:
+        require_number("count", count, least=1, most=size, whole=True)
     return tuple(int(unit) for unit in mode.top_units(count=count))
 
 
@@ -289,16 +314,16 @@ def path_maps(
 ) -> list[PixelMap]:
     """Map which pixels of `x` `(B, …)` drive the target through modes, along the path from x0.
 
-    In every segment of the path what arrives at the site is restricted to the mode's share of each
-    unit and passed back to the pixels by secants. A mode's map sums over pixels to what the mode
-    contributes: pixels → mode → output add up. `which` are numbers of modes, K standing for the
-    remainder that no mode explains (all of them unless given); one map for each. `positive` holds
-    the places where a unit excites on the whole, `negative` those where it suppresses. `method`,
-    `target`, `baseline`, `output` and `labels` are those of `contributions`.
+    In each segment of the path the cotangent at the site is restricted to the mode's share of each
+    unit and passed back to the pixels by secants. The map of a mode sums over pixels to the mode's
+    contribution. `which` are numbers of modes, K for the remainder that no mode explains (all of
+    them unless given); there is one map for each. `positive` holds the places where a unit excites
+    in sum over the path, `negative` those where it suppresses. `method`, `target`, `baseline`,
+    `output` and `labels` are those of `contributions`.
 
-    Two backward passes to the pixels for each step and mode; all share the forward passes. Raises
-    CodeclensError for a method that is not secants along a path, a mode that there is not, and as
-    `contributions` does. (method.md §2 and §6.)
+    The maps take backward passes to the pixels for each step; all modes share the forward passes.
+    Raises CodeclensError for a method that is not secants along a path, for a mode that does not
+    exist, and as `contributions` does. (method.md §2 and §6.)
 
     >>> import torch
     >>> from codeclens.attribution import contributions
@@ -332,11 +357,11 @@ def maps_of_modes(
     which: Mapping[str, Sequence[int]],
     labels: Tensor | None = None,
 ) -> dict[str, list[PixelMap]]:
-    """The same at several sites at once, where an attributor has `found` all contributions.
+    """The same at several sites at once, for an attributor that has `found` their contributions.
 
     The attributor keeps positions (`reduce=None`) and sums secants along a path.
     """
-    chosen = {key: _numbers(modes[key], numbers) for key, numbers in which.items()}
+    chosen = {key: mode_numbers(modes[key], numbers) for key, numbers in which.items()}
     divisions = {
         key: division(
             shares_of(modes[key], found[key], most=len(modes[key])).only(numbers), found[key]
@@ -354,22 +379,9 @@ def maps_of_modes(
     }
 
 
-def _numbers(modes: Modes, which: Sequence[int]) -> list[int]:
-    odd = [one for one in which if not isinstance(one, int | np.integer) or isinstance(one, bool)]
-    if odd:
-        raise CodeclensError(f"{odd[0]!r} is no mode; pass the numbers of modes, for example [0].")
-    strange = [number for number in which if not 0 <= number <= len(modes)]
-    if strange:
-        raise CodeclensError(
-            f'There is no mode {strange[0]} at "{modes.site}": it has {len(modes)} modes (0 to '
-            f"{len(modes) - 1}, and {len(modes)} for what none of them explains)."
-        )
-    return [int(number) for number in which]
-
-
 @dataclass(frozen=True)
 class Place:
-    """One place of one unit: what it contributes at x, and which pixels drive it.
+    """One place of one unit: its contribution at x, and the pixels that drive it.
 
     `position` is its row and column (or its token); `pixels` is shaped like one sample of x and
     sums to `contribution`.
@@ -383,10 +395,10 @@ class Place:
 
 @dataclass(frozen=True)
 class Places:
-    """What every place of some units contributes, and the strongest ones of every sample.
+    """The contribution of every place of some units, and the strongest places of each sample.
 
-    `contributions` `(B, U', h, w)` of the `units` asked for, on the site's grid; `strongest` holds
-    a list for each sample, the largest magnitude first.
+    `contributions` `(B, U', h, w)` has the `units` that were asked for, on the site's grid;
+    `strongest` holds a list for each sample, the largest magnitude first.
     """
 
     site: str
@@ -395,7 +407,7 @@ class Places:
     strongest: list[list[Place]]
 
 
-def place_maps(
+def unit_places(
     model: nn.Module,
     x: Tensor,
     *,
@@ -407,16 +419,15 @@ def place_maps(
     output: Selector = None,
     labels: Tensor | None = None,
 ) -> Places:
-    """Look at single places: what each contributes, and maps of the `count` strongest ones.
+    """The contribution of single places of units, and pixel maps of the `count` strongest ones.
 
-    The contributions are those whose maps `pixel_map` sums, `c_kp = Σ_pixels J_kp · x`: all of them
-    from one forward-mode derivative, and one backward pass for each place that is mapped.
-    (method.md §6.) Arguments are those of `pixel_map`. Raises CodeclensError as it does, and for a
-    unit that there is not.
+    The contributions are the `c_kp = Σ_pixels J_kp · x` of `pixel_map`. All of them take one
+    forward-mode derivative; each map takes one backward pass. (method.md §6.) Arguments are those
+    of `pixel_map`. Raises CodeclensError as it does, and for a unit that does not exist.
 
     >>> _ = torch.manual_seed(0)
     >>> layers = [nn.Conv2d(3, 8, 3, stride=2), nn.ReLU(), nn.Flatten(), nn.Linear(128, 5)]
-    >>> found = place_maps(
+    >>> found = unit_places(
     ...     nn.Sequential(*layers), torch.randn(2, 3, 9, 9), site="1", units=[2, 5], count=1
     ... )
     >>> found.contributions.shape, found.strongest[0][0].pixels.shape

@@ -1,4 +1,4 @@
-"""Sheets: pictures with their pixel maps, for a mode's exemplars and for a picture's channels."""
+"""Figures of pictures with pixel maps: the exemplars of a mode, the channels of a picture."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from codeclens.attribution import Contributions, Given, Selector, Target
 from codeclens.attribution.baselines import as_baseline
 from codeclens.attribution.targets import Bound
-from codeclens.errors import CodeclensError
+from codeclens.errors import CodeclensError, require_number
 from codeclens.visualization.canvas import WIDTH, blank, styled
 from codeclens.visualization.features import FeatureVisualization
 from codeclens.visualization.fields import Box
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ChannelMap:
-    """One unit of a site in one input: what it contributes, and which pixels drive it.
+    """One unit of a site in one input: its contribution, and the pixels that drive it.
 
     `contribution` is its net contribution in the target's units; `positive` and `negative`
     `(C, H, W)` are the pixel map through this unit alone.
@@ -52,7 +52,7 @@ class ChannelMap:
 
     @property
     def at_input(self) -> float:
-        """The sum of the map: what the unit contributes by the derivative at x alone."""
+        """The sum of the map: the contribution of the unit by the derivative at x alone."""
         return float((self.positive + self.negative).sum())
 
 
@@ -68,16 +68,17 @@ def channel_maps(
     output: Selector = None,
     labels: Tensor | None = None,
 ) -> list[ChannelMap]:
-    """Map the units that contribute most to the target of one sample, and most against it.
+    """Map the units that support the target of one sample most, and those that oppose it most.
 
-    `found` are the contributions of the batch `x` `(B, …)`; at each of its sites the `count` units
+    `found` are the contributions of the batch `x` `(B, …)`. At each of its sites the `count` units
     with the largest net contribution above zero and the `count` with the smallest below zero are
-    mapped, site by site, from the most for to the most against. Pass the same `target`,
-    `baseline`, `output` and `labels` as to `contributions`.
+    mapped, in this order. Pass the same `target`, `baseline`, `output` and `labels` as to
+    `contributions`.
 
-    A contribution is counted along the path from the baseline, its map is the derivative at x,
-    whose sum is `at_input`. Where the network saturates on the way the two differ, also in sign:
-    for about 30 % of the strongest channels of EfficientNet-Lite0 in its demo photographs.
+    A contribution sums over the path from the baseline; its map is the derivative at x, whose sum
+    is `at_input`. Where the network saturates on the path the two differ, also in sign: for about
+    30 % of the strongest channels of EfficientNet-Lite0 in its demo photographs. Place maps
+    (`place_maps`) do not have this problem.
 
     >>> import torch
     >>> from codeclens import contributions
@@ -92,12 +93,10 @@ def channel_maps(
     if len(x) != samples:
         raise CodeclensError(
             f"There are {len(x)} inputs and contributions of {samples} samples; "
-            "pass the batch that the contributions were computed for."
+            "pass the batch of the contributions."
         )
-    if not 0 <= sample < samples:
-        raise CodeclensError(f"sample (={sample}) must lie between 0 and {samples - 1}.")
-    if count < 1:
-        raise CodeclensError(f"count (={count}) must be at least 1.")
+    require_number("sample", sample, least=0, below=samples, whole=True)
+    require_number("count", count, least=1, whole=True)
     here = slice(sample, sample + 1)
     maps: list[ChannelMap] = []
     for key, site in found.items():
@@ -123,7 +122,7 @@ def channel_maps(
 
 
 def _of_sample(baseline: AnyBaseline, x: Tensor, here: slice) -> AnyBaseline:
-    """The baseline of one sample, where each has its own."""
+    """The baseline of one sample, if each has its own."""
     given = as_baseline(baseline)
     if isinstance(given, Given) and given.values.ndim == x.ndim and len(given.values) == len(x):
         return given.values[here]
@@ -139,7 +138,7 @@ def _extremes(net: Float[Tensor, " unit"], count: int) -> list[int]:
 
 
 _ACROSS = 8
-# Inches: a map among channels, the photograph beside them, the height of one colour's key.
+# Inches: the map of a channel, the photograph, the height of a colour key.
 _TILE = 1.2
 _PHOTOGRAPH = 2.2
 _KEY = 0.55
@@ -157,9 +156,9 @@ def mode_figure(
     """Draw the exemplars of a mode: each picture, and below it its pixel map through the mode.
 
     `pictures` are what the network saw (see `overlay`), `maps` the pixel map of the same samples,
-    or a (positive, negative) pair for each. All share one scale, which the key states: how much a
-    pixel acts at full colour, in the target's `unit`. Colours and words tell positive from
-    negative. Raises CodeclensError where pictures, maps and captions are not equally many.
+    or a (positive, negative) pair for each. All share one scale, and the key states which
+    contribution per pixel, in the target's `unit`, has full colour. Raises CodeclensError where the
+    numbers of pictures, maps and captions differ.
     """
     if isinstance(maps, PixelMap):
         maps = list(zip(maps.positive, maps.negative, strict=True))
@@ -201,9 +200,9 @@ def feature_figure(
     title: str | None = None,
     captions: Sequence[str] | None = None,
 ) -> Figure:
-    """Draw optimised pictures side by side, each with what it drives, or with its caption.
+    """Draw optimised pictures side by side, each with the name of its feature, or its caption.
 
-    Raises CodeclensError where there are none, or not as many captions.
+    Raises CodeclensError without pictures, and where the number of captions differs.
     """
     if captions is None:
         captions = [f"{one.site}\n{one.feature}" for one in found]
@@ -237,18 +236,17 @@ def channel_figure(
     unit: str = "logits",
     smoothing: float | None = None,
 ) -> Figure:
-    """Draw one picture's channels for and against its target, a pixel map each.
+    """Draw the channels that support and oppose the target of one picture, with a pixel map each.
 
-    `channels` is what `channel_maps` returns for this picture: a row for each site; left the
-    channels that contribute to the target, right those that count against it. Above each stand its
-    number, its net contribution in `unit`, counted along the path from the baseline, and the sum
-    of its map, which is the derivative at the picture (see `channel_maps`). Full colour is a
-    strength of its own in each row, stated there.
+    `channels` is what `channel_maps` returns for this picture. There is a row for each site, with
+    supporting channels left and opposing ones right. The titles give the number of the channel, its
+    net contribution along the path in `unit`, and the sum of its map, which is the derivative at
+    the picture (see `channel_maps`). Each row states its own scale of colour.
 
-    Raises CodeclensError where there are no channels.
+    Raises CodeclensError without channels.
     """
     if not channels:
-        raise CodeclensError("There are no channels to draw; none contributes to the target.")
+        raise CodeclensError("There are no channels to draw: none contributes to the target.")
     rows: dict[str, list[ChannelMap]] = {}
     for channel in channels:
         rows.setdefault(channel.site, []).append(channel)
@@ -305,8 +303,8 @@ def _channel(
 
 
 def _key(figure: SubFigure, scale: str, rows: int) -> None:
-    """The two ramps of colour with what they mean, side by side or one below the other."""
-    words = ("orange: drives places that count for it", "blue: drives places that count against it")
+    """The two colour ramps with their meaning, side by side or one below the other."""
+    words = ("orange: drives supporting places", "blue: drives opposing places")
     for axes, against in zip(
         np.ravel(figure.subplots(rows, 2 // rows)), (False, True), strict=True
     ):

@@ -1,4 +1,4 @@
-"""Tracing: one forward whose graph from the input to a site is kept, for maps onto the input."""
+"""Tracing: one forward pass whose graph from the input to a site is kept, for maps of pixels."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from codeclens.errors import CodeclensError
 
 AnyBaseline = float | Tensor | Baseline
 
-# By how much, relative to the pixels' magnitudes, a map may miss what its places contribute before
-# forward and backward are taken to disagree.
+# Relative to the magnitudes of the pixels: a map may differ from the contribution of its places by
+# so much before forward and backward mode are taken to disagree.
 _ROUNDING = {torch.float64: 1e-6}
 _ROUNDING_ELSE = 1e-2
 
 
 @dataclass
 class Tracing:
-    """A forward at x: a site's activation, its gradient, and the contribution of every place.
+    """A forward pass at x: a site's activation, its gradient, the contribution of every place.
 
     `gradient` is ∂T/∂a and `contribution` is `∂T/∂a ⊙ JVP(a; x, direction)`, both in the layout of
-    the activation `(B, …)`; `direction` is x − baseline. The graph from `start` (which is x) to
-    `activation` is held as long as this object lives.
+    the activation `(B, …)`; `direction` is x − baseline. This object keeps the graph from `start`
+    (a copy of x) to `activation`.
     """
 
     site: Site
@@ -58,7 +58,7 @@ class Tracing:
     def maps(
         self, masks: Bool[Tensor, "map unit"]
     ) -> tuple[Float[Tensor, "map batch *input"], Float[Tensor, "map batch *input"]]:
-        """The maps of the places that contribute to the target and of those that count against it.
+        """The maps of the supporting and of the opposing places.
 
         One pair for each set of units in `masks` `(M, U)`, each `(M, B, …)` with the shape of x.
         """
@@ -67,8 +67,8 @@ class Tracing:
             with torch.inference_mode(False):
                 both = [self._map(mask, sign) for sign in (1, -1)]
             if self.forward_mode and not all(agrees for _, agrees in both):
-                # Forward mode followed a path that the backward does not (a part of the model
-                # under no_grad, a gradient of its own making): the backward's derivative counts.
+                # Forward mode followed a path that backward mode does not (a part of the model
+                # under no_grad, or with its own gradient): the derivative of backward mode counts.
                 self.contribution = self.gradient * by_double_backward(self)
                 self.forward_mode = False
                 return self.maps(masks)
@@ -77,7 +77,7 @@ class Tracing:
         return torch.stack(positive), torch.stack(negative)
 
     def _map(self, mask: Tensor, sign: int) -> tuple[Tensor, bool]:
-        """The map of one sign, and whether its sum is what its places contribute."""
+        """The map of one sign, and whether it sums to the contribution of its places."""
         flags = mask.to(self.gradient.device)[None, :, None].expand(len(self.gradient), -1, 1)
         chosen = self.site.restore(flags, like=self.activation) & (sign * self.contribution > 0)
         if not chosen.any():
@@ -103,9 +103,9 @@ def trace(
 ) -> Tracing:
     """Run the model once on `x` `(B, …)` and keep what maps through `site` need.
 
-    The derivative of the activation along x comes in the same forward (forward mode); where an
-    operation has none, from a double backward. Raises CodeclensError for NaN in the input, a site
-    that is never reached, is reached several times, or does not depend on the input.
+    The derivative of the activation along x is computed in the same pass by forward mode, or by a
+    double backward where an operation lacks it. Raises CodeclensError for NaN in the input, and for
+    a site that is never reached, is reached several times, or does not depend on the input.
 
     >>> model = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 3))
     >>> found = trace(model, torch.ones(2, 4), Site("1"), target=lambda output: output[:, 0])
@@ -113,14 +113,14 @@ def trace(
     torch.Size([2, 6])
     """
     _require_usable(x)
-    # Whatever the caller's mode, gradients are needed here, and none beyond this call.
+    # Gradients are needed here, whatever the mode of the caller.
     with torch.inference_mode(False), torch.enable_grad(), frozen(model), _plain_attention():
         direction = _direction(x.detach().clone(), baseline)
         start = x.detach().clone().requires_grad_()
         try:
             forward = _run(model, start, site, output, direction)
         except RuntimeError:
-            # Forward mode is missing for an operation; whatever else is wrong shows again.
+            # An operation lacks forward mode; any other error occurs again.
             forward = _run_without(model, start, site, output)
         value = bind(target, forward.output, labels)(forward.output)
         traced = Tracing(
@@ -153,8 +153,8 @@ def by_double_backward(traced: Tracing) -> Tensor:
             (pushed,) = torch.autograd.grad(pulled, vector, traced.direction)
         except RuntimeError as error:
             raise CodeclensError(
-                f'Site "{traced.site.key}" cannot be followed to the input: an operation before '
-                f"it has neither a forward-mode derivative nor a second one ({error})."
+                f'Site "{traced.site.key}" cannot be traced to the input: an operation before it '
+                f"has neither a forward-mode nor a second derivative ({error})."
             ) from error
     derivative: Tensor = pushed.detach()
     return derivative
@@ -173,10 +173,10 @@ def _run(
     met: list[tuple[Tensor, Tensor | None]] = []
 
     def note(_site: Site, activation: Tensor) -> Tensor:
-        # Behind the site nothing needs the tangent any more.
+        # After the site the tangent is not needed.
         primal, tangent = forward_ad.unpack_dual(activation)
         met.append((primal, None if tangent is None else tangent.detach()))
-        # What the model does to it in place afterwards must not reach what is kept.
+        # The model may change the activation in place afterwards.
         copy: Tensor = primal.clone()
         return copy
 
@@ -191,14 +191,14 @@ def _run(
         )
     if len(met) > 1:
         raise CodeclensError(
-            f'Site "{site.key}" is reached {len(met)} times in one run; say which call is meant, '
-            f'from "{site.key}#0" to "{site.key}#{len(met) - 1}".'
+            f'Site "{site.key}" is reached {len(met)} times in one run; name one call, from '
+            f'"{site.key}#0" to "{site.key}#{len(met) - 1}".'
         )
     activation, tangent = met[0]
     if not activation.requires_grad:
         raise CodeclensError(
-            f'Site "{site.key}" does not depend on the input, so no pixel acts through it; '
-            "choose another module."
+            f'Site "{site.key}" does not depend on the input, so it has no pixel map; choose '
+            "another module."
         )
     if tangent is None and direction is not None:
         tangent = torch.zeros_like(activation)
@@ -206,10 +206,10 @@ def _run(
 
 
 def _run_without(model: nn.Module, start: Tensor, site: Site, output: Selector) -> _Run:
-    """The same without forward mode, with one sentence where the model does not run at all."""
+    """The same without forward mode; raises CodeclensError where the model does not run at all."""
     try:
         return _run(model, start, site, output, None)
-    except RuntimeError as error:  # what torch raises for shapes, types and devices that differ
+    except RuntimeError as error:  # torch raises it for wrong shapes, types and devices
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise CodeclensError(
             f"The model does not run on an input of shape {tuple(start.shape)}, {start.dtype} on "
@@ -230,7 +230,7 @@ def _gradient(value: Tensor, activation: Tensor) -> Tensor:
 
 def _dual(primal: Tensor, tangent: Tensor) -> Tensor:
     with warnings.catch_warnings():
-        # The first time, torch compiles some of its formulas in a way that it calls outdated.
+        # At first use torch compiles some formulas by functions that it deprecates.
         warnings.filterwarnings("ignore", r"`torch\.jit\.\w+` is deprecated", DeprecationWarning)
         dual: Tensor = forward_ad.make_dual(primal, tangent)
     return dual
@@ -238,7 +238,7 @@ def _dual(primal: Tensor, tangent: Tensor) -> Tensor:
 
 @contextmanager
 def _plain_attention() -> Iterator[None]:
-    # Fused attention has neither forward-mode nor second derivatives; its plain form has both.
+    # Fused attention lacks forward-mode and second derivatives; its plain form has both.
     with sdpa_kernel(SDPBackend.MATH):
         yield
 
@@ -247,8 +247,8 @@ def _direction(x: Tensor, baseline: AnyBaseline) -> Tensor:
     given = as_baseline(baseline)
     if given.draws != 1:
         raise CodeclensError(
-            f"{given!r} holds {given.draws} baselines; a pixel map counts from one. Pass a number, "
-            "a tensor or Blur(), or average several maps."
+            f"{given!r} holds {given.draws} baselines; a pixel map needs one. Pass a number, a "
+            "tensor or Blur(), or average several maps."
         )
     start = given.at(x, 0).detach().clone()
     try:
