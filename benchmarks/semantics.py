@@ -1,9 +1,9 @@
-"""Correlation with classes against the plain matrix product, and the memory that it takes.
+"""Correlation with classes compared with the plain matrix product: time and memory.
 
-All correlations of N samples' loadings of K modes with C classes need what the product
-`(N, K)ᵀ (N, C)` with the indicators gives. Both are timed in turns on one thread, in float32 as the
-loadings lie in a store; memory is the peak of a process of its own, with the loadings in it. Then
-what one permutation of the labels costs, of dense channels and of sparse loadings.
+The correlations of N samples' loadings of K modes with C classes need the product
+`(N, K)ᵀ (N, C)` with the indicators. Both are timed in turns on one thread, in float32 as in a
+store; memory is the peak of a separate process, including the loadings. Then the cost of one
+permutation of the labels, for dense channels and for sparse loadings.
 
     python -m benchmarks.semantics
     python -m benchmarks.semantics --samples 5000 --modes 600 --classes 100
@@ -27,7 +27,7 @@ from codeclens.decomposition.quality import indicator_correlation
 
 RATE_NEEDED = 0.7
 MEMORY_NEEDED = 4 * 2**30
-# Loadings of a TopK code: this many of all modes are present in a sample.
+# Loadings of a TopK code: the number of active modes in a sample.
 PRESENT = 16
 PERMUTATIONS = 4
 
@@ -51,7 +51,7 @@ def compare(samples: int, modes: int, classes: int, pairs: int) -> Paired:
 
 
 def peak(samples: int, modes: int, classes: int) -> int:
-    """Bytes of memory at the peak of a process that makes loadings and correlates them."""
+    """Peak memory, in bytes, of a process that makes loadings and correlates them."""
     shape = f"{samples}, {modes}, {classes}"
     code = f"from benchmarks.semantics import correlate; print(correlate({shape}))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -59,7 +59,7 @@ def peak(samples: int, modes: int, classes: int) -> int:
 
 
 def correlate(samples: int, modes: int, classes: int) -> int:
-    """Correlate, and give the peak of this process's memory in bytes."""
+    """Correlate, and return the peak memory of this process in bytes."""
     Z, labels = material(samples, modes, classes)
     indicator_correlation(Z, labels, classes)
     status = Path("/proc/self/status")
@@ -70,7 +70,7 @@ def correlate(samples: int, modes: int, classes: int) -> int:
 
 
 def permutation_seconds(samples: int, modes: int, classes: int, sparse: bool) -> float:
-    """Seconds that one more permutation takes, what is done once left out."""
+    """Seconds for one more permutation, without the work that is done once."""
     Z, labels = material(samples, modes, classes)
     if sparse:
         chosen = np.random.default_rng(1).integers(modes, size=(samples, min(PRESENT, modes)))

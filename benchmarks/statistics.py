@@ -1,7 +1,7 @@
-"""All statistics of one large site: seconds on one thread, and memory.
+"""All layer statistics of one large site: seconds on one thread, and memory.
 
 A store of random contributions of 50,000 samples at 2,048 units, in 1,000 classes, is written
-first. Then a fresh process takes its layer statistics: sparsity of samples and units, sign
+first. Then a new process computes its layer statistics: sparsity of samples and units, sign
 correlation, spectra of samples and of class means, for contributions and activations, with their
 intervals.
 
@@ -29,7 +29,7 @@ SECONDS_ALLOWED, MB_ALLOWED = 60, 2048
 
 
 def measured(path: Path) -> dict[str, float]:
-    """CPU seconds and the growth of this process's memory; for a process of its own."""
+    """CPU seconds and the growth of this process's memory; run it in a new process."""
     torch.set_num_threads(1)
     store = ContributionStore(path)
     Path("/proc/self/clear_refs").write_text("5")

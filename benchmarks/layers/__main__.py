@@ -1,11 +1,11 @@
-"""Run the study: `python -m benchmarks.layers`; a killed run goes on.
+"""Run the study: `python -m benchmarks.layers`; a killed run resumes.
 
     CODECLENS_BENCH=… python -m benchmarks.layers --folder study
     python -m benchmarks.layers digits-resnet digits-vit --folder study
     python -m benchmarks.layers efficientnet-lite0 --limit 500 --rules secant --folder study
 
-Each network's blocks (of the transformer also MLPs, attention and heads), by the secant rule and by
-the published trapezoid, give layers.csv and figures in the folder, and a table of the three
+For the blocks of each network (and MLPs, attention and heads of the transformer), by the secant rule
+and by the published trapezoid, it writes a CSV and figures into the folder, and a table of the three
 published claims. The same for ResNet-50 or ViT-B on a folder of ImageNet is
 `codeclens extract --model torchvision:resnet50 --images imagenet/val --to run/c.zarr` and
 `codeclens analyze run/c.zarr --to run/analysis`.
@@ -40,16 +40,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for name in given.networks:
         found = subject(name, given.limit, given.folder)
         if name == "digits-vit":
-            print(f"digits-vit names {vit.accuracy(found.model):.1%} of held-out digits right")
+            print(
+                f"digits-vit classifies {vit.accuracy(found.model):.1%} of held-out digits correctly"
+            )
         for kind in found.sites:
             for rule in given.rules:
-                told = statistics(found, kind, rule, given.steps, given.folder, given.view)
-                rows.append(row(name, kind, rule, told))
+                result = statistics(found, kind, rule, given.steps, given.folder, given.view)
+                rows.append(row(name, kind, rule, result))
                 stem = given.folder / f"{name}-{kind}-{rule}"
-                told.to_csv(stem.with_suffix(".csv"))
+                result.to_csv(stem.with_suffix(".csv"))
                 for ending in (".svg", ".png"):
-                    save(layer_figure(told), stem.with_suffix(ending))
-                print("\n".join(told.sentences()), flush=True)
+                    save(layer_figure(result), stem.with_suffix(ending))
+                print("\n".join(result.sentences()), flush=True)
     print(markdown(rows))
     (given.folder / "claims.md").write_text(markdown(rows) + "\n", encoding="utf-8")
 

@@ -1,4 +1,4 @@
-"""One network of the study: its images, its stores by both rules, and what the claims come to."""
+"""One network of the study: its images, its stores by both rules, and the test of the claims."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ RULES: dict[str, dict[str, Any]] = {
     "secant": {"rule": "secant", "nodes": "arc"},
     "trapezoid": {"rule": "trapezoid", "nodes": "uniform"},
 }
-# Of the published claims: the column of the statistics, and which way it should go with depth.
+# The published claims: the column of the statistics, and the expected sign of its trend.
 CLAIMS = {
     "sparsity grows": ("contribution_sparsity", 1),
     "dimensionality grows": ("contribution_class_components", 1),
@@ -35,7 +35,7 @@ CLAIMS = {
 
 @dataclass(frozen=True)
 class Subject:
-    """A network, the images that it sees, their labels, and the sites that are looked at."""
+    """A network, its images and labels, and the sites under study."""
 
     name: str
     model: nn.Module
@@ -45,7 +45,7 @@ class Subject:
 
 
 def subject(name: str, limit: int | None, folder: Path) -> Subject:
-    """The network of that name with at most so many images, spread over the data."""
+    """The network of that name with at most `limit` images, spread over the data."""
     if name == "digits-vit":
         images, labels = zoo.digits_data("held_out")
         # One site a block, of each kind.
@@ -57,7 +57,7 @@ def subject(name: str, limit: int | None, folder: Path) -> Subject:
         return Subject(name, ready.model, data, {"blocks": "@blocks"}, 16)
     found = material(name)
     total = len(found.labels)
-    # At random: images may lie in turns of their classes.
+    # At random: images may be ordered by class.
     rows = np.sort(np.random.default_rng(0).permutation(total)[:limit])
     images = torch.cat(
         [found.images(part.tolist()) for part in np.array_split(rows, 1 + len(rows) // 100)]
@@ -69,7 +69,7 @@ def subject(name: str, limit: int | None, folder: Path) -> Subject:
 def statistics(
     found: Subject, kind: str, rule: str, steps: int, folder: Path, view: View = "sum"
 ) -> LayerStatistics:
-    """The statistics of one kind of site by one rule; the store is kept, and gone on with."""
+    """The statistics of one kind of site by one rule; an unfinished store is resumed."""
     store = cl.extract(
         found.model,
         found.data,
@@ -109,8 +109,8 @@ def _ends(trend: Trend) -> str:
     values = trend.values
     first, middle, last = values[0], values[len(values) // 2], values[-1]
     number = "{:.0f}" if np.abs(values).max() > 2 else "{:.2f}"
-    told = " → ".join(number.format(v) for v in (first, middle, last))
-    return f"{told}, ρ {trend.rho:.2f} [{trend.low:.2f}, {trend.high:.2f}]"
+    values_in_words = " → ".join(number.format(v) for v in (first, middle, last))
+    return f"{values_in_words}, ρ {trend.rho:.2f} [{trend.low:.2f}, {trend.high:.2f}]"
 
 
 def markdown(rows: Sequence[dict[str, Any]]) -> str:
@@ -122,7 +122,7 @@ def markdown(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def dead_units(found: Subject, x: Tensor, site: str) -> float:
-    """The share of units of a site that are silent for every one of some images."""
+    """The share of units of a site that are zero for all given images."""
     seen: list[Tensor] = []
     module = found.model.get_submodule(site)
     handle = module.register_forward_hook(lambda _m, _i, output: seen.append(output.detach()))

@@ -120,12 +120,12 @@ def test_unknown_classes_are_told_in_one_sentence(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[beagle, pug]", "holds no superclass with classes"),
-        ("dog: [yes]", "holds True, which is no name; put it in quotes"),
-        ("dog: [1.5]", "holds 1.5"),
-        ("dog: [", "is no valid YAML"),
-        ("dog: {dog: [pug]}", '"dog" lies in or below a circle'),
-        ("dog: &a [pug, *a]", "holds itself by an alias"),
+        ("[beagle, pug]", "has no superclass with classes"),
+        ("dog: [yes]", "contains True, which is not a name; put it in quotes"),
+        ("dog: [1.5]", "contains 1.5"),
+        ("dog: [", "is not valid YAML"),
+        ("dog: {dog: [pug]}", '"dog" is in or below a circle'),
+        ("dog: &a [pug, *a]", "contains itself by an alias"),
     ],
 )
 def test_bad_yaml_is_one_sentence(tmp_path: Path, text: str, message: str) -> None:
@@ -139,7 +139,7 @@ def test_bad_yaml_is_one_sentence(tmp_path: Path, text: str, message: str) -> No
         ("a b c\n", 'the line "a b c", which is no pair'),
         ("a\t\n", "which is no pair"),
         ("\n", "is empty"),
-        (WORDNET + "00000009 03 n zz broken | gloss\n", "none of WordNet's"),
+        (WORDNET + "00000009 03 n zz broken | gloss\n", "not in WordNet's"),
         ("a b\nb a\n", "circle"),
     ],
 )

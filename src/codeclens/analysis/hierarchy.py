@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from collections import Counter
@@ -15,11 +14,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Int
 
-from codeclens.errors import CodeclensError
+from codeclens.errors import CodeclensError, unknown
 
 
 class Taxonomy(NamedTuple):
-    """Which nodes lie above each node, and what the nodes are called.
+    """The parents of each node, and the names of the nodes.
 
     >>> Taxonomy({"pug": ["dog"]}, {"pug": ("pug", "pug-dog")}).parents
     {'pug': ['dog']}
@@ -30,9 +29,9 @@ class Taxonomy(NamedTuple):
 
 
 def yaml_tree(path: Path) -> Taxonomy:
-    """The tree of a YAML file: mappings from superclasses to what is below, lists of classes.
+    """The tree of a YAML file: mappings from superclasses to their members, lists of classes.
 
-    Raises CodeclensError where the file cannot be read or holds anything but names.
+    Raises CodeclensError if the file cannot be read or contains anything but names.
     """
     import yaml
 
@@ -40,17 +39,17 @@ def yaml_tree(path: Path) -> Taxonomy:
         content = yaml.safe_load(_text(path))
     except yaml.YAMLError as error:
         reason = " ".join(str(error).split())
-        raise CodeclensError(f"The hierarchy {path} is no valid YAML: {reason}.") from error
+        raise CodeclensError(f"The hierarchy {path} is not valid YAML: {reason}.") from error
     if not isinstance(content, dict):
         raise CodeclensError(
-            f"The hierarchy {path} holds no superclass with classes; write, for example, "
+            f"The hierarchy {path} has no superclass with classes; write, for example, "
             '"dog: [beagle, pug]".'
         )
     parents: dict[str, list[str]] = {}
     try:
         pairs = list(_walk(content, None, path))
     except RecursionError:
-        raise CodeclensError(f"The hierarchy {path} holds itself by an alias (*).") from None
+        raise CodeclensError(f"The hierarchy {path} contains itself by an alias (*).") from None
     for name, above in pairs:
         known = parents.setdefault(name, [])
         if above is not None and above not in known:
@@ -59,29 +58,29 @@ def yaml_tree(path: Path) -> Taxonomy:
 
 
 def wordnet_file(path: Path) -> Taxonomy:
-    """WordNet's `data.noun` (or the folder that it lies in), or a list of "child parent".
+    """WordNet's `data.noun` (or its folder), or a list of "child parent".
 
-    Raises CodeclensError where the file cannot be read or is neither.
+    Raises CodeclensError if the file cannot be read or is neither.
     """
     if path.is_dir():
         path = path / "data.noun"
     lines = [line for line in _text(path).splitlines() if line.strip()]
-    # The database begins with its licence, whose lines are indented.
+    # The database begins with its licence in indented lines.
     entries = [line for line in lines if not line.startswith(("  ", "#"))]
     if not entries:
-        raise CodeclensError(f"The hierarchy {path} is empty; name WordNet's data.noun.")
+        raise CodeclensError(f"The hierarchy {path} is empty; pass WordNet's data.noun.")
     if " | " in entries[0] and entries[0][:8].isdigit():
         return _database(entries, path)
     return _pairs(entries, path)
 
 
 def nltk_nouns() -> Taxonomy:
-    """The nouns of nltk's WordNet; raises CodeclensError where nltk or its corpus is missing."""
+    """The nouns of nltk's WordNet; raises CodeclensError if nltk or its corpus is missing."""
     try:
         from nltk.corpus import wordnet
     except ImportError:
         raise CodeclensError(
-            "nltk is not installed; pip install nltk, or name WordNet's data.noun instead."
+            "nltk is not installed; pip install nltk, or pass WordNet's data.noun instead."
         ) from None
     parents: dict[str, list[str]] = {}
     names: dict[str, tuple[str, ...]] = {}
@@ -93,7 +92,7 @@ def nltk_nouns() -> Taxonomy:
             parents[node] = [_node(one.offset()) for one in above]
     except LookupError:
         raise CodeclensError(
-            "nltk has no WordNet here; run nltk.download('wordnet'), or name WordNet's data.noun."
+            "nltk has no WordNet here; run nltk.download('wordnet'), or pass WordNet's data.noun."
         ) from None
     return Taxonomy(parents, names)
 
@@ -108,7 +107,7 @@ def _text(path: Path) -> str:
 
 
 def _walk(content: Any, above: str | None, path: Path) -> Iterator[tuple[str, str | None]]:
-    """Every name of a tree with the one above it."""
+    """Every name of a tree with its parent."""
     if content is None:
         return
     if isinstance(content, dict):
@@ -124,10 +123,10 @@ def _walk(content: Any, above: str | None, path: Path) -> Iterator[tuple[str, st
 
 
 def _word(name: Any, path: Path) -> str:
-    # Classes may be called 0 … 9; but YAML reads no as False, and 1_0 as 10.
+    # Classes may be called 0 … 9, but YAML reads no as False.
     if isinstance(name, bool) or not isinstance(name, str | int) or not str(name).strip():
         raise CodeclensError(
-            f"The hierarchy {path} holds {name!r}, which is no name; put it in quotes."
+            f"The hierarchy {path} contains {name!r}, which is not a name; put it in quotes."
         )
     return str(name)
 
@@ -149,7 +148,7 @@ def _database(entries: list[str], path: Path) -> Taxonomy:
             ]
         except (ValueError, IndexError):
             raise CodeclensError(
-                f'The hierarchy {path} has a line that is none of WordNet\'s: "{line[:40]}…".'
+                f'The hierarchy {path} has a line that is not in WordNet\'s format: "{line[:40]}…".'
             ) from None
         names[node] = tuple(word.replace("_", " ") for word in parts[4 : 4 + 2 * count : 2])
     return Taxonomy(parents, names)
@@ -177,22 +176,22 @@ def _pairs(entries: list[str], path: Path) -> Taxonomy:
 
 
 def _node(offset: int) -> str:
-    """WordNet's number of a noun, as ImageNet calls its folders."""
+    """WordNet's number of a noun, as in the names of ImageNet's folders."""
     return f"n{offset:08d}"
 
 
-# Trees that come with the package, by name.
+# Trees in the package, by name.
 SHIPPED = {path.stem: path for path in (Path(__file__).parent / "hierarchies").glob("*.yaml")}
-# What zoo labels carry to tell equal names apart.
+# Added to equal names by the labels of the zoo.
 _NUMBERED = re.compile(r" \(\d+\)$")
 
 
 @dataclass(frozen=True)
 class Superclasses:
-    """The superclasses that tell some of the given classes from others: `names`, S of them.
+    """The superclasses that separate some of the given classes from others: `names`, S of them.
 
-    `members` `(C, S)` says which classes belong to which; `depth` `(S,)` counts the steps from the
-    root of the whole hierarchy.
+    `members` `(C, S)` says which classes belong to which superclass; `depth` `(S,)` counts the
+    steps from the root of the whole hierarchy.
     """
 
     names: tuple[str, ...]
@@ -202,12 +201,11 @@ class Superclasses:
 
 @dataclass(frozen=True, eq=False)
 class Hierarchy:
-    """A tree of class names: which superclasses each belongs to.
+    """A tree of classes and their superclasses.
 
-    `parents` maps every node to the nodes above it (several, where it stands in several places),
-    `names` a node to what it is called, by more than one name perhaps; without, it is its own.
-    Classes are found by node or by any name; of a class "tabby, tabby cat" each part is a name.
-    Raises CodeclensError where a node lies above itself.
+    `parents` maps every node to its parents (there may be several), `names` a node to its names;
+    the default name is the node itself. Classes are found by node or by any name; each part of
+    "tabby, tabby cat" is a name. Raises CodeclensError if a node is its own ancestor.
 
     >>> below = {"beagle": ["dog"], "pug": ["dog"], "dog": ["animal"], "tabby": ["animal"]}
     >>> tree = Hierarchy(below)
@@ -229,17 +227,17 @@ class Hierarchy:
         for node in self.names:
             above.setdefault(node, ())
         if not above:
-            raise CodeclensError("The hierarchy is empty; give at least one superclass and class.")
+            raise CodeclensError("The hierarchy is empty; it needs a superclass with a class.")
         object.__setattr__(self, "parents", above)
         object.__setattr__(self, "names", {**{node: (node,) for node in above}, **self.names})
         self._depths  # noqa: B018  finds circles
 
     @classmethod
     def from_file(cls, path: str | os.PathLike[str]) -> Hierarchy:
-        """From a file of either kind: YAML where it ends in .yaml or .yml, else as `from_wordnet`.
+        """From a file of either kind: YAML if it ends in .yaml or .yml, else as `from_wordnet`.
 
-        Where there is no file of that name, "imagenet" is the tree that ships: coarse kinds of the
-        1,000 classes. Raises CodeclensError where the file cannot be read.
+        Without a file of that name, "imagenet" is the tree in the package: coarse kinds of the
+        1,000 classes. Raises CodeclensError if the file cannot be read.
 
         >>> Hierarchy.from_file("imagenet").members("bear")
         ['American black bear', 'brown bear', 'ice bear', 'sloth bear']
@@ -253,8 +251,8 @@ class Hierarchy:
     def from_yaml(cls, path: str | os.PathLike[str]) -> Hierarchy:
         """A tree of nested mappings and lists of names: `animal: {dog: [beagle, pug], cat: []}`.
 
-        A name that stands in several places belongs to all of them. Raises CodeclensError where the
-        file cannot be read or holds anything but names.
+        A name in several places belongs to all of them. Raises CodeclensError if the file cannot be
+        read or contains anything but names.
         """
         return cls(*yaml_tree(Path(path)))
 
@@ -262,34 +260,30 @@ class Hierarchy:
     def from_wordnet(cls, path: str | os.PathLike[str]) -> Hierarchy:
         """The nouns of WordNet from its database file `data.noun`, or any list "child parent".
 
-        Nodes of WordNet are numbers such as n02123045, as ImageNet's folders are called. A list has
-        one pair a line, separated by a tab (then names may hold spaces, and several separated by
-        commas) or by a space. Raises CodeclensError where the file cannot be read or is neither.
+        Nodes of WordNet are numbers such as n02123045, like ImageNet's folders. A list has one pair
+        per line, separated by a tab (then names may contain spaces, and several names commas) or by
+        a space. Raises CodeclensError if the file cannot be read or is neither.
         """
         return cls(*wordnet_file(Path(path)))
 
     @classmethod
     def from_nltk(cls) -> Hierarchy:
-        """The nouns of WordNet from nltk's corpus, where both are installed.
-
-        Raises CodeclensError where they are not.
-        """
+        """The nouns of WordNet from nltk's corpus; raises CodeclensError if either is missing."""
         return cls(*nltk_nouns())
 
     @cached_property
     def superclasses(self) -> list[str]:
-        """The names of all nodes that others lie below, S of them, sorted by depth and name."""
+        """The names of all nodes with children, S of them, sorted by depth and name."""
         return [self.title(node) for node in self._inner]
 
     def title(self, node: str) -> str:
-        """The first name of a node, with the node itself where others have that name, too."""
+        """The first name of a node, with the node itself if others have the same name."""
         first = self.names[node][0]
         shared = self._first_names[first] > 1 and first != node
         return f"{first} ({node})" if shared else first
 
     def titles(self, classes: Sequence[str]) -> list[str]:
-        """What classes are called: those that go by their node's number, such as n01440764, by its
-        first name; all others as they are.
+        """The titles of classes that are nodes (such as n01440764); others stay as they are.
 
         >>> tree = Hierarchy({"n02": ["n01"]}, {"n01": ["fish"], "n02": ["tench", "Tinca tinca"]})
         >>> tree.titles(["n02", "Tinca tinca", "n03"])
@@ -298,16 +292,16 @@ class Hierarchy:
         return [self.title(name) if name in self.parents else name for name in classes]
 
     def depth(self, name: str) -> int:
-        """How many steps a class or superclass lies below its root, by the longest way.
+        """The number of steps from the root to a class or superclass, by the longest path.
 
-        Raises CodeclensError, with the nearest names, where there is no such name.
+        Raises CodeclensError, with the nearest names, for an unknown name.
         """
         return self._depths[self.node(name)]
 
     def members(self, name: str) -> list[str]:
-        """The names of the classes below a superclass that have nothing below them, sorted.
+        """The names of the classes (nodes without children) of a superclass, sorted.
 
-        Raises CodeclensError, with the nearest names, where there is no such name.
+        Raises CodeclensError, with the nearest names, for an unknown name.
         """
         inner, wanted = set(self._inner), self.node(name)
         return sorted(
@@ -319,7 +313,7 @@ class Hierarchy:
     def matrix(self, classes: Sequence[str]) -> Bool[np.ndarray, "class superclass"]:
         """Which class belongs to which of the `superclasses`, `(C, S)`.
 
-        Raises CodeclensError, with the nearest names, where a class is not in the hierarchy.
+        Raises CodeclensError, with the nearest names, for a class that is not in the hierarchy.
         """
         place = {node: column for column, node in enumerate(self._inner)}
         table = np.zeros((len(classes), len(place)), dtype=bool)
@@ -330,7 +324,7 @@ class Hierarchy:
     def among(self, classes: Sequence[str]) -> Superclasses:
         """The superclasses with at least two of these classes and not all of them.
 
-        Of several with the same classes only the deepest stays, since nothing tells them apart.
+        Of several with the same classes only the deepest is used.
         Raises CodeclensError as `matrix` does.
 
         >>> tree = Hierarchy({"pug": ["dog"], "beagle": ["dog"], "dog": ["pet"], "car": ["thing"]})
@@ -348,26 +342,28 @@ class Hierarchy:
         return Superclasses(names, table[:, columns], depth)
 
     def nodes(self, classes: Sequence[str]) -> list[str]:
-        """The node of each class; see `node`. One sentence tells of all that are unknown."""
+        """The node of each class; see `node`. One error counts all unknown classes."""
         found = [self._candidates(name) for name in classes]
-        unknown = [name for name, nodes in zip(classes, found, strict=True) if not nodes]
-        if unknown:
-            more = f" ({len(unknown)} of {len(classes)} classes)" if len(unknown) > 1 else ""
-            raise CodeclensError(self._unknown(unknown[0]) + f"{more}.")
+        missing = [name for name, nodes in zip(classes, found, strict=True) if not nodes]
+        if missing:
+            more = f" ({len(missing)} of {len(classes)} classes)" if len(missing) > 1 else ""
+            words = _plain(missing[0]).split(",")[0]
+            error = unknown("class", words, self._by_name, "The hierarchy has")
+            raise CodeclensError(f"{str(error)[:-1]}{more}.")
         return [nodes[0] for nodes in found]
 
     def node(self, name: str) -> str:
-        """The node of that number or name: of several the one that most of the names fit.
+        """The node of that number or name: of several the one that matches most of the names.
 
-        Where still several fit it is the first in the file; see `ambiguous`. Raises CodeclensError,
-        with the nearest names, where there is none.
+        If several match equally, it is the first in the file; see `ambiguous`. Raises
+        CodeclensError, with the nearest names, if there is none.
         """
         return self.nodes([name])[0]
 
     def ambiguous(self, classes: Sequence[str]) -> dict[str, list[str]]:
-        """The classes whose names fit several nodes equally well, with these; the first is taken.
+        """The classes whose names match several nodes equally well, with these; the first is used.
 
-        Name such a class by its node (n02012849) to say which is meant.
+        To choose another, give the class by its node (n02012849).
         """
         found = {name: self._candidates(name) for name in classes}
         return {name: nodes for name, nodes in found.items() if len(nodes) > 1}
@@ -381,14 +377,8 @@ class Hierarchy:
         most = max(votes.values(), default=0)
         return [node for node in votes if votes[node] == most]
 
-    def _unknown(self, name: str) -> str:
-        words = _plain(name).split(",")[0]
-        near = difflib.get_close_matches(words, self._by_name, n=3, cutoff=0.0)
-        offered = ", ".join(f'"{one}"' for one in near)
-        return f'The hierarchy has no class "{name}"; the nearest names are {offered}'
-
     def _above(self, node: str) -> set[str]:
-        """The node itself and all that lie above it."""
+        """The node and all its ancestors."""
         found, waiting = {node}, [node]
         while waiting:
             new = set(self.parents[waiting.pop()]) - found
@@ -415,7 +405,7 @@ class Hierarchy:
 
     @cached_property
     def _depths(self) -> dict[str, int]:
-        """By the longest way from a root, children after all of their parents."""
+        """By the longest path from a root, children after all of their parents."""
         below: dict[str, list[str]] = {node: [] for node in self.parents}
         waits = {node: len(up) for node, up in self.parents.items()}
         for node, ups in self.parents.items():
@@ -432,7 +422,7 @@ class Hierarchy:
         if len(ready) < len(self.parents):
             circle = next(node for node, count in waits.items() if count)
             raise CodeclensError(
-                f'"{self.names[circle][0]}" lies in or below a circle of superclasses; '
+                f'"{self.names[circle][0]}" is in or below a circle of superclasses; '
                 "a class cannot be its own superclass."
             )
         return depths
