@@ -4,9 +4,9 @@
     python -m benchmarks.layers digits-resnet digits-vit --folder study
     python -m benchmarks.layers efficientnet-lite0 --limit 500 --rules secant --folder study
 
-For the blocks of each network (and MLPs, attention and heads of the transformer), by the secant rule
-and by the published trapezoid, it writes a CSV and figures into the folder, and a table of the three
-published claims. The same for ResNet-50 or ViT-B on a folder of ImageNet is
+For the blocks of each network (and MLPs, attention and heads of the transformer), by the secant
+rule and by the published trapezoid, it writes a CSV and figures into the folder, and a table of the
+three published claims. The same for ResNet-50 or ViT-B on a folder of ImageNet is
 `codeclens extract --model torchvision:resnet50 --images imagenet/val --to run/c.zarr` and
 `codeclens analyze run/c.zarr --to run/analysis`.
 """
@@ -40,9 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for name in given.networks:
         found = subject(name, given.limit, given.folder)
         if name == "digits-vit":
-            print(
-                f"digits-vit classifies {vit.accuracy(found.model):.1%} of held-out digits correctly"
-            )
+            accuracy = vit.accuracy(found.model)
+            print(f"digits-vit classifies {accuracy:.1%} of held-out digits correctly")
         for kind in found.sites:
             for rule in given.rules:
                 result = statistics(found, kind, rule, given.steps, given.folder, given.view)
