@@ -26,4 +26,4 @@ def test_an_estimated_error_is_shown_beside_the_gap(tmp_path: Path) -> None:
     assert "The method took 4 to 4 steps a sample (median 4)" in found
     plain = section(Conductance(2, nodes="uniform"), tmp_path / "b.zarr")
     assert "steps a sample" not in plain
-    assert "must sum to the change of the target" in plain
+    assert "sum to the change of the target" in plain

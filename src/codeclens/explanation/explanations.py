@@ -12,7 +12,7 @@ import numpy as np
 from codeclens.errors import CodeclensError
 from codeclens.explanation.explanation_figure import explanation_figure, pixel_figure
 from codeclens.explanation.sums import Reading, SiteExplanation, SumsOverModes, Term
-from codeclens.labelled import Labelled, columns_of, save_table, table_text
+from codeclens.labelled import Labelled, columns_of, save_table
 from codeclens.pages import Figure, Image, Page, Points, Section, Table, Text
 from codeclens.pages.document import Block, Numbering
 from codeclens.pages.words import Cell, counted, listed
@@ -160,9 +160,9 @@ class Explanation(Labelled, SumsOverModes):
         ]
         return "".join(block.html(numbers) for block in blocks)
 
-    def __repr__(self) -> str:
-        table = self.to_dataframe()[["site", "part", "name", "measured_effect", "contribution"]]
-        return table_text(self.title(), table)
+    def shown(self) -> pandas.DataFrame:
+        """The table on the screen."""
+        return self.to_dataframe()[["site", "part", "name", "measured_effect", "contribution"]]
 
     def _of_site(self, one: SiteExplanation) -> list[str]:
         if not one.terms:

@@ -1,4 +1,4 @@
-"""Static pages: sections with text, figures and tables, as one HTML file without outside parts."""
+"""Static pages: text, figures and tables in sections, as one self-contained HTML file."""
 
 from codeclens.pages.document import (
     Facts,

@@ -1,4 +1,4 @@
-"""A small document model: a page of numbered sections with text, figures and tables, as HTML."""
+"""The document model: a page of numbered sections with text, figures and tables, as HTML."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from codeclens.errors import CodeclensError
 from codeclens.pages.images import Image
 from codeclens.pages.words import Cell, inline, is_number, plain, written
 
-# Nothing but what is in the file itself may be shown: no script, no request of any kind.
+# Only what is in the file itself may be shown: no script, no request of any kind.
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
 
 class Numbering:
-    """Hands out the numbers of sections, figures and tables while a page is written."""
+    """The running numbers of sections, figures and tables while a page is written."""
 
     def __init__(self) -> None:
         self.figures = 0
@@ -39,9 +39,9 @@ class Numbering:
 
 @dataclass(frozen=True)
 class Text:
-    """One paragraph of plain text; `lead` sets it larger, `small` smaller.
+    """One paragraph of plain text; the style "lead" makes it larger, "small" smaller.
 
-    Backticks set names in a typewriter face; everything else stands as it is, escaped.
+    Backticks set names in a monospaced font; everything else is escaped.
 
     >>> Text("the site `layer1` < all").html(Numbering())
     '<p>the site <code>layer1</code> &lt; all</p>'
@@ -57,7 +57,7 @@ class Text:
 
 @dataclass(frozen=True)
 class Points:
-    """A list of sentences, one below the other.
+    """A bulleted list of sentences.
 
     >>> Points(["one", "two"]).html(Numbering())
     '<ul><li>one</li><li>two</li></ul>'
@@ -72,7 +72,7 @@ class Points:
 
 @dataclass(frozen=True)
 class Facts:
-    """Names with their values, such as where the numbers of a page come from.
+    """Names with their values, such as the provenance of the numbers of a page.
 
     >>> Facts([("steps", 10)]).html(Numbering())
     '<dl class="facts"><div><dt>steps</dt><dd>10</dd></div></dl>'
@@ -91,10 +91,10 @@ class Facts:
 
 @dataclass(frozen=True)
 class Figure:
-    """An image with the sentence that says what it shows, and words for those who cannot see it.
+    """An image with a caption, and a description for those who cannot see it.
 
-    `alt` describes the image; `caption` is empty only for a tile of a `Tiles`. `wide` lets it
-    reach beyond the column of text.
+    `alt` is the description, by default the caption. `wide` lets the image extend beyond the column
+    of text.
     """
 
     image: Image
@@ -115,10 +115,10 @@ class Figure:
 
 @dataclass(frozen=True)
 class Tiles:
-    """Small images side by side that share one number and one caption, each with a short title.
+    """Small images side by side with one number and one caption, each with a short title.
 
-    `columns` is how many stand in a row where the page is wide enough; on a narrow one, half of
-    them, so that rows stay together.
+    `columns` is the number of images in a row; a narrow page shows half of them, so that rows stay
+    together.
     """
 
     tiles: Sequence[tuple[Image, str]]
@@ -127,7 +127,7 @@ class Tiles:
     wide: bool = True
 
     def html(self, numbers: Numbering) -> str:
-        """The gallery's HTML."""
+        """The HTML of all tiles."""
         number = numbers.figure()
         kind = "gallery wide" if self.wide else "gallery"
         columns = f"--columns:{int(self.columns)};--narrow:{max(2, -(-self.columns // 2))}"
@@ -144,9 +144,9 @@ class Tiles:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows under a header; columns of numbers are set flush right, the first column left.
+    """Rows under a header; columns of numbers are right-aligned, the first column left-aligned.
 
-    Raises CodeclensError where a row has not as many cells as the header.
+    Raises CodeclensError where the number of cells in a row differs from the header.
 
     >>> "<td>0.5</td>" in Table(["name", "share"], [["a", 0.5]], "One row.").html(Numbering())
     True
@@ -166,7 +166,7 @@ class Table:
                 )
 
     def html(self, numbers: Numbering) -> str:
-        """The table's HTML, in a box that scrolls sideways on a narrow screen."""
+        """The table's HTML, in a box that scrolls horizontally on a narrow screen."""
         number = numbers.table()
         wordy = [
             column == 0 or not all(is_number(written(row[column])) for row in self.rows)
@@ -199,7 +199,7 @@ class Table:
 class Section:
     """A titled part of a page: blocks and further sections, in order.
 
-    `finding` is what it found in one sentence, for the opening of the page.
+    `finding` is its result in one sentence, for the opening of the page.
     """
 
     title: str
@@ -233,8 +233,8 @@ Block = Text | Points | Facts | Figure | Tiles | Table
 class Page:
     """A whole page: a title, an opening, a table of contents and numbered sections.
 
-    `html()` is one self-contained file that asks for nothing: styles within, images as data
-    addresses, no script; light or dark as the reader's device says.
+    `html()` is one self-contained file that makes no requests: it contains its styles, its images
+    are data addresses, and there is no script. The reader's device chooses light or dark.
 
     >>> page = Page("Modes & <layers>", sections=[Section("First", [Text("Hello.")])])
     >>> "<h1>Modes &amp; &lt;layers&gt;</h1>" in page.html()
@@ -269,7 +269,7 @@ class Page:
         )
 
     def save(self, path: str | Path) -> Path:
-        """Write the page to `path`, whole or not at all; returns the path.
+        """Write the page to `path` atomically; returns the path.
 
         Raises CodeclensError where the file cannot be written.
         """
@@ -279,7 +279,7 @@ class Page:
             with _replaced(path) as file:
                 file.write(self.html().encode("utf-8"))
         except OSError as error:
-            raise CodeclensError(f"The report {path} cannot be written: {error}.") from error
+            raise CodeclensError(f"The page {path} cannot be written: {error}.") from error
         return path
 
     def _contents(self) -> str:
@@ -303,10 +303,10 @@ def _class(style: str) -> str:
 
 @contextlib.contextmanager
 def _replaced(path: Path) -> Iterator[IO[bytes]]:
-    """A file beside `path` that takes its place once it is complete."""
+    """A temporary file next to `path` that replaces it once it is complete."""
     if path.exists() and not path.is_file():
-        # Something else than a file (a device, a folder) must not be replaced by one.
-        raise CodeclensError(f'"{path}" cannot be written: it is no file; choose another path.')
+        # A device or a folder must not be replaced by a file.
+        raise CodeclensError(f'"{path}" cannot be written: it is not a file; choose another path.')
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with beside.open("wb") as file:

@@ -1,4 +1,4 @@
-"""Images of a page: figures and arrays as data addresses, fit for light and dark."""
+"""Images of a page: figures and arrays as data addresses, for light and dark."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Image:
-    """An encoded image, its size in CSS pixels, and how it is to be shown.
+    """An encoded image, its size in CSS pixels, and how it is shown.
 
-    `crisp` keeps the pixels of small images sharp; `plate` puts it on a light ground in the dark,
-    for figures whose ink is black.
+    `crisp` keeps the pixels of small images sharp. `plate` gives it a light background in dark
+    mode, for figures with black ink.
     """
 
     data: bytes
@@ -50,10 +50,10 @@ class Image:
 
     @classmethod
     def of_svg(cls, data: bytes) -> Image:
-        """An SVG file; raises CodeclensError where it does not say how large it is."""
+        """An SVG file; raises CodeclensError where it has no viewBox."""
         found = re.search(rb'<svg[^>]*?viewBox="0 0 ([\d.]+) ([\d.]+)"', data, re.DOTALL)
         if found is None:
-            raise CodeclensError("This SVG image has no viewBox, so its size is not known.")
+            raise CodeclensError("This SVG image has no viewBox, so its size is unknown.")
         # Points to CSS pixels.
         width, height = (round(float(size) * 96 / 72) for size in found.groups())
         return cls(data, "image/svg+xml", width, height, plate=True)
@@ -64,7 +64,7 @@ class Image:
     ) -> Image:
         """Pixels `(H, W)` or `(H, W, 3 | 4)`: uint8, or floats in [0, 1] (clipped), as PNG.
 
-        `scale` is how many CSS pixels one pixel takes; above 1 the pixels stay sharp. Raises
+        `scale` is the number of CSS pixels for one pixel; above 1 the pixels stay sharp. Raises
         CodeclensError for other shapes.
 
         >>> Image.of_array(np.zeros((28, 28)), scale=4).width
@@ -89,7 +89,7 @@ class Image:
 
     @classmethod
     def of_photograph(cls, picture: Picture.Image, width: int | None = None) -> Image:
-        """A photograph as JPEG, which takes a tenth of the room of a PNG."""
+        """A photograph as JPEG, a tenth of the size of a PNG."""
         stream = io.BytesIO()
         picture.convert("RGB").save(stream, format="JPEG", quality=88)
         columns = width or picture.width
@@ -106,7 +106,7 @@ class Image:
         return f"data:{self.media};base64,{base64.b64encode(self.data).decode('ascii')}"
 
     def html(self, alt: str) -> str:
-        """The image's element, with `alt` for those who cannot see it."""
+        """The HTML element, with `alt` for those who cannot see it."""
         kinds = [name for name in ("crisp", "plate") if getattr(self, name)]
         kind = f' class="{" ".join(kinds)}"' if kinds else ""
         words = plain(alt.replace("`", ""))

@@ -1,4 +1,4 @@
-"""Words and numbers as they stand on a page: escaped, and written alike."""
+"""Words and numbers on a page: escaped, and formatted in one way."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import numpy as np
 
 Cell = str | float | int | None
 
-# Neither can stand in an HTML file: control characters and halves of surrogate pairs (which file
-# names that are no UTF-8 bring along).
+# Not allowed in an HTML file: control characters, and halves of surrogate pairs (from file names
+# that are not UTF-8).
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 _NUMBER = re.compile(r"–|(< )?[−+-]?[\d.,]+(e[−+-]?\d+)?(\s%)?(\s\[.*\])?")
 _HYPHEN_FOR_MINUS = re.compile(r"(?<![\w.)-])-(?=\d)")
 
 
 def inline(text: str) -> str:
-    """Text as HTML: escaped, names between backticks in a typewriter face, minus signs for hyphens.
+    """Text as HTML: escaped, names between backticks monospaced, minus signs instead of hyphens.
 
     >>> inline("`a<b>-1` & -0.5")
     '<code>a&lt;b&gt;-1</code> &amp; −0.5'
@@ -30,7 +30,7 @@ def inline(text: str) -> str:
 
 
 def plain(text: str) -> str:
-    """Text as HTML, escaped, for attributes too; what cannot be printed becomes �.
+    """Text escaped for HTML and for attributes; unprintable characters become �.
 
     >>> plain("\\x00 < \\"b\\"")
     '� &lt; &quot;b&quot;'
@@ -39,7 +39,7 @@ def plain(text: str) -> str:
 
 
 def written(value: Cell) -> str:
-    """A cell as text: three significant digits, thousands apart, a dash for what is missing.
+    """A cell as text: three significant digits, commas in thousands, a dash for missing values.
 
     >>> [written(v) for v in (0.12345, 1234567, -3.0, float("nan"), None, "as it is")]
     ['0.123', '1,234,567', '−3', '–', '–', 'as it is']
@@ -78,7 +78,7 @@ def listed(items: Sequence[str]) -> str:
 
 
 def percent(share: float, digits: int = 0) -> str:
-    """A share in percent; what is small is told apart from nothing.
+    """A share in percent; a small one is distinguished from zero.
 
     >>> percent(0.5), percent(0.9941, 1), percent(0.0004, 1), percent(0.0)
     ('50 %', '99.4 %', '< 0.1 %', '0 %')
@@ -90,7 +90,7 @@ def percent(share: float, digits: int = 0) -> str:
 
 
 def is_number(text: str) -> bool:
-    """Whether a cell's text is a number, with its sign, unit of percent or interval.
+    """Whether the text of a cell is a number, with sign, percent or interval.
 
     >>> [is_number(text) for text in ("0.5", "−3", "< 0.1 %", "0.4 [0.2, 0.6]", "–", "a 1")]
     [True, True, True, True, True, False]

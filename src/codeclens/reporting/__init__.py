@@ -1,13 +1,13 @@
-"""The report: what a run found about contributions and modes, as one self-contained page."""
+"""The report: the results of a run about contributions and modes, as one self-contained page."""
 
 from codeclens.reporting.control_section import control_section, controls_section
 from codeclens.reporting.mode_section import modes_section, overview
 from codeclens.reporting.report import report
-from codeclens.reporting.sections import (
-    Following,
+from codeclens.reporting.store_sections import (
+    ClassSelectivity,
     Gap,
+    class_selectivity,
     completeness_section,
-    followings,
     gap_sentence,
     gaps,
     layers_section,
@@ -15,12 +15,12 @@ from codeclens.reporting.sections import (
 )
 
 __all__ = [
-    "Following",
+    "ClassSelectivity",
     "Gap",
+    "class_selectivity",
     "completeness_section",
     "control_section",
     "controls_section",
-    "followings",
     "gap_sentence",
     "gaps",
     "layers_section",

@@ -1,4 +1,4 @@
-"""The section on control: what happens to a class when the units of its mode are taken away."""
+"""The section on control: how ablating and preserving the units of modes changes classes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from codeclens.pages.words import Cell, counted, listed
 
 
 def control_section(curves: Sequence[ControlCurve], about: str = "") -> Section:
-    """What ablating and preserving did; `about` is a sentence on the images that were used."""
+    """The effects of ablation and preservation; `about` is a sentence on the images."""
     first = curves[0]
     paragraphs = [Text(f"{about} {curve.sentence()}".strip()) for curve in curves[:1]]
     paragraphs += [Text(curve.sentence()) for curve in curves[1:]]
@@ -30,10 +30,9 @@ def control_section(curves: Sequence[ControlCurve], about: str = "") -> Section:
         caption=(
             f"Accuracy on {counted(first.samples, 'image')} while units of `{first.site}` are "
             f"{listed([kinds.get(c.kind, c.kind) for c in curves])}, from the strongest of "
-            f"{first.mode.name} down. Solid: the class; dashed: all others. Shades are 95 % "
-            f"bootstrap intervals over images and over the "
-            f"{max(c.trials for c in first.conditions)} trials of the control; dotted: the "
-            "network undisturbed."
+            f"{first.mode.name} down. Solid: the class; dashed: all others; dotted: the intact "
+            "network. Shaded areas are 95 % bootstrap intervals over images and over the "
+            f"{max(c.trials for c in first.conditions)} trials of the control."
         ),
         alt=" ".join(curve.sentence() for curve in curves),
         wide=True,
@@ -43,9 +42,9 @@ def control_section(curves: Sequence[ControlCurve], about: str = "") -> Section:
 
 
 def controls_section(filed: Sequence[Filed], about: str = "") -> Section:
-    """What modes of many classes do at every site, beside every control: from `codeclens control`.
+    """The effects of modes of many classes at every site, with all controls: `codeclens control`.
 
-    `about` is a sentence on the images. Raises CodeclensError where nothing is filed.
+    `about` is a sentence on the images. Raises CodeclensError where there are no curves.
     """
     runs = [curves for one in filed for curves in one.curves]
     if not runs:
@@ -71,10 +70,10 @@ def _curves(runs: Sequence[ControlCurves]) -> Figure:
     caption = (
         f"Left and middle: accuracy on {counted(first.samples, 'image')}, means over "
         f"{counted(len(runs[0].counted), 'class', 'classes')}, while more and more units of "
-        f"`{first.site}` are acted on, in the order of each way to choose them; the shade is the "
-        "95 % interval of the modes over classes, dotted the network undisturbed. Right: by how "
-        "much modes are more selective than each control, with 95 % intervals over classes; "
-        "better or worse as the sign-flip test says after Holm's correction."
+        f"`{first.site}` are changed, in the order of each ranking; the shaded area is the 95 % "
+        "interval of the modes over classes, the dotted line the intact network. Right: the "
+        "difference in selectivity between modes and each control, with 95 % intervals over "
+        "classes; better or worse by the sign-flip test after Holm's correction."
     )
     alt = " ".join(line for curves in runs for line in curves.sentences())
     return Figure(Image.of_figure(curves_figure(runs)), caption, alt, wide=True)
@@ -90,19 +89,23 @@ def _comparisons(runs: Sequence[ControlCurves]) -> Table:
     means = ", ".join(f"{curves.mean()} when units are {curves.kind}d" for curves in runs)
     caption = (
         f"Selectivity over all fractions, (AUC of the class − AUC of the others) / AUC of the "
-        f"others, is {means} by modes. Each control beside it, and by how much modes are better, "
-        "in how many classes better and worse, p corrected for all controls, and the verdict."
+        f"others, is {means} for modes. For each control: its selectivity, the advantage of modes, "
+        "the numbers of classes in which modes win and lose, p corrected for all controls, and the "
+        "verdict."
     )
-    header = ["acting", "units ranked by", "selectivity", "modes better by", "won : lost", "p",
-              "modes are"]  # fmt: skip
+    header = [
+        *("intervention", "units ranked by", "selectivity", "modes better by", "won : lost"),
+        *("p", "modes are"),
+    ]
     return Table(header, rows, caption, wide=True)
 
 
 def _necessity(found: Necessity) -> Figure:
     caption = (
-        f"What removing each mode of `{found.site}`, and keeping it alone, does to the target, "
-        "beside what its contributions predict; one point a mode, means over the images in which "
-        "it is present, with 95 % intervals. On the line both agree; the shade is a factor of two."
+        f"The effect on the target of removing each mode of `{found.site}`, and of keeping it "
+        "alone, compared with the prediction from its contributions. One point is one mode: means "
+        "over the images in which it is active, with 95 % intervals. On the line both agree; the "
+        "shaded area is a factor of two."
     )
     image = Image.of_figure(necessity_figure(found))
     return Figure(image, caption, " ".join(found.sentences(3)), wide=True)
@@ -115,10 +118,10 @@ def finding(curve: ControlCurve) -> str:
         f"{condition.selectivity} for {condition.name} units (difference {condition.advantage})"
         for condition in curve.conditions[1:]
     ]
-    against = f", against {listed(controls)}" if controls else ""
+    against = f", compared with {listed(controls)}" if controls else ""
     return (
-        f"{verb} the strongest units of the mode of {curve.class_name} at `{curve.site}` acts on "
-        f"its class with a selectivity of {curve.mode.selectivity}{against}."
+        f"{verb} the strongest units of the mode of {curve.class_name} at `{curve.site}` has a "
+        f"selectivity for its class of {curve.mode.selectivity}{against}."
     )
 
 
@@ -134,5 +137,5 @@ def _table(curves: Sequence[ControlCurve]) -> Table:
         "bootstrap intervals, and an interval that excludes zero is a clear difference."
     )
     return Table(
-        ["acting", "units ranked by", "selectivity", "advantage of the mode"], rows, caption
+        ["intervention", "units ranked by", "selectivity", "advantage of the mode"], rows, caption
     )

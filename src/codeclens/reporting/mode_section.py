@@ -1,4 +1,4 @@
-"""The section on modes: how many, how well they tell the contributions, and which classes."""
+"""The section on modes: how well they explain contributions, and which classes they follow."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from codeclens.extraction import ContributionStore
 from codeclens.pages.document import Block, Figure, Section, Table, Text
 from codeclens.pages.images import Image
 from codeclens.pages.words import Cell, counted, percent
-from codeclens.reporting.sections import SOURCES, Following, followings
+from codeclens.reporting.store_sections import SOURCES, ClassSelectivity, class_selectivity
 from codeclens.visualization.canvas import (
     ACTIVATION,
     CONTRIBUTION,
@@ -35,64 +35,63 @@ _LINES = {
 
 
 def modes_section(store: ContributionStore, modes: Mapping[str, Modes], seed: int = 0) -> Section:
-    """What the modes of every site are worth, and which classes they follow."""
+    """How well the modes of every site explain contributions, and which classes they follow."""
     blocks: list[Block] = [Text(overview(modes)), _by_site(modes)]
-    found = followings(store, dict(modes), seed)
+    found = class_selectivity(store, dict(modes), seed)
     if not found:
-        blocks.append(Text("No sample has a label, so nothing is known about modes and classes."))
+        blocks.append(Text("No sample has a label, so the classes of modes are unknown."))
         return Section("Modes", blocks, finding=overview(modes))
-    told = following_sentence(found)
+    finding = selectivity_sentence(found)
     caption = (
-        "How well classes are followed, from input to output: correlation with the class's "
-        "indicator of the mode, or the single unit, that follows it best, mean over "
-        f"{counted(_known(found), 'class', 'classes')}. The best was chosen on one half of the "
-        "samples and judged on the other; shades hold the middle half of the classes."
+        "Class selectivity from input to output: correlation of the class's indicator with the "
+        "best mode, or the best single unit, mean over "
+        f"{counted(_known(found), 'class', 'classes')}. The best was selected on one half "
+        "of the samples and evaluated on the other; shaded areas contain the middle half of the classes."
     )
-    figure = Figure(Image.of_figure(following_figure(found)), f"{told} {caption}", alt=told)
+    figure = Figure(Image.of_figure(selectivity_figure(found)), f"{finding} {caption}", alt=finding)
     blocks += [figure, _by_class(modes[found[-1].site])]
-    return Section("Modes", blocks, finding=told)
+    return Section("Modes", blocks, finding=finding)
 
 
 def overview(modes: Mapping[str, Modes]) -> str:
-    """How many modes were found, by what, and how much of what they were found in they tell."""
+    """How many modes were found, by which method, and how much they explain."""
     every = list(modes.values())
     what = "activations" if every[0].view == "activation" else "contributions"
     count = sum(len(one) for one in every)
     best = max(every, key=lambda one: one.r2 if np.isfinite(one.r2) else -np.inf)
     worst = min(every, key=lambda one: one.r2 if np.isfinite(one.r2) else np.inf)
     held_out = every[0].quality.get("samples_held_out", 0)
-    where = "samples that were held out of training" if held_out else "the samples they were fit to"
+    where = "held-out samples" if held_out else "the samples of the fit"
     text = (
         f"`{every[0].method!r}` found {counted(count, 'mode')} at {counted(len(every), 'site')}; "
     )
     if np.isnan(best.r2):
-        text += f"how much of the {what} they tell was not measured"
+        text += f"how much of the {what} they explain was not measured"
     else:
-        text += f"on {where} they tell R² {worst.r2:.3f} of the {what} at `{worst.site}`"
+        text += f"on {where} they explain R² = {worst.r2:.3f} of the {what} at `{worst.site}`"
         if len(every) > 1:
-            text += f", the least, and {best.r2:.3f} at `{best.site}`, the most"
-    present = [one.l0 for one in every]
-    return f"{text}, with {_between(present)} modes present in a sample."
+            text += f" (the lowest) and {best.r2:.3f} at `{best.site}` (the highest)"
+    active = [one.l0 for one in every]
+    return f"{text}, with {_between(active)} active modes in a sample."
 
 
-def following_sentence(found: Sequence[Following]) -> str:
-    """Where classes are followed best, and whether modes do better than single units there."""
+def selectivity_sentence(found: Sequence[ClassSelectivity]) -> str:
+    """Where class selectivity peaks, and whether modes are more selective than single units."""
     best = max(found, key=lambda one: _or_least(one.mean("modes")))
     means = {source: best.mean(source) for source in SOURCES}
     wins = sum(
         one.mean("modes") > max(one.mean("contributions"), one.mean("activations")) for one in found
     )
     return (
-        f"Classes are followed best at `{best.site}`: the mode chosen for a class correlates with "
-        f"it at {means['modes']:.2f}, the best single unit at {means['contributions']:.2f} by its "
+        f"Class selectivity peaks at `{best.site}`: the best mode for a class correlates with it "
+        f"at {means['modes']:.2f}, the best single unit at {means['contributions']:.2f} by its "
         f"contribution and at {means['activations']:.2f} by its activation (means over classes). "
-        f"Modes follow classes better than single units do at {wins} of "
-        f"{counted(len(found), 'site')}."
+        f"Modes are more selective than single units at {wins} of {counted(len(found), 'site')}."
     )
 
 
-def following_figure(found: Sequence[Following]) -> MatplotlibFigure:
-    """How well modes and single units follow the classes, from input to output."""
+def selectivity_figure(found: Sequence[ClassSelectivity]) -> MatplotlibFigure:
+    """The class selectivity of modes and of single units, from input to output."""
     with styled():
         figure = blank(4.6, 2.7)
         axes = figure.subplots()
@@ -112,7 +111,7 @@ def following_figure(found: Sequence[Following]) -> MatplotlibFigure:
 
 
 def _by_site(modes: Mapping[str, Modes]) -> Table:
-    header = ["site", "units", "modes", "dropped", "R²", "R², fitted", "present", "share of ten"]
+    header = ["site", "units", "modes", "dropped", "R²", "R², fitted", "active", "share of ten"]
     rows: list[list[Cell]] = [
         [
             site,
@@ -127,9 +126,10 @@ def _by_site(modes: Mapping[str, Modes]) -> Table:
         for site, one in modes.items()
     ]
     caption = (
-        "Modes by site. Dropped: modes that never fired. R²: of contributions about their mean, on "
-        "samples held out of the fit and on those fitted. Present: modes with a loading above zero "
-        "in a sample. Share of ten: what the ten strongest modes carry of all that modes tell."
+        "Modes by site. Dropped: modes that were never active. R²: of contributions about their "
+        "mean, on held-out samples and on those of the fit. Active: modes with a loading above "
+        "zero in a sample. Share of ten: the share of the ten strongest modes in all that modes "
+        "explain."
     )
     return Table(header, rows, caption, wide=True)
 
@@ -151,17 +151,17 @@ def _by_class(modes: Modes) -> Table:
             ]
         )  # fmt: skip
     which = (
-        "Every class" if len(chosen) == len(known) else f"The {len(chosen)} classes best followed"
+        "Every class" if len(chosen) == len(known) else f"The {len(chosen)} best-matched classes"
     )
     strongest = known[best[known].argmax()]
     name = f"class {strongest}" if modes.classes is None else modes.classes[strongest]
     caption = (
-        f"{which} at `{modes.site}` with the mode that follows it best, over all samples; the "
-        f"closest is that of {name}, at {best[strongest]:.2f}. Share: of all that modes tell. "
-        "Present: in how many samples. Units: the strongest, with what one unit of loading "
-        "contributes through each."
+        f"{which} at `{modes.site}` with the mode that correlates best with it, over all samples; "
+        f"the highest correlation is that of {name}, {best[strongest]:.2f}. Share: of all that "
+        "modes explain. Active: share of samples. Units: the strongest, with their contribution "
+        "for one unit of loading."
     )
-    header = ["class", "mode", "correlation", "share", "present", "strongest units"]
+    header = ["class", "mode", "correlation", "share", "active", "strongest units"]
     return Table(header, rows, caption, wide=True)
 
 
@@ -169,7 +169,7 @@ def _few(modes: Modes) -> int:
     return min(3, modes.n_units)
 
 
-def _known(found: Sequence[Following]) -> int:
+def _known(found: Sequence[ClassSelectivity]) -> int:
     return int(np.isfinite(found[-1].modes).sum())
 
 

@@ -1,4 +1,4 @@
-"""The report: everything that is known of a store and its modes, on one page."""
+"""The report: the results on a store and its modes, on one page."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from codeclens.extraction import ContributionStore
 from codeclens.pages.document import Page, Points, Section, Text
 from codeclens.pages.words import Cell, counted
 from codeclens.reporting.mode_section import modes_section
-from codeclens.reporting.sections import (
+from codeclens.reporting.store_sections import (
     completeness_section,
     layers_section,
     provenance_section,
@@ -36,11 +36,12 @@ def report(
 ) -> Path:
     """Write one self-contained HTML page about contributions and their modes, and return its path.
 
-    The page says whether the contributions add up, how they change from layer to layer beside
-    activations, what the `modes` (as `decompose` returns them) are worth and which classes they
-    follow, then `sections` of your own, then where the numbers come from, with further `facts`.
-    All sentences are computed. `statistics` saves computing `layer_statistics` again; `seed` draws
-    the intervals. The page asks for nothing on the network, and opens anywhere.
+    The page reports whether the contributions sum to the change of the target, how contributions
+    and activations change from layer to layer, how well the `modes` (as `decompose` returns them)
+    explain the contributions, and which classes they follow. Then come your own `sections`, and the
+    provenance of the numbers, with further `facts`. All sentences are computed. Pass `statistics`
+    to avoid computing `layer_statistics` again; `seed` decides the intervals. The page makes no
+    request to the network.
 
     Raises CodeclensError for an empty store, modes of sites that the store does not have, and
     where the file cannot be written.
@@ -65,9 +66,7 @@ def report(
             f'report needs modes by site, as decompose gives them: {{"{modes.site}": modes}}.'
         )
     if not len(store):
-        raise CodeclensError(
-            f'The store "{store.path}" holds no samples; extract some before they are reported.'
-        )
+        raise CodeclensError(f'The store "{store.path}" holds no samples; extract some first.')
     require_modes_of(store, modes or {})
     statistics = layer_statistics(store, seed=seed) if statistics is None else statistics
     parts = [completeness_section(store), layers_section(statistics)]
@@ -92,9 +91,9 @@ def lead(store: ContributionStore, modes: Mapping[str, Modes]) -> str:
     settings = store.metadata["settings"]
     text = (
         f"{counted(len(store), 'sample')} {'was' if len(store) == 1 else 'were'} shown to a "
-        f"{settings['model']['class']}, and what "
-        f"each of {counted(units, 'hidden unit')} at {counted(len(store.sites), 'site')} "
-        f"contributed to {target_words(settings['target'])} was computed."
+        f"{settings['model']['class']}. For each of {counted(units, 'hidden unit')} at "
+        f"{counted(len(store.sites), 'site')} the contribution to "
+        f"{target_words(settings['target'])} was computed."
     )
     if modes:
         found = sum(len(one) for one in modes.values())

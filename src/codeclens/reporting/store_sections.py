@@ -1,4 +1,4 @@
-"""The section on layers: contributions and activations side by side, from input to output."""
+"""The sections on a store: its layers, its completeness, where its numbers come from."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from codeclens.pages.words import Cell, counted, percent
 
 
 def layers_section(statistics: LayerStatistics) -> Section:
-    """How sparsity, dimensionality and the signs' correlation change with depth."""
+    """How sparsity, dimensionality and the correlation of the signs change with depth."""
     about, *findings = statistics.sentences()
     figure = Figure(
         Image.of_figure(layer_figure(statistics)),
         caption=(
             f"{findings[-1]} Left: Hoyer sparsity of single samples. Middle: principal components "
             f"for {percent(statistics.share)} of the variance of {statistics.classes} class means. "
-            "Right: correlation over units of positive contributions with the size of negative "
-            "ones. Bars are 95 % bootstrap intervals of medians and of components, shades hold the "
-            "middle half of the samples."
+            "Right: correlation over units of positive contributions with the magnitude of "
+            "negative ones. Bars are 95 % bootstrap intervals of medians and of components; shaded "
+            "areas contain the middle half of the samples."
         ),
         alt=" ".join(findings),
         wide=True,
@@ -54,20 +54,20 @@ def _table(statistics: LayerStatistics, about: str) -> Table:
                 f"{layer.signs.number('sign_correlation'):.2f}",
             ]
         )
-    return Table(header, rows, f"The medians of the figure above in numbers. {about}", wide=True)
+    return Table(header, rows, f"The medians of the figure above. {about}", wide=True)
 
 
 SOURCES = ("modes", "contributions", "activations")
 
 
 @dataclass(frozen=True)
-class Following:
-    """How well each class is followed at one site, `(classes,)` each, NaN where it is not known.
+class ClassSelectivity:
+    """The class selectivity at one site, `(classes,)` each, NaN where it is unknown.
 
-    For modes, for the net contributions and for the activations of single units alike: the
-    correlation with the class's indicator of the one that follows it best. The best is chosen on
-    one half of the samples and judged on the other, since the best of many looks good by chance.
-    `candidates` says among how many it was chosen.
+    For modes, for net contributions and for activations of single units: the correlation of the
+    class's indicator with the best mode or unit for that class. It is selected on one half of the
+    samples and evaluated on the other, since the best of many looks good by chance. `candidates`
+    holds the number of modes or units among which it was selected.
     """
 
     site: str
@@ -77,13 +77,15 @@ class Following:
     candidates: dict[str, int]
 
     def mean(self, source: str) -> float:
-        """The mean over the classes that have samples in both halves."""
+        """The mean over classes with samples in both halves."""
         values = getattr(self, source)
         return float(np.nanmean(values)) if np.isfinite(values).any() else float("nan")
 
 
-def followings(store: ContributionStore, modes: dict[str, Modes], seed: int = 0) -> list[Following]:
-    """How well classes are followed at every site that has modes; empty where no label is known."""
+def class_selectivity(
+    store: ContributionStore, modes: dict[str, Modes], seed: int = 0
+) -> list[ClassSelectivity]:
+    """The class selectivity at every site with modes; empty without labels."""
     labels = np.asarray(store.label)
     if not (labels >= 0).any():
         return []
@@ -98,11 +100,11 @@ def followings(store: ContributionStore, modes: dict[str, Modes], seed: int = 0)
         }
         best = {name: best_follower(v, labels, classes, half) for name, v in values.items()}
         candidates = {name: v.shape[1] for name, v in values.items()}
-        found.append(Following(site, **best, candidates=candidates))
+        found.append(ClassSelectivity(site, **best, candidates=candidates))
     return found
 
 
-# What "0.1 %" is written for, and what a reader may take for nothing.
+# Gaps below 0.1 % count as none.
 _EXACT = 0.001
 
 
@@ -110,8 +112,8 @@ _EXACT = 0.001
 class Gap:
     """The gap ΣC − (T(x) − T(x0)) at one site, as a share of the median change of the target.
 
-    `median` and `high` are the median and the 95th percentile of the gap's size over `samples`;
-    both are NaN where the site is no cut or the method has no baseline.
+    `median` and `high` are the median and the 95th percentile of the magnitude over `samples`; both
+    are NaN where the site is not a cut or the method has no baseline.
     """
 
     site: str
@@ -122,14 +124,14 @@ class Gap:
 
     @property
     def known(self) -> bool:
-        """Whether the site has a gap at all."""
+        """Whether the gap of the site is known."""
         return not np.isnan(self.median)
 
 
 def gaps(store: ContributionStore) -> list[Gap]:
     """The completeness gap of every site of a store, in the order of depth."""
     change = np.abs(np.asarray(store.target) - np.asarray(store.baseline_target))
-    # Of a store without samples, or without a baseline, no gap is known.
+    # Without samples or without a baseline the gap is unknown.
     scale = float(np.median(change)) if len(change) else float("nan")
     found = []
     for site in store.sites:
@@ -144,47 +146,46 @@ def gaps(store: ContributionStore) -> list[Gap]:
 
 
 def gap_sentence(found: list[Gap]) -> str:
-    """One sentence on the worst gap, or on why there is none.
+    """One sentence on the largest gap, or on why there is none.
 
     >>> gap_sentence([Gap("a", True, 0.021, 0.09, 100), Gap("b", True, 0.004, 0.01, 100)])
-    'The contributions of a cut must sum to the change of the target; at the median sample they
-    miss it by 2.1 % at `a`, the worst of 2 cuts (95th percentile: 9.0 %), and by
-    0.4 % at `b`, the best.'
+    'Contributions of a cut sum to the change of the target. The median gap is largest at `a`:
+    2.1 % of the change (95th percentile 9.0 %), and smallest at `b`: 0.4 %.'
     """
     known = [gap for gap in found if gap.known]
     if not known:
         why = (
-            "no site is a cut through which every path runs"
+            "no site is a cut that every path passes"
             if not any(gap.is_cut for gap in found)
-            else "the method counts from no baseline"
+            else "the method has no baseline"
         )
-        return f"There is no sum to check the contributions against: {why}."
+        return f"The sums of contributions cannot be checked: {why}."
     worst = max(known, key=lambda gap: gap.median)
     widest = max(known, key=lambda gap: gap.high)
     if widest.high < _EXACT:
         return (
-            "The contributions of a cut must sum to the change of the target, and they do: at "
-            f"{counted(len(known), 'cut')}, 95 of 100 samples miss it by less than 0.1 %."
+            "Contributions of a cut sum to the change of the target: at "
+            f"{counted(len(known), 'cut')} the gap is below 0.1 % in 95 of 100 samples."
         )
     best = min(known, key=lambda gap: gap.median)
-    among = f", the worst of {len(known)} cuts" if len(known) > 1 else ""
+    largest = "largest at" if len(known) > 1 else "at"
     text = (
-        "The contributions of a cut must sum to the change of the target; at the median sample "
-        f"they miss it by {percent(worst.median, 1)} at `{worst.site}`{among} (95th percentile: "
+        f"Contributions of a cut sum to the change of the target. The median gap is {largest} "
+        f"`{worst.site}`: {percent(worst.median, 1)} of the change (95th percentile "
         f"{percent(worst.high, 1)})"
     )
     if len(known) > 1:
-        text += f", and by {percent(best.median, 1)} at `{best.site}`, the best"
+        text += f", and smallest at `{best.site}`: {percent(best.median, 1)}"
     return f"{text}."
 
 
 def estimate_sentence(estimate: np.ndarray, steps: np.ndarray) -> str:
-    """One sentence on what a method with a tolerance estimates; empty where none was used.
+    """One sentence on the error that a method with a tolerance estimates; empty without one.
 
     >>> estimate_sentence(np.array([0.02, 0.01, 0.04, 0.03]), np.array([8, 8, 16, 32]))
-    'The method took 8 to 32 steps a sample (median 12), until contributions changed by no more
-    than 2.5 % at the median sample, and by 3.9 % at the 95th percentile: an estimate of their
-    error, which exact sums alone do not give.'
+    'The method took 8 to 32 steps a sample (median 12). In the last doubling of the steps the
+    contributions changed by 2.5 % in the median sample and by 3.9 % at the 95th percentile, which
+    estimates their error. Exact sums alone do not.'
     """
     known = np.isfinite(estimate) & (steps > 0)
     if not known.any():
@@ -192,15 +193,15 @@ def estimate_sentence(estimate: np.ndarray, steps: np.ndarray) -> str:
     median, high = np.quantile(estimate[known], [0.5, 0.95])
     few, middle, many = np.quantile(steps[known], [0, 0.5, 1])
     return (
-        f"The method took {few:.0f} to {many:.0f} steps a sample (median {middle:.0f}), until "
-        f"contributions changed by no more than {percent(float(median), 1)} at the median sample, "
-        f"and by {percent(float(high), 1)} at the 95th percentile: an estimate of their error, "
-        "which exact sums alone do not give."
+        f"The method took {few:.0f} to {many:.0f} steps a sample (median {middle:.0f}). In the "
+        f"last doubling of the steps the contributions changed by {percent(float(median), 1)} in "
+        f"the median sample and by {percent(float(high), 1)} at the 95th percentile, which "
+        "estimates their error. Exact sums alone do not."
     )
 
 
 def completeness_section(store: ContributionStore) -> Section:
-    """The section that shows how far the sums can be trusted."""
+    """The section on the gap between sums of contributions and changes of the target."""
     found = gaps(store)
     rows: list[list[Cell]] = [
         [
@@ -212,24 +213,24 @@ def completeness_section(store: ContributionStore) -> Section:
         ]
         for gap in found
     ]
-    beside = sum(not gap.is_cut for gap in found)
+    bypassed = sum(not gap.is_cut for gap in found)
     note = (
-        f" {beside} of {len(found)} sites are no cuts: what runs past them is not in their sum."
-        if beside
+        f" {bypassed} of {len(found)} sites are not cuts: their sums lack what bypasses them."
+        if bypassed
         else ""
     )
     caption = (
-        "Size of the gap between the sum of contributions and the change of the target, as a "
+        "Magnitude of the gap between the sum of contributions and the change of the target, as a "
         f"share of the median change, over {max((gap.samples for gap in found), default=0):,} "
         f"samples.{note}"
     )
     header = ["site", "units", "cut", "gap, median", "gap, 95th percentile"]
-    told = gap_sentence(found)
-    texts = [Text(told)]
+    finding = gap_sentence(found)
+    texts = [Text(finding)]
     estimate = estimate_sentence(np.asarray(store.estimate), np.asarray(store.steps))
     if estimate:
         texts.append(Text(estimate))
-    return Section("Do the contributions add up?", [*texts, Table(header, rows, caption)], told)
+    return Section("Do the contributions add up?", [*texts, Table(header, rows, caption)], finding)
 
 
 _SHOWN_SKIPPED = 10
@@ -239,7 +240,7 @@ _SHOWN_DIGITS = 16
 def provenance_section(
     store: ContributionStore, more: Sequence[tuple[str, Cell]] = (), notes: Sequence[str] = ()
 ) -> Section:
-    """The section that says where the numbers of a page come from; `more` facts come last."""
+    """The section on the provenance of the numbers of a page; `more` facts come last."""
     settings = store.metadata["settings"]
     facts: list[tuple[str, Cell]] = [
         ("model", model_words(settings["model"])),
@@ -265,11 +266,11 @@ def provenance_section(
 
 
 def samples_words(store: ContributionStore) -> str:
-    """How many samples there are, how many were skipped, and how many have labels."""
+    """The numbers of samples, of skipped samples and of labels."""
     labelled = int((store.label >= 0).sum())
     text = f"{len(store):,}"
     if store.skipped:
-        text += f", and {len(store.skipped):,} that could not be used"
+        text += f"; {len(store.skipped):,} more could not be used"
     if not store.finished:
         text += "; the extraction is not finished"
     if labelled < len(store):
@@ -278,12 +279,12 @@ def samples_words(store: ContributionStore) -> str:
 
 
 def model_words(model: Mapping[str, Any]) -> str:
-    """The model's class, and the beginning of the digest over its weights."""
+    """The class of the model, and the beginning of the digest of its weights."""
     return f"{model['class']}, state `{str(model['state'])[:_SHOWN_DIGITS]}…`"
 
 
 def data_words(data: Mapping[str, Any]) -> str:
-    """The kind of data and what tells it apart from others.
+    """The kind of data, and what identifies it.
 
     >>> data_words({"kind": "array", "samples": 5000, "shape": [5000, 1, 28, 28], "content": "ab"})
     'array of 5,000 samples, 1 × 28 × 28, content `ab…`'
@@ -298,7 +299,7 @@ def data_words(data: Mapping[str, Any]) -> str:
 
 
 def target_words(target: Any) -> str:
-    """What is explained.
+    """The target in words.
 
     >>> target_words({"class": "Output", "index": 3, "of": "logits"})
     'the logit of output 3'
@@ -315,7 +316,7 @@ def target_words(target: Any) -> str:
 
 
 def call_words(description: Any) -> str:
-    """A described object as the call that makes it.
+    """The call that makes a described object.
 
     >>> call_words({"class": "Conductance", "steps": 10, "rule": "left"})
     "Conductance(steps=10, rule='left')"
@@ -327,5 +328,5 @@ def call_words(description: Any) -> str:
 
 
 def versions_words(versions: Mapping[str, str]) -> str:
-    """Packages with their versions."""
+    """Packages and their versions."""
     return ", ".join(f"{name} {number}" for name, number in versions.items())
