@@ -162,7 +162,7 @@ def test_modes_that_explain_little_are_told_as_such(folder: Path) -> None:
     assert len(modes_sentences({"1": good})) == 1
     unknown = {name: value for name, value in one.quality.items() if name != "r2"}
     (line,) = modes_sentences({"1": replace(one, quality=unknown)})
-    assert "how much of the contributions they tell was not measured" in line
+    assert "how much of the contributions they explain was not measured" in line
 
 
 def test_wordnets_numbers_are_called_by_its_titles(told: Told, tmp_path: Path) -> None:

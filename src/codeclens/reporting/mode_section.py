@@ -46,7 +46,8 @@ def modes_section(store: ContributionStore, modes: Mapping[str, Modes], seed: in
         "Class selectivity from input to output: correlation of the class's indicator with the "
         "best mode, or the best single unit, mean over "
         f"{counted(_known(found), 'class', 'classes')}. The best was selected on one half "
-        "of the samples and evaluated on the other; shaded areas contain the middle half of the classes."
+        "of the samples and evaluated on the other; shaded areas contain the middle half of the "
+        "classes."
     )
     figure = Figure(Image.of_figure(selectivity_figure(found)), f"{finding} {caption}", alt=finding)
     blocks += [figure, _by_class(modes[found[-1].site])]
