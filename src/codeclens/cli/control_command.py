@@ -259,7 +259,7 @@ def _activation_modes(
     to = filing.place(modes.site) / "activation-modes"
     if to.with_suffix(".json").is_file() and to.with_suffix(".safetensors").is_file():
         return Modes.load(to)
-    method = modes.method.clone()
+    method = modes.method
     found = cl.decompose(store, method, sites=[modes.site], view="activation", seed=settings.seed)
     found[modes.site].save(to)
     return found[modes.site]

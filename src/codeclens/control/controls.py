@@ -169,7 +169,7 @@ class RankingInputs:
         if self.activation_modes is not None:
             return self.activation_modes
         store, site = self._store("activation modes"), self.modes.site
-        method = self.modes.method.clone()
+        method = self.modes.method
         return decompose(store, method, sites=[site], view="activation", seed=self.seed)[site]
 
     @cached_property

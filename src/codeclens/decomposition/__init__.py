@@ -1,31 +1,36 @@
-"""Modes: the recurring patterns of contributions, found, judged, kept."""
+"""Modes: the recurring patterns of contributions, found, evaluated, saved."""
 
-from codeclens.decomposition.autoencoders import (
-    BatchTopK,
-    Gated,
-    JumpReLU,
-    Matryoshka,
-    ReLUSAE,
-    ThresholdSAE,
-    TopK,
-)
-from codeclens.decomposition.classical import ICA, NMF, PCA, KMeans, SemiNMF
-from codeclens.decomposition.comparison import Comparison, compare, rivals
+from codeclens.decomposition.autoencoders.base import Autoencoder, FittedAutoencoder
+from codeclens.decomposition.autoencoders.relu import Gated, JumpReLU, ReLUSAE
+from codeclens.decomposition.autoencoders.threshold import ThresholdSAE
+from codeclens.decomposition.autoencoders.topk import BatchTopK, Matryoshka, TopK
+from codeclens.decomposition.classical import ICA, NMF, PCA, FittedClassical, KMeans, SemiNMF
+from codeclens.decomposition.comparison import Comparison, compare, default_methods
 from codeclens.decomposition.decompose import Store, decompose
-from codeclens.decomposition.estimator import Estimator
+from codeclens.decomposition.estimator import Estimator, Fitted
 from codeclens.decomposition.export import export_overcomplete, export_saelens
-from codeclens.decomposition.files import load_modes, save_modes
-from codeclens.decomposition.fitting import Autoencoder
-from codeclens.decomposition.hub import from_hub, push_to_hub, ready_card, ready_modes, ready_names
+from codeclens.decomposition.hub import from_hub, push_to_hub
 from codeclens.decomposition.logbook import Logbook
-from codeclens.decomposition.matrices import StoredTable, View
+from codeclens.decomposition.matrices import StoredMatrix, View
 from codeclens.decomposition.modes import Mode, Modes
-from codeclens.decomposition.origins import require_modes_of, require_samples_of
+from codeclens.decomposition.registry import METHODS
 from codeclens.decomposition.shares import Shares, division, mode_shares, shares_of
+from codeclens.decomposition.site_modes import (
+    ModesBySeed,
+    ModesBySite,
+    load_modes,
+    ready_card,
+    ready_modes,
+    ready_names,
+    require_modes_of,
+    require_samples_of,
+    save_modes,
+)
 from codeclens.decomposition.training import Epoch
 
 __all__ = [
     "ICA",
+    "METHODS",
     "NMF",
     "PCA",
     "Autoencoder",
@@ -33,6 +38,9 @@ __all__ = [
     "Comparison",
     "Epoch",
     "Estimator",
+    "Fitted",
+    "FittedAutoencoder",
+    "FittedClassical",
     "Gated",
     "JumpReLU",
     "KMeans",
@@ -40,16 +48,19 @@ __all__ = [
     "Matryoshka",
     "Mode",
     "Modes",
+    "ModesBySeed",
+    "ModesBySite",
     "ReLUSAE",
     "SemiNMF",
     "Shares",
     "Store",
-    "StoredTable",
+    "StoredMatrix",
     "ThresholdSAE",
     "TopK",
     "View",
     "compare",
     "decompose",
+    "default_methods",
     "division",
     "export_overcomplete",
     "export_saelens",
@@ -62,7 +73,6 @@ __all__ = [
     "ready_names",
     "require_modes_of",
     "require_samples_of",
-    "rivals",
     "save_modes",
     "shares_of",
 ]

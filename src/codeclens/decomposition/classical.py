@@ -1,8 +1,7 @@
-"""What classical decompositions share: scaling, held-out rows, ordering, saving."""
+"""Classical decompositions: k-means, PCA, ICA, NMF and SemiNMF."""
 
 from __future__ import annotations
 
-import math
 import warnings
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
@@ -16,29 +15,24 @@ from jaxtyping import Float32
 from torch import Tensor
 
 from codeclens.decomposition import quality
-from codeclens.decomposition.estimator import Array, Estimator, Progress, as_data, global_scale
+from codeclens.decomposition.estimator import (
+    Array,
+    Estimator,
+    Fitted,
+    Progress,
+    as_data,
+    as_numpy,
+    require_samples,
+    restored_numbers,
+)
+from codeclens.decomposition.matrices import TensorMatrix
 from codeclens.decomposition.training import split
 from codeclens.errors import CodeclensError
 
 Matrix = np.ndarray[Any, Any]
 
-_FEWEST_SAMPLES = 10
-# From so many samples on methods go through batches, or learn from so many samples alone.
+# From so many samples on methods use mini-batches, or learn from so many samples alone.
 LARGE = 20_000
-
-
-@dataclass(frozen=True)
-class Learned:
-    """What a classical method has learned, in data divided by `scale`."""
-
-    dictionary: Matrix
-    offset: Matrix
-    scale: float
-    n_units: int
-    n_dropped: int
-    r2: float
-    l0: float
-    held_out: Matrix
 
 
 @dataclass(frozen=True, repr=False)
@@ -47,20 +41,22 @@ class Classical(Estimator):
 
     Data are divided by the standard deviation of all their entries, `scale`. A tenth of the samples
     is held out, the very rows that an autoencoder of the same seed holds out: `r2` and `l0` are
-    measured there. Modes have length one, except for clusters, and are sorted by the share of the
-    reconstruction that they carry. From 20,000 samples on, methods go through batches or learn from
-    20,000 samples drawn by the seed.
+    measured there. Modes have length one, except for clusters, and are sorted by their share of the
+    reconstruction. From 20,000 samples on, methods use mini-batches or learn from 20,000 samples
+    drawn by the seed.
     """
 
     _: KW_ONLY
     held_out: float = 0.1
 
-    # Whether rows have length one and loadings carry the data's unit, or the other way round.
-    _unit_rows: ClassVar[bool] = True
-
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._within("held_out", self.held_out, 0, 1)
+        self._require("held_out", least=0, below=1)
+
+    @classmethod
+    def comparable(cls, n_modes: int, k: int) -> Self:
+        """This method with `k` modes, because all of its modes are active in every sample."""
+        return cls(n_modes=k)
 
     @abstractmethod
     def learn(self, X: Matrix, n_modes: int, seed: int) -> tuple[Matrix, Matrix]:
@@ -81,8 +77,8 @@ class Classical(Estimator):
         seed: int = 0,
         n_units: int | None = None,
         progress: Progress | None = None,
-    ) -> Self:
-        """Learn the modes of `X` `(N, D)` and return the object.
+    ) -> FittedClassical:
+        """Learn the modes of `X` `(N, D)` and return what was learned.
 
         `n_units` (default D) is what `expansion` multiplies: half of D for the concat view. There
         are no epochs, so `progress` is not called. The same seed and data give the same modes.
@@ -90,16 +86,25 @@ class Classical(Estimator):
         for so many modes.
         """
         data = as_data(X)
-        n_units = data.shape[1] if n_units is None else n_units
-        n_modes = self.modes_for(n_units)
         n_samples, n_features = data.shape
-        rows, held_out = self._rows(n_samples, n_features, n_modes, seed)
-        scale = global_scale(data)
-        scaled = _array(data.double() / scale)
+        n_units = n_features if n_units is None else n_units
+        n_modes = self.modes_for(n_units)
+        require_samples(n_samples)
+        train, held = split(n_samples, self.held_out, torch.Generator().manual_seed(seed))
+        rows, held_out = as_numpy(train), as_numpy(held)
+        most = self.most_modes(len(rows), n_features)
+        if n_modes > most:
+            raise CodeclensError(
+                f"{n_modes} modes are more than {type(self).__name__} can find in {n_samples} "
+                f"samples ({len(rows)} of them to learn from) of {n_features} columns; give more "
+                f"samples, or n_modes={most} or less."
+            )
+        scale = TensorMatrix(data).deviation()
+        scaled = as_numpy(data.double() / scale)
         dictionary, offset = self.learn(scaled[rows], n_modes, seed)
         length = np.linalg.norm(dictionary, axis=1)
         dictionary = dictionary[length > 1e-12]
-        if self._unit_rows:
+        if self.unit_length:
             dictionary = dictionary / length[length > 1e-12, None]
         Z = self.loadings(scaled, dictionary, offset)
         fires = np.flatnonzero((Z[rows] != 0).any(axis=0))
@@ -108,137 +113,66 @@ class Classical(Estimator):
         share = quality.loading_share(Z[:, fires], dictionary[fires])
         order = fires[np.argsort(-share, kind="stable")]
         dictionary, Z = dictionary[order], Z[:, order]
-        judged = held_out if len(held_out) else rows
-        self._remember(
-            Learned(
-                dictionary=dictionary,
-                offset=offset,
-                scale=scale,
-                n_units=n_units,
-                n_dropped=n_modes - len(order),
-                r2=quality.r2(scaled[judged], Z[judged] @ dictionary + offset),
-                l0=quality.l0(Z[judged]),
-                held_out=held_out,
-            )
+        scored = held_out if len(held_out) else rows
+        return FittedClassical(
+            method=self,
+            scale=scale,
+            n_units=n_units,
+            n_dropped=n_modes - len(order),
+            r2=quality.r2(scaled[scored], Z[scored] @ dictionary + offset),
+            l0=quality.l0(Z[scored]),
+            held_out_rows=held_out,
+            scaled_modes=dictionary,
+            scaled_offset=offset,
         )
-        return self
 
-    @property
-    def learned(self) -> Learned:
-        """What was learned; raises CodeclensError before `fit`."""
-        found: Learned | None = self.__dict__.get("_learned")
-        if found is None:
-            raise CodeclensError(f"{self!r} is not fitted yet; call fit(X) first.")
-        return found
+    def restore(self, summary: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> FittedClassical:
+        """The fitted object whose `summary` and `tensors` these are."""
+        return FittedClassical(
+            method=self,
+            **restored_numbers(summary),
+            held_out_rows=as_numpy(tensors["held_out"]),
+            scaled_modes=as_numpy(tensors["modes"]),
+            scaled_offset=as_numpy(tensors["offset"]),
+        )
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class FittedClassical(Fitted):
+    """What a classical method learned: modes `(K, D)` and offset `(D,)` of data over `scale`."""
+
+    method: Classical
+    scaled_modes: Matrix
+    scaled_offset: Matrix
 
     @property
     def dictionary(self) -> Float32[np.ndarray, "mode unit"]:
-        """The modes, one a row, `(K, D)`, strongest first."""
-        found = self.learned
-        return (found.dictionary * (1 if self._unit_rows else found.scale)).astype(np.float32)
+        """The modes, one per row, `(K, D)`, strongest first."""
+        scale = 1 if self.method.unit_length else self.scale
+        return np.asarray((self.scaled_modes * scale).astype(np.float32))
 
     @property
     def offset(self) -> Float32[np.ndarray, " unit"]:
-        """What every reconstruction has beside its modes, `(D,)`: a mean, or zeros."""
-        return (self.learned.offset * self.learned.scale).astype(np.float32)
-
-    @property
-    def scale(self) -> float:
-        """The standard deviation of all entries of the data that were fitted."""
-        return self.learned.scale
-
-    @property
-    def r2(self) -> float:
-        """R² about the mean on held-out samples (on all where none were held out)."""
-        return self.learned.r2
-
-    @property
-    def l0(self) -> float:
-        """Mean number of modes that are present in a held-out sample."""
-        return self.learned.l0
-
-    @property
-    def n_dropped(self) -> int:
-        """How many modes were dropped because no sample has them."""
-        return self.learned.n_dropped
-
-    @property
-    def held_out_rows(self) -> np.ndarray[Any, Any]:
-        """The rows of the data that `fit` did not learn from."""
-        return self.learned.held_out
+        """The constant part of every reconstruction, `(D,)`: the mean for PCA and ICA, or zero."""
+        return np.asarray((self.scaled_offset * self.scale).astype(np.float32))
 
     def encode(self, X: Array) -> Float32[np.ndarray, "sample mode"]:
         """The loadings `(N, K)` of `X` `(N, D)`.
 
-        Raises CodeclensError where the columns are not those that were fitted.
+        Raises CodeclensError where the number of columns differs from the fitted data.
         """
-        found = self.learned
-        data = as_data(X, columns=found.dictionary.shape[1])
-        Z = self.loadings(_array(data.double() / found.scale), found.dictionary, found.offset)
-        return (Z * (found.scale if self._unit_rows else 1)).astype(np.float32)
-
-    def decode(self, Z: Array) -> Float32[np.ndarray, "sample unit"]:
-        """What loadings `(N, K)` make together, `Z @ dictionary + offset`, in the data's unit.
-
-        Raises CodeclensError where there is not one loading for each mode.
-        """
-        self._check_loadings(Z, len(self.learned.dictionary))
-        loadings = _array(as_data(Z, names="samples and modes").float())
-        return np.asarray(loadings @ self.dictionary + self.offset)
-
-    def summary(self) -> dict[str, Any]:
-        """What was learned beside the tensors, as plain numbers, for a JSON file."""
-        found = self.learned
-        return {
-            "scale": found.scale,
-            "n_units": found.n_units,
-            "n_dropped": found.n_dropped,
-            "r2": None if math.isnan(found.r2) else found.r2,
-            "l0": found.l0,
-        }
+        data = as_data(X, columns=self.scaled_modes.shape[1])
+        scaled = as_numpy(data.double() / self.scale)
+        Z = self.method.loadings(scaled, self.scaled_modes, self.scaled_offset)
+        return np.asarray((Z * (self.scale if self.method.unit_length else 1)).astype(np.float32))
 
     def tensors(self) -> dict[str, Tensor]:
         """What was learned, as tensors by name."""
-        found = self.learned
-        arrays = {"modes": found.dictionary, "offset": found.offset, "held_out": found.held_out}
-        return {name: torch.from_numpy(array) for name, array in arrays.items()}
-
-    def restore(self, summary: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Self:
-        """Take back what `summary` and `tensors` gave, and return the object."""
-        self._remember(
-            Learned(
-                dictionary=_array(tensors["modes"]),
-                offset=_array(tensors["offset"]),
-                held_out=_array(tensors["held_out"]),
-                scale=float(summary["scale"]),
-                n_units=int(summary["n_units"]),
-                n_dropped=int(summary["n_dropped"]),
-                r2=math.nan if summary["r2"] is None else float(summary["r2"]),
-                l0=float(summary["l0"]),
-            )
-        )
-        return self
-
-    def _rows(
-        self, n_samples: int, n_features: int, n_modes: int, seed: int
-    ) -> tuple[Matrix, Matrix]:
-        """The rows to learn from and those held out; raises where they are too few."""
-        if n_samples < _FEWEST_SAMPLES:
-            raise CodeclensError(
-                f"{n_samples} samples are too few to decompose; give at least {_FEWEST_SAMPLES}."
-            )
-        rows, held_out = split(n_samples, self.held_out, torch.Generator().manual_seed(seed))
-        most = self.most_modes(len(rows), n_features)
-        if n_modes > most:
-            raise CodeclensError(
-                f"{n_modes} modes are more than {type(self).__name__} can find in {n_samples} "
-                f"samples ({len(rows)} of them to learn from) of {n_features} columns; give more "
-                f"samples, or n_modes={most} or less."
-            )
-        return _array(rows), _array(held_out)
-
-    def _remember(self, found: Learned) -> None:
-        object.__setattr__(self, "_learned", found)
+        return {
+            "modes": torch.from_numpy(self.scaled_modes),
+            "offset": torch.from_numpy(self.scaled_offset),
+            "held_out": torch.from_numpy(self.held_out_rows),
+        }
 
 
 def some_rows(X: Matrix, seed: int) -> Matrix:
@@ -249,8 +183,8 @@ def some_rows(X: Matrix, seed: int) -> Matrix:
 
 
 @contextmanager
-def unsettled() -> Iterator[None]:
-    """Let scikit-learn stop at its last iteration in silence: the quality tells how good it is."""
+def unconverged() -> Iterator[None]:
+    """Hide scikit-learn's warnings of convergence: the quality shows how good the result is."""
     from sklearn.exceptions import ConvergenceWarning
 
     with warnings.catch_warnings():
@@ -258,13 +192,9 @@ def unsettled() -> Iterator[None]:
         yield
 
 
-def _array(tensor: Tensor) -> Matrix:
-    return np.asarray(tensor.detach().cpu().numpy())
-
-
 @dataclass(frozen=True, repr=False)
 class KMeans(Classical):
-    """Clusters: modes are the means of groups of samples, and a sample is exactly one of them.
+    """Clusters: modes are the means of groups of samples, and each sample is in exactly one.
 
     Loadings are 1 for the nearest mode and 0 for the others, so the dictionary carries the data's
     unit and L0 is 1. By scikit-learn with k-means++ (Arthur and Vassilvitskii 2007), in
@@ -276,14 +206,19 @@ class KMeans(Classical):
     (array([[4., 1.], [0., 1.]], dtype=float32), array([[0., 1.]], dtype=float32))
     """
 
-    _unit_rows: ClassVar[bool] = False
+    unit_length: ClassVar[bool] = False
+
+    @classmethod
+    def comparable(cls, n_modes: int, k: int) -> Self:
+        """This method with `n_modes` modes, because one is active in a sample."""
+        return cls(n_modes=n_modes)
 
     def learn(self, X: Matrix, n_modes: int, seed: int) -> tuple[Matrix, Matrix]:
         """The means of the clusters; no offset."""
         from sklearn import cluster
 
         kind = cluster.KMeans if len(X) <= LARGE else cluster.MiniBatchKMeans
-        with unsettled():
+        with unconverged():
             found = kind(n_modes, init="k-means++", n_init=1, random_state=seed).fit(X)
         return np.asarray(found.cluster_centers_), np.zeros(X.shape[1])
 
@@ -294,17 +229,17 @@ class KMeans(Classical):
         return np.asarray(np.eye(len(dictionary))[nearest])
 
 
-# Components with less than this share of the largest variance are rounding.
+# Components with less than this share of the largest variance are rounding errors.
 _NOTHING = 1e-10
 _BATCH = 4096
 
 
 @dataclass(frozen=True, repr=False)
 class Components(Classical):
-    """What PCA and ICA share: loadings of any sign, linear in the data about their mean."""
+    """What PCA and ICA share: loadings of either sign, linear in the data about their mean."""
 
     def most_modes(self, n_train: int, n_features: int) -> int:
-        """No more than there are columns."""
+        """At most one mode per column."""
         return min(n_train, n_features)
 
     def loadings(self, X: Matrix, dictionary: Matrix, offset: Matrix) -> Matrix:
@@ -316,9 +251,9 @@ class Components(Classical):
 class PCA(Components):
     """Principal components: the directions that explain most variance about the mean.
 
-    Loadings have either sign, every mode is present in every sample, and the reconstruction has the
-    mean as its offset. The sign of a mode is that of the sum of its cubed entries. No linear method
-    explains more variance with as many numbers a sample, so this is the mark to reach at equal L0.
+    Loadings have either sign, every mode is active in every sample, and the reconstruction has the
+    mean as its offset. The sum of a mode's cubed entries is not negative. No linear method explains
+    more variance with as many numbers per sample, so PCA is the reference at equal L0.
     By scikit-learn, incrementally from 20,000 samples on. Raises CodeclensError for more modes than
     columns, and as `Classical.fit` does.
 
@@ -330,15 +265,15 @@ class PCA(Components):
     def learn(self, X: Matrix, n_modes: int, seed: int) -> tuple[Matrix, Matrix]:
         """The principal components and the mean."""
         components, _, mean = principal(X, n_modes)
-        return _turned(components), mean
+        return _signed(components), mean
 
 
 @dataclass(frozen=True, repr=False)
 class ICA(Components):
-    """Independent components: directions whose loadings are as far from normal as can be.
+    """Independent components: directions whose loadings are as far from normal as possible.
 
     FastICA on the whitened principal components (Hyvärinen and Oja 2000, Neural Networks 13);
-    otherwise as PCA. Data with fewer dimensions than modes give as many as there are dimensions.
+    otherwise as PCA. Data of fewer dimensions than `n_modes` give one mode per dimension.
     Raises CodeclensError for more modes than columns, and as `Classical.fit` does.
 
     >>> S = np.random.default_rng(0).exponential(size=(500, 2))
@@ -354,11 +289,11 @@ class ICA(Components):
         X = some_rows(X, seed)
         components, deviation, mean = principal(X, n_modes)
         white = (X - mean) @ components.T / deviation
-        with unsettled():
-            # By hand, because FastICA's own whitening divides by variances that are rounding.
+        with unconverged():
+            # Whitened here: FastICA's own whitening divides by variances that are rounding errors.
             ica = FastICA(whiten=False, random_state=seed, max_iter=400, tol=1e-4).fit(white)
         mixing = ica.mixing_.T @ (deviation[:, None] * components)
-        return _turned(mixing), mean
+        return _signed(mixing), mean
 
 
 def principal(X: Matrix, n_modes: int) -> tuple[Matrix, Matrix, Matrix]:
@@ -381,8 +316,8 @@ def principal(X: Matrix, n_modes: int) -> tuple[Matrix, Matrix, Matrix]:
     return pca.components_[real], np.sqrt(variance[real]), np.asarray(pca.mean_)
 
 
-def _turned(rows: Matrix) -> Matrix:
-    """Rows turned so that the sum of their cubed entries is not negative."""
+def _signed(rows: Matrix) -> Matrix:
+    """Rows with the sign that makes the sum of their cubed entries positive."""
     negative = (rows**3).sum(axis=1, keepdims=True) < 0
     return np.asarray(np.where(negative, -rows, rows))
 
@@ -402,7 +337,7 @@ class Factorization(Classical):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._count("iterations", self.iterations)
+        self._require_counts("iterations")
 
     def loadings(self, X: Matrix, dictionary: Matrix, offset: Matrix) -> Matrix:
         """The non-negative loadings that leave the least squared error."""
@@ -413,7 +348,7 @@ class Factorization(Classical):
 class NMF(Factorization):
     """Non-negative matrix factorisation: `X ≈ Z D` with no negative entry in either.
 
-    For data of one sign, such as the views concat, positive and negative (whose modes then are
+    For data of one sign, such as the views concat, positive and negative (modes of the latter are
     ≤ 0). By scikit-learn's coordinate descent (Cichocki and Phan 2009), in mini-batches from 20,000
     samples on; after Lee and Seung 1999, Nature 401. Raises CodeclensError for data of both signs,
     and as `Classical.fit` does.
@@ -425,6 +360,8 @@ class NMF(Factorization):
            [0. , 0. , 0. , 1. ]], dtype=float32)
     """
 
+    one_sign: ClassVar[bool] = True
+
     def learn(self, X: Matrix, n_modes: int, seed: int) -> tuple[Matrix, Matrix]:
         """The non-negative modes; no offset."""
         from sklearn import decomposition
@@ -433,7 +370,7 @@ class NMF(Factorization):
         if bool((sign * X < 0).any()):
             raise CodeclensError(
                 f"NMF needs data of one sign, and these go from {X.min():.3g} to {X.max():.3g} "
-                'deviations; take the view "concat", or SemiNMF.'
+                'deviations; use the view "concat", or SemiNMF.'
             )
         few = n_modes <= min(X.shape)
         settings = {
@@ -443,7 +380,7 @@ class NMF(Factorization):
         }
         kind = decomposition.NMF if len(X) <= LARGE else decomposition.MiniBatchNMF
         found = kind(n_modes, **settings)
-        with unsettled():
+        with unconverged():
             found.fit(sign * X)
         return np.asarray(sign * found.components_), np.zeros(X.shape[1])
 
@@ -452,8 +389,8 @@ class NMF(Factorization):
 class SemiNMF(Factorization):
     """Semi-non-negative factorisation: `X ≈ Z D` with loadings ≥ 0 and a dictionary of any sign.
 
-    It begins with clusters and alternates the dictionary's least squares with multiplicative steps
-    of the loadings, until the squared error falls by less than one part in 100,000 (Ding, Li and
+    It starts from clusters and alternates least squares for the dictionary with multiplicative
+    steps of the loadings, until the squared error falls by less than one part in 100,000 (Ding, Li and
     Jordan 2010, IEEE TPAMI 32, eqs. 10 and 11). Learns from 20,000 samples at most. Raises
     CodeclensError as `Classical.fit` does.
 

@@ -1,4 +1,4 @@
-"""Comparisons: many methods on the same sites, seeds and held-out samples, side by side."""
+"""Comparisons of methods on the same sites, seeds and held-out samples."""
 
 from __future__ import annotations
 
@@ -6,158 +6,54 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float
 
 from codeclens.decomposition import quality
-from codeclens.decomposition.autoencoders import (
-    BatchTopK,
-    Gated,
-    JumpReLU,
-    Matryoshka,
-    ReLUSAE,
-    ThresholdSAE,
-    TopK,
-)
-from codeclens.decomposition.classical import ICA, NMF, PCA, KMeans, SemiNMF
+from codeclens.decomposition.autoencoders.base import Autoencoder
 from codeclens.decomposition.decompose import Store, chosen_sites
-from codeclens.decomposition.estimator import Estimator
-from codeclens.decomposition.fitting import Autoencoder
+from codeclens.decomposition.estimator import Estimator, Fitted
 from codeclens.decomposition.matrices import View, check_view, net_total
-from codeclens.decomposition.stability import found_again, matched
-from codeclens.decomposition.stability import halves as halves_of
+from codeclens.decomposition.registry import METHODS
+from codeclens.decomposition.stability import found_again, halves, matched
 from codeclens.decomposition.training import named
 from codeclens.errors import CodeclensError
 from codeclens.extraction import ContributionStore
+from codeclens.labelled import Labelled, labels, table_html, table_text
 
-# A tenth more modes a sample still counts as equally sparse.
-_SLACK = 1.1
-# Less R² than this is no reason for an autoencoder, however sure it is.
-NEGLIGIBLE = 0.01
-
-
-@dataclass(frozen=True)
-class Contest:
-    """The autoencoder with the best R² against the best classical method that is as sparse.
-
-    `margin` is by how much the autoencoder explains more, the mean over seeds, and `low` and `high`
-    its 95 % interval by Student's t over paired seeds (NaN for one seed). Either may be None where
-    there was no such method.
-    """
-
-    site: str
-    autoencoder: Judged | None
-    simple: Judged | None
-    margin: float = float("nan")
-    low: float = float("nan")
-    high: float = float("nan")
-
-    @classmethod
-    def of(cls, judged: Sequence[Judged]) -> Contest:
-        """The contest at one site."""
-        site = judged[0].site
-        learned = [one for one in judged if not one.is_classical]
-        best = max(learned, key=lambda one: float(one.r2.mean()), default=None)
-        allowed = np.inf if best is None else _SLACK * float(best.l0.mean())
-        simple = max(
-            (one for one in judged if one.is_classical and one.l0.mean() <= allowed),
-            key=lambda one: float(one.r2.mean()),
-            default=None,
-        )
-        if best is None or simple is None:
-            return cls(site, best, simple)
-        gains = best.r2 - simple.r2
-        return cls(site, best, simple, float(gains.mean()), *interval(gains))
-
-    @property
-    def as_well(self) -> bool:
-        """Whether the simple method does as well, up to a hundredth of R²."""
-        bound = self.margin if np.isnan(self.high) else self.high
-        return bool(bound < NEGLIGIBLE)
-
-    @property
-    def better(self) -> bool:
-        """Whether the autoencoder is better by more than a hundredth of R²."""
-        bound = self.margin if np.isnan(self.low) else self.low
-        return bool(bound >= NEGLIGIBLE)
-
-    def sentence(self) -> str:
-        """What came out, in words."""
-        if self.autoencoder is None:
-            return f"{self.site}: no autoencoder was compared."
-        first = f"{self.site}: {_told(self.autoencoder)}"
-        if self.simple is None:
-            return f"{first}; no classical method was as sparse."
-        seeds = len(self.autoencoder.seeds)
-        spread = (
-            "one seed only, which leaves open how sure that is"
-            if seeds == 1
-            else f"95 % interval {self.low:+.3f} to {self.high:+.3f} over {seeds} seeds"
-        )
-        ends = (
-            "so the simple method does as well"
-            if self.as_well
-            else "so the autoencoder earns its keep"
-            if self.better
-            else f"so {seeds} seeds cannot tell whether the simple method does as well"
-        )
-        return (
-            f"{first}, {_told(self.simple)}: {self.margin:+.3f} for the autoencoder ({spread}), "
-            f"{ends}."
-        )
-
-
-def interval(values: np.ndarray[Any, Any]) -> tuple[float, float]:
-    """The 95 % interval of a mean by Student's t, NaN for a single value.
-
-    >>> interval(np.array([1.0, 1.0, 1.0]))
-    (1.0, 1.0)
-    """
-    from scipy.stats import t
-
-    if len(values) < 2:
-        return float("nan"), float("nan")
-    half = float(t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
-    return float(values.mean()) - half, float(values.mean()) + half
-
-
-def _told(one: Judged) -> str:
-    return f"{one.method!r} explains {one.r2.mean():.3f} with {one.l0.mean():.1f} modes a sample"
-
+if TYPE_CHECKING:
+    import pandas
+    import xarray
 
 Matrix = np.ndarray[Any, Any]
 Told = Callable[[int, int, str], object]
 
-# One numeric column a figure: its key in a row, its heading, how it is written.
-_COLUMNS = (
-    ("modes", "modes", "{:.0f}"),
-    ("r2", "R²", "{:.3f}"),
-    ("l0", "L0", "{:.1f}"),
-    ("dead", "dead", "{:.0f}"),
-    ("dense", "dense", "{:.0f}"),
-    ("redundancy", "redund.", "{:.2f}"),
-    ("stability_seeds", "seeds", "{:.2f}"),
-    ("stability_halves", "halves", "{:.2f}"),
-    ("target_r2", "target R²", "{:.3f}"),
-    ("target_error", "error", "{:.3f}"),
-    ("seconds", "CPU s", "{:.1f}"),
+# A method with up to a tenth more modes per sample still counts as equally sparse.
+_SLACK = 1.1
+# A smaller gain of R² than this is negligible, however certain it is.
+NEGLIGIBLE = 0.01
+# The figures of a fit, in the order of the table.
+_FIGURES = (
+    *("modes", "r2", "l0", "dead", "dense", "redundancy"),
+    *("target_r2", "target_error", "seconds"),
 )
+_SHOWN = ["site", "method", "r2", "l0", "dead", "stability_seeds", "target_r2", "seconds"]
 
 
-@dataclass(frozen=True)
-class Judged:
-    """One method at one site: figures for each seed `(S,)`, and how sure its modes are.
+@dataclass(frozen=True, eq=False)
+class MethodScores:
+    """The figures of one method at one site, for each seed `(S,)`, and how reproducible it is.
 
-    `dead` counts modes that were dropped or are present in no held-out sample, `dense` those in
-    more than half, `redundancy` is the mean over modes of the largest cosine with another.
+    `dead` counts modes that were dropped or are active in no held-out sample, `dense` those active
+    in more than half, `redundancy` is the mean over modes of the largest cosine with another.
     `stability_seeds` is the mean cosine of matched modes over pairs of seeds (NaN for one seed),
     `stability_halves` that of fits to two halves of the samples (NaN where they were not made);
-    `mode_stability` `(K,)` says of each mode of the first seed how well the others find it again.
-    `target_r2` and `target_error` `(S,)` tell what is left of the target's change on held-out
-    samples when contributions are replaced by their reconstruction, NaN where the site is no cut or
-    the view has no sum.
+    `mode_stability` `(K,)` is that of each mode of the first seed over the other seeds.
+    `target_r2` and `target_error` compare the sum of the reconstructed contributions with the
+    change of the target on held-out samples; NaN where the site is not a cut or the view has no
+    sum.
     """
 
     site: str
@@ -178,83 +74,204 @@ class Judged:
 
     @property
     def is_classical(self) -> bool:
-        """Whether this is no autoencoder."""
+        """Whether the method is not an autoencoder."""
         return not isinstance(self.method, Autoencoder)
 
     def row(self) -> dict[str, Any]:
         """The means over seeds, and the range of R², as plain numbers."""
-        found: dict[str, Any] = {"site": self.site, "method": repr(self.method)}
-        found["seeds"] = len(self.seeds)
-        for name, _, _ in _COLUMNS:
-            found[name] = float(np.mean(getattr(self, name)))
-        found |= {"r2_low": float(self.r2.min()), "r2_high": float(self.r2.max())}
-        return found
+        means = {name: float(np.mean(getattr(self, name))) for name in _FIGURES}
+        return {
+            "site": self.site,
+            "method": repr(self.method),
+            "seeds": len(self.seeds),
+            **means,
+            "stability_seeds": self.stability_seeds,
+            "stability_halves": self.stability_halves,
+            "r2_low": float(self.r2.min()),
+            "r2_high": float(self.r2.max()),
+        }
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """Methods side by side: `judged` holds one entry for each site and method, in their order.
+@dataclass(frozen=True, eq=False)
+class BestPair:
+    """The autoencoder with the best R², and the best classical method that is as sparse.
 
-    `failed` tells of each default method that found nothing at a site, and why.
+    `gain` is the R² that the autoencoder explains in addition, the mean over seeds; `low` and
+    `high` are its 95 % interval by Student's t over paired seeds (NaN for one seed). A method is
+    None where there is none of its kind.
     """
 
-    judged: tuple[Judged, ...]
-    failed: tuple[str, ...] = ()
+    site: str
+    autoencoder: MethodScores | None
+    classical: MethodScores | None
+    gain: float = float("nan")
+    low: float = float("nan")
+    high: float = float("nan")
 
-    def table(self) -> list[dict[str, Any]]:
-        """One row for each site and method, plain numbers."""
-        return [one.row() for one in self.judged]
+    @classmethod
+    def of(cls, scores: Sequence[MethodScores]) -> BestPair:
+        """The best two methods at one site."""
+        site = scores[0].site
+        learned = [one for one in scores if not one.is_classical]
+        best = max(learned, key=lambda one: float(one.r2.mean()), default=None)
+        allowed = np.inf if best is None else _SLACK * float(best.l0.mean())
+        classical = max(
+            (one for one in scores if one.is_classical and one.l0.mean() <= allowed),
+            key=lambda one: float(one.r2.mean()),
+            default=None,
+        )
+        if best is None or classical is None:
+            return cls(site, best, classical)
+        gains = best.r2 - classical.r2
+        return cls(site, best, classical, float(gains.mean()), *t_interval(gains))
+
+    @property
+    def as_good(self) -> bool:
+        """Whether the classical method is as good, up to a hundredth of R²."""
+        return bool((self.gain if np.isnan(self.high) else self.high) < NEGLIGIBLE)
+
+    @property
+    def better(self) -> bool:
+        """Whether the autoencoder is better by more than a hundredth of R²."""
+        return bool((self.gain if np.isnan(self.low) else self.low) >= NEGLIGIBLE)
+
+    def sentence(self) -> str:
+        """The result in words."""
+        if self.autoencoder is None:
+            return f"{self.site}: no autoencoder was compared."
+        first = f"{self.site}: {_explains(self.autoencoder)}"
+        if self.classical is None:
+            return f"{first}; no classical method was as sparse."
+        seeds = len(self.autoencoder.seeds)
+        interval = (
+            "a single seed, so no interval"
+            if seeds == 1
+            else f"95 % interval {self.low:+.3f} to {self.high:+.3f} over {seeds} seeds"
+        )
+        conclusion = (
+            "the classical method is as good"
+            if self.as_good
+            else "the autoencoder is better"
+            if self.better
+            else f"{seeds} seeds do not decide whether the classical method is as good"
+        )
+        return (
+            f"{first}, {_explains(self.classical)}: a gain of {self.gain:+.3f} by the autoencoder "
+            f"({interval}); {conclusion}."
+        )
+
+
+def t_interval(values: Float[np.ndarray, " value"]) -> tuple[float, float]:
+    """The 95 % interval of a mean by Student's t, NaN for a single value.
+
+    >>> t_interval(np.array([1.0, 1.0, 1.0]))
+    (1.0, 1.0)
+    """
+    from scipy.stats import t
+
+    if len(values) < 2:
+        return float("nan"), float("nan")
+    half = float(t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
+    return float(values.mean()) - half, float(values.mean()) + half
+
+
+def _explains(one: MethodScores) -> str:
+    return (
+        f"{one.method!r} explains R² = {one.r2.mean():.3f} with {one.l0.mean():.1f} modes per "
+        "sample"
+    )
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Comparison(Labelled):
+    """Methods compared: `scores` holds one entry for each site and method, in their order.
+
+    `failed` names each default method that found nothing at a site, and why.
+    """
+
+    scores: tuple[MethodScores, ...]
+    failed: tuple[str, ...] = ()
 
     def sites(self) -> list[str]:
         """The sites, in their order."""
-        return list(dict.fromkeys(one.site for one in self.judged))
+        return list(dict.fromkeys(one.site for one in self.scores))
 
-    def at(self, site: str) -> list[Judged]:
-        """What was found at one site."""
-        return [one for one in self.judged if one.site == site]
+    def at(self, site: str) -> list[MethodScores]:
+        """The figures of all methods at one site."""
+        return [one for one in self.scores if one.site == site]
 
-    def verdicts(self) -> list[str]:
-        """For each site, whether a simple method does as well, in words made from the numbers."""
-        return [Contest.of(self.at(site)).sentence() for site in self.sites()]
+    def sentences(self) -> list[str]:
+        """For each site, whether a classical method is as good as the best autoencoder."""
+        return [BestPair.of(self.at(site)).sentence() for site in self.sites()]
 
-    def __str__(self) -> str:
-        names = [repr(one.method) for one in self.judged]
-        width = max((len(name) for name in names), default=6)
-        lines = []
-        for site in self.sites():
-            heads = "".join(f"{head:>10}" for _, head, _ in _COLUMNS)
-            lines.append(f"{site}\n  {'method':<{width}}{heads}")
-            for one in self.at(site):
-                row = one.row()
-                cells = (
-                    "–" if np.isnan(row[name]) else form.format(row[name])
-                    for name, _, form in _COLUMNS
-                )
-                lines.append(f"  {one.method!r:<{width}}" + "".join(f"{c:>10}" for c in cells))
-        lines += [f"Left out: {reason}" for reason in self.failed]
-        return "\n".join(lines)
+    def to_dataframe(self) -> pandas.DataFrame:
+        """One row for each site and method: means over seeds, and the range of R²."""
+        import pandas
+
+        return pandas.DataFrame([one.row() for one in self.scores])
+
+    def to_xarray(self) -> xarray.Dataset:
+        """The figures with the dimensions entry (a site and a method) and seed.
+
+        `mode_stability` has the dimensions entry and mode, padded with NaN.
+        """
+        import xarray
+
+        scores = self.scores
+        padded = np.full(
+            (len(scores), max((len(o.mode_stability) for o in scores), default=0)), np.nan
+        )
+        for row, one in zip(padded, scores, strict=True):
+            row[: len(one.mode_stability)] = one.mode_stability
+        of_entry = {
+            "stability_seeds": [one.stability_seeds for one in scores],
+            "stability_halves": [one.stability_halves for one in scores],
+        }
+        return xarray.Dataset(
+            {
+                **{n: (("entry", "seed"), [getattr(o, n) for o in scores]) for n in _FIGURES},
+                **{name: ("entry", values) for name, values in of_entry.items()},
+                "mode_stability": (("entry", "mode"), padded),
+            },
+            {
+                "site": ("entry", labels([one.site for one in scores])),
+                "method": ("entry", labels([repr(one.method) for one in scores])),
+                "seed": list(scores[0].seeds) if scores else [],
+            },
+        )
+
+    def title(self) -> str:
+        """One line that says what was compared."""
+        seeds = len(self.scores[0].seeds) if self.scores else 0
+        methods = len({repr(one.method) for one in self.scores})
+        left = f"; left out: {len(self.failed)}" if self.failed else ""
+        return f"{methods} methods at {len(self.sites())} sites, means over {seeds} seeds{left}"
+
+    def __repr__(self) -> str:
+        return table_text(self.title(), self.to_dataframe()[_SHOWN])
+
+    def _repr_html_(self) -> str:
+        return table_html(self.title(), self.to_dataframe()[_SHOWN])
 
 
-def rivals(
+def default_methods(
     n_samples: int, n_units: int, columns: int, *, expansion: float = 3, k: int = 16
 ) -> list[Estimator]:
-    """The methods that are compared where none are named, at matched numbers.
+    """All methods of the registry with matched numbers of modes.
 
-    Autoencoders get `expansion · n_units` modes, or as many as there are samples for, and k of them
-    a sample (ReLUSAE and Gated what their penalties leave, ThresholdSAE what its threshold does,
-    and it trains for its published 300 epochs). PCA, ICA, NMF and SemiNMF get k modes,
-    so that every sample is told by as many numbers; KMeans gets as many modes as the autoencoders.
+    Autoencoders get `expansion · n_units` modes, or as many as the samples allow, and k of them per
+    sample (ReLUSAE and Gated as many as their penalties leave, ThresholdSAE as many as reach its
+    threshold; it trains for its published 300 epochs). PCA, ICA, NMF and SemiNMF get k modes, so
+    that every sample is described by as many numbers; KMeans gets as many modes as the
+    autoencoders.
 
-    >>> [type(one).__name__ for one in rivals(1000, 32, 64)][:2]
+    >>> [type(one).__name__ for one in default_methods(1000, 32, 64)][:2]
     ['TopK', 'BatchTopK']
     """
     most = max(1, int(n_samples * 0.9) - 1)
     modes = max(1, min(round(expansion * n_units), most))
     k = min(k, modes, columns)
-    autoencoders = [kind(n_modes=modes, k=k) for kind in (TopK, BatchTopK, Matryoshka, JumpReLU)]
-    priced = [kind(n_modes=modes) for kind in (Gated, ReLUSAE, ThresholdSAE)]
-    simple = [kind(n_modes=k) for kind in (PCA, ICA, NMF, SemiNMF)]
-    return [*autoencoders, *priced, *simple, KMeans(n_modes=modes)]
+    return [kind.comparable(modes, k) for kind in METHODS.values()]
 
 
 def compare(
@@ -270,58 +287,58 @@ def compare(
     halves: bool = True,
     progress: Told | None = None,
 ) -> Comparison:
-    """Judge several methods on the same sites, seeds and held-out samples.
+    """Compare several methods on the same sites, seeds and held-out samples.
 
-    `methods` default to `rivals`: all autoencoders at `expansion` and `k`, and the classical
-    methods at matched numbers, of which `kinds` leaves some. NMF is left out of the default where
-    data have both signs. Every method is fitted once for each seed, which also draws the samples
-    that are held out, and, unless `halves=False`, to both halves of the samples.
-    `progress(done, total, what)` is called after each method. A default method that finds nothing
-    is left out, with the reason in `failed`. Raises CodeclensError, naming the site, where data
-    cannot be decomposed, and without seeds.
+    `methods` default to `default_methods`, all methods with matched numbers of modes by `expansion`
+    and `k`; `kinds` selects some of their classes. NMF is left out of the defaults where data have
+    both signs. Every method is fitted once for each seed, which also draws the held-out samples,
+    and, unless `halves=False`, to both halves of the samples. `progress(done, total, what)` is
+    called after each method. A default method that finds nothing is left out, with the reason in
+    `failed`. Raises CodeclensError, naming the site, where data cannot be decomposed, and without
+    seeds.
 
     >>> import tempfile, torch
+    >>> from codeclens.decomposition import PCA, TopK
     >>> from codeclens.extraction import extract
     >>> model = torch.nn.Sequential(torch.nn.Linear(4, 6), torch.nn.ReLU(), torch.nn.Linear(6, 3))
     >>> images = torch.randn(80, 4, generator=torch.Generator().manual_seed(0))
     >>> store = extract(model, images, sites="1", to=tempfile.mkdtemp() + "/contributions.zarr")
     >>> found = compare(store, [TopK(n_modes=8, k=2, epochs=5), PCA(n_modes=2)], seeds=[0, 1])
-    >>> [(row["method"][:4], row["r2"] > 0) for row in found.table()]
+    >>> [(method[:4], r2 > 0) for method, r2 in found.to_dataframe()[["method", "r2"]].values]
     [('TopK', True), ('PCA(', True)]
     """
     check_view(view)
     if not len(seeds):
         raise CodeclensError("No seeds were given; pass at least one, such as seeds=[0].")
     chosen = chosen_sites(store, sites)
-    judged: list[Judged] = []
+    scores: list[MethodScores] = []
     failed: list[str] = []
     for site in chosen:
         X = np.asarray(store.view(site, view))
         units = store.units(site)
         entrants = methods
         if entrants is None:
-            entrants = rivals(len(X), units, X.shape[1], expansion=expansion, k=k)
             one_sign = bool((X >= 0).all() or (X <= 0).all())
             entrants = [
                 one
-                for one in entrants
-                if (one_sign or not isinstance(one, NMF)) and (kinds is None or type(one) in kinds)
+                for one in default_methods(len(X), units, X.shape[1], expansion=expansion, k=k)
+                if (one_sign or not one.one_sign) and (kinds is None or type(one) in kinds)
             ]
         change = _change(store, site, view)
-        before = len(judged)
+        before = len(scores)
         for number, method in enumerate(entrants, 1):
             try:
                 with named(site):
-                    judged.append(_judge(site, method, X, units, change, view, seeds, halves))
+                    scores.append(_scores(site, method, X, units, change, view, seeds, halves))
             except CodeclensError as error:
-                nothing_found = len(judged) == before and number == len(entrants)
+                nothing_found = len(scores) == before and number == len(entrants)
                 if methods is not None or nothing_found:
                     raise
                 failed.append(f"{method!r}: {error}")
             if progress is not None:
-                done = len(judged) + len(failed)
+                done = len(scores) + len(failed)
                 progress(done, len(chosen) * len(entrants), f"{site}: {method!r}")
-    return Comparison(tuple(judged), tuple(failed))
+    return Comparison(tuple(scores), tuple(failed))
 
 
 def _change(store: Store, site: str, view: View) -> Matrix | None:
@@ -333,7 +350,7 @@ def _change(store: Store, site: str, view: View) -> Matrix | None:
     return np.asarray(store.target - store.baseline_target)
 
 
-def _judge(
+def _scores(
     site: str,
     method: Estimator,
     X: Matrix,
@@ -341,33 +358,30 @@ def _judge(
     change: Matrix | None,
     view: View,
     seeds: Sequence[int],
-    halves: bool,
-) -> Judged:
+    with_halves: bool,
+) -> MethodScores:
     figures: dict[str, list[float]] = {}
-    fitted = []
+    fits = []
     for seed in seeds:
         start = time.process_time()
-        one = method.clone().fit(X, seed=seed, n_units=units)
+        fitted = method.fit(X, seed=seed, n_units=units)
         found = {"seconds": time.process_time() - start}
-        fitted.append(one)
-        for name, value in (found | _figures(one, X, change, view)).items():
+        fits.append(fitted)
+        for name, value in (found | _figures(fitted, X, change, view)).items():
             figures.setdefault(name, []).append(value)
-    pairs = [
-        matched(fitted[a].dictionary, fitted[b].dictionary).mean
-        for a, b in combinations(range(len(seeds)), 2)
-    ]
-    return Judged(
+    pairs = [matched(a.dictionary, b.dictionary).mean for a, b in combinations(fits, 2)]
+    return MethodScores(
         site=site,
         method=method,
         seeds=tuple(seeds),
         stability_seeds=float(np.mean(pairs)) if pairs else float("nan"),
-        stability_halves=_halves(method, X, units, seeds[0]) if halves else float("nan"),
-        mode_stability=found_again(fitted[0].dictionary, [one.dictionary for one in fitted[1:]]),
+        stability_halves=_halves(method, X, units, seeds[0]) if with_halves else float("nan"),
+        mode_stability=found_again(fits[0].dictionary, [one.dictionary for one in fits[1:]]),
         **{name: np.array(values) for name, values in figures.items()},
     )
 
 
-def _figures(one: Estimator, X: Matrix, change: Matrix | None, view: View) -> dict[str, float]:
+def _figures(one: Fitted, X: Matrix, change: Matrix | None, view: View) -> dict[str, float]:
     rows = one.held_out_rows if len(one.held_out_rows) else np.arange(len(X))
     Z = one.encode(X[rows])
     reconstruction = one.decode(Z)
@@ -388,11 +402,11 @@ def _figures(one: Estimator, X: Matrix, change: Matrix | None, view: View) -> di
 
 
 def _halves(method: Estimator, X: Matrix, units: int, seed: int) -> float:
-    """How well modes of one half of the samples are found again in the other, NaN if too few."""
+    """The mean cosine of matched modes of two halves of the samples, NaN where too few."""
     try:
         first, second = (
-            method.clone().fit(X[part], seed=seed, n_units=units).dictionary
-            for part in halves_of(len(X), seed)
+            method.fit(X[part], seed=seed, n_units=units).dictionary
+            for part in halves(len(X), seed)
         )
     except CodeclensError:  # half the samples may be too few for modes that all are enough for
         return float("nan")

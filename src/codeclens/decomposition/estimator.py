@@ -1,32 +1,35 @@
-"""The one interface of all decompositions, and the data that they take."""
+"""The interface that all decompositions share, and the data that they take."""
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
-from jaxtyping import Float32
+from jaxtyping import Float32, Int64
 from torch import Tensor
 
 from codeclens.decomposition.training import Epoch
-from codeclens.errors import CodeclensError
+from codeclens.errors import CodeclensError, require_number, wrong_shape
 
 Array = np.ndarray[Any, Any] | Tensor
 Progress = Callable[[Epoch], object]
 
+# Fewer samples can be neither split nor judged.
+_FEWEST_SAMPLES = 10
+
 
 @dataclass(frozen=True, repr=False)
 class Estimator(ABC):
-    """A way to decompose data `X` `(N, D)` into loadings `Z` `(N, K)` and a dictionary `(K, D)`.
+    """A method that decomposes data `X` `(N, D)` into loadings `(N, K)` and a dictionary `(K, D)`.
 
-    The object is its configuration, which cannot be changed; `fit` adds what it learned and returns
-    the object, `clone` gives an unfitted copy. Arrays may be NumPy's or tensors; results are NumPy,
-    float32. How many modes there shall be is said by `n_modes`, or by `expansion` times the number
-    of units, exactly one of them.
+    An estimator holds settings only and never changes: `fit` returns what it learned as a new
+    object, a `Fitted`. The number of modes is `n_modes`, or `expansion` times the number of units;
+    exactly one of the two is given.
     """
 
     n_modes: int | None = None
@@ -34,6 +37,10 @@ class Estimator(ABC):
 
     # Settings that the repr shows even where they are the default.
     _shown: ClassVar[tuple[str, ...]] = ()
+    # Whether rows have length one and loadings carry the data's unit, or the other way round.
+    unit_length: ClassVar[bool] = True
+    # Whether the data must not have entries of both signs.
+    one_sign: ClassVar[bool] = False
 
     def __repr__(self) -> str:
         shown = []
@@ -53,8 +60,14 @@ class Estimator(ABC):
                 f"{name} needs either n_modes or expansion (modes per unit), and was given "
                 f"{given}; write for example {name}(expansion=3)."
             )
-        self._count("n_modes", self.n_modes)
-        self._positive("expansion", self.expansion)
+        self._require_counts("n_modes")
+        self._require("expansion", above=0)
+
+    @classmethod
+    def comparable(cls, n_modes: int, k: int) -> Self:
+        """This method as it enters a comparison: with `n_modes` modes, `k` of them in a sample."""
+        limited = any(field.name == "k" for field in fields(cls))
+        return cls(n_modes=n_modes, **({"k": k} if limited else {}))
 
     @abstractmethod
     def fit(
@@ -64,53 +77,15 @@ class Estimator(ABC):
         seed: int = 0,
         n_units: int | None = None,
         progress: Progress | None = None,
-    ) -> Self:
+    ) -> Fitted:
         """Learn the modes of `X` `(N, D)`; `n_units` (default D) is what `expansion` multiplies."""
 
-    @property
     @abstractmethod
-    def dictionary(self) -> Float32[np.ndarray, "mode unit"]:
-        """The modes, one a row, `(K, D)`, strongest first."""
-
-    @abstractmethod
-    def encode(self, X: Array) -> Float32[np.ndarray, "sample mode"]:
-        """The loadings `(N, K)` of `X` `(N, D)`."""
-
-    @abstractmethod
-    def decode(self, Z: Array) -> Float32[np.ndarray, "sample unit"]:
-        """What loadings `(N, K)` make together, in the units of the data, `(N, D)`.
-
-        The mean comes back in where a method takes it off first (PCA, ICA).
-        """
-
-    @property
-    def held_out_rows(self) -> np.ndarray[Any, Any]:
-        """The rows of the data that `fit` did not learn from; none by default."""
-        return np.zeros(0, dtype=np.int64)
-
-    @property
-    def n_dropped(self) -> int:
-        """How many modes were dropped because they never fired; none by default."""
-        return 0
-
-    @abstractmethod
-    def summary(self) -> dict[str, Any]:
-        """What was learned beside the tensors, as plain numbers, for a JSON file."""
-
-    @abstractmethod
-    def tensors(self) -> dict[str, Tensor]:
-        """What was learned, as tensors by name."""
-
-    @abstractmethod
-    def restore(self, summary: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Self:
-        """Take back what `summary` and `tensors` gave, and return the object."""
-
-    def clone(self) -> Self:
-        """An unfitted estimator of the same configuration."""
-        return replace(self)
+    def restore(self, summary: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Fitted:
+        """The fitted object whose `summary` and `tensors` these are."""
 
     def config(self) -> dict[str, Any]:
-        """The configuration, as keyword arguments of the class."""
+        """The settings, as keyword arguments of the class."""
         return asdict(self)
 
     def modes_for(self, n_units: int) -> int:
@@ -120,36 +95,120 @@ class Estimator(ABC):
         assert self.expansion is not None
         return max(1, round(self.expansion * n_units))
 
-    def _check_loadings(self, Z: Array, n_modes: int) -> None:
-        if Z.ndim != 2 or Z.shape[1] != n_modes:
-            raise CodeclensError(
-                f"The loadings have shape {tuple(Z.shape)}; there are {n_modes} modes, "
-                f"so it must be (samples, {n_modes})."
-            )
+    def _require(self, name: str, **bounds: Any) -> None:
+        """Raise CodeclensError where a setting that is given lies out of its bounds."""
+        value = getattr(self, name)
+        if value is not None:
+            require_number(f"{type(self).__name__}.{name}", value, **bounds)
 
-    def _count(self, name: str, value: int | None) -> None:
-        if value is not None and (not isinstance(value, int) or value < 1):
-            raise CodeclensError(
-                f"{type(self).__name__} has {name}={value}; it must be a whole number from 1 on."
-            )
+    def _require_counts(self, *names: str) -> None:
+        """Raise CodeclensError where one of these settings is not a whole number from 1 on."""
+        for name in names:
+            self._require(name, least=1, whole=True)
 
-    def _positive(self, name: str, value: float | None) -> None:
-        if value is not None and not 0 < value < float("inf"):
-            raise CodeclensError(f"{type(self).__name__} has {name}={value}; it must be above 0.")
 
-    def _within(self, name: str, value: float, low: float, high: float) -> None:
-        if not low <= value < high:
-            raise CodeclensError(
-                f"{type(self).__name__} has {name}={value}; it must be at least {low:g} and below "
-                f"{high:g}."
-            )
+@dataclass(frozen=True, eq=False, repr=False)
+class Fitted(ABC):
+    """What a method learned: a dictionary, and how to encode and decode with it.
+
+    `method` is the estimator, `scale` the standard deviation of all entries of the data, by which
+    they were divided, and `n_units` the number of units. `n_dropped` modes never fired and were
+    dropped. `r2` (about the mean) and `l0` (active modes per sample) are measured on the held-out
+    rows, or on all where none were held out. Arrays may be NumPy's or tensors; results are NumPy,
+    float32.
+    """
+
+    method: Estimator
+    scale: float
+    n_units: int
+    n_dropped: int
+    r2: float
+    l0: float
+    held_out_rows: Int64[np.ndarray, " held_out"]
+
+    @property
+    @abstractmethod
+    def dictionary(self) -> Float32[np.ndarray, "mode unit"]:
+        """The modes, one per row, `(K, D)`, strongest first."""
+
+    @property
+    def offset(self) -> Float32[np.ndarray, " unit"] | None:
+        """The constant part of every reconstruction, `(D,)`; None where there is none."""
+        return None
+
+    @abstractmethod
+    def encode(self, X: Array) -> Float32[np.ndarray, "sample mode"]:
+        """The loadings `(N, K)` of `X` `(N, D)`.
+
+        Raises CodeclensError where the number of columns differs from the fitted data.
+        """
+
+    def decode(self, Z: Array) -> Float32[np.ndarray, "sample unit"]:
+        """The reconstruction from loadings, `Z @ dictionary + offset`, `(N, D)`.
+
+        It is in the units of the data. Raises CodeclensError where `Z` is not `(N, K)`.
+        """
+        dictionary = self.dictionary
+        if Z.ndim != 2 or Z.shape[1] != len(dictionary):
+            raise wrong_shape("loadings", Z.shape, f"(samples, {len(dictionary)})")
+        made = as_numpy(as_data(Z, names="samples and modes").float()) @ dictionary
+        return np.asarray(made if self.offset is None else made + self.offset)
+
+    def summary(self) -> dict[str, Any]:
+        """What was learned apart from the tensors, as plain numbers, for a JSON file."""
+        return {
+            "scale": self.scale,
+            "n_units": self.n_units,
+            "n_dropped": self.n_dropped,
+            "r2": None if math.isnan(self.r2) else self.r2,
+            "l0": self.l0,
+        }
+
+    @abstractmethod
+    def tensors(self) -> dict[str, Tensor]:
+        """What was learned, as tensors by name."""
+
+    def __repr__(self) -> str:
+        return (
+            f"{self.method!r} fitted: {len(self.dictionary)} modes of {self.dictionary.shape[1]} "
+            f"columns, R² {self.r2:.3f}, L0 {self.l0:.1f}"
+        )
+
+
+def restored_numbers(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a Fitted that its `summary` holds.
+
+    >>> facts = {"scale": 2.0, "n_units": 4, "n_dropped": 0, "r2": None, "l0": 3.0}
+    >>> restored_numbers(facts)["r2"]
+    nan
+    """
+    return {
+        "scale": float(summary["scale"]),
+        "n_units": int(summary["n_units"]),
+        "n_dropped": int(summary["n_dropped"]),
+        "r2": math.nan if summary["r2"] is None else float(summary["r2"]),
+        "l0": float(summary["l0"]),
+    }
+
+
+def as_numpy(tensor: Tensor) -> np.ndarray[Any, Any]:
+    """A tensor as an array in main memory."""
+    return np.asarray(tensor.detach().cpu().numpy())
+
+
+def require_samples(n_samples: int) -> None:
+    """Raise CodeclensError where there are too few samples for any decomposition."""
+    if n_samples < _FEWEST_SAMPLES:
+        raise CodeclensError(
+            f"{n_samples} samples are too few to decompose; give at least {_FEWEST_SAMPLES}."
+        )
 
 
 def as_data(X: Array, *, columns: int | None = None, names: str = "samples and units") -> Tensor:
-    """`X` as a tensor `(N, D)` of finite real numbers, on the device where it lies.
+    """`X` as a tensor `(N, D)` of finite real numbers, on its own device.
 
     Raises CodeclensError where it has other dimensions, another number of `columns` than expected,
-    no entries, or one that is NaN or infinite.
+    or an entry that is NaN or infinite.
 
     >>> as_data(np.ones((2, 3))).shape
     torch.Size([2, 3])
@@ -165,9 +224,7 @@ def as_data(X: Array, *, columns: int | None = None, names: str = "samples and u
     if data.is_complex():
         raise CodeclensError(f"The data have dtype {data.dtype}; real numbers are needed.")
     if data.ndim != 2:
-        raise CodeclensError(
-            f"The data have shape {tuple(data.shape)}; two dimensions are needed, {names}."
-        )
+        raise wrong_shape("data", data.shape, f"two-dimensional, {names}")
     if columns is not None and data.shape[1] != columns:
         raise CodeclensError(
             f"The data have {data.shape[1]} columns, but this was fitted to {columns}; "
@@ -184,31 +241,3 @@ def as_data(X: Array, *, columns: int | None = None, names: str = "samples and u
             f"({float(data[row, column])}) in row {row}, column {column}; drop those samples."
         )
     return data
-
-
-def global_scale(data: Tensor) -> float:
-    """The standard deviation of all entries about their one mean (method.md §3), in float64.
-
-    Raises CodeclensError where there is nothing to decompose: all entries are zero, or no unit
-    varies over the samples.
-
-    >>> global_scale(torch.tensor([[0.0, 2.0], [2.0, 0.0]]))
-    1.0
-    """
-    count, units = data.shape
-    peak = float(data.abs().max())
-    if peak == 0:
-        raise CodeclensError(
-            f"All {count} × {units} values are zero: nothing contributes at this site, so there "
-            "is nothing to decompose; leave the site out."
-        )
-    if bool((data == data[:1]).all()):
-        raise CodeclensError(
-            f"None of the {units} units varies over the {count} samples: there is nothing to "
-            "decompose; leave the site out or pass more varied samples."
-        )
-    # Divided by the largest entry first: squares of tiny values would underflow.
-    blocks = data.split(8192)
-    mean = sum(float((block.double() / peak).sum()) for block in blocks) / data.numel()
-    square = sum(float((block.double() / peak - mean).square().sum()) for block in blocks)
-    return float(peak * (square / data.numel()) ** 0.5)

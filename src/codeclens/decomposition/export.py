@@ -11,21 +11,14 @@ import torch
 from safetensors import torch as safetensors
 from torch import Tensor
 
-from codeclens.decomposition.autoencoders import (
-    BatchTopK,
-    JumpReLU,
-    Matryoshka,
-    ReLUSAE,
-    TopK,
-)
-from codeclens.decomposition.fitting import Autoencoder
+from codeclens.decomposition.autoencoders.base import FittedAutoencoder
+from codeclens.decomposition.autoencoders.networks import LinearEncoder
 from codeclens.decomposition.modes import Modes
-from codeclens.decomposition.networks import LinearEncoder
 from codeclens.errors import CodeclensError
 
 
-class Parts(NamedTuple):
-    """A linear autoencoder of data in their own unit: `z = f(W x + b)`, `x ≈ z D`."""
+class LinearForm(NamedTuple):
+    """A linear autoencoder of unscaled data: `z = f(W x + b)`, `x ≈ z D`."""
 
     kind: str
     weight: Tensor
@@ -39,22 +32,22 @@ def export_saelens(modes: Modes, folder: str | os.PathLike[str]) -> Path:
     """Write `cfg.json` and `sae_weights.safetensors`, which `sae_lens.SAE.load_from_disk` reads.
 
     The arrays are `W_enc` (D, K), `b_enc` (K,), `W_dec` (K, D), `b_dec` (D,), all zero, and for
-    JumpReLU `threshold` (K,); D are the columns of the view. TopK becomes "topk", ReLUSAE
+    JumpReLU `threshold` (K,); D is the number of columns of the view. TopK becomes "topk", ReLUSAE
     "standard", JumpReLU, BatchTopK and Matryoshka "jumprelu". Codes are our loadings and
     reconstructions ours, up to rounding. Raises CodeclensError for methods without such a form.
     """
-    parts = _parts(modes, "SAELens")
-    n_modes, columns = parts.dictionary.shape
+    form = _linear_form(modes, "SAELens")
+    n_modes, columns = form.dictionary.shape
     tensors = {
-        "W_enc": parts.weight.T,
-        "b_enc": parts.bias,
-        "W_dec": parts.dictionary,
+        "W_enc": form.weight.T,
+        "b_enc": form.bias,
+        "W_dec": form.dictionary,
         "b_dec": torch.zeros(columns),
     }
-    if parts.threshold is not None:
-        tensors["threshold"] = parts.threshold
+    if form.threshold is not None:
+        tensors["threshold"] = form.threshold
     config: dict[str, Any] = {
-        "architecture": parts.kind,
+        "architecture": form.kind,
         "d_in": columns,
         "d_sae": n_modes,
         "dtype": "float32",
@@ -64,8 +57,8 @@ def export_saelens(modes: Modes, folder: str | os.PathLike[str]) -> Path:
         "reshape_activations": "none",
         "metadata": {"hook_name": modes.site, "codeclens_view": modes.view},
     }
-    if parts.kind == "topk":
-        config["k"] = parts.k
+    if form.kind == "topk":
+        config["k"] = form.k
     to = Path(folder)
     to.mkdir(parents=True, exist_ok=True)
     packed = {name: value.clone().contiguous() for name, value in tensors.items()}
@@ -83,8 +76,8 @@ def export_overcomplete(modes: Modes, path: str | os.PathLike[str]) -> Path:
     `encoder.bias` (K,), `dictionary._weights` (K, D) and `dictionary.multiplier`, log 1. Raises
     CodeclensError for methods other than TopK and ReLUSAE with a linear encoder.
     """
-    parts = _parts(modes, "overcomplete")
-    if parts.threshold is not None:
+    form = _linear_form(modes, "overcomplete")
+    if form.threshold is not None:
         raise CodeclensError(
             f"{modes.method!r} has thresholds, for which overcomplete has no fixed form; export "
             "TopK or ReLUSAE, or to SAELens."
@@ -92,46 +85,39 @@ def export_overcomplete(modes: Modes, path: str | os.PathLike[str]) -> Path:
     file = Path(path)
     file.parent.mkdir(parents=True, exist_ok=True)
     tensors = {
-        "encoder.weight": parts.weight,
-        "encoder.bias": parts.bias,
-        "dictionary._weights": parts.dictionary,
+        "encoder.weight": form.weight,
+        "encoder.bias": form.bias,
+        "dictionary._weights": form.dictionary,
         "dictionary.multiplier": torch.zeros(()),
     }
     packed = {name: value.clone().contiguous() for name, value in tensors.items()}
-    facts = {"kind": parts.kind, "top_k": str(parts.k), "site": modes.site, "view": modes.view}
+    facts = {"kind": form.kind, "top_k": str(form.k), "site": modes.site, "view": modes.view}
     safetensors.save_file(packed, file, metadata=facts)
     return file
 
 
 @torch.no_grad()
-def _parts(modes: Modes, whom: str) -> Parts:
+def _linear_form(modes: Modes, whom: str) -> LinearForm:
     """The arrays of a linear autoencoder, for data that are not divided by their deviation."""
-    method = modes.method
-    encoder = method.fitted.network.encoder if isinstance(method, Autoencoder) else None
-    # Not isinstance: an encoder that adds something to a linear one is no linear one.
-    if not isinstance(method, Autoencoder) or type(encoder) is not LinearEncoder:
+    fitted, method = modes.fitted, modes.method
+    found = None
+    # The exact class: subclasses add something that is not linear.
+    if isinstance(fitted, FittedAutoencoder) and type(fitted.network.encoder) is LinearEncoder:
+        found = fitted.method.saelens_kind(fitted.network, fitted.scale)
+    if found is None:
         raise CodeclensError(
-            f"{method!r} has no linear encoder, which {whom} would need; export TopK, ReLUSAE or "
-            "JumpReLU, or share it by push_to_hub."
+            f"{method!r} has no linear form with a counterpart in {whom}; export TopK, ReLUSAE or "
+            "JumpReLU with a linear encoder, or share it by push_to_hub."
         )
-    network, scale = method.fitted.network, method.scale
-    threshold: Tensor | None = None
-    if isinstance(method, TopK):
-        kind = "topk"
-    elif isinstance(method, ReLUSAE):
-        kind = "standard"
-    elif isinstance(method, JumpReLU):
-        kind, threshold = "jumprelu", network.get_parameter("log_threshold").exp() * scale
-    elif isinstance(method, BatchTopK | Matryoshka):
-        # Ours keeps codes that equal the threshold, theirs those above it.
-        level = network.get_buffer("threshold").expand(len(modes)) * scale
-        kind, threshold = "jumprelu", torch.nextafter(level, torch.zeros_like(level))
-    else:
-        raise CodeclensError(
-            f"{method!r} has no counterpart in {whom}; export TopK, ReLUSAE or JumpReLU, or share "
-            "it by push_to_hub."
-        )
-    weight = encoder.weight.detach().cpu()
-    bias = (encoder.bias - encoder.weight @ encoder.centre).detach().cpu() * scale
-    k = min(int(getattr(method, "k", None) or len(modes)), len(modes))
-    return Parts(kind, weight, bias, torch.from_numpy(modes.dictionary), k, threshold)
+    assert isinstance(fitted, FittedAutoencoder)
+    encoder = fitted.network.encoder
+    assert isinstance(encoder, LinearEncoder)
+    kind, threshold = found
+    return LinearForm(
+        kind=kind,
+        weight=encoder.weight.detach().cpu(),
+        bias=(encoder.bias - encoder.weight @ encoder.centre).detach().cpu() * fitted.scale,
+        dictionary=torch.from_numpy(modes.dictionary),
+        k=min(int(getattr(method, "k", None) or len(modes)), len(modes)),
+        threshold=None if threshold is None else threshold.expand(len(modes)),
+    )

@@ -1,19 +1,14 @@
-"""The hub: modes shared as a repository, with a card that says what they are."""
+"""The Hugging Face hub: modes shared as a repository, with a card that describes them."""
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from codeclens.decomposition import files
-from codeclens.decomposition.files import load_modes, save_modes
+from codeclens.decomposition.modes import Modes
+from codeclens.decomposition.site_modes import ModesBySite, load_modes, save_modes
 from codeclens.errors import CodeclensError
-
-if TYPE_CHECKING:
-    from codeclens.decomposition.modes import Modes
-
 
 _SHOWN_MODES = 5
 
@@ -28,8 +23,8 @@ def push_to_hub(
 ) -> str:
     """Upload the modes of several sites to the Hugging Face hub, and return the address.
 
-    `repo_id` is "user/name"; the repository is created where there is none. Beside the modes there
-    is a README.md, the card. `api` is an HfApi of your own. Raises CodeclensError where there are
+    `repo_id` is "user/name"; the repository is created where it does not exist. A card, README.md,
+    is uploaded with the modes. `api` is an HfApi of your own. Raises CodeclensError where there are
     no modes, and where the hub cannot be reached or refuses.
 
     >>> import pathlib
@@ -41,8 +36,8 @@ def push_to_hub(
     >>> import numpy as np
     >>> from codeclens.decomposition import Modes, TopK
     >>> X = np.random.default_rng(0).gamma(0.3, size=(99, 6)).astype(np.float32)
-    >>> method = TopK(n_modes=8, k=3, epochs=2).fit(X)
-    >>> modes = Modes("conv1", "activation", method, method.encode(X))
+    >>> fitted = TopK(n_modes=8, k=3, epochs=2).fit(X)
+    >>> modes = Modes("conv1", "activation", fitted, fitted.encode(X))
     >>> push_to_hub({"conv1": modes}, "somebody/modes", api=Folder())
     ['README.md', 'all%sites.json', 'conv1.json', 'conv1.safetensors']
     'https://huggingface.co/somebody/modes'
@@ -71,11 +66,11 @@ def push_to_hub(
 
 def from_hub(
     repo_id: str, *, revision: str | None = None, token: str | None = None, api: Any = None
-) -> dict[str, Modes]:
+) -> ModesBySite:
     """The modes of all sites of a repository, as `load_modes` reads them.
 
     Raises CodeclensError where the hub cannot be reached, where there is no such repository, and
-    where the files are missing or damaged.
+    where files are missing or damaged.
     """
     if api is None:
         from huggingface_hub import HfApi
@@ -89,17 +84,6 @@ def from_hub(
             "and the connection."
         ) from error
     return load_modes(folder)
-
-
-def one_of(modes: Mapping[str, Modes], repo_id: str, site: str | None) -> Modes:
-    """The modes of a site, or of the only one; raises CodeclensError where it is not clear."""
-    if site is None and len(modes) == 1:
-        return next(iter(modes.values()))
-    if site is None or site not in modes:
-        known = ", ".join(f'"{name}"' for name in modes)
-        what = "several sites" if site is None else f'no site "{site}"'
-        raise CodeclensError(f'"{repo_id}" has {what}; there are {known}.')
-    return modes[site]
 
 
 def card(modes: Mapping[str, Modes], repo_id: str) -> str:
@@ -133,7 +117,7 @@ def card(modes: Mapping[str, Modes], repo_id: str) -> str:
             f"modes[{first.site!r}][0].top_units(count=5)",
             "```",
             "",
-            "| site | view | units | modes | held-out R² | modes a sample | samples | method |",
+            "| site | view | units | modes | held-out R² | modes per sample | samples | method |",
             "|---|---|---|---|---|---|---|---|",
             *rows,
             "",
@@ -142,8 +126,8 @@ def card(modes: Mapping[str, Modes], repo_id: str) -> str:
             *shown,
             *(["", "Made from contributions with:", "", *origin] if origin else []),
             "",
-            "A loading says how strongly a mode is present in a sample; the dictionary holds what",
-            "each unit contributes through it. Stability over seeds is not part of these figures.",
+            "A loading is how strongly a mode is active in a sample; the dictionary holds what",
+            "each unit contributes for a loading of 1. Stability over seeds is not shown here.",
             "",
         ]
     )
@@ -160,46 +144,3 @@ def _errors() -> tuple[type[Exception], ...]:
 
 def _first_line(error: BaseException) -> str:
     return next(iter(str(error).strip().splitlines()), type(error).__name__).rstrip(".")
-
-
-def ready_modes(name: str = "efficientnet-lite0") -> dict[str, Modes]:
-    """The modes of a network that ship with the package, by site, from input to output.
-
-    `name` is that of `zoo.load`; `ready_names()` tells which there are. Each carries its loadings
-    in the photographs that it was found in, their keys and classes, and its quality on photographs
-    that were held out; the card lies beside them (`ready_card`). `load_modes(name)` and `--modes
-    NAME` mean the same where no folder is called so. Raises CodeclensError for another name.
-
-    >>> modes = ready_modes("efficientnet-lite0")
-    >>> len(modes), modes["blocks.6.0"].n_units, modes["blocks.6.0"].r2 > 0
-    (16, 320, True)
-    """
-    return files.load_modes(_folder(name))
-
-
-def ready_names() -> list[str]:
-    """The networks whose modes ship with the package.
-
-    >>> ready_names()
-    ['efficientnet-lite0']
-    """
-    return files.shipped()
-
-
-def ready_card(name: str = "efficientnet-lite0") -> str:
-    """What those modes are, how they were made and how good they are, in Markdown.
-
-    >>> ready_card().splitlines()[0]
-    '# Modes of EfficientNet-Lite0'
-    """
-    return (_folder(name) / "README.md").read_text(encoding="utf-8")
-
-
-def _folder(name: str) -> Path:
-    if name not in ready_names():
-        known = ", ".join(f'"{one}"' for one in ready_names())
-        raise CodeclensError(
-            f'No modes of "{name}" ship with codeclens, but of {known}; make some by extract and '
-            "decompose."
-        )
-    return files.SHIPPED / name

@@ -1,4 +1,4 @@
-"""Logbooks: what a training writes down while it runs, to be followed and to be resumed."""
+"""Logbooks: the figures and checkpoints that a training writes, to follow and resume it."""
 
 from __future__ import annotations
 
@@ -16,8 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors import torch as safetensors
 from torch import Tensor
 
-from codeclens.decomposition.training import Epoch
-from codeclens.errors import CodeclensError
+from codeclens.errors import CodeclensError, require_number
 
 FORMAT = "codeclens training"
 VERSION = 1
@@ -33,7 +32,7 @@ class State(NamedTuple):
 def write_checkpoint(file: Path, state: State, run: Mapping[str, Any]) -> None:
     """Write a training's state; `run` says which training it is, in plain values.
 
-    The facts lie in the header of the safetensors file, so that there is one file to replace.
+    The facts are in the header of the safetensors file, so that there is one file to replace.
     """
     tensors = {name: value.detach().cpu().contiguous() for name, value in state.tensors.items()}
     header = {
@@ -60,7 +59,7 @@ def write_checkpoint(file: Path, state: State, run: Mapping[str, Any]) -> None:
 def read_checkpoint(file: Path, run: Mapping[str, Any]) -> State | None:
     """The state in a file, or None where there is no file.
 
-    Raises CodeclensError where the file is damaged or belongs to another training than `run`.
+    Raises CodeclensError where the file is damaged or of another training than `run`.
     """
     if not file.exists():
         return None
@@ -87,12 +86,12 @@ def read_checkpoint(file: Path, run: Mapping[str, Any]) -> State | None:
     asked = json.loads(json.dumps(dict(run)))
     differing = [name for name in asked if header["run"].get(name) != asked[name]]
     if differing or header["run"].keys() != asked.keys():
-        told = "; ".join(
+        different = "; ".join(
             f"{name} is {header['run'].get(name)!r} there and {asked[name]!r} here"
             for name in differing[:3]
         )
         raise CodeclensError(
-            f'The checkpoint "{file}" belongs to another run: {told}; delete it, or write this '
+            f'The checkpoint "{file}" is of another run: {different}; delete it, or write this '
             "run elsewhere."
         )
     return State(tensors, header["state"])
@@ -110,15 +109,15 @@ def _digest(tensors: Mapping[str, Tensor]) -> str:
 
 @dataclass(frozen=True)
 class Logbook:
-    """What a training leaves in a folder: `name.safetensors`, its checkpoint, and `name.jsonl`.
+    """A training's files in a folder: `name.safetensors`, its checkpoint, and `name.jsonl`.
 
     The checkpoint is replaced after every `every` epochs and at the end; a training that is started
-    again with the same data, method and seed goes on behind it, and ends as if it had never
-    stopped, to the bit. The JSONL file has one line for each epoch: epoch, epochs, loss, held-out
-    r2, l0, dead modes and the learning rate. `tensorboard=True` writes the same numbers for
-    TensorBoard into the folder `name`, which needs the package tensorboard.
+    again with the same data, method and seed resumes from it, and ends as if it had never stopped,
+    to the bit. The JSONL file has one line for each epoch: epoch, epochs, loss, held-out r2, l0,
+    dead modes and the learning rate. `tensorboard=True` writes the same numbers for TensorBoard
+    into the folder `name`, which needs the package tensorboard.
 
-    Raises CodeclensError where the checkpoint is damaged or belongs to another training.
+    Raises CodeclensError where the checkpoint is damaged or of another training.
 
     >>> import tempfile, numpy as np
     >>> from codeclens.decomposition import TopK
@@ -136,8 +135,7 @@ class Logbook:
     tensorboard: bool = False
 
     def __post_init__(self) -> None:
-        if self.every < 1:
-            raise CodeclensError(f"Logbook has every={self.every}; it must be 1 epoch or more.")
+        require_number("Logbook.every", self.every, least=1, whole=True)
 
     @property
     def checkpoint(self) -> Path:
@@ -150,34 +148,34 @@ class Logbook:
         return Path(self.folder) / f"{self.name}.jsonl"
 
     def read(self, run: Mapping[str, Any]) -> State | None:
-        """The state that this very run left behind, or None."""
+        """The state that this very run has written, or None."""
         return read_checkpoint(self.checkpoint, run)
 
     def write(self, state: State, run: Mapping[str, Any]) -> None:
         """Replace the state."""
         write_checkpoint(self.checkpoint, state, run)
 
-    def open(self, history: Sequence[Epoch], rates: Sequence[float]) -> Pages:
-        """Begin to write, behind the epochs that are done; later lines of a killed run go."""
+    def open(self, history: Sequence[Any], rates: Sequence[float]) -> Pages:
+        """Start to write after the finished epochs; later lines of a killed run are removed."""
         return Pages(self, history, rates)
 
 
 class Pages:
-    """An open logbook."""
+    """An open logbook; the records of epochs are NamedTuples of numbers."""
 
-    def __init__(self, logbook: Logbook, history: Sequence[Epoch], rates: Sequence[float]) -> None:
+    def __init__(self, logbook: Logbook, history: Sequence[Any], rates: Sequence[float]) -> None:
         self._file = logbook.metrics
         self._file.parent.mkdir(parents=True, exist_ok=True)
         lines = [line(epoch, rate) for epoch, rate in zip(history, rates, strict=True)]
         self._file.write_text("".join(lines), encoding="utf-8")
         self._board = _board(logbook, len(history)) if logbook.tensorboard else None
 
-    def add(self, epoch: Epoch, rate: float) -> None:
-        """Write one epoch down."""
+    def add(self, epoch: Any, rate: float) -> None:
+        """Write the record of one epoch."""
         with self._file.open("a", encoding="utf-8") as file:
             file.write(line(epoch, rate))
         if self._board is not None:
-            for name in ("loss", "r2", "l0", "dead"):
+            for name in set(epoch._fields) - {"epoch", "epochs"}:
                 self._board.add_scalar(name, getattr(epoch, name), epoch.epoch)
             self._board.add_scalar("learning_rate", rate, epoch.epoch)
 
@@ -187,9 +185,10 @@ class Pages:
             self._board.close()
 
 
-def line(epoch: Epoch, rate: float) -> str:
-    """One epoch as a line of JSON; what is not finite is null.
+def line(epoch: Any, rate: float) -> str:
+    """One epoch as a line of JSON; numbers that are not finite are null.
 
+    >>> from codeclens.decomposition import Epoch
     >>> line(Epoch(epoch=1, epochs=2, loss=0.5, r2=float("nan"), l0=16.0, dead=3), 0.001)[:58]
     '{"epoch": 1, "epochs": 2, "loss": 0.5, "r2": null, "l0": 1'
     """
@@ -208,5 +207,5 @@ def _board(logbook: Logbook, done: int) -> Any:
             "Logbook(tensorboard=True) needs the package tensorboard: pip install tensorboard, or "
             f'read "{logbook.metrics.name}", which holds the same numbers.'
         ) from error
-    # A later run hides what a killed one had written of the epochs from there on.
+    # A resumed run hides what a killed one had written of later epochs.
     return SummaryWriter(os.fspath(Path(logbook.folder) / logbook.name), purge_step=done + 1)

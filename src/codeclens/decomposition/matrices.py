@@ -1,4 +1,4 @@
-"""Tables: samples in rows and columns to decompose, in memory or in a store that is larger."""
+"""Matrices of samples by columns, in memory or on disk, and the views of contributions."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from codeclens.errors import CodeclensError
+from codeclens.errors import CodeclensError, unknown
 
-# Rows that are looked at together where all are gone through in order.
+# Rows that are read at a time where all are read in order.
 PART = 4096
 
 
@@ -33,8 +33,8 @@ class Reader(Protocol):
         ...
 
 
-class Table(ABC):
-    """Data `(N, D)` as the trainer goes through them: random batches, or parts in order."""
+class SampleMatrix(ABC):
+    """Data `(N, D)` as training reads them: in random batches, or in order, part by part."""
 
     shape: tuple[int, int]
     device: torch.device
@@ -53,16 +53,61 @@ class Table(ABC):
         """Ascending rows in a new random order, `size` at a time; the last may be smaller."""
 
     def parts(self, rows: Int64[Tensor, " rows"]) -> Iterator[Float[Tensor, "part unit"]]:
-        """The given rows in their order, some thousands at a time."""
+        """The given rows in order, some thousands at a time."""
         for chosen in rows.split(PART):
             yield self.take(chosen)
 
+    @abstractmethod
+    def scaled(self, scale: float) -> SampleMatrix:
+        """The same matrix with its numbers divided by `scale`, as float32."""
 
-class TensorTable(Table):
-    """A table that lies in memory.
+    def deviation(self) -> float:
+        """The standard deviation of all entries about their one mean (method.md §3), in float64.
 
-    >>> table = TensorTable(torch.eye(5))
-    >>> [len(part) for part in table.batches(torch.arange(5), 2, torch.Generator())]
+        Raises CodeclensError for an entry that is not finite, and where there is nothing to
+        decompose: all entries are zero, or no column varies over the samples.
+
+        >>> TensorMatrix(torch.tensor([[0.0, 2.0], [2.0, 0.0]])).deviation()
+        1.0
+        """
+        samples, columns = self.shape
+        peak, varies, first = 0.0, False, None
+        for number, part in enumerate(self._every()):
+            finite = torch.isfinite(part)
+            if not bool(finite.all()):
+                row, column = (int(i) for i in (~finite).nonzero()[0])
+                raise CodeclensError(
+                    f"The data hold values that are NaN or infinite, the first in row "
+                    f"{number * PART + row}, column {column}; drop those samples."
+                )
+            first = part[:1].clone() if first is None else first
+            varies = varies or bool((part != first).any())
+            peak = max(peak, float(part.abs().max()))
+        if peak == 0 or not varies:
+            what = (
+                f"All {samples} × {columns} values are zero"
+                if peak == 0
+                else f"None of the {columns} columns varies over the {samples} samples"
+            )
+            raise CodeclensError(
+                f"{what}: there is nothing to decompose; leave the site out or pass more varied "
+                "samples."
+            )
+        # Divided by the largest entry first: squares of tiny values would underflow.
+        count = samples * columns
+        mean = sum(float((part.double() / peak).sum()) for part in self._every()) / count
+        square = sum(float((p.double() / peak - mean).square().sum()) for p in self._every())
+        return float(peak * (square / count) ** 0.5)
+
+    def _every(self) -> Iterator[Tensor]:
+        return self.parts(torch.arange(len(self)))
+
+
+class TensorMatrix(SampleMatrix):
+    """A matrix in memory.
+
+    >>> matrix = TensorMatrix(torch.eye(5))
+    >>> [len(part) for part in matrix.batches(torch.arange(5), 2, torch.Generator())]
     [2, 2, 1]
     """
 
@@ -75,6 +120,10 @@ class TensorTable(Table):
         """The given rows."""
         return self.data[rows.to(self.device)]
 
+    def scaled(self, scale: float) -> TensorMatrix:
+        """The same matrix with its numbers divided by `scale`, as float32."""
+        return TensorMatrix((self.data / scale).float())
+
     def batches(
         self, rows: Int64[Tensor, " rows"], size: int, generator: torch.Generator
     ) -> Iterator[Float[Tensor, "batch unit"]]:
@@ -84,11 +133,11 @@ class TensorTable(Table):
             yield self.data[chosen]
 
 
-class StoredTable(Table):
-    """A table that stays on disk: blocks of rows are read and shuffled together.
+class StoredMatrix(SampleMatrix):
+    """A matrix that stays on disk: blocks of rows are read and shuffled together.
 
     `samples` are the places of the N rows in the reader, ascending; all numbers are divided by
-    `scale`, and rows come to `device`. `fit` takes one in place of an array.
+    `scale` and moved to `device`. `fit` of an autoencoder takes one in place of an array.
     """
 
     def __init__(
@@ -104,17 +153,17 @@ class StoredTable(Table):
         self.shape = (len(samples), reader.columns)
         self.device = torch.device(device)
 
-    def scaled(self, scale: float) -> StoredTable:
-        """The same table with its numbers divided by `scale`."""
-        return StoredTable(self.reader, self.samples, self.scale * scale, self.device)
+    def scaled(self, scale: float) -> StoredMatrix:
+        """The same matrix with its numbers divided by `scale`, as float32."""
+        return StoredMatrix(self.reader, self.samples, self.scale * scale, self.device)
 
-    def of(self, rows: Int64[np.ndarray, " row"]) -> StoredTable:
-        """Some of its rows, ascending, as a table."""
-        return StoredTable(self.reader, self.samples[rows], self.scale, self.device)
+    def of(self, rows: Int64[np.ndarray, " row"]) -> StoredMatrix:
+        """Some of its rows, ascending, as a matrix."""
+        return StoredMatrix(self.reader, self.samples[rows], self.scale, self.device)
 
-    def to(self, device: torch.device) -> StoredTable:
-        """The same table with its rows on another device."""
-        return StoredTable(self.reader, self.samples, self.scale, device)
+    def to(self, device: torch.device) -> StoredMatrix:
+        """The same matrix with its rows on another device."""
+        return StoredMatrix(self.reader, self.samples, self.scale, device)
 
     def take(self, rows: Int64[Tensor, " rows"]) -> Float[Tensor, "rows unit"]:
         """The given rows, in memory."""
@@ -128,42 +177,6 @@ class StoredTable(Table):
         for found in self.reader.shuffled(self.samples[rows.numpy()], size, rng):
             yield self._tensor(found)
 
-    def deviation(self) -> float:
-        """The standard deviation of all entries about their one mean, in float64.
-
-        Raises CodeclensError for an entry that is not finite, and where nothing varies.
-        """
-        peak, varies, first = 0.0, False, None
-        for start, part in self._numbered():
-            finite = torch.isfinite(part)
-            if not bool(finite.all()):
-                row, column = (int(i) for i in (~finite).nonzero()[0])
-                raise CodeclensError(
-                    f"The data hold values that are NaN or infinite, the first in row "
-                    f"{start + row}, column {column}; drop those samples."
-                )
-            first = part[:1].clone() if first is None else first
-            varies = varies or bool((part != first).any())
-            peak = max(peak, float(part.abs().max()))
-        samples, columns = self.shape
-        if peak == 0 or not varies:
-            what = "are zero" if peak == 0 else "are the same in every sample"
-            raise CodeclensError(
-                f"All {samples} × {columns} values {what}: there is nothing to decompose; "
-                "leave the site out."
-            )
-        # Divided by the largest entry first: squares of tiny values would underflow.
-        count = samples * columns
-        mean = sum(float((part.double() / peak).sum()) for _, part in self._numbered()) / count
-        square = sum(
-            float((part.double() / peak - mean).square().sum()) for _, part in self._numbered()
-        )
-        return float(peak * (square / count) ** 0.5)
-
-    def _numbered(self) -> Iterator[tuple[int, Tensor]]:
-        for rows in torch.arange(len(self)).split(PART):
-            yield int(rows[0]), self.take(rows)
-
     def _tensor(self, found: np.ndarray[Any, Any]) -> Tensor:
         tensor = torch.from_numpy(found).to(self.device)
         return tensor if self.scale == 1 else (tensor / self.scale).float()
@@ -176,12 +189,11 @@ VIEWS: tuple[View, ...] = ("concat", "sum", "positive", "negative", "activation"
 def check_view(view: str) -> None:
     """Raise CodeclensError unless there is such a view."""
     if view not in VIEWS:
-        known = ", ".join(f'"{name}"' for name in VIEWS)
-        raise CodeclensError(f'There is no view "{view}"; choose one of {known}.')
+        raise unknown("view", view, VIEWS)
 
 
 def units_of(columns: int, view: View) -> int:
-    """The number of units behind so many columns of a view."""
+    """The number of units that so many columns of a view stand for."""
     if view == "concat" and columns % 2:
         raise CodeclensError(
             f"The concat view has two columns for each unit, but there are {columns}."
@@ -200,10 +212,9 @@ def signed_parts(
     """Excitation `(K, U)` ≥ 0 and suppression `(K, U)` ≤ 0 of each unit in each mode.
 
     In the concat view the first half of the columns are positive contributions and the second half
-    the magnitudes of negative ones, whose signs come back here. A dictionary with negative entries
-    can also take away: less suppression then counts as excitation and less excitation as
-    suppression, so that both always add up to the mode's net weight. In the other views entries are
-    split by their sign.
+    the magnitudes of negative ones, which get their sign back here. Where a dictionary has negative
+    entries, less suppression counts as excitation and less excitation as suppression, so that both
+    always add up to the mode's net weight. In the other views entries are split by their sign.
 
     >>> positive, negative = signed_parts(np.array([[1.0, 0.0, 0.0, 2.0]]), "concat")
     >>> positive, negative
@@ -222,7 +233,7 @@ def signed_parts(
 def net_total(
     values: Float[np.ndarray, "sample column"], view: View
 ) -> Float[np.ndarray, " sample"]:
-    """What the contributions of each sample sum to, excitation and suppression together, `(N,)`.
+    """The sum of each sample's contributions, excitation and suppression together, `(N,)`.
 
     Only the views concat and sum hold both; raises CodeclensError for the others.
 
@@ -231,8 +242,8 @@ def net_total(
     """
     if view not in ("concat", "sum"):
         raise CodeclensError(
-            f'The view "{view}" holds only a part of the contributions, so they sum to nothing '
-            'known; take "concat" or "sum".'
+            f'The view "{view}" holds only a part of the contributions, so their sum is not '
+            'the change of the target; use "concat" or "sum".'
         )
     if view == "sum":
         return np.asarray(values.sum(axis=1, dtype=np.float64))

@@ -1,37 +1,53 @@
-"""Modes: the recurring patterns of contributions at one site, with all that belongs to them."""
+"""Modes: the recurring patterns of contributions at one site, with their loadings and quality."""
 
 from __future__ import annotations
 
-import difflib
+import math
 import operator
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
+import torch
 from jaxtyping import Float, Float32, Int, Int64
 from torch import Tensor
 
-from codeclens.decomposition import files, hub, quality
-from codeclens.decomposition.estimator import Array, Estimator
+from codeclens.decomposition import quality
+from codeclens.decomposition.estimator import Array, Estimator, Fitted
 from codeclens.decomposition.matrices import View, check_view, signed_parts, units_of
+from codeclens.decomposition.pairs import Kind, paths, read_pair, write_pair
+from codeclens.decomposition.registry import method_class
 from codeclens.decomposition.stability import sentence
-from codeclens.errors import CodeclensError
+from codeclens.errors import CodeclensError, require_number, unknown, wrong_shape
+from codeclens.labelled import Labelled, labels, table_html, table_text
+
+if TYPE_CHECKING:
+    import pandas
+    import xarray
+
+_FILE = Kind("codeclens modes", 1, "modes")
+# Where `Modes.quality` keeps how reproducible each mode is, and in which fits.
+STABILITY = {"stability_seeds": "other seeds", "stability_halves": "halves of the samples"}
+# A larger difference of R² between training and held-out samples is overfitting.
+_GAP = 0.1
+# What is shown of each mode where modes are printed.
+_SHOWN = ["mode", "share", "firing_rate", "stability", "class", "class_correlation", "top_units"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Mode:
-    """One mode: which units excite and suppress the target together, and in which samples.
+    """One mode: hidden units that excite or suppress the target together, and in which samples.
 
-    `positive` `(U,)` ≥ 0 and `negative` `(U,)` ≤ 0 are what one unit of loading contributes through
-    each hidden unit, `weights` `(U,)` is their sum; `loadings` `(N,)` ≥ 0 says how strongly the
-    mode is present in each sample. `share` is its share of the reconstructed contributions,
-    `firing_rate` the share of samples with a loading above zero, and `best_class` the class whose
-    indicator correlates best with the loadings, with that correlation (None without labels).
-    `stability` is the cosine with which it is found again elsewhere (NaN where nobody looked).
+    `positive` `(U,)` ≥ 0 and `negative` `(U,)` ≤ 0 are the contributions of each hidden unit for a
+    loading of 1, `weights` `(U,)` is their sum; `loadings` `(N,)` ≥ 0 is how strongly the mode is
+    active in each sample. `share` is its share of the reconstructed contributions, `firing_rate`
+    the share of samples with a loading above zero, and `best_class` the class whose indicator
+    correlates best with the loadings, with that correlation (None without labels). `stability` is
+    the cosine with its partner in other fits (NaN where there are none).
 
     >>> mode = Mode("conv", 0, np.array([0.9, 0.0, 0.1]), np.array([0.0, -0.5, 0.0]), np.ones(4))
     >>> mode.weights, mode.top_units(count=2)
@@ -56,27 +72,24 @@ class Mode:
     def top_units(
         self, count: int | None = None, *, fraction: float | None = None
     ) -> Int64[np.ndarray, " top"]:
-        """The units with the strongest entries, strongest first: so many, or a fraction of all.
+        """The units with the strongest entries, strongest first: a count, or a fraction of all.
 
-        The strength of a unit is its larger entry, `max(positive, |negative|)`; equal ones come in
-        the order of the units. A fraction above zero gives at least one. Raises CodeclensError
-        unless exactly one of `count` (0 to U) and `fraction` (0 to 1) is given.
+        The strength of a unit is its larger entry, `max(positive, |negative|)`; equal units keep
+        their order. A fraction above zero gives at least one unit. Raises CodeclensError unless
+        exactly one of `count` (0 to U) and `fraction` (0 to 1) is given.
         """
         units = len(self.positive)
         if (count is None) == (fraction is None):
             given = "neither" if count is None else f"count={count} and fraction={fraction}"
             raise CodeclensError(f"Give either count or fraction of the units, not {given}.")
         if fraction is not None:
-            if not 0 <= fraction <= 1:
-                raise CodeclensError(f"fraction={fraction} is not between 0 and 1.")
+            require_number("fraction", fraction, least=0, most=1)
             count = max(1, round(fraction * units)) if fraction > 0 else 0
-        if not isinstance(count, int | np.integer) or not 0 <= count <= units:
-            raise CodeclensError(
-                f'count={count} is not a whole number from 0 to {units}, the units of "{self.site}"'
-                "; for a share of them write fraction=."
-            )
+        hint = f'"{self.site}" has {units} units; for a share of them write fraction='
+        require_number("count", count, least=0, most=units, whole=True, hint=hint)
+        assert count is not None
         strength = np.maximum(self.positive, -self.negative)
-        return np.argsort(-strength, kind="stable")[:count].astype(np.int64)
+        return np.argsort(-strength, kind="stable")[: int(count)].astype(np.int64)
 
     def __repr__(self) -> str:
         top = ", ".join(
@@ -93,29 +106,29 @@ class Mode:
 
 
 class UnknownModeError(CodeclensError, IndexError):
-    """There is no mode of that number."""
+    """There is no mode with that number."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Modes(Sequence[Mode]):
-    """The modes of one site, strongest first, with the samples' loadings and what made them.
+class Modes(Labelled, Sequence[Mode]):
+    """The modes of one site, strongest first, with the loadings of the samples.
 
-    `method` is the fitted estimator, `view` the view of contributions that it decomposed.
-    `loadings` is `(N, K)`; `labels` `(N,)` (−1 unknown), `classes` and `keys` `(N,)` name the
-    samples where that is known. `quality` holds numbers, and arrays per mode or unit; `provenance`
-    says where the modes come from. Raises CodeclensError where shapes do not belong together.
+    `fitted` is what a method learned from the contributions in a `view`. `loadings` is `(N, K)`;
+    `labels` `(N,)` (−1 unknown), `classes` and `keys` `(N,)` describe the samples where they are
+    known. `quality` holds numbers, and arrays per mode or unit; `provenance` says where the modes
+    come from. Raises CodeclensError where shapes do not match.
 
     >>> from codeclens.decomposition import TopK
     >>> X = np.random.default_rng(0).gamma(0.3, size=(200, 6)).astype(np.float32)
-    >>> method = TopK(n_modes=8, k=3, epochs=2).fit(X)
-    >>> modes = Modes("conv1", "activation", method, method.encode(X), labels=np.arange(200) % 2)
+    >>> fitted = TopK(n_modes=8, k=3, epochs=2).fit(X)
+    >>> modes = Modes("conv1", "activation", fitted, fitted.encode(X), labels=np.arange(200) % 2)
     >>> modes.dictionary.shape[1], modes[0].positive.shape, modes.class_correlation().shape[1]
     (6, (6,), 2)
     """
 
     site: str
     view: View
-    method: Estimator
+    fitted: Fitted
     loadings: Float32[np.ndarray, "sample mode"]
     labels: Int[np.ndarray, " sample"] | None = None
     classes: tuple[str, ...] | None = None
@@ -141,8 +154,13 @@ class Modes(Sequence[Mode]):
 
     @cached_property
     def dictionary(self) -> Float32[np.ndarray, "mode column"]:
-        """The modes, one a row, in the columns of the view, `(K, D)`."""
-        return self.method.dictionary
+        """The modes, one per row, in the columns of the view, `(K, D)`."""
+        return self.fitted.dictionary
+
+    @property
+    def method(self) -> Estimator:
+        """The estimator that found the modes."""
+        return self.fitted.method
 
     @property
     def n_units(self) -> int:
@@ -171,7 +189,7 @@ class Modes(Sequence[Mode]):
 
     @property
     def l0(self) -> float:
-        """Mean number of modes that are present in a sample."""
+        """Mean number of modes that are active in a sample."""
         return float(self.quality.get("l0", quality.l0(self.loadings)))
 
     @cached_property
@@ -181,14 +199,14 @@ class Modes(Sequence[Mode]):
 
     @cached_property
     def firing_rate(self) -> Float[np.ndarray, " mode"]:
-        """The share of samples in which each mode is present, `(K,)`."""
+        """The share of samples in which each mode is active, `(K,)`."""
         return quality.firing_rate(self.loadings)
 
     @property
     def stability(self) -> Float[np.ndarray, " mode"]:
-        """How well each mode is found again, `(K,)`: with other seeds or in halves, the lower.
+        """The cosine of each mode with its partner in fits of other seeds or of halves, `(K,)`.
 
-        NaN where `decompose` was not asked for either (method.md §3).
+        The lower of the two; NaN where `decompose` made neither (method.md §3).
         """
         known = [self.quality[name] for name in STABILITY if name in self.quality]
         return np.fmin.reduce(known) if known else np.full(len(self), np.nan)
@@ -196,18 +214,19 @@ class Modes(Sequence[Mode]):
     def encode(self, X: Array) -> Float32[np.ndarray, "sample mode"]:
         """The loadings `(N, K)` of new data in the same view, `(N, D)`.
 
-        Raises CodeclensError where the columns are not those of this site and view.
+        Raises CodeclensError where the number of columns differs.
         """
-        return self.method.encode(X)
+        return self.fitted.encode(X)
 
     def project(
         self, positive: Array, negative: Array | None = None
     ) -> Float32[np.ndarray, "sample mode"]:
-        """The loadings `(N, K)` of new contributions: `(N, U)` each, signs as they are.
+        """The loadings `(N, K)` of new contributions, `(N, U)` each with their signs.
 
-        `positive` ≥ 0 and `negative` ≤ 0 are those of `contributions(…)[site]`. A view of one sign
-        takes its own, the view "activation" the activations, as the first argument. Raises
-        CodeclensError where the units are not those of this site, or a sign is missing.
+        `positive` ≥ 0 and `negative` ≤ 0 are those of `contributions(…)[site]`. Modes of a view of
+        one sign take that sign alone, and modes of the view "activation" the activations, as the
+        first argument. Raises CodeclensError where the number of units differs or a sign is
+        missing.
         """
         given = [positive] if negative is None else [positive, negative]
         wanted = 2 if self.view in ("concat", "sum") else 1
@@ -219,17 +238,15 @@ class Modes(Sequence[Mode]):
         arrays = [np.asarray(x.detach().cpu()) if isinstance(x, Tensor) else x for x in given]
         for name, array in zip(("positive", "negative"), arrays, strict=False):
             if array.ndim != 2 or array.shape[1] != self.n_units or len(array) != len(arrays[0]):
-                raise CodeclensError(
-                    f'`{name}` has shape {array.shape}; "{self.site}" has {self.n_units} units, so '
-                    f"it must be ({len(arrays[0])}, {self.n_units})."
-                )
+                wanted_shape = f"({len(arrays[0])}, {self.n_units})"
+                raise wrong_shape(name, array.shape, wanted_shape, f'the units of "{self.site}"')
         if self.view == "concat":
             return self.encode(np.concatenate([arrays[0], 0 - arrays[1]], axis=1))
         return self.encode(sum(arrays[1:], arrays[0]))
 
     def decode(self, Z: Array) -> Float32[np.ndarray, "sample column"]:
-        """What loadings `(N, K)` make together, in the columns of the view."""
-        return self.method.decode(Z)
+        """The reconstruction from loadings `(N, K)`, in the columns of the view."""
+        return self.fitted.decode(Z)
 
     def class_correlation(self) -> Float[np.ndarray, "mode class"]:
         """Correlation of each mode's loadings with each class's indicator, `(K, classes)`.
@@ -237,13 +254,18 @@ class Modes(Sequence[Mode]):
         NaN for classes without samples; samples of unknown class are left out (method.md §4).
         Raises CodeclensError where there are no labels.
         """
+        if not self._labelled:
+            raise CodeclensError(
+                f'The modes of "{self.site}" carry no labels, so nothing is known about classes; '
+                "extract with labels first."
+            )
         return self._class_correlation
 
     def for_class(self, which: str | int) -> Mode:
         """The mode whose loadings correlate best with a class, by its name or index.
 
-        Raises CodeclensError, with the nearest names, where there is no such class, where it has
-        no samples, and where there are no labels (method.md §5).
+        Raises CodeclensError where there is no such class, where it has no samples, and where there
+        are no labels (method.md §5).
         """
         correlation = self.class_correlation()[:, self._class_index(which)]
         if np.isnan(correlation).all():
@@ -256,65 +278,193 @@ class Modes(Sequence[Mode]):
     def sorted(
         self, key: str | Callable[[Mode], float] = "share", *, descending: bool = True
     ) -> list[Mode]:
-        """The modes in another order: by one of `share`, `firing_rate`, `stability`, or a function.
+        """The modes in another order: by `share`, `firing_rate`, `stability`, or a function.
 
-        Modes whose stability is unknown come last. Raises CodeclensError for another word.
+        Modes for which the number is NaN come last. Raises CodeclensError for another key.
         """
-        if isinstance(key, str) and key not in ("share", "firing_rate", "stability"):
-            raise CodeclensError(
-                f'Modes cannot be sorted by "{key}"; write "share", "firing_rate", "stability" or '
-                "a function."
-            )
+        known = ("share", "firing_rate", "stability")
+        if isinstance(key, str) and key not in known:
+            raise unknown("order of modes", key, known)
         by = operator.attrgetter(key) if isinstance(key, str) else key
-        known = [mode for mode in self if not np.isnan(by(mode))]
-        unknown = [mode for mode in self if np.isnan(by(mode))]
-        return sorted(known, key=by, reverse=descending) + unknown
+        finite = [mode for mode in self if not np.isnan(by(mode))]
+        return sorted(finite, key=by, reverse=descending) + [m for m in self if np.isnan(by(m))]
 
-    def table(self) -> list[dict[str, Any]]:
-        """One row for each mode, plain numbers: which to trust, and what they are about.
+    def to_dataframe(self) -> pandas.DataFrame:
+        """One row per mode: how reliable it is, and which units and classes it belongs to.
 
         `r2` is that of all modes of the site together, `sparsity` is Hoyer's over the entries,
-        `redundancy` the largest cosine with another mode; `dead` and `dense` say whether it is
-        present in no sample or in more than half.
+        `redundancy` the largest cosine with another mode; `dead` and `dense` modes are active in
+        no sample or in more than half of them. Classes are there where the samples have labels.
         """
-        return table(self)
+        import pandas
 
-    def stability_sentence(self) -> str:
-        """How many modes are found again, in words; empty where nobody looked."""
-        return stability_sentence(self)
+        missing = np.full(len(self), np.nan)
+        units = [mode.top_units(min(5, self.n_units)) for mode in self]
+        table = {
+            "site": self.site,
+            "mode": np.arange(len(self)),
+            "r2": self.r2,
+            "share": self.share,
+            "firing_rate": self.firing_rate,
+            "dead": self.firing_rate == 0,
+            "dense": self.firing_rate > 0.5,
+            "sparsity": quality.mode_sparsity(self.dictionary),
+            "redundancy": quality.redundancy(self.dictionary),
+            **{name: self.quality.get(name, missing) for name in STABILITY},
+            "top_units": [" ".join(str(unit) for unit in top) for top in units],
+        }
+        if self._labelled:
+            best = [mode.best_class or ("", math.nan) for mode in self]
+            table["class"] = [name for name, _ in best]
+            table["class_correlation"] = [correlation for _, correlation in best]
+        return pandas.DataFrame(table)
+
+    def to_xarray(self) -> xarray.Dataset:
+        """The modes with the dimensions mode, unit and sample, and class where there are labels.
+
+        Variables are `positive`, `negative`, `loadings`, the columns of `to_dataframe`, and
+        `class_correlation`; the attributes are site, view, method, R² and L0.
+        """
+        import xarray
+
+        table = self.to_dataframe().drop(columns=["site", "mode", "r2"])
+        table = table.drop(columns=["class", "class_correlation"], errors="ignore")
+        coordinates: dict[str, Any] = {"mode": np.arange(len(self))}
+        variables: dict[str, Any] = {
+            "positive": (("mode", "unit"), self.positive),
+            "negative": (("mode", "unit"), self.negative),
+            "loadings": (("sample", "mode"), self.loadings),
+            **{str(name): ("mode", labels(list(table[name]))) for name in table},
+        }
+        if self.keys is not None:
+            variables["key"] = ("sample", labels(list(self.keys)))
+        if self.labels is not None:
+            variables["label"] = ("sample", self.labels)
+        if self._labelled:
+            variables["class_correlation"] = (("mode", "class"), self.class_correlation())
+            if self.classes is not None:
+                coordinates["class"] = labels(self.classes)
+        known = {"site": self.site, "view": self.view, "method": repr(self.method)}
+        return xarray.Dataset(variables, coordinates, known | {"r2": self.r2, "l0": self.l0})
+
+    def title(self) -> str:
+        """One line: the site, how many modes, and how good they are."""
+        measured = f", R² {self.r2:.3f}" if np.isfinite(self.r2) else ""
+        return (
+            f'Modes of "{self.site}" ({self.view}): {len(self)} modes of {self.n_units} units, '
+            f"{len(self.loadings)} samples{measured}, {self.l0:.1f} modes per sample, "
+            f"{self.method!r}"
+        )
+
+    def sentences(self) -> list[str]:
+        """How many modes are reproducible, and whether they overfit; empty where unknown."""
+        again = {
+            where: self.quality[name] for name, where in STABILITY.items() if name in self.quality
+        }
+        by_chance = float(self.quality.get("stability_chance", np.nan))
+        found = [sentence(self.share, again, by_chance)] if again else []
+        return [*found, *filter(None, [self.caution()])]
 
     def caution(self) -> str:
-        """What to know before trusting these modes, in words; empty where nothing is.
+        """A warning where R² is far lower on held-out than on training samples; empty otherwise.
 
-        Said where R² on held-out samples is far below that on the samples that trained them.
+        With few samples per mode, modes fit single samples.
         """
-        return caution(self)
+        held_out, trained = self.r2, float(self.quality.get("r2_train", np.nan))
+        if not trained - held_out > _GAP:
+            return ""
+        samples = int(self.quality.get("samples_train", 0))
+        return (
+            f"R² is {held_out:.2f} on held-out samples and {trained:.2f} on training samples: "
+            f'{samples:,} samples are few for {len(self)} modes of "{self.site}"; use more '
+            "samples, or fewer modes."
+        )
 
-    def describe(self, count: int = 10) -> str:
-        """A table of the strongest modes, for people to read."""
-        return describe(self, count)
+    def __repr__(self) -> str:
+        return table_text("\n".join([self.title(), *self.sentences()]), self._shown())
+
+    def _repr_html_(self) -> str:
+        return table_html(" ".join([self.title() + ".", *self.sentences()]), self._shown())
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write `path.safetensors` and `path.json`, whole or not at all; returns the first.
+        """Write `path.safetensors` and `path.json`, each whole or not at all; returns the first.
 
-        The encoder is written too, so that loaded modes encode exactly as these do. Raises
-        CodeclensError where the quality or provenance cannot be written as JSON.
+        What the method learned is written too, so that loaded modes encode exactly as these do.
+        Raises CodeclensError where the quality or provenance cannot be written as JSON.
         """
-        return files.write(self, path)
+        tensors = {f"method.{name}": value for name, value in self.fitted.tensors().items()}
+        tensors["dictionary"] = torch.from_numpy(self.dictionary)
+        tensors["loadings"] = torch.from_numpy(self.loadings)
+        if self.labels is not None:
+            tensors["labels"] = torch.from_numpy(self.labels.astype(np.int64))
+        if self.keys is not None:
+            text = "\0".join(str(key) for key in self.keys).encode()
+            tensors["keys"] = torch.frombuffer(bytearray(text), dtype=torch.uint8)
+        numbers: dict[str, Any] = {}
+        for name, value in self.quality.items():
+            if isinstance(value, np.ndarray):
+                tensors[f"quality.{name}"] = torch.from_numpy(value)
+            else:  # JSON has no NaN
+                numbers[name] = None if isinstance(value, float) and math.isnan(value) else value
+        facts = {
+            "site": self.site,
+            "view": self.view,
+            "samples": len(self.loadings),
+            "modes": len(self),
+            "units": self.n_units,
+            "method": {
+                "name": type(self.method).__name__,
+                "config": self.method.config(),
+                "fitted": self.fitted.summary(),
+            },
+            "quality": numbers,
+            "classes": None if self.classes is None else list(self.classes),
+            "provenance": self.provenance,
+        }
+        return write_pair(path, _FILE, tensors, facts)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Modes:
         """Read what `save` wrote; raises CodeclensError where the files are missing or damaged."""
-        return cls(**files.read(path))
-
-    def push_to_hub(self, repo_id: str, **options: Any) -> str:
-        """Upload these modes with a card that describes them; see `push_to_hub`."""
-        return hub.push_to_hub({self.site: self}, repo_id, **options)
+        if Path(path).is_dir() and not paths(path)[1].is_file():
+            raise CodeclensError(
+                f'"{path}" is a folder, perhaps with the modes of several sites; read them by '
+                "load_modes(folder)."
+            )
+        facts, tensors, file = read_pair(path, _FILE)
+        try:
+            return cls._from_file(facts, tensors)
+        except (KeyError, TypeError, RuntimeError) as error:
+            reason = " ".join(str(error).split())  # torch's messages have several lines
+            raise CodeclensError(f'"{file}" does not describe modes: {reason}.') from error
 
     @classmethod
-    def from_hub(cls, repo_id: str, site: str | None = None, **options: Any) -> Modes:
-        """The modes of one site of a repository, or of its only one; see `from_hub`."""
-        return hub.one_of(hub.from_hub(repo_id, **options), repo_id, site)
+    def _from_file(cls, facts: dict[str, Any], tensors: dict[str, Tensor]) -> Modes:
+        def under(prefix: str) -> dict[str, Tensor]:
+            return {
+                name.removeprefix(prefix): value
+                for name, value in tensors.items()
+                if name.startswith(prefix)
+            }
+
+        about = facts["method"]
+        method = method_class(about["name"])(**about["config"])
+        numbers = {name: math.nan if n is None else n for name, n in facts["quality"].items()}
+        arrays = {name: value.numpy() for name, value in under("quality.").items()}
+        keys = None
+        if "keys" in tensors:
+            keys = np.array(bytes(tensors["keys"].tolist()).decode().split("\0"))
+        return cls(
+            site=facts["site"],
+            view=facts["view"],
+            fitted=method.restore(about["fitted"], under("method.")),
+            loadings=tensors["loadings"].numpy(),
+            labels=tensors["labels"].numpy() if "labels" in tensors else None,
+            classes=None if facts["classes"] is None else tuple(facts["classes"]),
+            keys=keys,
+            quality=numbers | arrays,
+            provenance=facts["provenance"],
+        )
 
     def __len__(self) -> int:
         return len(self.dictionary)
@@ -345,25 +495,22 @@ class Modes(Sequence[Mode]):
             stability=float(self.stability[number]),
         )
 
-    def __repr__(self) -> str:
-        measured = f", R² {self.r2:.3f}" if np.isfinite(self.r2) else ""
-        return (
-            f'Modes of "{self.site}" ({self.view}): {len(self)} modes of {self.n_units} units, '
-            f"{len(self.loadings)} samples{measured}, {self.l0:.1f} modes a sample, {self.method!r}"
-        )
-
     @cached_property
     def _parts(self) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
         return signed_parts(self.dictionary, self.view)
 
+    @property
+    def _labelled(self) -> bool:
+        return self.labels is not None and bool((self.labels >= 0).any())
+
     @cached_property
     def _class_correlation(self) -> np.ndarray[Any, Any]:
-        if self.labels is None or not (self.labels >= 0).any():
-            raise CodeclensError(
-                f'The modes of "{self.site}" carry no labels, so nothing is known about classes; '
-                "extract with labels first."
-            )
+        assert self.labels is not None
         return quality.indicator_correlation(self.loadings, self.labels, self._n_classes)
+
+    def _shown(self) -> pandas.DataFrame:
+        table = self.to_dataframe().assign(stability=self.stability)
+        return table[[name for name in _SHOWN if name in table]]
 
     @property
     def _n_classes(self) -> int:
@@ -378,11 +525,7 @@ class Modes(Sequence[Mode]):
                     f'The classes at "{self.site}" have no names; give the index of "{which}".'
                 )
             if which not in self.classes:
-                near = difflib.get_close_matches(which, self.classes, n=3, cutoff=0.0)
-                offered = ", ".join(f'"{name}"' for name in near)
-                raise CodeclensError(
-                    f'There is no class "{which}"; the nearest names are {offered}.'
-                )
+                raise unknown("class", which, self.classes)
             return self.classes.index(which)
         if not 0 <= which < self._n_classes:
             raise CodeclensError(
@@ -392,7 +535,7 @@ class Modes(Sequence[Mode]):
         return operator.index(which)
 
     def _best_class(self, number: int) -> tuple[str, float] | None:
-        if self.labels is None or not (self.labels >= 0).any():
+        if not self._labelled:
             return None
         correlation = self.class_correlation()[number]
         if np.isnan(correlation).all():
@@ -400,80 +543,3 @@ class Modes(Sequence[Mode]):
         best = int(np.nanargmax(correlation))
         name = f"class {best}" if self.classes is None else self.classes[best]
         return name, float(correlation[best])
-
-
-# What `Modes.quality` says of how well each mode is found again, and where.
-STABILITY = {"stability_seeds": "other seeds", "stability_halves": "halves of the samples"}
-
-# More R² than this between samples that were seen and others: modes were learned by heart.
-_GAP = 0.1
-
-
-def table(modes: Modes) -> list[dict[str, Any]]:
-    """One row for each mode, plain numbers."""
-    redundancy = quality.redundancy(modes.dictionary)
-    sparsity = quality.mode_sparsity(modes.dictionary)
-    unknown = np.full(len(modes), np.nan)
-    stability = {name: modes.quality.get(name, unknown) for name in STABILITY}
-    labelled = modes.labels is not None and (modes.labels >= 0).any()
-    rows = []
-    for mode in modes:
-        number = mode.index
-        row: dict[str, Any] = {
-            "site": modes.site,
-            "mode": number,
-            "r2": modes.r2,
-            "share": mode.share,
-            "firing_rate": mode.firing_rate,
-            "dead": mode.firing_rate == 0,
-            "dense": mode.firing_rate > 0.5,
-            "sparsity": float(sparsity[number]),
-            "redundancy": float(redundancy[number]),
-            **{name: float(values[number]) for name, values in stability.items()},
-            "top_units": " ".join(str(u) for u in mode.top_units(min(5, modes.n_units))),
-        }
-        if labelled:
-            row["class"], row["class_correlation"] = mode.best_class or ("", float("nan"))
-        rows.append(row)
-    return rows
-
-
-def stability_sentence(modes: Modes) -> str:
-    """How many modes are found again, in words; empty where nobody looked."""
-    again = {told: modes.quality[name] for name, told in STABILITY.items() if name in modes.quality}
-    by_chance = float(modes.quality.get("stability_chance", np.nan))
-    return sentence(modes.share, again, by_chance) if again else ""
-
-
-def caution(modes: Modes) -> str:
-    """What to know before trusting modes that explain less of new samples; empty where none is due.
-
-    Modes learn single samples by heart where there are few samples for each.
-    """
-    held_out, trained = modes.r2, float(modes.quality.get("r2_train", np.nan))
-    samples = int(modes.quality.get("samples_train", 0))
-    if not trained - held_out > _GAP:
-        return ""
-    return (
-        f"R² is {held_out:.2f} on held-out samples and {trained:.2f} on those trained on: "
-        f'{samples:,} samples are few for {len(modes)} modes of "{modes.site}"; take more '
-        "samples, or fewer modes."
-    )
-
-
-def describe(modes: Modes, count: int) -> str:
-    """The strongest modes, a line each."""
-    lines = [repr(modes), *filter(None, (stability_sentence(modes), caution(modes)))]
-    heads = f"{'mode':>6} {'share':>7} {'samples':>8} {'stable':>7}  best class and top units"
-    lines.append(heads)
-    for mode in modes[:count]:
-        best = "" if mode.best_class is None else f"{mode.best_class[0]} ({mode.best_class[1]:.2f})"
-        units = ", ".join(str(unit) for unit in mode.top_units(count=min(5, modes.n_units)))
-        stable = "–" if np.isnan(mode.stability) else f"{mode.stability:.2f}"
-        lines.append(
-            f"{mode.index:>6} {mode.share:>7.1%} {mode.firing_rate:>8.0%} {stable:>7}  "
-            f"{best:<24} {units}"
-        )
-    if len(modes) > count:
-        lines.append(f"{'…':>6} and {len(modes) - count} more")
-    return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""Pairs of files: tensors as safetensors beside what they mean as JSON, held together by a sum."""
+"""Pairs of files: tensors as safetensors and facts as JSON, with a checksum that links them."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from codeclens.errors import CodeclensError
 
 @dataclass(frozen=True)
 class Kind:
-    """What a pair holds: its format and version in the JSON, and what it is called in errors."""
+    """A kind of pair: its format and version in the JSON, and its name in errors."""
 
     format: str
     version: int
     what: str
 
     def facts(self, file: Path) -> dict[str, Any]:
-        """The JSON of such a pair; raises CodeclensError where it is missing or another's."""
+        """The JSON of such a pair; raises CodeclensError where it is missing or of another kind."""
         try:
             facts = json.loads(file.read_text(encoding="utf-8"))
         except FileNotFoundError as error:
@@ -51,7 +51,7 @@ def write_pair(
 ) -> Path:
     """Write `path.safetensors` and `path.json`; the JSON comes last and holds a checksum.
 
-    Raises CodeclensError for facts that JSON cannot hold. Each file is whole or not there.
+    Raises CodeclensError for facts that JSON cannot hold. Each file is written whole or not at all.
     """
     packed = safetensors.save({name: value.clone().contiguous() for name, value in tensors.items()})
     content = {
@@ -64,8 +64,8 @@ def write_pair(
         text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise CodeclensError(
-            f'"{path}" would hold, with {kind.what}, something that JSON cannot: {error}; keep '
-            "to text, finite numbers, lists and dicts."
+            f'"{path}" would hold, with {kind.what}, something that JSON cannot hold: {error}; '
+            "use only text, finite numbers, lists and dicts."
         ) from error
     tensor_file, fact_file = paths(path)
     tensor_file.parent.mkdir(parents=True, exist_ok=True)
@@ -89,7 +89,7 @@ def read_pair(
         raise CodeclensError(f'"{tensor_file}" is missing beside "{fact_file.name}".') from error
     if hashlib.sha256(packed).hexdigest() != facts.get("sha256"):
         raise CodeclensError(
-            f'"{tensor_file}" is damaged, or does not belong to "{fact_file.name}"; '
+            f'"{tensor_file}" is damaged, or was not written with "{fact_file.name}"; '
             f"save {kind.what} again."
         )
     try:

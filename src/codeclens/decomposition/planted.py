@@ -1,4 +1,4 @@
-"""Planted truth: networks and inputs whose contribution motifs are known, to measure recovery."""
+"""Planted pathways: networks and inputs with known contribution motifs, to measure recovery."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ Matrix = np.ndarray[Any, Any]
 
 @dataclass(frozen=True)
 class Recovery:
-    """How well modes tell a planted truth.
+    """How well modes recover planted motifs.
 
-    `cosine` `(M,)` is the cosine of each motif with the mode that was matched to it, 0 where none
-    was left, and `auc` `(M,)` the chance that the mode is stronger in a sample that has the motif
-    than in one that has not (0.5 where no mode was matched).
+    `cosine` `(M,)` is the cosine of each motif with the mode that was matched to it, 0 where there
+    is none, and `auc` `(M,)` the probability that the mode is stronger in a sample with the motif
+    than in one without (0.5 where no mode was matched).
     """
 
     cosine: Float[np.ndarray, " motif"]
@@ -31,10 +31,10 @@ class Recovery:
 
 
 class PlantedNetwork(nn.Module):
-    """Rectified units, a rotation of them, and one output that is linear in what it gives.
+    """Rectified units, a rotation of them, and one linear output.
 
-    `hidden` is the site: the rotated units. What follows is linear, so the contributions of a unit
-    are its value times its weight, by any method from a zero baseline.
+    `hidden` is the site: the rotated units. The output is linear in them, so the contribution of a
+    unit is its value times its weight, by any method with a zero baseline.
     """
 
     def __init__(self, into: Tensor, turn: Tensor, out: Tensor) -> None:
@@ -58,11 +58,11 @@ class PlantedNetwork(nn.Module):
 
 @dataclass(frozen=True)
 class Planted:
-    """A network, inputs, and the truth about the contributions of its hidden units.
+    """A network, inputs, and the true contributions of its hidden units.
 
-    `inputs` `(N, I)` are for `network`, whose site is "hidden". `present` `(N, M)` says how
-    strongly each of M pathways is driven, `net` `(M, U)` what it contributes through every unit
-    when driven by one, and `active` `(M, U)` how active it makes them.
+    `inputs` `(N, I)` are for `network`, whose site is "hidden". `present` `(N, M)` is how strongly
+    each of M pathways is driven, `net` `(M, U)` its contribution through every unit for a drive of
+    1, and `active` `(M, U)` the activation it causes.
     """
 
     network: PlantedNetwork
@@ -72,7 +72,7 @@ class Planted:
     active: Float[np.ndarray, "motif unit"]
 
     def motifs(self, view: View) -> Float[np.ndarray, "motif column"]:
-        """The motifs as they stand in a view, `(M, U)` or `(M, 2U)`."""
+        """The motifs in the columns of a view, `(M, U)` or `(M, 2U)`."""
         check_view(view)
         positive, negative = np.maximum(self.net, 0), np.minimum(self.net, 0)
         if view == "concat":
@@ -103,14 +103,14 @@ class Planted:
         loadings: Float[np.ndarray, "sample mode"],
         view: View = "concat",
     ) -> Recovery:
-        """How well the modes of a view tell the pathways.
+        """How well the modes of a view recover the pathways.
 
-        Modes are matched to motifs one to one, so that the sum of cosines is largest; a mode and
-        its loadings may be turned round together. `loadings` are those of all samples. Raises
-        CodeclensError for a dictionary of other columns.
+        Modes are matched to motifs one to one, so that the sum of cosines is largest; the sign of a
+        mode and its loadings may be flipped together. `loadings` are those of all samples. Raises
+        CodeclensError where the number of columns differs.
         """
         truth = self.motifs(view)
-        # Where loadings have either sign, so has a mode.
+        # Where loadings have either sign, the sign of a mode is arbitrary.
         turned = np.concatenate([dictionary, -dictionary])
         signed = bool((loadings < 0).any())
         match = matched(truth, turned if signed else dictionary)
@@ -136,17 +136,17 @@ def plant(
     mixing: float = 0.0,
     seed: int = 0,
 ) -> Planted:
-    """Make a network of planted sparse pathways, and inputs that drive a few of them at a time.
+    """Make a network with planted sparse pathways, and inputs that drive a few of them at a time.
 
-    Each of `pathways` drives `units_each` of the `units`, so units belong to several pathways, some
-    towards the output and some against it. On average `present` pathways are driven in a sample, by
-    gamma-distributed strengths. `idle` further units are as active, each driven half of the time by
-    an input of its own, but nearly nothing follows from them. `noise` is the deviation of what is
-    added to every input, relative to the mean strength. `mixing` rotates the hidden units: 0 leaves
-    each to itself, 1 mixes all by a random orthogonal matrix.
+    Each of `pathways` drives `units_each` of the `units`, so units belong to several pathways; some
+    excite the output and some suppress it. On average `present` pathways are driven in a sample, by
+    gamma-distributed strengths. `idle` further units are as active, each driven in half of the
+    samples by an input of its own, but have almost no effect on the output. `noise` is the standard
+    deviation of the noise of every input, relative to the mean strength. `mixing` rotates the
+    hidden units: 0 leaves them as they are, 1 mixes all by a random orthogonal matrix.
 
-    Without noise and mixing, contributions are exactly `present @ motifs`, beside the idle ones.
-    Raises CodeclensError for sizes that cannot be.
+    Without noise and mixing, contributions are exactly `present @ motifs`, apart from the idle
+    units. Raises CodeclensError for impossible sizes.
 
     >>> planted = plant(100, pathways=4, units=8, units_each=2, idle=1)
     >>> planted.inputs.shape, planted.motifs("concat").shape, planted.data("sum").shape
@@ -181,25 +181,23 @@ def plant(
 
 
 def area_under_curve(strength: Matrix, present: Matrix) -> float:
-    """The chance that a sample that has something is stronger than one that has not.
+    """The probability that a sample with a feature is stronger than one without (Mann–Whitney).
 
-    Ties count half; 0.5 where all samples have it or none (Mann–Whitney).
+    Ties count half; 0.5 where all samples have the feature or none has.
 
     >>> area_under_curve(np.array([3.0, 2.0, 1.0, 1.0]), np.array([True, True, False, True]))
     0.833...
     """
-    from scipy.stats import rankdata
+    from scipy.stats import mannwhitneyu
 
-    have = int(present.sum())
-    have_not = len(present) - have
-    if not have or not have_not:
+    have, lack = strength[present], strength[~present]
+    if not len(have) or not len(lack):
         return 0.5
-    rank = float(rankdata(strength)[present].sum())
-    return (rank - have * (have + 1) / 2) / (have * have_not)
+    return float(mannwhitneyu(have, lack).statistic) / (len(have) * len(lack))
 
 
 def _rotation(size: int, share: float, rng: np.random.Generator) -> Matrix:
-    """An orthogonal matrix, some share of the way from none to a random one."""
+    """An orthogonal matrix between the identity (share 0) and a random one (share 1)."""
     noise = rng.normal(size=(size, size))
     turn, upper = np.linalg.qr((1 - share) * np.eye(size) + share * noise / np.sqrt(size))
     return np.asarray(turn * np.sign(np.diagonal(upper)))

@@ -1,4 +1,4 @@
-"""Shares: how much of what each unit contributes is due to each mode, sample by sample."""
+"""Shares: how much of each unit's contribution is due to each mode, sample by sample."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _ROUNDING = 1e-12
 
 @dataclass(frozen=True)
 class Shares:
-    """How each unit's contributions divide among the modes that are present in each sample.
+    """How each unit's contributions divide among the modes that are active in each sample.
 
-    `mode` `(B, A)` holds the numbers of the modes with a share, K for the remainder that no mode
-    explains, which comes last, and −1 where a sample has fewer. `positive` and `negative`
-    `(B, A, U)` are their shares in [0, 1] of a unit's positive and negative contributions, which
-    sum to 1 over A; `contribution` `(B, A)` is what the target owes to each.
+    `mode` `(B, A)` holds the numbers of the modes with a share, K for the unexplained remainder,
+    which comes last, and −1 where a sample has fewer. `positive` and `negative` `(B, A, U)` are
+    their shares in [0, 1] of a unit's positive and negative contributions, which sum to 1 over A;
+    `contribution` `(B, A)` is the contribution of each to the target.
     """
 
     mode: Int64[np.ndarray, "sample part"]
@@ -33,7 +33,7 @@ class Shares:
     contribution: Float[np.ndarray, "sample part"]
 
     def only(self, numbers: Sequence[int]) -> Shares:
-        """Of some modes alone, the same ones in every sample; an absent one has no share."""
+        """The shares of some modes, the same in every sample; an inactive mode has no share."""
         here = self.mode[:, None, :] == np.asarray(numbers, np.int64)[None, :, None]
         positive, negative = (
             np.einsum("bna,bau->bnu", here, part) for part in (self.positive, self.negative)
@@ -50,15 +50,15 @@ def mode_shares(
     activation: Float[np.ndarray, "sample unit"],
     most: int = 32,
 ) -> Shares:
-    """Divide contributions `(B, U)`, signs as they are, among the modes of their site.
+    """Divide contributions `(B, U)`, with their signs, among the modes of their site.
 
-    Of a unit's contribution x_u mode k has what its loading and its pattern make, `l_k D_ku`, and
-    what all of them leave is the remainder's. Where together they make more than there is they
-    divide it: the share is `l_k D_ku / max(Σ l D, |x_u|)`. Entries that point away from what is
-    there count as none, and a constant that the dictionary adds belongs to the remainder. Modes of
-    the views "sum" and "activation" have the same share of both signs; those of one sign have none
-    of the other. Of more than `most` modes with a share the largest contributions are kept, the
-    others join the remainder.
+    The part of mode k in a unit's contribution x_u is its loading times its pattern, `l_k D_ku`;
+    the rest is the remainder. Where the parts sum to more than the contribution, they are scaled
+    down: the share is `l_k D_ku / max(Σ l D, |x_u|)`. Entries of the opposite sign count as zero,
+    and the constant offset of a method belongs to the remainder. Modes of the views "sum" and
+    "activation" have the same share of both signs; modes of one sign have no share of the other.
+    Of more than `most` modes with a share the largest contributions are kept, and the others are
+    added to the remainder.
 
     >>> from codeclens.decomposition import NMF
     >>> X = np.random.default_rng(0).gamma(0.5, size=(30, 4))
@@ -70,7 +70,7 @@ def mode_shares(
     seen = _view(modes.view, positive, negative, activation)
     given = [positive, negative] if modes.view in ("concat", "sum") else [seen]
     loadings = modes.project(*given).astype(np.float64)
-    offset = modes.method.decode(np.zeros((1, len(modes)), np.float32))[0].astype(np.float64)
+    offset = modes.decode(np.zeros((1, len(modes)), np.float32))[0].astype(np.float64)
     kept = [
         _divided(modes, z, x, offset, plus, minus, most)
         for z, x, plus, minus in zip(loadings, seen, positive, negative, strict=True)
@@ -79,7 +79,7 @@ def mode_shares(
 
 
 def shares_of(modes: Modes, found: SiteContributions, most: int = 32) -> Shares:
-    """The same of what `contributions` found at the site of the modes."""
+    """The same for the result of `contributions` at the site of the modes."""
     positive, negative, activation = (
         part.detach().cpu().double().numpy()
         for part in (found.positive, found.negative, found.activation)
@@ -137,7 +137,7 @@ def _divided(
     sign = np.sign(seen)
     towards = np.maximum(loadings[present, None] * modes.dictionary[present] * sign, 0)
     total = towards.sum(axis=0) + np.maximum(offset * sign, 0)
-    # Modes that make less than there is leave the rest to the remainder.
+    # Where modes sum to less than the contribution, the rest is the remainder.
     whole = np.maximum(total, np.abs(seen))
     share = towards / np.where(whole > 0, whole, 1)
     both = _of_signs(modes.view, share)

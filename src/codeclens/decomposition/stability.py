@@ -1,4 +1,4 @@
-"""Stability: which modes are found again, with other seeds and in halves of the samples."""
+"""Stability: how reproducible modes are over seeds and over halves of the samples."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from jaxtyping import Float, Int, Num
 from codeclens.decomposition.quality import unit_rows
 from codeclens.errors import CodeclensError
 
-# A mode whose partner elsewhere has this cosine or more counts as found again.
+# A mode whose partner in another fit has this cosine or more counts as reproducible.
 FOUND = 0.7
-# A mode with this cosine is the same one.
+# With this cosine, two modes are the same.
 _SAME = 0.99
-# How often modes are shuffled to see what chance finds again.
+# How often modes are shuffled to measure the cosines that arise by chance.
 _SHUFFLES = 5
 
 
 class Match(NamedTuple):
-    """How well each mode of one dictionary is found again in another.
+    """The modes of one dictionary matched with those of another.
 
     `cosine` `(K,)` is the cosine of each mode with its partner and `partner` `(K,)` the partner's
-    row; both are NaN and −1 for modes left over when the other dictionary is smaller. `mean` is
-    taken over the modes that have a partner.
+    row; they are NaN and −1 for modes without a partner, where the other dictionary is smaller.
+    `mean` is taken over the modes that have a partner.
 
     >>> Match(np.array([0.5, 1.0]), np.array([1, 0])).mean
     0.75
@@ -69,10 +69,10 @@ def matched(D: Num[np.ndarray, "mode unit"], other: Num[np.ndarray, "mode2 unit"
 def found_again(
     D: Num[np.ndarray, "mode unit"], others: Sequence[Num[np.ndarray, "mode2 unit"]]
 ) -> Float[np.ndarray, " mode"]:
-    """How well each mode is found again in other dictionaries: its mean cosine with its partners.
+    """How reproducible each mode is: its mean cosine with its partners in other dictionaries.
 
     `D` is `(K, D)`, each other `(K', D)`; the result `(K,)` is the mean over the dictionaries, with
-    0 for those in which no partner was left for the mode; NaN without others (method.md §3).
+    0 for those in which the mode has no partner; NaN without others (method.md §3).
     Raises CodeclensError where the numbers of units differ.
 
     >>> found_again(np.eye(2), [np.eye(2), np.eye(2)[:1]])
@@ -85,11 +85,11 @@ def found_again(
 
 
 def chance(D: Num[np.ndarray, "mode unit"], seed: int = 0) -> float:
-    """The cosine that one in twenty modes reaches with modes that are none.
+    """The cosine that one in twenty modes reaches with shuffled modes.
 
-    Modes of contributions that never fall below zero are alike by that alone. Each unit's entries
-    are dealt out anew among the modes, so that units keep what they are like and belong together by
-    chance; these are matched with the real modes, several times. NaN for a single mode.
+    Modes without negative entries are similar for that reason alone. Each unit's entries are
+    permuted among the modes, which keeps the distribution of each unit and breaks the patterns; the
+    shuffled modes are matched with the real ones, several times. NaN for a single mode.
 
     >>> 0.98 < chance(1 + np.eye(8) / 9) <= 1, bool(np.isnan(chance(np.ones((1, 3)))))
     (True, True)
@@ -117,14 +117,15 @@ def sentence(
     again: dict[str, Float[np.ndarray, " mode"]],
     by_chance: float = float("nan"),
 ) -> str:
-    """How many modes are found again, and what they carry, in words.
+    """How many modes are reproducible, and what share of the contributions they carry, in words.
 
-    `share` `(K,)` is each mode's share of the reconstruction; `again` holds what `found_again`
-    gave, by where modes were looked for ("other seeds"). Found is a mode whose cosine is at least
-    0.7, and `by_chance`, which shuffled modes seldom reach (0.99 where these reach even more).
+    `share` `(K,)` is each mode's share of the reconstruction; `again` holds the results of
+    `found_again` by the fits that were compared ("other seeds"). A mode counts as reproducible
+    where its cosine is at least 0.7 and at least `by_chance`, which shuffled modes seldom reach
+    (but 0.99 is always enough).
 
     >>> sentence(np.array([0.75, 0.25]), {"other seeds": np.array([0.9, 0.2])}, 0.8)
-    'Found again (cosine of 0.80 or more, by chance 0.80): with other seeds 1 of 2 modes, which \
+    'Reproducible (cosine of 0.80 or more, by chance 0.80): in other seeds 1 of 2 modes, which \
 carry 75 %.'
     """
     least = min(float(np.fmax(FOUND, by_chance)), _SAME)
@@ -136,4 +137,4 @@ carry 75 %.'
             f"{100 * share[found].sum():.0f} %"
         )
     told = "" if np.isnan(by_chance) else f", by chance {by_chance:.2f}"
-    return f"Found again (cosine of {least:.2f} or more{told}): with " + "; with ".join(parts) + "."
+    return f"Reproducible (cosine of {least:.2f} or more{told}): in " + "; in ".join(parts) + "."

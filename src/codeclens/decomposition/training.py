@@ -1,4 +1,4 @@
-"""What a training is made of: a recipe, its schedules, what an epoch came to, and seeds."""
+"""What a training is made of: settings, schedules, the record of an epoch, seeds and splits."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ Precision = Literal["float32", "bfloat16"]
 
 
 class Epoch(NamedTuple):
-    """What one pass over the training data came to.
+    """The record of one pass over the training data.
 
-    `loss` is the mean over the epoch's batches. `r2` (about the mean) and `l0` (modes a sample) are
-    measured on the held-out rows at the end of the epoch, `dead` counts the modes that fired in no
-    batch of it.
+    `loss` is the mean over the epoch's samples. `r2` (about the mean) and `l0` (active modes per
+    sample) are measured on the held-out rows at the end of the epoch; `dead` counts the modes that
+    fired in none of its batches.
 
     >>> Epoch(epoch=1, epochs=30, loss=0.5, r2=0.4, l0=16.0, dead=3).l0
     16.0
@@ -41,7 +41,7 @@ class Epoch(NamedTuple):
 
 @dataclass(frozen=True)
 class Cosine:
-    """A learning rate that warms up over a share of all steps and then decays to zero as a cosine.
+    """A learning rate that warms up over a share of all steps, then decays to zero as a cosine.
 
     >>> [round(Cosine(warmup=0.5).rate(step, 4), 2) for step in range(4)]
     [0.5, 1.0, 1.0, 0.5]
@@ -57,7 +57,7 @@ class Cosine:
         return 0.5 * (1 + math.cos(math.pi * (step - rising) / max(steps - rising, 1)))
 
     def start(self, optimizer: Optimizer, steps: int) -> LRScheduler:
-        """Begin a training of so many steps."""
+        """The scheduler for a training of so many steps."""
         return LambdaLR(optimizer, lambda step: self.rate(min(step, steps), steps))
 
 
@@ -65,21 +65,21 @@ class Cosine:
 class Plateau:
     """A learning rate that is multiplied by `factor` when the training loss stops falling.
 
-    It has stopped when for more than `patience` epochs it was never below the best so far by one
-    part in ten thousand.
+    The loss has stopped falling when it was not one part in ten thousand below its best for more
+    than `patience` epochs.
     """
 
     factor: float = 0.5
     patience: int = 10
 
     def start(self, optimizer: Optimizer, steps: int) -> LRScheduler:
-        """Begin a training of so many steps."""
+        """The scheduler for a training of so many steps."""
         return ReduceLROnPlateau(optimizer, factor=self.factor, patience=self.patience)
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """How to train: length, batches, learning rate and when to stop.
+class TrainingSettings:
+    """How to train: number of epochs, batch size, learning rate and when to stop.
 
     `patience` stops after so many epochs without a better held-out R² and goes back to the best
     epoch; `clip` limits the norm of the gradient. `precision` "bfloat16" computes the loss under
@@ -96,27 +96,15 @@ class Recipe:
 
 
 class Trainable(nn.Module, ABC):
-    """A network as the trainer needs it: it knows its own loss and its own constraints.
+    """A network that defines its own loss and constraints, as the trainer needs it.
 
-    What changes while it trains are parameters and buffers, persistent or not, and generators that
-    are attributes of its modules: these are what a checkpoint holds. Where several processes share
-    a batch, `processes` says how many times as large it is as the part that `loss` sees, and
-    buffers are brought to the smallest of all processes after each step.
-
-    Networks of one shape may train as one (`stackable`): `loss` then sees one network at a time,
-    under torch's vmap, while `before_step` and `after_step` see parameters with an axis more in
-    front.
+    A checkpoint holds its parameters, its buffers (persistent or not) and the generators that are
+    attributes of its modules; nothing else may change in training. Where several processes share a
+    batch, `processes` is the size of the batch relative to the part that `loss` sees, and each
+    buffer entry is set to the smallest of all processes after each step.
     """
 
     processes: float = 1
-    stackable: bool = False
-
-    def before_loss(self) -> None:
-        """Look at the state that the next loss starts from."""
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """The loss of a batch, and its codes."""
-        return self.loss(x)
 
     @abstractmethod
     def loss(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -132,23 +120,18 @@ class Trainable(nn.Module, ABC):
 
     @abstractmethod
     def after_step(self) -> None:
-        """Bring the parameters back to where they may be."""
+        """Restore the constraints on the parameters."""
 
-    @property
-    def renews(self) -> bool:
-        """Whether `renewal` is due."""
-        return False
-
-    def renewal(self) -> None:
-        """Change what is changed now and then."""
+    def between_steps(self) -> None:
+        """Change what is changed from time to time, such as dead modes."""
 
 
 @contextmanager
 def seeded(seed: int) -> Iterator[torch.Generator]:
     """Draw a network's initial parameters from `seed`, and leave torch's random state as it was.
 
-    Inside, the CPU's global generator is a forked one; it gives a generator of its own for
-    everything that is drawn later.
+    Inside, torch's global CPU generator is seeded; afterwards it is as before. The `with` gives a
+    generator for everything that is drawn later.
 
     >>> before = torch.get_rng_state()
     >>> with seeded(0):
@@ -167,7 +150,7 @@ def seeded(seed: int) -> Iterator[torch.Generator]:
 def split(
     count: int, held_out: float, generator: torch.Generator
 ) -> tuple[Int64[Tensor, " train"], Int64[Tensor, " held_out"]]:
-    """Row numbers to train on and to hold out, drawn at random, each sorted.
+    """Row numbers for training and held-out rows, drawn at random, each sorted.
 
     >>> train_rows, held_out = split(20, 0.1, torch.Generator().manual_seed(0))
     >>> len(train_rows), len(held_out)
@@ -215,7 +198,7 @@ def under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 @contextmanager
 def named(site: str) -> Iterator[None]:
-    """Say at which site an error arose.
+    """Name the site in errors that arise inside.
 
     >>> with named("conv1"):
     ...     raise CodeclensError("All values are zero.")

@@ -1,4 +1,4 @@
-"""ReLUSAE: rectified codes, sparse because their sum has a price."""
+"""Autoencoders with penalised rectified codes: ReLUSAE, Gated and JumpReLU."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from codeclens.decomposition.autoencoders.unit_rows import UnitRowAutoencoder
-from codeclens.decomposition.networks import UnitRowNetwork, level_of
-from codeclens.errors import CodeclensError
+from codeclens.decomposition.autoencoders.base import UnitRowAutoencoder, require_fewer
+from codeclens.decomposition.autoencoders.networks import (
+    SparseAutoencoder,
+    UnitRowNetwork,
+    level_of,
+)
 
 
 class ReLUNetwork(UnitRowNetwork):
-    """Rectified codes with a price on their sum, and a dictionary of unit rows."""
+    """Rectified codes with a penalty on their sum, and a dictionary of unit rows."""
 
     def __init__(self, *, penalty: float, **shared: Any) -> None:
         super().__init__(**shared)
@@ -24,7 +27,7 @@ class ReLUNetwork(UnitRowNetwork):
 
     @torch.no_grad()
     def calibrate(self, x: Float[Tensor, "batch unit"]) -> None:
-        """Begin with a bias that leaves `count` codes a sample above zero."""
+        """Start with a bias that leaves `count` codes per sample above zero."""
         self.encoder.bias.zero_()
         self.encoder.bias.sub_(level_of(torch.relu(self.encoder(x)), self.few))
 
@@ -42,8 +45,8 @@ class ReLUSAE(UnitRowAutoencoder):
     """A sparse autoencoder with rectified codes and an L1 penalty: the classical one.
 
     The loss is the mean squared error of data scaled to deviation one, plus `penalty` times the sum
-    of a sample's codes over √D, about the length of a sample; so the same penalty means the same at
-    sites of any size. Rows have length one, so the penalty cannot be dodged by longer rows. It
+    of a sample's codes divided by √D, about the length of a sample; so a penalty has the same
+    meaning at sites of any size. Rows have length one, so longer rows cannot evade the penalty. It
     shrinks codes, which costs R². Dead modes are resampled every `resample` epochs; everything else
     is as in `TopK`.
 
@@ -66,18 +69,22 @@ class ReLUSAE(UnitRowAutoencoder):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._within("penalty", self.penalty, 0, math.inf)
+        self._require("penalty", least=0)
 
     def unit_rows(self, **shared: Any) -> UnitRowNetwork:
         """A new network of this kind."""
         return ReLUNetwork(**shared, penalty=self.penalty)
 
+    def saelens_kind(self, network: SparseAutoencoder, scale: float) -> tuple[str, Tensor | None]:
+        """SAELens' "standard"."""
+        return "standard", None
+
 
 class GatedNetwork(UnitRowNetwork):
-    """Codes that are zero where a gate is shut, and a dictionary of unit rows.
+    """Codes that are zero where a gate is closed, and a dictionary of unit rows.
 
-    Gate and magnitude share their directions: the gate is the encoder's number plus a bias, the
-    magnitude that number times `exp(gain)`. Only the gate pays the price.
+    Gate and magnitude share their directions: the gate is the encoder's output plus a bias, the
+    magnitude that output times `exp(gain)`. Only the gate is penalised.
     """
 
     def __init__(self, *, penalty: float, **shared: Any) -> None:
@@ -88,7 +95,7 @@ class GatedNetwork(UnitRowNetwork):
 
     @torch.no_grad()
     def calibrate(self, x: Float[Tensor, "batch unit"]) -> None:
-        """Begin with gates that leave `count` modes a sample."""
+        """Start with gates that leave `count` modes per sample."""
         self.gate.copy_(-level_of(torch.relu(self.encoder(x)), self.few).expand_as(self.gate))
 
     def select(self, pre: Float[Tensor, "batch mode"]) -> Float[Tensor, "batch mode"]:
@@ -96,14 +103,14 @@ class GatedNetwork(UnitRowNetwork):
         return torch.relu(pre * self.gain.exp()) * (pre + self.gate > 0)
 
     def cost(self, x: Tensor, pre: Tensor, codes: Tensor) -> Tensor:
-        """The price of what the gates say, and the error that they would leave as codes."""
+        """The penalty on the open gates, and the error with the gates as codes."""
         gates = torch.relu(pre + self.gate)
-        price = self.penalty * gates.sum(dim=1).mean() / math.sqrt(x.shape[1])
-        return price + (x - gates @ self.dictionary.detach()).square().mean()
+        penalty = self.penalty * gates.sum(dim=1).mean() / math.sqrt(x.shape[1])
+        return penalty + (x - gates @ self.dictionary.detach()).square().mean()
 
     @torch.no_grad()
     def renew(self, dead: Int64[Tensor, " dead"]) -> Int64[Tensor, " new"]:
-        """Let dead modes begin anew, their gates as far open as they are on average."""
+        """Resample dead modes, with gates as far open as the average."""
         new = super().renew(dead)
         self.gate[new] = self.gate.mean()
         self.gain[new] = 0
@@ -119,11 +126,12 @@ class GatedNetwork(UnitRowNetwork):
 
 @dataclass(frozen=True, repr=False)
 class Gated(UnitRowAutoencoder):
-    """A sparse autoencoder that decides with a gate whether a mode is present, and how apart.
+    """A sparse autoencoder with separate gates and magnitudes.
 
-    The L1 penalty acts on the gate alone, so codes are not shrunk by it; the gate learns by a
-    second reconstruction from what it lets through, with the dictionary held. Gate and magnitude
-    share their directions. `penalty` is that of `ReLUSAE`; everything else is as there.
+    A gate decides whether a mode is active. The L1 penalty acts on the gate alone, so it does not
+    shrink codes; the gate learns from a second reconstruction, made of the gates with a fixed
+    dictionary. Gate and magnitude share their directions. `penalty` and everything else is as in
+    `ReLUSAE`.
 
     After Rajamanoharan et al. 2024, arXiv 2404.16014. Raises CodeclensError as `Autoencoder.fit`
     does.
@@ -145,7 +153,7 @@ class Gated(UnitRowAutoencoder):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._within("penalty", self.penalty, 0, math.inf)
+        self._require("penalty", least=0)
 
     def unit_rows(self, **shared: Any) -> UnitRowNetwork:
         """A new network of this kind."""
@@ -153,7 +161,7 @@ class Gated(UnitRowAutoencoder):
 
 
 class JumpReLUNetwork(UnitRowNetwork):
-    """Codes that are zero below a threshold for each mode, a price on their number, unit rows.
+    """Codes that are zero below a threshold for each mode, a penalty on their number, unit rows.
 
     `width` is that of the kernel through which thresholds learn, in the unit of the codes.
     """
@@ -170,11 +178,11 @@ class JumpReLUNetwork(UnitRowNetwork):
 
     @torch.no_grad()
     def calibrate(self, x: Float[Tensor, "batch unit"]) -> None:
-        """Begin with thresholds that leave `count` codes a sample."""
+        """Start with thresholds that leave `count` codes per sample."""
         pre = torch.relu(self.encoder(x))
         level = level_of(pre, self.few if self.k is None else self.k)
         self.log_threshold.copy_(level.log().expand_as(self.log_threshold))
-        # Where nearly all codes shall be present, their level is nearly zero, and tells no width.
+        # Where nearly all codes shall be active, their level is nearly zero and gives no width.
         self.width.copy_(self.bandwidth * level_of(pre, self.few))
 
     def select(self, pre: Float[Tensor, "batch mode"]) -> Float[Tensor, "batch mode"]:
@@ -188,14 +196,14 @@ class JumpReLUNetwork(UnitRowNetwork):
         return error.square().mean(), error
 
     def cost(self, x: Tensor, pre: Tensor, codes: Tensor) -> Tensor:
-        """The price of the mean number of codes, or of its distance from the wanted one."""
+        """The penalty on the mean number of codes, or on its distance from `k`."""
         present = _Step.apply(pre, self.log_threshold.exp(), self.width).sum(dim=1).mean()
         distance: Tensor = present if self.k is None else (present / self.k - 1).square()
         return self.penalty * distance
 
     @torch.no_grad()
     def renew(self, dead: Int64[Tensor, " dead"]) -> Int64[Tensor, " new"]:
-        """Let dead modes begin anew, with thresholds as high as they are on average."""
+        """Resample dead modes, with thresholds as high as the average."""
         new = super().renew(dead)
         self.log_threshold[new] = self.log_threshold.mean()
         return new
@@ -210,15 +218,10 @@ class JumpReLUNetwork(UnitRowNetwork):
 class _Jump(torch.autograd.Function):
     """`z · [z > θ]`; θ learns from codes within half a width of it (arXiv 2407.14435, eq. 11)."""
 
-    generate_vmap_rule = True
-
     @staticmethod
-    def forward(z: Tensor, threshold: Tensor, width: Tensor) -> Tensor:
+    def forward(ctx: Any, z: Tensor, threshold: Tensor, width: Tensor) -> Tensor:
+        ctx.save_for_backward(z, threshold, width)
         return z * (z > threshold)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        ctx.save_for_backward(*inputs)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:
@@ -232,15 +235,10 @@ class _Jump(torch.autograd.Function):
 class _Step(torch.autograd.Function):
     """`[z > θ]`; θ learns from codes within half a width of it (arXiv 2407.14435, eq. 12)."""
 
-    generate_vmap_rule = True
-
     @staticmethod
-    def forward(z: Tensor, threshold: Tensor, width: Tensor) -> Tensor:
+    def forward(ctx: Any, z: Tensor, threshold: Tensor, width: Tensor) -> Tensor:
+        ctx.save_for_backward(z, threshold, width)
         return (z > threshold).to(z)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        ctx.save_for_backward(*inputs)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[None, Tensor, None]:
@@ -252,14 +250,14 @@ class _Step(torch.autograd.Function):
 
 @dataclass(frozen=True, repr=False)
 class JumpReLU(UnitRowAutoencoder):
-    """A sparse autoencoder whose modes are present above thresholds that they learn.
+    """A sparse autoencoder whose modes are active above learned thresholds.
 
-    A code is zero up to its mode's threshold and unchanged above it, so codes are not shrunk. What
-    is penalised is the number of codes, L0: by `penalty · (L0 / k − 1)²` where `k` says how many
-    modes a sample shall have on average, by `penalty · L0` where `k` is None (a mode then must
-    explain that share of the variance, or it stays away). Neither number has a gradient; thresholds
-    learn from the codes that lie within half a kernel's width of them, `bandwidth` times the first
-    threshold. Everything else is as in `TopK`.
+    A code is zero up to its mode's threshold and unchanged above it, so codes are not shrunk. The
+    number of active modes, L0, is penalised: by `penalty · (L0 / k − 1)²` where `k` is the wanted
+    mean number, by `penalty · L0` where `k` is None (a mode is then active only where it explains
+    that share of the variance). L0 has no gradient; thresholds learn from the codes within half a
+    kernel's width of them, which is `bandwidth` times the first threshold. Everything else is as in
+    `TopK`.
 
     After Rajamanoharan et al. 2024, arXiv 2407.14435. Raises CodeclensError where k exceeds the
     number of modes, and as `Autoencoder.fit` does.
@@ -281,21 +279,21 @@ class JumpReLU(UnitRowAutoencoder):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._count("k", self.k)
-        self._within("penalty", self.penalty, 0, math.inf)
-        self._positive("bandwidth", self.bandwidth)
+        self._require_counts("k")
+        self._require("penalty", least=0)
+        self._require("bandwidth", above=0)
         if self.n_modes is not None:
-            self.modes_for(self.n_modes)
+            require_fewer(self.k, self.n_modes)
 
     def modes_for(self, n_units: int) -> int:
         """How many modes a site of `n_units` units gets; raises CodeclensError if fewer than k."""
         n_modes = super().modes_for(n_units)
-        if self.k is not None and self.k > n_modes:
-            raise CodeclensError(
-                f"k (={self.k}) must not exceed the number of modes (={n_modes}); "
-                "lower k or ask for more modes."
-            )
+        require_fewer(self.k, n_modes)
         return n_modes
+
+    def saelens_kind(self, network: SparseAutoencoder, scale: float) -> tuple[str, Tensor | None]:
+        """SAELens' "jumprelu" with a threshold for each mode."""
+        return "jumprelu", network.get_parameter("log_threshold").detach().cpu().exp() * scale
 
     def unit_rows(self, **shared: Any) -> UnitRowNetwork:
         """A new network of this kind."""

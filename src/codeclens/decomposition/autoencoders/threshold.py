@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar
 
@@ -10,9 +9,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from codeclens.decomposition.fitting import Autoencoder
-from codeclens.decomposition.networks import MLPEncoder, SparseAutoencoder
-from codeclens.decomposition.training import Plateau, Recipe
+from codeclens.decomposition.autoencoders.base import Autoencoder
+from codeclens.decomposition.autoencoders.networks import MLPEncoder, SparseAutoencoder
+from codeclens.decomposition.training import Plateau, TrainingSettings
 
 
 class ThresholdNetwork(SparseAutoencoder):
@@ -40,7 +39,7 @@ class ThresholdNetwork(SparseAutoencoder):
         self.penalty = penalty
 
     def start_from(self, data: Float[Tensor, "sample unit"], generator: torch.Generator) -> None:
-        """Let dropout draw from a generator of its own."""
+        """Give dropout a generator of its own."""
         seed = int(torch.randint(2**62, (), generator=generator))
         self.encoder.generator = torch.Generator(data.device).manual_seed(seed)
 
@@ -91,9 +90,9 @@ class ThresholdSAE(Autoencoder):
     300 epochs, learning rate halved on plateau (arXiv 2603.06557; method.md §3). Loadings are in
     (0, 1), so the dictionary carries the data's unit.
 
-    Where the paper leaves freedom: its threshold lies between 0.8 and 0.95, and is 0.8 here, at
-    which small sites learn too, since a code that never reaches the threshold gets no gradient; the
-    plateau is judged by the training loss with a patience of 10 epochs; parameters start as
+    Choices that the paper leaves open: its threshold lies between 0.8 and 0.95, and is 0.8 here, so
+    that small sites learn too (a code that never reaches the threshold gets no gradient); the
+    plateau is that of the training loss, with a patience of 10 epochs; parameters start as
     PyTorch's layers do. Unlike the paper's, R² is measured on a held-out tenth of the samples.
     For the retina the paper uses `expansion=10, penalty=1e-4, learning_rate=1e-5, epochs=800`.
 
@@ -118,19 +117,18 @@ class ThresholdSAE(Autoencoder):
     plateau_factor: float = 0.5
     plateau_patience: int = 10
 
-    _unit_rows: ClassVar[bool] = False
+    unit_length: ClassVar[bool] = False
     _shown: ClassVar[tuple[str, ...]] = ("threshold",)
 
     def __post_init__(self) -> None:
         if self.n_modes is None and self.expansion is None:
             object.__setattr__(self, "expansion", 3)
         super().__post_init__()
-        for name in ("hidden", "batch_size", "epochs", "plateau_patience"):
-            self._count(name, getattr(self, name))
-        self._positive("learning_rate", self.learning_rate)
+        self._require_counts("hidden", "batch_size", "epochs", "plateau_patience")
+        self._require("learning_rate", above=0)
         for name in ("threshold", "dropout", "plateau_factor"):
-            self._within(name, getattr(self, name), 0, 1)
-        self._within("penalty", self.penalty, 0, math.inf)
+            self._require(name, least=0, below=1)
+        self._require("penalty", least=0)
 
     def is_non_negative(self, data: Tensor) -> bool:
         """Whether the dictionary shall have no negative entries."""
@@ -150,15 +148,16 @@ class ThresholdSAE(Autoencoder):
             penalty=self.penalty,
         )
 
-    def recipe(self, n_train: int, n_features: int) -> Recipe:
-        """How to train, on however many samples."""
-        return Recipe(
+    def training_settings(self, n_train: int, n_features: int) -> TrainingSettings:
+        """How to train, the same for any number of samples."""
+        return TrainingSettings(
             epochs=self.epochs,
             batch_size=self.batch_size,
             learning_rate=self.learning_rate,
             schedule=Plateau(self.plateau_factor, self.plateau_patience),
             patience=self.patience,
             clip=self.clip,
+            precision=self.precision,
         )
 
     def _nothing_fired(self, n_modes: int) -> str:

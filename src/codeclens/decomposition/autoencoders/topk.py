@@ -1,4 +1,4 @@
-"""TopK: the k largest codes of every sample, and no others."""
+"""Autoencoders that keep a given number of codes: TopK, BatchTopK and Matryoshka."""
 
 from __future__ import annotations
 
@@ -11,9 +11,13 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from codeclens.decomposition.autoencoders.unit_rows import CountedAutoencoder
-from codeclens.decomposition.networks import UnitRowNetwork, largest, level_of
-from codeclens.errors import CodeclensError
+from codeclens.decomposition.autoencoders.base import CountedAutoencoder
+from codeclens.decomposition.autoencoders.networks import (
+    SparseAutoencoder,
+    UnitRowNetwork,
+    largest,
+    level_of,
+)
 
 
 class TopKNetwork(UnitRowNetwork):
@@ -50,15 +54,19 @@ class TopK(CountedAutoencoder):
         """A new network of this kind."""
         return TopKNetwork(**shared, count=self.k)
 
+    def saelens_kind(self, network: SparseAutoencoder, scale: float) -> tuple[str, Tensor | None]:
+        """SAELens' "topk"."""
+        return "topk", None
 
-# How slowly the threshold follows the batches: it settles over some fifty of them.
+
+# The memory of the threshold's running mean: it settles over some fifty batches.
 _MEMORY = 0.98
 
 
 class BatchTopKNetwork(UnitRowNetwork):
-    """The `count` largest codes a sample, chosen over the batch; later those above a threshold.
+    """The `count` largest codes per sample, chosen over the batch; later those above a threshold.
 
-    The threshold is a running mean of the smallest code that was chosen.
+    The threshold is a running mean of the smallest chosen code.
     """
 
     threshold: Tensor
@@ -68,11 +76,11 @@ class BatchTopKNetwork(UnitRowNetwork):
         self.register_buffer("threshold", torch.zeros(()))
 
     def calibrate(self, x: Float[Tensor, "batch unit"]) -> None:
-        """Begin with the threshold that as many codes of these samples lie above."""
+        """Start with the threshold that `count` codes per sample exceed."""
         self.threshold.copy_(level_of(torch.relu(self.encoder(x)), self.count))
 
     def select(self, pre: Float[Tensor, "batch mode"]) -> Float[Tensor, "batch mode"]:
-        """The largest rectified codes of the batch; the threshold takes note of the smallest."""
+        """The largest rectified codes of the batch; the smallest updates the threshold."""
         codes = torch.relu(pre)
         number = min(self.count * len(codes), codes.numel())
         values, where = codes.flatten().topk(number, sorted=False)
@@ -84,18 +92,18 @@ class BatchTopKNetwork(UnitRowNetwork):
         return torch.zeros_like(codes).flatten().scatter(0, where, values).view_as(codes)
 
     def settle(self, pre: Float[Tensor, "batch mode"]) -> Float[Tensor, "batch mode"]:
-        """The codes that reach the threshold, whatever the other samples are."""
+        """The codes that reach the threshold, independent of the other samples."""
         return torch.relu(pre) * (pre >= self.threshold)
 
 
 @dataclass(frozen=True, repr=False)
 class BatchTopK(CountedAutoencoder):
-    """A sparse autoencoder that keeps `k` codes a sample on average, more where there is more.
+    """A sparse autoencoder that keeps `k` codes per sample on average.
 
-    While training, the k · B largest rectified codes of a batch of B samples are kept, so samples
-    may have more or fewer than k modes. Afterwards every sample stands alone: codes below a
-    threshold, learned as the running mean of the smallest code that was kept, are zero. Everything
-    else is as in `TopK`.
+    In training the k · B largest rectified codes of a batch of B samples are kept, so a sample may
+    have more or fewer than k modes. Afterwards each sample is encoded by itself: codes below a
+    threshold, the running mean of the smallest code kept in training, are zero. Everything else is
+    as in `TopK`.
 
     After Bussmann, Leask and Nanda 2024, arXiv 2412.06410. Raises CodeclensError where k exceeds
     the number of modes, and as `Autoencoder.fit` does.
@@ -112,11 +120,22 @@ class BatchTopK(CountedAutoencoder):
         """A new network of this kind."""
         return BatchTopKNetwork(**shared, count=self.k)
 
+    def saelens_kind(self, network: SparseAutoencoder, scale: float) -> tuple[str, Tensor | None]:
+        """SAELens' "jumprelu" with one threshold."""
+        return threshold_kind(network, scale)
+
+
+def threshold_kind(network: SparseAutoencoder, scale: float) -> tuple[str, Tensor]:
+    """A network with one threshold as SAELens' "jumprelu"."""
+    level = network.get_buffer("threshold").cpu() * scale
+    # Ours keeps codes that equal the threshold, SAELens only those above it.
+    return "jumprelu", torch.nextafter(level, torch.zeros_like(level))
+
 
 class MatryoshkaNetwork(BatchTopKNetwork):
     """BatchTopK whose loss is the mean over nested parts of the dictionary.
 
-    `level` says of every mode in which part it came in, 0 for the innermost.
+    `level` `(K,)` is the smallest part that holds each mode, 0 for the innermost.
     """
 
     level: Tensor
@@ -131,7 +150,7 @@ class MatryoshkaNetwork(BatchTopKNetwork):
         )
 
     def misfit(self, x: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
-        """The mean over all parts of the squared error that each leaves alone; the last error."""
+        """The squared error of each part by itself, averaged over parts, and the whole's error."""
         error, start, total = x, 0, torch.zeros((), device=x.device)
         for end in self.ends:
             error = error - codes[:, start:end] @ self.dictionary[start:end]
@@ -147,13 +166,13 @@ class MatryoshkaNetwork(BatchTopKNetwork):
 
 @dataclass(frozen=True, repr=False)
 class Matryoshka(CountedAutoencoder):
-    """A BatchTopK autoencoder with `levels` dictionaries inside each other.
+    """A BatchTopK autoencoder with `levels` nested dictionaries.
 
     The innermost has `K / 2^(levels − 1)` modes, each further one twice as many; each must
-    reconstruct the data alone, and the loss is the mean over all. So the first modes stay general
-    where a single large dictionary would split them. `mode_level` `(K,)` says of every mode in
-    which part it came in, 0 for the innermost; modes are ordered as everywhere, by their share.
-    Dead modes are resampled every `resample` epochs.
+    reconstruct the data by itself, and the loss is the mean over all. The first modes stay general
+    where a single large dictionary would split them. `mode_level` `(K,)` of the fitted object is
+    the innermost dictionary that holds each mode, 0 for the smallest; modes are ordered by their
+    share, as everywhere. Dead modes are resampled every `resample` epochs.
 
     After Bussmann, Nabeshima, Karvonen and Nanda 2025, arXiv 2503.17547. Raises CodeclensError
     where k exceeds the number of modes, and as `Autoencoder.fit` does.
@@ -172,16 +191,11 @@ class Matryoshka(CountedAutoencoder):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._count("levels", self.levels)
-        if self.levels > 30:
-            raise CodeclensError(f"Matryoshka has levels={self.levels}; at most 30 make sense.")
+        self._require("levels", least=1, most=30, whole=True)
 
-    @property
-    def mode_level(self) -> Int64[np.ndarray, " mode"]:
-        """In which of the nested dictionaries each mode came in, `(K,)`, 0 for the innermost."""
-        network = self.fitted.network
-        assert isinstance(network, MatryoshkaNetwork)
-        return np.asarray(network.level.cpu().numpy())
+    def saelens_kind(self, network: SparseAutoencoder, scale: float) -> tuple[str, Tensor | None]:
+        """SAELens' "jumprelu" with one threshold."""
+        return threshold_kind(network, scale)
 
     def unit_rows(self, **shared: Any) -> UnitRowNetwork:
         """A new network of this kind."""

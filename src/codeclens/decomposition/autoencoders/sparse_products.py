@@ -1,17 +1,14 @@
-"""Sparse codes: products with matrices most of whose entries are zero, by the entries that are not.
+"""Products with sparse codes, computed from the non-zero entries where that is faster.
 
-A TopK code has k entries in thousands. Then the reconstruction is a weighted sum of k rows of the
-dictionary, and so is every gradient: only the encoder's forward pass needs all products. Where
-entries are too many for that, many modes may still be absent from the whole batch, and products
-leave their columns out. Which way is fastest is decided batch by batch; the results are the same
-up to rounding.
+A TopK code has k non-zero entries in thousands. The reconstruction is then a weighted sum of k rows
+of the dictionary, and so is every gradient: only the encoder's forward pass needs all products.
+Where there are too many entries for that, many modes may still be inactive in the whole batch, and
+products skip their columns. The fastest way is chosen for each batch; results are the same up to
+rounding.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import Any
 
 import torch
@@ -19,36 +16,17 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-# Fitted to a grid of shapes on one thread: looking for the entries costs about as much as _SEARCH
-# products for each place of the codes, and a product by entry as much as _GATHER others. What is
-# chosen is held against both ways by `python -m benchmarks.training products`.
+# Fitted to a grid of shapes on one thread: finding the non-zero entries costs about as much as
+# _SEARCH products for each place of the codes, and a product by entry as much as _GATHER others.
+# `python -m benchmarks.training products` compares the choice with both ways.
 _SEARCH = 96
 _GATHER = 12
-# Rows are copied to leave others out: that needs enough samples, and enough to leave out.
+# Skipping columns copies the others: that needs enough samples, and enough columns to skip.
 _FEWEST_ROWS, _MOST_PRESENT = 32, 0.8
 
 
-_PLAIN: ContextVar[bool] = ContextVar("plain", default=False)
-
-
-@contextmanager
-def plain() -> Iterator[None]:
-    """Only plain products while the `with` lasts: torch's vmap cannot look at single entries.
-
-    >>> with plain():
-    ...     decode(torch.ones(2, 3), torch.ones(3, 1))
-    tensor([[3.],
-            [3.]])
-    """
-    token = _PLAIN.set(True)
-    try:
-        yield
-    finally:
-        _PLAIN.reset(token)
-
-
 def pays(codes: Tensor, columns: int) -> bool:
-    """Whether products of `codes` with `(K, columns)` are faster by their entries.
+    """Whether products of `codes` with `(K, columns)` are faster by their non-zero entries.
 
     >>> codes = torch.zeros(256, 1536)
     >>> codes[:, :16] = 1
@@ -64,7 +42,7 @@ def pays(codes: Tensor, columns: int) -> bool:
 
 
 def present(codes: Tensor, columns: int) -> Tensor | None:
-    """The modes that are in any sample of a batch, where products by these alone are faster.
+    """The modes that are active in any sample of a batch, where products by these are faster.
 
     >>> codes = torch.zeros(128, 1536)
     >>> codes[:, 5:7] = 1
@@ -82,18 +60,16 @@ def present(codes: Tensor, columns: int) -> Tensor | None:
 def decode(
     codes: Float[Tensor, "batch mode"], dictionary: Float[Tensor, "mode unit"]
 ) -> Float[Tensor, "batch unit"]:
-    """`codes @ dictionary`, by the entries of the codes that are not zero where that is faster.
+    """`codes @ dictionary`, by the non-zero entries of the codes where that is faster.
 
-    Codes that are zero then get no gradient. They need none where they come from a rectification,
-    a choice of the largest or a mask, which would stop it anyway.
+    Codes that are zero then get no gradient. They need none after a rectification, a selection of
+    the largest or a mask, which would stop it anyway.
 
     >>> codes = torch.zeros(256, 1536)
     >>> codes[:, 3] = 2
     >>> decode(codes, torch.ones(1536, 512))[0, :3]
     tensor([2., 2., 2.])
     """
-    if _PLAIN.get():
-        return codes @ dictionary
     found: Tensor
     if pays(codes, dictionary.shape[1]):
         found = _Decode.apply(codes, dictionary)
@@ -110,19 +86,19 @@ def encode(
     weight: Float[Tensor, "mode unit"],
     bias: Float[Tensor, " mode"] | None = None,
 ) -> Float[Tensor, "batch mode"]:
-    """`x @ weight.T + bias`, whose gradients go by the entries that are not zero where it pays.
+    """`x @ weight.T + bias`, with gradients by their non-zero entries where that is faster.
 
     >>> encode(torch.ones(2, 4), torch.ones(3, 4), torch.zeros(3)).shape
     torch.Size([2, 3])
     """
-    if _PLAIN.get() or torch.is_autocast_enabled(x.device.type):
+    if torch.is_autocast_enabled(x.device.type):
         return F.linear(x, weight, bias)
     found: Tensor = _Encode.apply(x, weight, bias)
     return found
 
 
 class _Entries:
-    """The entries of a matrix that are not zero, in the order of its rows."""
+    """The non-zero entries of a matrix, row by row."""
 
     def __init__(self, matrix: Tensor) -> None:
         flat = matrix.reshape(-1).nonzero().flatten()
@@ -164,7 +140,7 @@ class _Decode(torch.autograd.Function):
         gradient = gradient.contiguous()
         of_codes = of_dictionary = None
         if ctx.needs_input_grad[0]:
-            # Each entry's is the product of two rows, which is what a bag's weight gets.
+            # The gradient of an entry is a product of two rows, as that of a bag's weight.
             with torch.enable_grad():
                 weight = entries.value.detach().requires_grad_()
                 made = _bags(entries.row, entries.column, weight, dictionary, entries.shape[0])

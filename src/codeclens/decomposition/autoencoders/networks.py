@@ -12,12 +12,12 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from codeclens.decomposition import sparse
+from codeclens.decomposition.autoencoders import sparse_products
 from codeclens.decomposition.training import Trainable
 
 
 class Encoder(nn.Module, ABC):
-    """What every encoder can do beside `forward`: keep some of its modes, and forget the others."""
+    """An encoder; beside `forward` it can drop modes."""
 
     @abstractmethod
     def keep(self, index: Int64[Tensor, " kept"]) -> None:
@@ -39,7 +39,7 @@ class LinearEncoder(Encoder):
 
     def forward(self, x: Float[Tensor, "batch unit"]) -> Float[Tensor, "batch mode"]:
         """The codes before they are made sparse."""
-        return sparse.encode(x - self.centre, self.weight, self.bias)
+        return sparse_products.encode(x - self.centre, self.weight, self.bias)
 
     def keep(self, index: Int64[Tensor, " kept"]) -> None:
         """Keep these modes, in this order."""
@@ -48,15 +48,15 @@ class LinearEncoder(Encoder):
 
     @torch.no_grad()
     def point(self, index: Int64[Tensor, " new"], rows: Float[Tensor, "new unit"]) -> None:
-        """Let some modes read the data along new directions, without a bias."""
+        """Give some modes new directions, without a bias."""
         self.weight[index] = rows
         self.bias[index] = 0
 
 
 class CorrectedEncoder(LinearEncoder):
-    """A linear encoder, and what two hidden layers of rectified neurons add to it.
+    """A linear encoder plus a correction by two hidden layers of rectified neurons.
 
-    The addition begins at zero, so that training starts from samples as it does without it.
+    The correction starts at zero, so that training starts from samples as it does without it.
 
     >>> CorrectedEncoder(4, 12, hidden=4)(torch.zeros(2, 4)).shape
     torch.Size([2, 12])
@@ -80,7 +80,7 @@ class CorrectedEncoder(LinearEncoder):
 
     @torch.no_grad()
     def point(self, index: Int64[Tensor, " new"], rows: Float[Tensor, "new unit"]) -> None:
-        """Let some modes read the data along new directions, without a bias or an addition."""
+        """Give some modes new directions, without a bias or a correction."""
         super().point(index, rows)
         self.last[index] = 0
 
@@ -108,7 +108,7 @@ class MLPEncoder(Encoder):
         """The logits of the codes."""
         h = self.norm1(torch.relu(self._drop(self.first(x))))
         h = self.norm2(torch.relu(self._drop(self.second(h))))
-        logits = sparse.encode(h, self.last.weight)
+        logits = sparse_products.encode(h, self.last.weight)
         return logits
 
     def keep(self, index: Int64[Tensor, " kept"]) -> None:
@@ -125,15 +125,15 @@ class MLPEncoder(Encoder):
 
 EncoderKind = Literal["linear", "mlp"]
 
-# So many samples tell how large codes are, and stand ready to replace dead modes.
+# So many samples set the scale of the codes, and serve to resample dead modes.
 _POOL = 2048
 
 
 class SparseAutoencoder(Trainable):
     """An encoder, sparse codes `z ≥ 0`, and a dictionary: `x ≈ z D`, without any offset.
 
-    There is no offset in the reconstruction because modes shall account for all of the
-    contributions, also for what every sample has in common.
+    The reconstruction has no offset, because modes shall account for all of the contributions,
+    including what all samples have in common.
     """
 
     def __init__(
@@ -148,7 +148,7 @@ class SparseAutoencoder(Trainable):
         self.dictionary = nn.Parameter(entries.abs() if non_negative else entries)
 
     def start_from(self, data: Float[Tensor, "sample unit"], generator: torch.Generator) -> None:
-        """Get ready to train on these data."""
+        """Initialise what depends on the data."""
 
     @abstractmethod
     def codes(self, x: Float[Tensor, "batch unit"]) -> Float[Tensor, "batch mode"]:
@@ -157,16 +157,16 @@ class SparseAutoencoder(Trainable):
     def reconstruct(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """The reconstruction of a batch, and its codes."""
         codes = self.codes(x)
-        return sparse.decode(codes, self.dictionary), codes
+        return sparse_products.decode(codes, self.dictionary), codes
 
     def keep(self, index: Int64[Tensor, " kept"]) -> None:
-        """Keep these modes, in this order, and forget the others."""
+        """Keep these modes, in this order, and drop the others."""
         index = index.to(self.dictionary.device)
         self.dictionary = nn.Parameter(self.dictionary.detach()[index])
         self.encoder.keep(index)
 
     def before_step(self) -> None:
-        """Nothing to edit."""
+        """Gradients stay as they are."""
 
     @torch.no_grad()
     def after_step(self) -> None:
@@ -176,24 +176,23 @@ class SparseAutoencoder(Trainable):
 
 
 class UnitRowNetwork(SparseAutoencoder):
-    """What networks with rows of length one share: their start, their loss, and no dead modes.
+    """What networks with rows of length one share: initialisation, loss, revival of dead modes.
 
-    A subclass says how the encoder's numbers become codes while training (`select`) and afterwards
-    (`settle`), what that costs beside the squared error (`cost`), and what it must know of the data
-    before it starts (`calibrate`).
+    A subclass defines how the encoder's output becomes codes in training (`select`) and afterwards
+    (`settle`), the penalty added to the squared error (`cost`), and what is set from the data
+    before training (`calibrate`).
 
-    Modes that have been silent for as many samples as there are to train on are dead. An auxiliary
-    loss lets the best of them learn what the living modes leave over (Gao et al. 2024, arXiv
-    2406.04093, A.2), weighted by `aux_weight`. Every `resample` passes over the data, in the first
-    half of `passes(N)` of them, they begin anew from what badly reconstructed samples leave over
-    (after Bricken et al. 2023, "Towards Monosemanticity"); later ones could not settle any more.
+    A mode is dead when it has been silent for as many samples as the training set has. An auxiliary
+    loss of weight `aux_weight` lets the best dead modes learn the error of the others (Gao et al.
+    2024, arXiv 2406.04093, A.2). Every `resample` epochs, in the first half of the `passes(N)`
+    epochs, dead modes are resampled from the errors of badly reconstructed samples (after Bricken
+    et al. 2023, "Towards Monosemanticity"); later ones could no longer converge.
     """
 
     silent: Tensor
     seen: Tensor
     due: Tensor
     pool: Tensor
-    stackable = True
 
     def __init__(
         self,
@@ -222,7 +221,6 @@ class UnitRowNetwork(SparseAutoencoder):
         self.count = count
         self.dead_after = math.inf
         self.last_renewal = math.inf
-        self.revivable = 0
         self.generator = torch.Generator()
         for name, value in (
             ("silent", torch.zeros(n_modes)),
@@ -234,18 +232,18 @@ class UnitRowNetwork(SparseAutoencoder):
 
     @torch.no_grad()
     def start_from(self, data: Float[Tensor, "sample unit"], generator: torch.Generator) -> None:
-        """Begin with samples as modes, and with an encoder that reads each by its own direction.
+        """Initialise modes with samples, and the encoder with the same directions.
 
-        Beside a random start this gives modes that are far more alike over seeds, because it begins
-        where data are; one common factor makes the first reconstruction as large as the data, or
-        the many overlapping modes would overshoot and die.
+        Compared with a random start, modes are far more similar over seeds. One common factor makes
+        the first reconstruction as large as the data; otherwise the many overlapping modes would
+        overshoot and die.
         """
         n_modes, n_features = self.dictionary.shape
         chosen = torch.randperm(len(data), generator=generator)[:n_modes].to(data.device)
         rows = data[chosen]
         if self.non_negative:
             rows = rows.clamp(min=0)
-        # A little noise parts equal samples and gives silent ones a direction.
+        # A little noise separates equal samples and gives zero samples a direction.
         noise = torch.rand(n_modes, n_features, generator=generator).to(rows)
         size = rows.norm(dim=1, keepdim=True) / math.sqrt(n_features)
         rows = F.normalize(rows + (1e-3 * size + 1e-6) * noise)
@@ -269,22 +267,22 @@ class UnitRowNetwork(SparseAutoencoder):
 
     @property
     def few(self) -> int:
-        """With how many codes a sample to begin where nobody said: a quarter of them at most."""
+        """How many codes per sample to start with where none is given: at most a quarter."""
         return max(1, min(self.count, len(self.dictionary) // 4))
 
     def calibrate(self, x: Float[Tensor, "batch unit"]) -> None:
-        """Learn from the first samples how large codes are."""
+        """Set biases or thresholds by the scale of the codes of these samples."""
 
     @abstractmethod
     def select(self, pre: Float[Tensor, "batch mode"]) -> Float[Tensor, "batch mode"]:
-        """The codes of a batch to train on, from what the encoder says."""
+        """The codes of a batch in training, from the encoder's output."""
 
     def settle(self, pre: Float[Tensor, "batch mode"]) -> Float[Tensor, "batch mode"]:
-        """The codes of each sample by itself, from what the encoder says."""
+        """The codes of each sample by itself, from the encoder's output."""
         return self.select(pre)
 
     def cost(self, x: Tensor, pre: Tensor, codes: Tensor) -> Tensor | float:
-        """What the codes cost beside the error that they leave."""
+        """The penalty on the codes, added to the squared error."""
         return 0.0
 
     def codes(self, x: Float[Tensor, "batch unit"]) -> Float[Tensor, "batch mode"]:
@@ -292,44 +290,37 @@ class UnitRowNetwork(SparseAutoencoder):
         return self.settle(self.encoder(x))
 
     def misfit(self, x: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
-        """The mean squared error that codes leave, and the error itself."""
-        error = x - sparse.decode(codes, self.dictionary)
+        """The mean squared error of the reconstruction, and the error itself."""
+        error = x - sparse_products.decode(codes, self.dictionary)
         return error.square().mean(), error
 
-    @torch.no_grad()
-    def before_loss(self) -> None:
-        """Count how many dead modes may learn from what the living leave over."""
-        if self.aux_weight > 0:
-            dead = int((self.silent >= self.dead_after).sum(dim=-1).max())
-            self.revivable = min(dead, max(self.count, self.dictionary.shape[-1] // 2))
-
     def loss(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """The squared error, the codes' cost and, where modes are dead, the auxiliary loss."""
+        """The squared error, the penalty and, where modes are dead, the auxiliary loss."""
         pre = self.encoder(x)
         codes = self.select(pre)
         loss, error = self.misfit(x, codes)
         loss = loss + self.cost(x, pre, codes)
-        # By what was known before this batch, which every process that shares it knows alike.
+        # From the batches before, because these counts are the same in all processes.
         dead = self.silent >= self.dead_after
         here = len(x) * self.processes
         self.silent = torch.where((codes > 0).any(dim=0), 0.0, self.silent + here)
         self.seen += here
-        if self.revivable:
-            revived = largest(torch.relu(pre) * dead, self.revivable) @ self.dictionary
-            left = (error.detach() - revived).square().mean()
-            loss = loss + self.aux_weight * dead.any() * left
+        if self.aux_weight > 0 and (count := int(dead.sum())):
+            revivable = min(count, max(self.count, self.dictionary.shape[1] // 2))
+            revived = largest(torch.relu(pre) * dead, revivable) @ self.dictionary
+            loss = loss + self.aux_weight * (error.detach() - revived).square().mean()
         return loss, codes
 
     @torch.no_grad()
     def before_step(self) -> None:
-        """Take out the part of the gradient that would only change the length of a row."""
+        """Remove the part of the gradient that would only change the length of a row."""
         gradient = self.dictionary.grad
         if gradient is not None:
             gradient -= (gradient * self.dictionary).sum(dim=-1, keepdim=True) * self.dictionary
 
     @torch.no_grad()
     def after_step(self) -> None:
-        """Give every row length one again, and no negative entry where none may be."""
+        """Scale every row to length one, without negative entries where none are allowed."""
         super().after_step()
         length = self.dictionary.norm(dim=-1, keepdim=True)
         even = torch.full_like(self.dictionary, 1 / math.sqrt(self.dictionary.shape[-1]))
@@ -337,21 +328,15 @@ class UnitRowNetwork(SparseAutoencoder):
             torch.where(length > 1e-8, self.dictionary / length.clamp(min=1e-8), even)
         )
 
-    @property
-    def renews(self) -> bool:
-        """Whether dead modes begin anew now."""
-        due = (self.due <= self.seen) & (self.seen <= self.last_renewal)
-        return self.resample is not None and bool(due.any())
-
-    def renewal(self) -> None:
-        """Let all dead modes begin anew, and say when the next time comes."""
-        assert self.resample is not None
-        self.due += self.resample * self.dead_after
-        self.renew((self.silent >= self.dead_after).nonzero().flatten())
+    def between_steps(self) -> None:
+        """Resample all dead modes where that is due, and set when it is due again."""
+        if self.resample is not None and self.due <= self.seen <= self.last_renewal:
+            self.due += self.resample * self.dead_after
+            self.renew((self.silent >= self.dead_after).nonzero().flatten())
 
     @torch.no_grad()
     def renew(self, dead: Int64[Tensor, " dead"]) -> Int64[Tensor, " new"]:
-        """Let dead modes begin anew from what badly reconstructed samples leave over."""
+        """Resample dead modes from the errors of badly reconstructed samples."""
         reconstruction, _ = self.reconstruct(self.pool)
         left = self.pool - reconstruction
         if self.non_negative:
@@ -370,7 +355,7 @@ class UnitRowNetwork(SparseAutoencoder):
         return dead
 
     def keep(self, index: Int64[Tensor, " kept"]) -> None:
-        """Keep these modes, in this order, and forget the others."""
+        """Keep these modes, in this order, and drop the others."""
         super().keep(index)
         self.silent = self.silent[index.to(self.silent.device)]
 
@@ -386,7 +371,7 @@ def largest(codes: Float[Tensor, "batch mode"], count: int) -> Float[Tensor, "ba
 
 
 def level_of(codes: Float[Tensor, "batch mode"], count: float) -> Tensor:
-    """The level that on average `count` codes of a sample lie above, at least a tiny positive one.
+    """The level that `count` codes per sample exceed on average, at least a tiny positive one.
 
     >>> float(level_of(torch.tensor([[4.0, 1.0], [3.0, 2.0]]), 1))
     3.0
