@@ -28,8 +28,8 @@ from benchmarks.material import bench
 from codeclens import zoo
 from codeclens.analysis import Hierarchy, names_beyond_chance
 from codeclens.decomposition import quality
-from codeclens.decomposition.files import SHIPPED
 from codeclens.decomposition.matrices import net_total
+from codeclens.decomposition.site_modes import SHIPPED
 from codeclens.extraction import SampleSource
 
 NAME = "efficientnet-lite0"
@@ -49,7 +49,7 @@ to explain any photograph:
 import codeclens as cl
 
 modes = cl.ready_modes("efficientnet-lite0")
-print(modes["blocks.5.3"].describe())
+print(modes["blocks.5.3"])
 ```
 
 ## Made from
@@ -213,7 +213,7 @@ def judged(store: cl.ContributionStore, modes: cl.Modes) -> cl.Modes:
 
     Figures of single units are left out: they are half as large as the modes.
     """
-    rows = modes.method.held_out_rows
+    rows = modes.fitted.held_out_rows
     change = (store.target - store.baseline_target)[rows]
     kept = quality.fidelity(
         change,

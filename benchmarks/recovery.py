@@ -79,7 +79,7 @@ def measured(
         X = planted.data(view)
         if isinstance(method, NMF) and (X < 0).any():
             return None
-        fitted = method.clone().fit(X, seed=seed)
+        fitted = method.fit(X, seed=seed)
         found = planted.recovery(fitted.dictionary, fitted.encode(X), view)
         cosines.append(found.cosine.mean())
         aucs.append(found.auc.mean())

@@ -19,14 +19,14 @@ from collections.abc import Sequence
 from functools import partial
 
 import torch
+from codeclens.decomposition.fits import Task, fit_group
+from codeclens.decomposition.together import pays
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from benchmarks.timing import paired
 from codeclens import ThresholdSAE, TopK
 from codeclens.decomposition import sparse
-from codeclens.decomposition.fits import Task, fit_group
-from codeclens.decomposition.together import pays
 from codeclens.decomposition.trainer import train
 from codeclens.decomposition.training import seeded, split
 

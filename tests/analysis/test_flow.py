@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import tempfile
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ from codeclens.analysis import (
     save_dataset,
 )
 from codeclens.attribution import Contributions
-from codeclens.decomposition import NMF, PCA, Modes
+from codeclens.decomposition import NMF, PCA, Fitted, Modes
 from codeclens.decomposition.matrices import View
 from codeclens.decomposition.shares import mode_shares
 from codeclens.errors import CodeclensError
@@ -50,7 +50,7 @@ def modes_of(
     found = cl.contributions(model, x, sites=sites, method=METHOD)
     made = {}
     for site in sites:
-        fitted = (method or NMF(n_modes=4)).clone().fit(data_of(found, site, view))
+        fitted = (method or NMF(n_modes=4)).fit(data_of(found, site, view))
         made[site] = Modes(
             site, view, fitted, fitted.encode(data_of(found, site, view)), labels=labels
         )
@@ -77,10 +77,16 @@ def two_layers() -> nn.Sequential:
     ).double()
 
 
-class Given(NMF):
+@dataclass(frozen=True, eq=False, repr=False)
+class Given(Fitted):
     """A dictionary that is given, with loadings by products: nothing that rounding could sway."""
 
-    rows: Any = None
+    rows: Any
+
+    @staticmethod
+    def of(rows: Any) -> Given:
+        nothing = np.zeros(0, np.int64)
+        return Given(NMF(n_modes=len(rows)), 1.0, rows.shape[1], 0, 1.0, 1.0, nothing, rows)
 
     @staticmethod
     def modes(
@@ -89,10 +95,9 @@ class Given(NMF):
         found = cl.contributions(model, x, sites=list(patterns), target=target, method=METHOD)
         made = {}
         for site, rows in patterns.items():
-            method = Given(n_modes=len(rows))
-            object.__setattr__(method, "rows", rows.astype(np.float32))
-            loadings = method.encode(data_of(found, site, "concat"))
-            made[site] = Modes(site, "concat", method, loadings)
+            fitted = Given.of(rows.astype(np.float32))
+            loadings = fitted.encode(data_of(found, site, "concat"))
+            made[site] = Modes(site, "concat", fitted, loadings)
         return made
 
     @property
@@ -103,8 +108,8 @@ class Given(NMF):
         # Rounded, or the last bit of a contribution would sway the last bit of float32.
         return np.round(X @ self.rows.T.astype(np.float64), 5).astype(np.float32)
 
-    def decode(self, Z: Any) -> Any:
-        return np.asarray(Z @ self.rows)
+    def tensors(self) -> Any:
+        return {}
 
 
 def random_rows(units: dict[str, int], modes: int = 4) -> dict[str, np.ndarray[Any, Any]]:
@@ -233,28 +238,21 @@ def test_modes_in_another_order_are_a_matrix_in_another_order(
     np.testing.assert_allclose(after, before[np.ix_([*first, 4], [*second, 4])], atol=1e-9)
 
 
-class Turned(NMF):
+@dataclass(frozen=True, eq=False, repr=False)
+class Turned(Given):
     """The same factorisation with its modes in another order."""
 
-    order: tuple[int, ...] = ()
-    of: Any = None
-
-    @property
-    def dictionary(self) -> Any:
-        return self.of.dictionary[list(self.order)]
+    order: list[int]
+    whole: Fitted
 
     def encode(self, X: Any) -> Any:
-        return self.of.encode(X)[:, list(self.order)]
-
-    def decode(self, Z: Any) -> Any:
-        return np.asarray(Z @ self.dictionary)
+        return self.whole.encode(X)[:, self.order]
 
 
 def reordered(modes: Modes, order: list[int]) -> Modes:
-    turned = Turned(n_modes=4)
-    object.__setattr__(turned, "order", tuple(order))
-    object.__setattr__(turned, "of", modes.method)
-    return replace(modes, method=turned, loadings=modes.loadings[:, order])
+    given = vars(Given.of(modes.dictionary[order]))
+    turned = Turned(**given, order=order, whole=modes.fitted)
+    return replace(modes, fitted=turned, loadings=modes.loadings[:, order])
 
 
 def planted(

@@ -108,7 +108,7 @@ def test_a_control_that_wins_is_said_to_win(
 ) -> None:
     """The modes handed over are of the wrong classes, the control is right."""
     turned = Modes(
-        "0", "activation", modes.method, modes.loadings, labels=(modes.labels + 1) % CLASSES
+        "0", "activation", modes.fitted, modes.loadings, labels=(modes.labels + 1) % CLASSES
     )
 
     def right(evidence: object, members: list[int]) -> ByScore:

@@ -99,16 +99,16 @@ def make_modes() -> Callable[..., Modes]:
         own = np.eye(2).repeat(2, axis=1)[labels]
         X = own * np.random.default_rng(0).uniform(0.5, 2.0, (60, 1))
         X = np.concatenate([X, 0.3 * X[:, ::-1]], axis=1).astype(np.float32)
-        method = TopK(n_modes=4, k=2, epochs=60).fit(X, seed=0, n_units=4)
+        fitted = TopK(n_modes=4, k=2, epochs=60).fit(X, seed=0, n_units=4)
         given: dict[str, Any] = {
             "site": "layer3.5",
             "view": "concat",
-            "method": method,
-            "loadings": method.encode(X),
+            "fitted": fitted,
+            "loadings": fitted.encode(X),
             "labels": labels,
             "classes": ("cat", "espresso"),
             "keys": np.array([f"{i}.png" for i in range(60)]),
-            "quality": {"r2": method.r2, "l0": method.l0, "r2_per_unit": np.arange(8.0)},
+            "quality": {"r2": fitted.r2, "l0": fitted.l0, "r2_per_unit": np.arange(8.0)},
             "provenance": {"seed": 0, "contributions": {"steps": 10}},
         }
         return Modes(**(given | changed))

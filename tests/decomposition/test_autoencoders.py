@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from codeclens.decomposition import BatchTopK, JumpReLU, ThresholdSAE, TopK
+from codeclens.decomposition import BatchTopK, FittedAutoencoder, JumpReLU, ThresholdSAE, TopK
 from codeclens.decomposition.autoencoders.threshold import ThresholdNetwork, mean_magnitude
 from codeclens.decomposition.stability import matched
 from codeclens.decomposition.training import Cosine, Plateau
@@ -19,18 +19,18 @@ Array = np.ndarray[Any, Any]
 
 
 @pytest.fixture(scope="module")
-def found(planted: Any) -> TopK:
+def found(planted: Any) -> FittedAutoencoder:
     return TopK(n_modes=24, k=3).fit(planted.X, seed=0)
 
 
-def test_topk_recovers_planted_motifs(planted: Any, found: TopK) -> None:
+def test_topk_recovers_planted_motifs(planted: Any, found: FittedAutoencoder) -> None:
     match = matched(planted.motifs, found.dictionary)
     assert match.cosine.min() > 0.95
     assert found.r2 > 0.95
     assert found.l0 <= 3
 
 
-def test_topk_recovers_planted_loadings(planted: Any, found: TopK) -> None:
+def test_topk_recovers_planted_loadings(planted: Any, found: FittedAutoencoder) -> None:
     partner = matched(planted.motifs, found.dictionary).partner
     Z = found.encode(planted.X)[:, partner]
     pairs = zip(planted.loadings.T, Z.T, strict=True)
@@ -40,7 +40,7 @@ def test_topk_recovers_planted_loadings(planted: Any, found: TopK) -> None:
     assert np.mean(correlation) > 0.97
 
 
-def test_topk_beats_a_random_dictionary_of_samples(planted: Any, found: TopK) -> None:
+def test_topk_beats_a_random_dictionary_of_samples(planted: Any, found: FittedAutoencoder) -> None:
     # Without training the cosines are those of samples, sums of three motifs.
     untrained = TopK(n_modes=24, k=3, epochs=1, learning_rate=1e-9).fit(planted.X)
     match = matched(planted.motifs, untrained.dictionary)
@@ -63,14 +63,14 @@ def test_the_data_decide_about_signs(small: Array) -> None:
 
 def test_length_of_training_follows_the_number_of_samples() -> None:
     method = TopK(expansion=3)
-    assert method.recipe(4500, 128).epochs == 39  # 18 steps each
-    assert method.recipe(100, 128).epochs == 300
-    assert method.recipe(50_000, 128).epochs == 10
-    assert TopK(expansion=3, epochs=7).recipe(4500, 128).epochs == 7
-    assert method.recipe(4500, 64).learning_rate == pytest.approx(8e-3)
-    assert method.recipe(4500, 64 * 16).learning_rate == pytest.approx(2e-3)
-    assert TopK(expansion=3, learning_rate=0.1).recipe(9, 9).learning_rate == 0.1
-    assert isinstance(method.recipe(9, 9).schedule, Cosine)
+    assert method.training_settings(4500, 128).epochs == 39  # 18 steps each
+    assert method.training_settings(100, 128).epochs == 300
+    assert method.training_settings(50_000, 128).epochs == 10
+    assert TopK(expansion=3, epochs=7).training_settings(4500, 128).epochs == 7
+    assert method.training_settings(4500, 64).learning_rate == pytest.approx(8e-3)
+    assert method.training_settings(4500, 64 * 16).learning_rate == pytest.approx(2e-3)
+    assert TopK(expansion=3, learning_rate=0.1).training_settings(9, 9).learning_rate == 0.1
+    assert isinstance(method.training_settings(9, 9).schedule, Cosine)
 
 
 def test_the_reference_by_its_defaults() -> None:
@@ -78,9 +78,9 @@ def test_the_reference_by_its_defaults() -> None:
     assert method.modes_for(64) == 192
     assert 0.8 <= method.threshold <= 0.95
     assert (method.penalty, method.dropout, method.non_negative) == (5e-5, 0.05, False)
-    recipe = method.recipe(50_000, 128)
-    assert (recipe.epochs, recipe.batch_size, recipe.learning_rate) == (300, 128, 5e-5)
-    assert recipe.schedule == Plateau(factor=0.5, patience=10)
+    settings = method.training_settings(50_000, 128)
+    assert (settings.epochs, settings.batch_size, settings.learning_rate) == (300, 128, 5e-5)
+    assert settings.schedule == Plateau(factor=0.5, patience=10)
     network = method.network(n_features=128, n_modes=192, n_units=64, non_negative=False)
     assert isinstance(network, ThresholdNetwork)
     assert isinstance(network.encoder.first, nn.Linear)
@@ -107,11 +107,11 @@ def test_a_threshold_that_nothing_reaches(small: Array) -> None:
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ({"threshold": 1.0}, r"threshold=1\.0"),
-        ({"dropout": 1.0}, r"dropout=1\.0"),
-        ({"hidden": 0}, "hidden=0"),
-        ({"penalty": -1.0}, r"penalty=-1\.0"),
-        ({"plateau_factor": 1.5}, r"plateau_factor=1\.5"),
+        ({"threshold": 1.0}, r"ThresholdSAE.threshold \(=1\.0\) must be"),
+        ({"dropout": 1.0}, r"ThresholdSAE.dropout \(=1\.0\) must be"),
+        ({"hidden": 0}, r"ThresholdSAE.hidden \(=0\) must be"),
+        ({"penalty": -1.0}, r"ThresholdSAE.penalty \(=-1\.0\) must be"),
+        ({"plateau_factor": 1.5}, r"ThresholdSAE.plateau_factor \(=1\.5\) must be"),
         ({"n_modes": 3, "expansion": 3}, "given 3 and 3"),
     ],
 )
@@ -124,8 +124,8 @@ def test_patience_and_clip_reach_the_trainer(small: Array) -> None:
     still = TopK(n_modes=10, k=3, epochs=200, patience=3, learning_rate=1e-12).fit(small)
     assert len(still.history) < 50  # nothing gets better
     for method in (TopK(expansion=3, patience=3, clip=0.5), ThresholdSAE(patience=3, clip=0.5)):
-        recipe = method.recipe(100, 8)
-        assert (recipe.patience, recipe.clip) == (3, 0.5)
+        settings = method.training_settings(100, 8)
+        assert (settings.patience, settings.clip) == (3, 0.5)
 
 
 @pytest.mark.slow
@@ -135,9 +135,9 @@ def test_training_runs_where_the_data_are(small: Array) -> None:
         TopK(n_modes=10, k=3, epochs=20),
         ThresholdSAE(n_modes=10, threshold=0.5, epochs=5),
     ):
-        method.fit(torch.from_numpy(small).cuda())
-        assert method.fitted.network.dictionary.is_cuda
-        assert method.encode(small).shape == (120, len(method.dictionary))
+        fitted = method.fit(torch.from_numpy(small).cuda())
+        assert fitted.network.dictionary.is_cuda
+        assert fitted.encode(small).shape == (120, len(fitted.dictionary))
 
 
 def test_a_price_on_their_number_makes_modes_fewer(small: Array) -> None:

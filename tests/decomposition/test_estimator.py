@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from codeclens.decomposition import ThresholdSAE, TopK
-from codeclens.decomposition.estimator import as_data, global_scale
+from codeclens.decomposition.estimator import as_data
+from codeclens.decomposition.matrices import TensorMatrix
 from codeclens.errors import CodeclensError
 
 
@@ -22,12 +23,14 @@ from codeclens.errors import CodeclensError
 )
 def test_scale_is_the_standard_deviation(n: int, d: int, shift: float, size: float) -> None:
     X = (np.random.default_rng(n).normal(size=(n, d)) + shift) * size
-    assert global_scale(torch.from_numpy(X)) == pytest.approx(X.std(), rel=1e-9)
+    assert TensorMatrix(torch.from_numpy(X)).deviation() == pytest.approx(X.std(), rel=1e-9)
 
 
 def test_scale_of_values_whose_squares_vanish() -> None:
     X = np.random.default_rng(0).random((20, 3)) * 1e-200
-    assert global_scale(torch.from_numpy(X)) == pytest.approx((X * 1e200).std() * 1e-200)
+    assert TensorMatrix(torch.from_numpy(X)).deviation() == pytest.approx(
+        (X * 1e200).std() * 1e-200
+    )
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16, np.int64, np.uint8, bool])
@@ -42,7 +45,7 @@ def test_data_of_any_real_type(dtype: type) -> None:
 @pytest.mark.parametrize(
     ("X", "said"),
     [
-        (np.zeros(4), "shape (4,); two dimensions"),
+        (np.zeros(4), "data has shape (4); it must be two-dimensional"),
         (np.zeros((2, 2), dtype=complex), "complex128"),
         (torch.zeros(2, 2, dtype=torch.complex64), "complex64"),
         (np.array([["a"]]), "<U1"),
@@ -63,9 +66,9 @@ def test_data_that_cannot_be_used(X: Any, said: str) -> None:
 
 def test_sites_where_nothing_happens() -> None:
     with pytest.raises(CodeclensError, match="All 12 × 3 values are zero"):
-        global_scale(torch.zeros(12, 3))
-    with pytest.raises(CodeclensError, match="None of the 3 units varies over the 12 samples"):
-        global_scale(torch.tensor([0.1, 0.0, 3.0]).expand(12, 3))
+        TensorMatrix(torch.zeros(12, 3)).deviation()
+    with pytest.raises(CodeclensError, match="None of the 3 columns varies over the 12 samples"):
+        TensorMatrix(torch.tensor([0.1, 0.0, 3.0]).expand(12, 3)).deviation()
 
 
 @pytest.mark.parametrize(
@@ -73,18 +76,19 @@ def test_sites_where_nothing_happens() -> None:
     [
         ({}, "TopK needs either n_modes or expansion (modes per unit), and was given neither"),
         ({"n_modes": 8, "expansion": 3}, "was given 8 and 3"),
-        ({"n_modes": 0}, "n_modes=0"),
-        ({"n_modes": 40, "k": 0}, "k=0"),
+        ({"n_modes": 0}, "TopK.n_modes (=0) must be"),
+        ({"n_modes": 2.5}, "TopK.n_modes (=2.5) must be a whole number"),
+        ({"n_modes": 40, "k": 0}, "TopK.k (=0) must be"),
         ({"n_modes": 32, "k": 40}, "k (=40) must not exceed the number of modes (=32)"),
-        ({"expansion": -1}, "expansion=-1"),
-        ({"expansion": float("inf")}, "expansion=inf"),
-        ({"expansion": 3, "batch_size": 0}, "batch_size=0"),
-        ({"expansion": 3, "epochs": 0}, "epochs=0"),
-        ({"expansion": 3, "learning_rate": 0.0}, "learning_rate=0.0"),
-        ({"expansion": 3, "held_out": 1.0}, "held_out=1.0"),
-        ({"expansion": 3, "warmup": -0.1}, "warmup=-0.1"),
-        ({"expansion": 3, "clip": 0.0}, "clip=0.0"),
-        ({"expansion": 3, "aux_weight": -1.0}, "aux_weight=-1.0"),
+        ({"expansion": -1}, "TopK.expansion (=-1) must be"),
+        ({"expansion": float("inf")}, "TopK.expansion (=inf) must be"),
+        ({"expansion": 3, "batch_size": 0}, "TopK.batch_size (=0) must be"),
+        ({"expansion": 3, "epochs": 0}, "TopK.epochs (=0) must be"),
+        ({"expansion": 3, "learning_rate": 0.0}, "TopK.learning_rate (=0.0) must be"),
+        ({"expansion": 3, "held_out": 1.0}, "TopK.held_out (=1.0) must be"),
+        ({"expansion": 3, "warmup": -0.1}, "TopK.warmup (=-0.1) must be"),
+        ({"expansion": 3, "clip": 0.0}, "TopK.clip (=0.0) must be"),
+        ({"expansion": 3, "aux_weight": -1.0}, "TopK.aux_weight (=-1.0) must be"),
     ],
 )
 def test_configurations_that_cannot_be(wrong: dict[str, Any], said: str) -> None:

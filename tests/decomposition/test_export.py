@@ -25,7 +25,7 @@ from codeclens.decomposition import (
     export_overcomplete,
     export_saelens,
 )
-from codeclens.decomposition.networks import largest
+from codeclens.decomposition.autoencoders.networks import largest
 from codeclens.errors import CodeclensError
 
 Array = np.ndarray[Any, Any]
@@ -69,7 +69,7 @@ def saelens(folder: Path, x: Tensor) -> tuple[Tensor, Tensor]:
 )
 def test_saelens_reconstructs_as_we_do(method: Autoencoder, small: Array, tmp_path: Path) -> None:
     X = 30 * small
-    modes = modes_of(method.clone(), X)
+    modes = modes_of(method, X)
     codes, made = saelens(export_saelens(modes, tmp_path / "sae"), torch.from_numpy(X))
     ours = modes.encode(X)
     # A code at its threshold, or at the k-th place, may fall on either side by a rounding.
@@ -87,7 +87,7 @@ def test_saelens_reconstructs_as_we_do(method: Autoencoder, small: Array, tmp_pa
 def test_overcomplete_reconstructs_as_we_do(
     method: Autoencoder, small: Array, tmp_path: Path
 ) -> None:
-    modes = modes_of(method.clone(), small)
+    modes = modes_of(method, small)
     arrays = load_file(export_overcomplete(modes, tmp_path / "deep" / "sae.safetensors"))
     assert set(arrays) == {
         "encoder.weight",
@@ -110,9 +110,9 @@ def test_overcomplete_reconstructs_as_we_do(
 def test_what_has_no_counterpart(small: Array, tmp_path: Path) -> None:
     threshold = ThresholdSAE(n_modes=8, threshold=0.4, epochs=2, learning_rate=1e-2)
     for method, said in (
-        (threshold, "ThresholdSAE.* has no linear encoder, which SAELens would need"),
-        (TopK(n_modes=8, k=2, epochs=1, encoder="mlp"), "has no linear encoder"),
-        (Gated(n_modes=8, epochs=1), "Gated.* has no counterpart in SAELens"),
+        (threshold, "ThresholdSAE.* has no linear form with a counterpart in SAELens"),
+        (TopK(n_modes=8, k=2, epochs=1, encoder="mlp"), "has no linear form"),
+        (Gated(n_modes=8, epochs=1), "Gated.* has no linear form with a counterpart in SAELens"),
     ):
         with pytest.raises(CodeclensError, match=said):
             export_saelens(modes_of(method, small), tmp_path / "x")

@@ -54,7 +54,7 @@ def test_an_error_in_a_process_names_the_site(store: Any, monkeypatch: pytest.Mo
 
 
 def test_no_workers(store: Any) -> None:
-    with pytest.raises(CodeclensError, match="workers=0 can fit nothing"):
+    with pytest.raises(CodeclensError, match=r"workers \(=0\) must be a whole number at least 1"):
         decompose(store, METHOD, workers=0)
 
 

@@ -56,22 +56,11 @@ def test_what_is_pushed_comes_back(make_modes: Make, hub: Hub) -> None:
         assert np.array_equal(back[site].loadings, one.loadings)
 
 
-def test_the_modes_of_one_site(make_modes: Make, hub: Hub) -> None:
-    modes = make_modes()
-    modes.push_to_hub("a/b", api=hub)
-    assert np.array_equal(Modes.from_hub("a/b", api=hub).loadings, modes.loadings)
-    push_to_hub({"x": make_modes(site="x"), "y": make_modes(site="y")}, "a/two", api=hub)
-    assert Modes.from_hub("a/two", "y", api=hub).site == "y"
-    for site, said in ((None, "has several sites"), ("z", 'has no site "z"')):
-        with pytest.raises(CodeclensError, match=f'"a/two" {said}; there are "x", "y"'):
-            Modes.from_hub("a/two", site, api=hub)
-
-
 def test_the_card_says_what_the_modes_are(make_modes: Make, hub: Hub) -> None:
     modes = make_modes(
         provenance={"codeclens": "9.9", "contributions": {"settings": {"steps": 10}}}
     )
-    modes.push_to_hub("somebody/modes", api=hub)
+    push_to_hub({"layer3.5": modes}, "somebody/modes", api=hub)
     text = (hub.folder / "somebody/modes/README.md").read_text()
     assert text.startswith("---\nlibrary_name: codeclens\n")
     for part in (
@@ -100,7 +89,7 @@ def test_a_hub_that_refuses(make_modes: Make, hub: Hub, tmp_path: Path) -> None:
             raise OSError("403 Forbidden: you may not write here.")
 
     with pytest.raises(CodeclensError, match=r'pushed to "a/b" \(403 Forbidden: .* here\); check'):
-        make_modes().push_to_hub("a/b", api=Closed(tmp_path))
+        push_to_hub({"layer3.5": make_modes()}, "a/b", api=Closed(tmp_path))
 
 
 def test_without_a_network_it_is_one_sentence(make_modes: Make) -> None:
@@ -108,4 +97,4 @@ def test_without_a_network_it_is_one_sentence(make_modes: Make) -> None:
     with pytest.raises(CodeclensError, match='"somebody/modes" cannot be fetched'):
         from_hub("somebody/modes")
     with pytest.raises(CodeclensError, match='cannot be pushed to "somebody/modes"'):
-        make_modes().push_to_hub("somebody/modes")
+        push_to_hub({"layer3.5": make_modes()}, "somebody/modes")

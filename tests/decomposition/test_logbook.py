@@ -19,7 +19,7 @@ METHOD = TopK(n_modes=8, k=2, epochs=3)
 
 def test_one_line_an_epoch(small: np.ndarray[Any, Any], tmp_path: Path) -> None:
     logbook = Logbook(tmp_path / "deep", "layer1.0")
-    method = METHOD.clone().fit(small, logbook=logbook)
+    method = METHOD.fit(small, logbook=logbook)
     lines = [json.loads(text) for text in logbook.metrics.read_text().splitlines()]
     assert [{name: line[name] for name in line if name != "learning_rate"} for line in lines] == [
         epoch._asdict() for epoch in method.history
@@ -50,7 +50,7 @@ def test_tensorboard_gets_the_same_numbers(
     module = ModuleType("torch.utils.tensorboard")
     module.SummaryWriter = Writer  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", module)
-    method = METHOD.clone().fit(small, logbook=Logbook(tmp_path, "a", tensorboard=True))
+    method = METHOD.fit(small, logbook=Logbook(tmp_path, "a", tensorboard=True))
     assert said[0] == ("a", 1)
     assert said[-1] == ("closed",)
     assert [entry[1:] for entry in said if entry[0] == "r2"] == [
@@ -64,7 +64,7 @@ def test_tensorboard_that_is_missing(
 ) -> None:
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     with pytest.raises(CodeclensError, match=r'pip install tensorboard, or read "a\.jsonl"'):
-        METHOD.clone().fit(small, logbook=Logbook(tmp_path, "a", tensorboard=True))
+        METHOD.fit(small, logbook=Logbook(tmp_path, "a", tensorboard=True))
 
 
 @pytest.mark.parametrize(
@@ -79,16 +79,16 @@ def test_a_checkpoint_of_another_run(
     small: np.ndarray[Any, Any], tmp_path: Path, method: TopK, seed: int, size: int, said: str
 ) -> None:
     logbook = Logbook(tmp_path, "a")
-    METHOD.clone().fit(small, logbook=logbook)
+    METHOD.fit(small, logbook=logbook)
     before = logbook.checkpoint.read_bytes()
-    with pytest.raises(CodeclensError, match=rf'a\.safetensors" belongs to another run: {said}'):
-        method.clone().fit(size * small, seed=seed, logbook=logbook)
+    with pytest.raises(CodeclensError, match=rf'a\.safetensors" is of another run: {said}'):
+        method.fit(size * small, seed=seed, logbook=logbook)
     assert logbook.checkpoint.read_bytes() == before
 
 
 def test_a_checkpoint_that_is_damaged(small: np.ndarray[Any, Any], tmp_path: Path) -> None:
     logbook = Logbook(tmp_path, "a")
-    METHOD.clone().fit(small, logbook=logbook)
+    METHOD.fit(small, logbook=logbook)
     whole = logbook.checkpoint.read_bytes()
     flipped = bytearray(whole)
     flipped[-1] ^= 1
@@ -101,7 +101,7 @@ def test_a_checkpoint_that_is_damaged(small: np.ndarray[Any, Any], tmp_path: Pat
     ):
         logbook.checkpoint.write_bytes(content)
         with pytest.raises(CodeclensError, match=said):
-            METHOD.clone().fit(small, logbook=logbook)
+            METHOD.fit(small, logbook=logbook)
 
 
 def test_a_checkpoint_that_cannot_be_written(
@@ -114,9 +114,11 @@ def test_a_checkpoint_that_cannot_be_written(
 
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(CodeclensError, match="cannot be written: No space left on device"):
-        METHOD.clone().fit(small, logbook=logbook)
+        METHOD.fit(small, logbook=logbook)
 
 
 def test_every_zero_epochs() -> None:
-    with pytest.raises(CodeclensError, match="every=0; it must be 1 epoch or more"):
+    with pytest.raises(
+        CodeclensError, match=r"Logbook.every \(=0\) must be a whole number at least 1"
+    ):
         Logbook("somewhere", every=0)

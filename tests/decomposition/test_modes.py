@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from codeclens.decomposition import Mode, Modes, TopK
+from codeclens.decomposition import PCA, Mode, Modes, TopK
 from codeclens.errors import CodeclensError
 
 Make = Callable[..., Modes]
@@ -107,7 +107,8 @@ def test_without_labels_modes_still_describe_themselves(make_modes: Make) -> Non
     silent = make_modes(labels=None, classes=None)
     assert silent[0].best_class is None
     assert "most like" not in repr(silent[0])
-    assert silent.describe()
+    assert "class" not in silent.to_dataframe()
+    assert len(repr(silent).splitlines()) == 2 + len(silent)
     unnamed = make_modes(classes=None)
     assert unnamed.class_correlation().shape[1] == 2
     assert unnamed[0].best_class is not None
@@ -131,10 +132,13 @@ def test_top_units_by_the_larger_entry() -> None:
     [
         ({}, "Give either count or fraction of the units, not neither"),
         ({"count": 1, "fraction": 0.1}, "not count=1 and fraction=0.1"),
-        ({"count": 5}, 'count=5 is not a whole number from 0 to 4, the units of "conv"'),
-        ({"count": -1}, "count=-1"),
-        ({"fraction": 1.5}, "fraction=1.5 is not between 0 and 1"),
-        ({"fraction": float("nan")}, "fraction=nan"),
+        (
+            {"count": 5},
+            'count (=5) must be a whole number at least 0 and at most 4; "conv" has 4 units',
+        ),
+        ({"count": -1}, "count (=-1)"),
+        ({"fraction": 1.5}, "fraction (=1.5) must be at least 0 and at most 1"),
+        ({"fraction": float("nan")}, "fraction (=nan)"),
     ],
 )
 def test_units_that_cannot_be_asked_for(asked: dict[str, float], said: str) -> None:
@@ -152,7 +156,8 @@ def test_new_data_through_the_same_encoder(modes: Modes) -> None:
 
 
 def test_reprs_for_people(modes: Modes) -> None:
-    text = repr(modes)
+    text = modes.title()
+    assert repr(modes).splitlines()[0] == text
     assert text.startswith(
         f'Modes of "layer3.5" (concat): {len(modes)} modes of 4 units, 60 samples'
     )
@@ -163,13 +168,38 @@ def test_reprs_for_people(modes: Modes) -> None:
     assert "strongest units" in one
 
 
-def test_describe_lists_the_strongest(modes: Modes, make_modes: Make) -> None:
-    lines = modes.describe(count=1).splitlines()
-    assert lines[0] == repr(modes)
-    assert len(lines) == 4
+def test_modes_print_as_a_short_table(modes: Modes, make_modes: Make) -> None:
+    lines = repr(modes).splitlines()
+    assert len(lines) == 2 + len(modes)
+    assert lines[1].split() == [
+        *("mode", "share", "firing_rate", "stability", "class", "class_correlation", "top_units")
+    ]
     assert lines[2].split()[0] == "0"
-    assert lines[3].split() == ["…", "and", str(len(modes) - 1), "more"]
-    assert len(modes.describe(count=99).splitlines()) == 2 + len(modes)
+    assert modes._repr_html_().count("<tr") == 1 + len(modes)
+    X = np.random.default_rng(0).gamma(0.3, size=(90, 8))
+    fitted = PCA(n_modes=8).fit(X)
+    quality = {"r2": 0.3, "r2_train": 0.9, "samples_train": 80, "stability_seeds": np.ones(8)}
+    many = make_modes(fitted=fitted, loadings=np.tile(fitted.encode(X[:60]), 1), quality=quality)
+    assert len(repr(many).splitlines()) <= 20
+    assert many.sentences() == [many.sentences()[0], many.caution()]
+
+
+def test_modes_as_a_table_and_a_data_set(modes: Modes, make_modes: Make) -> None:
+    table = modes.to_dataframe()
+    assert table["share"].tolist() == modes.share.tolist()
+    assert table["class"].tolist() == [mode.best_class[0] for mode in modes if mode.best_class]
+    assert table["top_units"][0] == " ".join(str(unit) for unit in modes[0].top_units(4))
+    assert np.isnan(table["stability_seeds"]).all()
+    data = modes.to_xarray()
+    assert dict(data.sizes) == {"mode": len(modes), "unit": 4, "sample": 60, "class": 2}
+    np.testing.assert_array_equal(data.positive, modes.positive)
+    np.testing.assert_array_equal(data.loadings, modes.loadings)
+    np.testing.assert_array_equal(data.class_correlation, modes.class_correlation())
+    assert data["class"].values.tolist() == ["cat", "espresso"]
+    assert data["key"].values[:2].tolist() == ["0.png", "1.png"]
+    assert (data.attrs["site"], data.attrs["r2"]) == ("layer3.5", modes.r2)
+    bare = make_modes(labels=None, classes=None, keys=None).to_xarray()
+    assert not {"label", "key", "class_correlation"} & set(bare.variables)
 
 
 def test_parts_that_do_not_belong_together(make_modes: Make, modes: Modes) -> None:
@@ -184,7 +214,7 @@ def test_parts_that_do_not_belong_together(make_modes: Make, modes: Modes) -> No
                 **{
                     "site": "s",
                     "view": "concat",
-                    "method": modes.method,
+                    "fitted": modes.fitted,
                     "loadings": modes.loadings,
                     **changed,  # type: ignore[arg-type]
                 }
@@ -196,12 +226,12 @@ def test_parts_that_do_not_belong_together(make_modes: Make, modes: Modes) -> No
 
 
 def test_measured_figures(modes: Modes, make_modes: Make) -> None:
-    assert modes.r2 == modes.method.r2  # type: ignore[attr-defined]
+    assert modes.r2 == modes.fitted.r2
     assert modes.l0 == modes.quality["l0"]
     bare = make_modes(quality={})
     assert np.isnan(bare.r2)
     assert bare.l0 == pytest.approx((bare.loadings > 0).sum(axis=1).mean())
-    assert "R²" not in repr(bare)
+    assert "R²" not in bare.title()
 
 
 def test_projecting_new_contributions(make_modes: Make) -> None:
@@ -213,9 +243,9 @@ def test_projecting_new_contributions(make_modes: Make) -> None:
     tensors = (torch.from_numpy(positive), torch.from_numpy(negative))
     assert np.array_equal(modes.project(*tensors), expected)
     method = TopK(n_modes=4, k=2, epochs=2).fit(rng.random((60, 4)))
-    whole = make_modes(view="sum", method=method, loadings=method.encode(rng.random((60, 4))))
+    whole = make_modes(view="sum", fitted=method, loadings=method.encode(rng.random((60, 4))))
     assert np.array_equal(whole.project(positive, negative), whole.encode(positive + negative))
-    one = make_modes(view="activation", method=method, loadings=whole.loadings)
+    one = make_modes(view="activation", fitted=method, loadings=whole.loadings)
     assert np.array_equal(one.project(positive), one.encode(positive))
 
 
@@ -223,9 +253,9 @@ def test_projecting_new_contributions(make_modes: Make) -> None:
     ("given", "said"),
     [
         ((np.ones((2, 4)),), 'view "concat", which takes both signs, not 1'),
-        ((np.ones((2, 5)), np.ones((2, 5))), r"`positive` has shape \(2, 5\); .* has 4 units"),
-        ((np.ones((2, 4)), np.ones((3, 4))), r"`negative` has shape \(3, 4\); .* be \(2, 4\)"),
-        ((np.ones(4), np.ones(4)), r"`positive` has shape \(4,\)"),
+        ((np.ones((2, 5)), np.ones((2, 5))), r"positive has shape \(2, 5\); it must be \(2, 4\)"),
+        ((np.ones((2, 4)), np.ones((3, 4))), r"negative has shape \(3, 4\); .* be \(2, 4\)"),
+        ((np.ones(4), np.ones(4)), r"positive has shape \(4\)"),
         ((np.full((2, 4), np.nan), np.zeros((2, 4))), "NaN or infinite"),
     ],
 )
@@ -242,7 +272,7 @@ def test_another_order(modes: Modes) -> None:
     rising = modes.sorted(lambda mode: float(mode.loadings.max()), descending=False)
     peaks = [mode.loadings.max() for mode in rising]
     assert peaks == sorted(peaks)
-    with pytest.raises(CodeclensError, match='sorted by "size"; write "share"'):
+    with pytest.raises(CodeclensError, match='no order of modes "size"; the nearest names are'):
         modes.sorted("size")
 
 
@@ -251,6 +281,7 @@ def test_modes_that_learned_samples_by_heart(make_modes: Callable[..., Modes]) -
     assert sure.caution() == ""
     unsure = make_modes(quality={"r2": 0.33, "r2_train": 0.95, "samples_train": 54})
     told = unsure.caution()
-    assert told.startswith("R² is 0.33 on held-out samples and 0.95 on those trained on: 54 ")
-    assert told in unsure.describe()
+    assert told.startswith("R² is 0.33 on held-out samples and 0.95 on training samples: 54 ")
+    assert told in unsure.sentences()
+    assert told in repr(unsure)
     assert make_modes(quality={}).caution() == ""

@@ -9,6 +9,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from codeclens.decomposition.autoencoders.networks import (
+    CorrectedEncoder,
+    MLPEncoder,
+    UnitRowNetwork,
+)
 from codeclens.decomposition.autoencoders.relu import GatedNetwork, JumpReLUNetwork, ReLUNetwork
 from codeclens.decomposition.autoencoders.threshold import ThresholdNetwork
 from codeclens.decomposition.autoencoders.topk import (
@@ -16,7 +21,6 @@ from codeclens.decomposition.autoencoders.topk import (
     MatryoshkaNetwork,
     TopKNetwork,
 )
-from codeclens.decomposition.networks import CorrectedEncoder, MLPEncoder, UnitRowNetwork
 
 
 def topk(k: int = 3, *, non_negative: bool = False, modes: int = 10) -> TopKNetwork:
@@ -72,12 +76,10 @@ def test_dead_modes_learn_what_the_others_leave(x: Tensor) -> None:
         network.encoder.bias.copy_(torch.tensor([2.0, 1.0] + [-1.0] * 8))
     network.loss(x)
     assert network.silent.tolist() == [0] + [20] * 9
-    network.before_loss()
     alive, codes = network.loss(x)
     assert network.silent.tolist() == [0] + [40] * 9
     network.dead_after = math.inf
     network.silent.zero_()
-    network.before_loss()
     plain, _ = network.loss(x)
     error = x - codes @ network.dictionary
     auxiliary = (error - network.dictionary[1]).square().mean()
@@ -364,8 +366,7 @@ def test_dead_modes_begin_anew_where_samples_are_told_badly(generator: torch.Gen
     before = network.dictionary.detach().clone()
     network.silent[[4, 8]] = 64.0
     network.seen.fill_(64)
-    assert network.renews
-    network.renewal()
+    network.between_steps()
     changed = ((network.dictionary - before).abs() > 1e-3).any(dim=1).nonzero().flatten().tolist()
     assert changed == [4, 8]
     assert network.dictionary[4, 5] > 0.9
@@ -374,5 +375,5 @@ def test_dead_modes_begin_anew_where_samples_are_told_badly(generator: torch.Gen
     network.silent[3] = 64.0
     network.last_renewal = 100.0
     network.seen.fill_(128)
-    assert not network.renews
+    network.between_steps()
     torch.testing.assert_close(network.dictionary[3], before[3])  # too late to settle

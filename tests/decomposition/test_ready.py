@@ -14,8 +14,8 @@ import torch
 from codeclens import CodeclensError, Conductance, contributions, load_modes, ready_modes, zoo
 from codeclens.attribution import find_sites, tapped
 from codeclens.decomposition import Modes, ready_card, ready_names
-from codeclens.decomposition.files import SHIPPED
 from codeclens.decomposition.matrices import net_total
+from codeclens.decomposition.site_modes import SHIPPED
 
 NAME = "efficientnet-lite0"
 FOLDER = SHIPPED / NAME
@@ -53,7 +53,7 @@ def test_each_is_measured_on_photographs_that_were_held_out(modes: dict[str, Mod
     for one in modes.values():
         assert 0 < one.r2 < 1
         assert one.quality["samples_held_out"] >= 30
-        assert len(one.method.held_out_rows) == one.quality["samples_held_out"]
+        assert len(one.fitted.held_out_rows) == one.quality["samples_held_out"]
         assert 10 * len(one) <= one.quality["samples_train"] + one.quality["samples_held_out"]
         assert np.isfinite(one.stability).all()
         assert (one.loadings >= 0).all()
@@ -100,7 +100,7 @@ def test_a_name_stands_for_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_what_does_not_ship_is_said() -> None:
     assert ready_names() == [NAME]
-    with pytest.raises(CodeclensError, match=f'No modes of "resnet50" ship .* of "{NAME}"'):
+    with pytest.raises(CodeclensError, match=f'ships no set of modes "resnet50"; .* is "{NAME}"'):
         ready_modes("resnet50")
 
 

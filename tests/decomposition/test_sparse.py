@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
 
-from codeclens.decomposition import sparse
-from codeclens.decomposition.networks import largest
+from codeclens.decomposition.autoencoders import sparse_products as sparse
+from codeclens.decomposition.autoencoders.networks import largest
 
 
 def problem(seed: int, batch: int, modes: int, units: int, k: int) -> tuple[Tensor, ...]:

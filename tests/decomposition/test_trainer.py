@@ -14,18 +14,18 @@ from torch import Tensor, nn
 from codeclens.decomposition import Autoencoder, ThresholdSAE, TopK
 from codeclens.decomposition.autoencoders.topk import TopKNetwork
 from codeclens.decomposition.logbook import Logbook
-from codeclens.decomposition.matrices import TensorTable
+from codeclens.decomposition.matrices import TensorMatrix
 from codeclens.decomposition.trainer import scores, train
 from codeclens.decomposition.training import (
     Epoch,
-    Recipe,
     Trainable,
+    TrainingSettings,
     seeded,
     split,
 )
 from codeclens.errors import CodeclensError
 
-STEADY = Recipe(epochs=4, batch_size=16, learning_rate=1e-2)
+STEADY = TrainingSettings(epochs=4, batch_size=16, learning_rate=1e-2)
 
 
 class Toy(Trainable):
@@ -51,11 +51,13 @@ class Toy(Trainable):
         pass
 
 
-def run(network: Trainable, data: Tensor, recipe: Recipe = STEADY, **more: Any) -> list[Epoch]:
+def run(
+    network: Trainable, data: Tensor, settings: TrainingSettings = STEADY, **more: Any
+) -> list[Epoch]:
     generator = torch.Generator().manual_seed(0)
     rows, held_out = split(len(data), 0.2, generator)
     given = {"rows": rows, "held_out": held_out, "generator": generator}
-    return train(network, data, recipe=recipe, **(given | more))
+    return train(network, data, settings=settings, **(given | more))
 
 
 @pytest.fixture
@@ -64,7 +66,7 @@ def data(generator: torch.Generator) -> Tensor:
 
 
 def test_every_training_row_comes_once_an_epoch(data: Tensor) -> None:
-    rows, table = torch.arange(0, 50, 2), TensorTable(data)
+    rows, table = torch.arange(0, 50, 2), TensorMatrix(data)
     generator = torch.Generator().manual_seed(0)
     first, second = (torch.cat(list(table.batches(rows, 7, generator))) for _ in range(2))
     assert not torch.equal(first, second)
@@ -140,9 +142,9 @@ def test_patience_goes_back_to_the_best_epoch(data: Tensor) -> None:
             with torch.no_grad():
                 self.factor.fill_(steps / 3)
 
-    recipe = Recipe(epochs=50, batch_size=16, learning_rate=1e-3, patience=4)
+    settings = TrainingSettings(epochs=50, batch_size=16, learning_rate=1e-3, patience=4)
     network = Overshooting(4)
-    history = run(network, data, recipe)
+    history = run(network, data, settings)
     best = max(history, key=lambda h: h.r2)
     assert len(history) == best.epoch + 4
     _, held_out = split(50, 0.2, torch.Generator().manual_seed(0))
@@ -155,7 +157,9 @@ def test_clip_limits_the_gradient(data: Tensor) -> None:
             self.norm = float(self.factor.grad.norm())  # type: ignore[union-attr]
 
     network = Watched(4)
-    run(network, 1e3 * data, Recipe(epochs=1, batch_size=16, learning_rate=1e-3, clip=0.5))
+    run(
+        network, 1e3 * data, TrainingSettings(epochs=1, batch_size=16, learning_rate=1e-3, clip=0.5)
+    )
     assert network.clipped_from > 1
     assert network.norm == pytest.approx(0.5, rel=1e-4)
 
@@ -190,7 +194,7 @@ def test_a_killed_training_ends_as_if_it_had_never_stopped(
     method: Autoencoder, after: int, small: np.ndarray[Any, Any], tmp_path: Path
 ) -> None:
     whole = Logbook(tmp_path / "whole", "a")
-    undisturbed = method.clone().fit(small, seed=3, logbook=whole)
+    undisturbed = method.fit(small, seed=3, logbook=whole)
     after = min(after, len(undisturbed.history) - 1)
 
     def die(epoch: Epoch) -> None:
@@ -199,10 +203,10 @@ def test_a_killed_training_ends_as_if_it_had_never_stopped(
 
     logbook = Logbook(tmp_path / "killed", "a")
     with pytest.raises(KilledError):
-        method.clone().fit(small, seed=3, logbook=logbook, progress=die)
+        method.fit(small, seed=3, logbook=logbook, progress=die)
     told: list[Epoch] = []
-    resumed = method.clone().fit(small, seed=3, logbook=logbook, progress=told.append)
-    assert told == undisturbed.history[after:]
+    resumed = method.fit(small, seed=3, logbook=logbook, progress=told.append)
+    assert tuple(told) == undisturbed.history[after:]
     assert resumed.history == undisturbed.history
     for name, value in undisturbed.tensors().items():
         assert torch.equal(value, resumed.tensors()[name]), name
@@ -214,9 +218,9 @@ def test_a_finished_training_is_not_trained_again(
     small: np.ndarray[Any, Any], tmp_path: Path
 ) -> None:
     method, logbook = METHODS[0], Logbook(tmp_path)
-    first = method.clone().fit(small, logbook=logbook)
+    first = method.fit(small, logbook=logbook)
     told: list[Epoch] = []
-    again = method.clone().fit(small, logbook=logbook, progress=told.append)
+    again = method.fit(small, logbook=logbook, progress=told.append)
     assert told == []
     assert np.array_equal(first.dictionary, again.dictionary)
     assert first.history == again.history
@@ -231,27 +235,29 @@ def test_epochs_behind_the_last_checkpoint_are_trained_again(
 
     logbook = Logbook(tmp_path, every=3)
     with pytest.raises(KilledError):
-        METHODS[0].clone().fit(small, logbook=logbook, progress=die)
+        METHODS[0].fit(small, logbook=logbook, progress=die)
     assert logbook.metrics.read_text().count("\n") == 5
     told: list[Epoch] = []
-    METHODS[0].clone().fit(small, logbook=logbook, progress=told.append)
+    METHODS[0].fit(small, logbook=logbook, progress=told.append)
     assert [epoch.epoch for epoch in told] == [4, 5, 6, 7, 8]
     assert logbook.metrics.read_text().count("\n") == 8
 
 
 def test_a_logbook_changes_nothing(small: np.ndarray[Any, Any], tmp_path: Path) -> None:
     for method in METHODS:
-        alone = method.clone().fit(small)
-        written = method.clone().fit(small, logbook=Logbook(tmp_path, repr(method)))
+        alone = method.fit(small)
+        written = method.fit(small, logbook=Logbook(tmp_path, repr(method)))
         assert np.array_equal(alone.dictionary, written.dictionary)
 
 
 def test_bfloat16_is_close_and_stays_finite(small: np.ndarray[Any, Any]) -> None:
-    exact, rough = (replace(METHODS[3], precision=p, epochs=60) for p in ("float32", "bfloat16"))
-    exact.fit(small)
-    rough.fit(small)
+    exact, rough = (
+        replace(METHODS[3], precision=p, epochs=60).fit(small) for p in ("float32", "bfloat16")
+    )
     assert not np.array_equal(exact.dictionary, rough.dictionary)
     assert rough.dictionary.dtype == np.float32
     assert rough.r2 == pytest.approx(exact.r2, abs=0.1)
-    with pytest.raises(CodeclensError, match='precision=\'half\'; it is "float32" or "bfloat16"'):
+    with pytest.raises(
+        CodeclensError, match='no precision "half"; the nearest names are "float32", "bfloat16"'
+    ):
         TopK(n_modes=2, k=1, precision="half")  # type: ignore[arg-type]

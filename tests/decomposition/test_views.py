@@ -51,7 +51,7 @@ def test_units_behind_columns() -> None:
 
 
 def test_an_unknown_view_is_refused() -> None:
-    with pytest.raises(CodeclensError, match='no view "both"; choose one of "concat", "sum"'):
+    with pytest.raises(CodeclensError, match='no view "both"; the nearest names are "concat"'):
         check_view("both")
 
 

@@ -199,10 +199,6 @@ class RetinaSettings(Settings):
 
 
 View = Literal["concat", "sum", "positive", "negative", "activation"]
-MethodName = Literal[
-    "topk", "batch-topk", "matryoshka", "jump-relu", "gated", "relu-sae", "threshold-sae",
-    "pca", "ica", "nmf", "semi-nmf", "kmeans",
-]  # fmt: skip
 
 
 class ExtractSettings(Settings):
@@ -289,11 +285,12 @@ class DecomposeSettings(Settings):
 
     store: Annotated[Path | None, Parameter(show=False)] = None
     """A store written by codeclens extract."""
-    method: MethodName = "topk"
-    """An autoencoder (threshold-sae: the published one) or a classical decomposition."""
+    method: str = "topk"
+    """topk, batch-topk, matryoshka, jump-relu, gated, relu-sae, threshold-sae (the published one),
+    pca, ica, nmf, semi-nmf or kmeans."""
     compare: bool = False
     """Compare all methods at --k and --expansion, over seeds 0,1,2 or --seeds."""
-    methods: list[MethodName] | None = None
+    methods: list[str] | None = None
     """With --compare: only these methods, by commas; threshold-sae is the slowest."""
     n_modes: int | None = Field(default=None, ge=1)
     """Modes per site, instead of --expansion."""

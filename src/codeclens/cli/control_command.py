@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -265,7 +265,7 @@ def _activation_modes(
     return found[modes.site]
 
 
-def _sites(modes: dict[str, Modes], asked: list[str] | None) -> list[str]:
+def _sites(modes: Mapping[str, Modes], asked: list[str] | None) -> list[str]:
     unknown = [site for site in asked or [] if site not in modes]
     if unknown:
         raise CodeclensError(

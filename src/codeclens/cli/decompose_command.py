@@ -9,23 +9,9 @@ from typing import Any
 import codeclens as cl
 from codeclens.analysis import save_table
 from codeclens.cli.config import DecomposeSettings, require_own, write_section
-from codeclens.decomposition import (
-    ICA,
-    NMF,
-    PCA,
-    BatchTopK,
-    Estimator,
-    Gated,
-    JumpReLU,
-    KMeans,
-    Matryoshka,
-    ReLUSAE,
-    SemiNMF,
-    ThresholdSAE,
-    TopK,
-    save_modes,
-)
+from codeclens.decomposition import Estimator, save_modes
 from codeclens.decomposition.decompose import chosen_sites
+from codeclens.decomposition.registry import method_named
 from codeclens.errors import CodeclensError
 from codeclens.extraction import default_device
 from codeclens.progress import epochs, progress
@@ -44,21 +30,6 @@ _MADE_BY = (
     "seeds",
     "halves",
 )
-
-KINDS: dict[str, type[Estimator]] = {
-    "topk": TopK,
-    "batch-topk": BatchTopK,
-    "matryoshka": Matryoshka,
-    "jump-relu": JumpReLU,
-    "gated": Gated,
-    "relu-sae": ReLUSAE,
-    "threshold-sae": ThresholdSAE,
-    "pca": PCA,
-    "ica": ICA,
-    "nmf": NMF,
-    "semi-nmf": SemiNMF,
-    "kmeans": KMeans,
-}
 
 
 def run_decompose(settings: DecomposeSettings) -> None:
@@ -91,15 +62,14 @@ def run_decompose(settings: DecomposeSettings) -> None:
             halves=settings.halves,
         )
     for seed in seeds:
-        modes = {site: by_seed[seed] for site, by_seed in by_site.items()}
+        modes = by_site.of_seed(seed)
         folder = settings.to / f"seed-{seed}" if settings.seeds else settings.to
         save_modes(modes, folder)
-        rows = [row for found in modes.values() for row in found.table()]
-        save_table(folder / "quality.csv", rows)
+        save_table(folder / "quality.csv", modes.modes_dataframe())
         for found in modes.values():
-            print(repr(found))
-            for told in filter(None, (found.stability_sentence(), found.caution())):
-                print(f"  {told}")
+            print(found.title())
+            for sentence in found.sentences():
+                print(f"  {sentence}")
     write_section(settings.to, settings)
     told = f", for {len(seeds)} seeds each," if len(seeds) > 1 else ""
     print(f"{len(by_site)} sites{told} written to {settings.to}")
@@ -133,20 +103,22 @@ def run_comparison(settings: DecomposeSettings, store: cl.ContributionStore, to:
             seeds=seeds,
             expansion=settings.expansion or 3,
             k=settings.k,
-            kinds=None if settings.methods is None else [KINDS[name] for name in settings.methods],
+            kinds=settings.methods and [method_named(name) for name in settings.methods],
             progress=advance,
         )
-    save_table(to / "comparison.csv", found.table())
-    save_sentences(to / "comparison.txt", found.verdicts())
+    save_table(to / "comparison.csv", found.to_dataframe())
+    save_sentences(to / "comparison.txt", found.sentences())
     write_section(to, settings)
     print(found)
-    print("\n".join(found.verdicts()))
+    for reason in found.failed:
+        print(f"Left out: {reason}")
+    print("\n".join(found.sentences()))
     print(f"Means over {len(seeds)} seeds; written to {to / 'comparison.csv'}")
 
 
 def method_of(settings: DecomposeSettings) -> Estimator:
     """The method that the settings name; only what was set differs from its own defaults."""
-    kind = KINDS[settings.method]
+    kind = method_named(settings.method)
     known = {field.name for field in fields(kind)}
     options: dict[str, Any] = {"n_modes": settings.n_modes, "expansion": settings.expansion}
     if settings.n_modes is None and settings.expansion is None:

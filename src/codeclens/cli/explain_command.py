@@ -66,7 +66,7 @@ def run_explain(settings: ExplainSettings) -> None:
     print(f"The figure, the page, the table and these sentences are in {to}")
 
 
-def modes_of(settings: ExplainSettings) -> tuple[dict[str, Modes], Sequence[str] | None]:
+def modes_of(settings: ExplainSettings) -> tuple[Mapping[str, Modes], Sequence[str] | None]:
     """The modes that are meant, and at which sites; raises CodeclensError where there are none.
 
     Without a folder they are those that ship with the package, of a middle and of a late block: all

@@ -390,8 +390,8 @@ class SemiNMF(Factorization):
     """Semi-non-negative factorisation: `X ≈ Z D` with loadings ≥ 0 and a dictionary of any sign.
 
     It starts from clusters and alternates least squares for the dictionary with multiplicative
-    steps of the loadings, until the squared error falls by less than one part in 100,000 (Ding, Li and
-    Jordan 2010, IEEE TPAMI 32, eqs. 10 and 11). Learns from 20,000 samples at most. Raises
+    steps of the loadings, until the squared error falls by less than one part in 100,000 (Ding, Li
+    and Jordan 2010, IEEE TPAMI 32, eqs. 10 and 11). Learns from 20,000 samples at most. Raises
     CodeclensError as `Classical.fit` does.
 
     >>> motifs = np.array([[0.6, -0.8, 0.0], [0.0, 0.0, 1.0]])

@@ -248,10 +248,14 @@ class Comparison(Labelled):
         return f"{methods} methods at {len(self.sites())} sites, means over {seeds} seeds{left}"
 
     def __repr__(self) -> str:
-        return table_text(self.title(), self.to_dataframe()[_SHOWN])
+        return table_text(self.title(), self._shown())
 
     def _repr_html_(self) -> str:
-        return table_html(self.title(), self.to_dataframe()[_SHOWN])
+        return table_html(self.title(), self._shown())
+
+    def _shown(self) -> pandas.DataFrame:
+        table = self.to_dataframe()
+        return table[[name for name in _SHOWN if name in table]]
 
 
 def default_methods(

@@ -29,8 +29,19 @@ METHODS: dict[str, type[Estimator]] = {
 }
 
 
+def method_named(name: str) -> type[Estimator]:
+    """The method with this name on the command line; raises CodeclensError for another.
+
+    >>> method_named("topk").__name__
+    'TopK'
+    """
+    if name not in METHODS:
+        raise unknown("method", name, METHODS)
+    return METHODS[name]
+
+
 def method_class(name: str) -> type[Estimator]:
-    """The class of that name, as files of modes write it; raises CodeclensError for another.
+    """The method with this class name, as in files of modes; raises CodeclensError for another.
 
     >>> method_class("TopK").__name__
     'TopK'

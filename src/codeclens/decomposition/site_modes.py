@@ -59,6 +59,13 @@ class ModesBySite(Labelled, Mapping[str, Modes]):
 
         return pandas.DataFrame([_row(site, one) for site, one in self.items()])
 
+    def modes_dataframe(self) -> pandas.DataFrame:
+        """One row per mode of all sites, as `Modes.to_dataframe` gives them."""
+        import pandas
+
+        tables = [one.to_dataframe() for one in self.values()]
+        return pandas.concat(tables, ignore_index=True) if tables else pandas.DataFrame()
+
     def to_xarray(self) -> xarray.Dataset:
         """The table, along the dimension site; the modes of a site have a data set of their own."""
         return _by_row(self.to_dataframe(), "site")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,7 @@ class Digits:
     """The result on digits: a store, modes by site, and sections of the report."""
 
     store: cl.ContributionStore
-    modes: dict[str, Modes]
+    modes: Mapping[str, Modes]
     sections: list[Section]
 
 
@@ -93,7 +94,7 @@ def run_digits(to: Path, quick: bool, seed: int) -> Digits:
     return Digits(store, modes, sections)
 
 
-def most_selective(modes: dict[str, Modes]) -> tuple[str, int]:
+def most_selective(modes: Mapping[str, Modes]) -> tuple[str, int]:
     """A middle site, and the class with the largest correlation with one of its modes."""
     site = list(modes)[len(modes) // 2]
     correlation = np.nan_to_num(modes[site].class_correlation())

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from codeclens.analysis import LayerStatistics, Semantics, layer_figure, semantics_figure
-from codeclens.decomposition import Modes
+from codeclens.decomposition import Modes, ModesBySite
 from codeclens.labelled import columns_of, save_dataset, save_table
 from codeclens.visualization import save
 
@@ -54,7 +54,7 @@ def modes_table(
     modes: Mapping[str, Modes], meanings: Semantics | None = None
 ) -> list[dict[str, Any]]:
     """One row for each mode of each site, with its name where there are labels."""
-    rows = [row for found in modes.values() for row in found.table()]
+    rows = ModesBySite(modes).modes_dataframe().to_dict("records")
     if meanings is None:
         return rows
     of_mode = {

@@ -11,9 +11,8 @@ import pytest
 import torch
 from torch import nn
 
-from codeclens.decomposition import Logbook, StoredTable, TopK, decompose
-from codeclens.decomposition.estimator import global_scale
-from codeclens.decomposition.matrices import TensorTable
+from codeclens.decomposition import Logbook, StoredMatrix, TopK, decompose
+from codeclens.decomposition.matrices import TensorMatrix
 from codeclens.errors import CodeclensError
 from codeclens.extraction import ContributionStore, extract
 
@@ -33,14 +32,14 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> ContributionStore:
 
 
 @pytest.fixture
-def stored(store: ContributionStore) -> StoredTable:
-    return StoredTable(store.reader("1", "concat"), store.sample)
+def stored(store: ContributionStore) -> StoredMatrix:
+    return StoredMatrix(store.reader("1", "concat"), store.sample)
 
 
-def test_every_row_comes_once(store: ContributionStore, stored: StoredTable) -> None:
+def test_every_row_comes_once(store: ContributionStore, stored: StoredMatrix) -> None:
     X = torch.from_numpy(store.view("1"))
     rows = torch.arange(0, 300, 2)
-    for table in (stored, TensorTable(X)):
+    for table in (stored, TensorMatrix(X)):
         generator = torch.Generator().manual_seed(0)
         first, second = (torch.cat([*table.batches(rows, 32, generator)]) for _ in range(2))
         assert not torch.equal(first, second)
@@ -50,9 +49,9 @@ def test_every_row_comes_once(store: ContributionStore, stored: StoredTable) -> 
         assert table.shape == (300, 16)
 
 
-def test_what_is_divided(store: ContributionStore, stored: StoredTable) -> None:
+def test_what_is_divided(store: ContributionStore, stored: StoredMatrix) -> None:
     X = torch.from_numpy(store.view("1"))
-    assert stored.deviation() == pytest.approx(global_scale(X), rel=1e-12)
+    assert stored.deviation() == pytest.approx(TensorMatrix(X).deviation(), rel=1e-12)
     assert torch.equal(stored.scaled(3.0).take(torch.arange(9)), (X[:9] / 3.0).float())
 
 
@@ -62,7 +61,7 @@ def test_from_disk_it_learns_as_well(store: ContributionStore) -> None:
     outside = decompose(store, METHOD, in_memory=False)["1"]
     assert outside.r2 == pytest.approx(inside.r2, abs=0.1)
     assert np.array_equal(outside.loadings, outside.encode(X))
-    assert np.array_equal(outside.method.held_out_rows, inside.method.held_out_rows)
+    assert np.array_equal(outside.fitted.held_out_rows, inside.fitted.held_out_rows)
     assert not np.array_equal(outside.dictionary, inside.dictionary)  # another order of samples
 
 
@@ -70,21 +69,21 @@ def test_quality_from_disk_is_that_of_the_arrays(store: ContributionStore) -> No
     from codeclens.decomposition.decompose import _quality
 
     found = decompose(store, METHOD, in_memory=False)["1"]
-    expected = _quality(store.view("1"), found.loadings, found.method)
+    expected = _quality(store.view("1"), found.loadings, found.fitted)
     assert found.quality.keys() == expected.keys()
     for name, value in expected.items():
         np.testing.assert_allclose(found.quality[name], value, rtol=1e-6, atol=1e-9)
 
 
-def test_a_training_from_disk_resumes_to_the_bit(stored: StoredTable, tmp_path: Path) -> None:
+def test_a_training_from_disk_resumes_to_the_bit(stored: StoredMatrix, tmp_path: Path) -> None:
     def die(epoch: Any) -> None:
         if epoch.epoch == 2:
             raise KeyboardInterrupt
 
-    whole = METHOD.clone().fit(stored, n_units=8)
+    whole = METHOD.fit(stored, n_units=8)
     with pytest.raises(KeyboardInterrupt):
-        METHOD.clone().fit(stored, n_units=8, logbook=Logbook(tmp_path), progress=die)
-    resumed = METHOD.clone().fit(stored, n_units=8, logbook=Logbook(tmp_path))
+        METHOD.fit(stored, n_units=8, logbook=Logbook(tmp_path), progress=die)
+    resumed = METHOD.fit(stored, n_units=8, logbook=Logbook(tmp_path))
     assert np.array_equal(whole.dictionary, resumed.dictionary)
     assert whole.history == resumed.history
 
@@ -107,13 +106,13 @@ def test_stored_data_that_cannot_be_decomposed() -> None:
     bad = np.ones((5000, 2), dtype=np.float32)
     for X, said in (
         (0 * bad, "All 5000 × 2 values are zero"),
-        (bad, "All 5000 × 2 values are the same in every sample"),
+        (bad, "None of the 2 columns varies over the 5000 samples"),
     ):
         with pytest.raises(CodeclensError, match=said):
-            StoredTable(Rows(X), np.arange(5000)).deviation()
+            StoredMatrix(Rows(X), np.arange(5000)).deviation()
     bad[4500, 1] = np.inf
     with pytest.raises(CodeclensError, match="the first in row 4500, column 1"):
-        METHOD.clone().fit(StoredTable(Rows(bad), np.arange(5000)))
+        METHOD.fit(StoredMatrix(Rows(bad), np.arange(5000)))
 
 
 def test_another_kind_of_store_stays_in_memory(
