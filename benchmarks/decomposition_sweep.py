@@ -91,21 +91,21 @@ def methods(modes: int, budgets: Sequence[int], published: bool) -> Iterator[Est
 def measured(X: np.ndarray, method: Estimator, view: View, change: np.ndarray) -> dict[str, Any]:
     """Figures of one fit on its held-out samples."""
     start = time.process_time()
-    method.fit(X, seed=0)
+    fitted = method.fit(X, seed=0)
     seconds = time.process_time() - start
-    rows = method.held_out_rows
-    Z = method.encode(X[rows])
-    reconstruction = method.decode(Z)
+    rows = fitted.held_out_rows
+    Z = fitted.encode(X[rows])
+    reconstruction = fitted.decode(Z)
     fidelity = quality.fidelity(change[rows], net_total(reconstruction, view)) if (
         view == "concat") else None  # fmt: skip
     return {
         "method": type(method).__name__,
         "options": repr(method),
-        "modes": len(method.dictionary),
-        "dropped": method.n_dropped,
+        "modes": len(fitted.dictionary),
+        "dropped": fitted.n_dropped,
         "r2": quality.r2(X[rows], reconstruction),
         "l0": quality.l0(Z),
-        "redundancy": float(np.mean(quality.redundancy(method.dictionary))),
+        "redundancy": float(np.mean(quality.redundancy(fitted.dictionary))),
         "target_r2": float("nan") if fidelity is None else fidelity.r2,
         "target_error": float("nan") if fidelity is None else fidelity.median_error,
         "seconds": seconds,

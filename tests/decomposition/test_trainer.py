@@ -257,7 +257,5 @@ def test_bfloat16_is_close_and_stays_finite(small: np.ndarray[Any, Any]) -> None
     assert not np.array_equal(exact.dictionary, rough.dictionary)
     assert rough.dictionary.dtype == np.float32
     assert rough.r2 == pytest.approx(exact.r2, abs=0.1)
-    with pytest.raises(
-        CodeclensError, match='no precision "half"; the nearest names are "float32", "bfloat16"'
-    ):
+    with pytest.raises(CodeclensError, match='no precision "half"; the nearest'):
         TopK(n_modes=2, k=1, precision="half")  # type: ignore[arg-type]

@@ -16,5 +16,5 @@ if __name__ == "__main__":
     folder = Path(sys.argv[1])
     X = np.load(folder / "X.npy", allow_pickle=False)
     method = TopK(n_modes=40, k=3, epochs=6, batch_size=33, aux_weight=0.1)
-    method.fit(X, seed=0, logbook=Logbook(folder / sys.argv[2]))
+    method = method.fit(X, seed=0, logbook=Logbook(folder / sys.argv[2]))
     np.save(folder / f"{sys.argv[2]}.{os.environ.get('RANK', '0')}.npy", method.dictionary)

@@ -95,6 +95,8 @@ def run_comparison(settings: DecomposeSettings, store: cl.ContributionStore, to:
             "for its own epochs; leave --n-modes and --epochs out."
         )
     seeds = seeds_of(settings, [0, 1, 2])
+    names = settings.methods
+    kinds = None if names is None else [method_named(name) for name in names]
     with progress("methods", None, "methods") as advance:
         found = cl.compare(
             store,
@@ -103,7 +105,7 @@ def run_comparison(settings: DecomposeSettings, store: cl.ContributionStore, to:
             seeds=seeds,
             expansion=settings.expansion or 3,
             k=settings.k,
-            kinds=settings.methods and [method_named(name) for name in settings.methods],
+            kinds=kinds,
             progress=advance,
         )
     save_table(to / "comparison.csv", found.to_dataframe())

@@ -54,7 +54,7 @@ def modes_table(
     modes: Mapping[str, Modes], meanings: Semantics | None = None
 ) -> list[dict[str, Any]]:
     """One row for each mode of each site, with its name where there are labels."""
-    rows = ModesBySite(modes).modes_dataframe().to_dict("records")
+    rows: list[dict[str, Any]] = ModesBySite(modes).modes_dataframe().to_dict("records")
     if meanings is None:
         return rows
     of_mode = {

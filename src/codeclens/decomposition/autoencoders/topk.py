@@ -43,11 +43,11 @@ class TopK(CountedAutoencoder):
     >>> import numpy as np
     >>> motifs = np.eye(4).repeat(2, axis=1)
     >>> X = np.random.default_rng(0).gamma(0.3, size=(400, 4)) @ motifs
-    >>> method = TopK(n_modes=6, k=4).fit(X, seed=0)
-    >>> method
-    TopK(n_modes=6, k=4)
-    >>> method.dictionary.shape[1], bool(method.encode(X).min() >= 0), method.r2 > 0.95
-    (8, True, True)
+    >>> fitted = TopK(n_modes=6, k=4).fit(X, seed=0)
+    >>> fitted
+    TopK(n_modes=6, k=4) fitted: 4 modes of 8 columns, R² 1.000, L0 3.9
+    >>> fitted.dictionary.shape[1], bool(fitted.encode(X).min() >= 0)
+    (8, True)
     """
 
     def unit_rows(self, **shared: Any) -> UnitRowNetwork:
