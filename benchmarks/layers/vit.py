@@ -9,8 +9,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from benchmarks.train_digits import DigitsRecipe, augment
 from codeclens import zoo
-from codeclens.zoo.train_digits import DigitsRecipe, augment
 
 FEATURES, HEADS, DEPTH, PATCH = 64, 4, 6, 4
 EPOCHS, BATCH, RATE, DECAY = 60, 128, 2e-3, 0.05

@@ -72,7 +72,7 @@ def _imported(name: str) -> ModuleType:
         if error.name != name:
             raise
         raise CodeclensError(
-            f'The package {name} is not installed: run pip install "codeclens[vision]"'
+            f'The package {name} is not installed; run pip install "codeclens[vision]".'
         ) from error
     except RuntimeError as error:
         if not is_missing_operator(error):

@@ -97,7 +97,7 @@ def test_folders_of_other_names_are_classes_of_their_own(desk: Path, told: Told)
     assert np.bincount(store.label).tolist() == [4, 3, 3]
     code, _, err = told(*own("--to", "labels/store.zarr", "--target", "label"))
     assert code == 2, "a label that the model does not know cannot be explained"
-    assert '"holidays" is none of the 3 classes' in err
+    assert '"holidays" is not one of the 3 classes' in err
 
 
 def test_archives_and_arrays_are_taken_too(desk: Path, told: Told) -> None:
@@ -164,7 +164,7 @@ MISTAKES = {
     "a dict without a selector": (["--model", "tiny:build_dict", "--sites", "net.4"], ["logits"]),
     "an output out of range": (["--target", "output:7"], ["Output(7)", "3 outputs"]),
     "no folder of images": (["--images", "nowhere"], ['no folder "nowhere"']),
-    "a folder without images": (["--images", "empty"], ["holds no images"]),
+    "a folder without images": (["--images", "empty"], ["contains no images"]),
     "no such module": (["--model", "tyni:build"], ['no module "tyni"']),
     "no such function": (["--model", "tiny:biuld"], ["biuld", "build"]),
     "no such model": (["--model", "digits-resent"], ["digits-resnet"]),
@@ -173,7 +173,7 @@ MISTAKES = {
     "strict about images": (["--strict"], ["dark/2.png"]),
     "names with a hole": (["--classes", "hole.txt"], ["Line 2 of hole.txt is empty"]),
     "names twice": (["--classes", "twice.txt"], ['lists "a" 2 times']),
-    "names that fit no folder": (["--classes", "other.txt"], ['"bright"', "none of the 3 classes"]),
+    "names that fit no folder": (["--classes", "other.txt"], ['"bright"', "one of the 3 classes"]),
 }
 
 

@@ -127,12 +127,12 @@ def test_what_is_wrong_with_the_machine_is_not_recorded(error: Exception) -> Non
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        ("pictures", 'the path "pictures" alone; pass ImageFolder'),
+        ("pictures", 'The path "pictures" alone is not data; pass ImageFolder'),
         (42, "type int cannot be read by index"),
         ({1, 2}, "type set cannot be read by index"),
         (Stream(), "type Stream cannot be read by index"),
-        (DataLoader(Stream()), "Stream, which has no samples by index"),
-        (DataLoader(Listed([ONE]), collate_fn=list), "collate_fn of its own"),
+        (DataLoader(Stream()), "Stream, cannot be read by index"),
+        (DataLoader(Listed([ONE]), collate_fn=list), "its own collate_fn"),
         (torch.zeros(0, 3, 4, 4), "no samples"),
         (Listed([]), "no samples"),
         (torch.zeros(5), r"shape \(5,\)"),
@@ -140,7 +140,7 @@ def test_what_is_wrong_with_the_machine_is_not_recorded(error: Exception) -> Non
         (np.zeros((5, 3), dtype=np.int64), "type int64"),
         ((torch.zeros(3, 2), [0, 1]), r"Labels of shape \(2,\) and type int64 do not fit 3"),
         ((torch.zeros(2, 2), [0.5, 1]), "type float64 do not fit 2 samples"),
-        ((torch.zeros(2, 2), [0, -2]), "Labels hold -2"),
+        ((torch.zeros(2, 2), [0, -2]), "Labels contain -2"),
     ],
 )
 def test_unsuitable_data_are_refused(data: Any, words: str) -> None:
@@ -151,13 +151,13 @@ def test_unsuitable_data_are_refused(data: Any, words: str) -> None:
 @pytest.mark.parametrize(
     ("item", "words"),
     [
-        ({"picture": ONE}, 'columns picture and none called "image"; pass DatasetSamples'),
+        ({"picture": ONE}, 'no column "image", only picture; pass DatasetSamples'),
         ({"image": "a.jpg"}, 'Sample "0" is a str, not a tensor'),
         ("a.jpg", 'Sample "0" is a str'),
         (torch.ones(2, 2, dtype=torch.uint8), "type uint8"),
         ((ONE, "cat"), "label 'cat'"),
         ((ONE, 0.5), r"label 0\.5"),
-        ((ONE, torch.zeros(2)), "a label is one integer"),
+        ((ONE, torch.zeros(2)), "a label must be one integer"),
         ((ONE, -7), "label -7"),
     ],
 )
@@ -185,7 +185,7 @@ def test_a_random_data_set_is_refused() -> None:
         def __getitem__(self, index: int) -> Any:
             return ONE + np.random.default_rng().normal()
 
-    with pytest.raises(CodeclensError, match=r'Sample "0" comes out differently .* random crops'):
+    with pytest.raises(CodeclensError, match=r'Sample "0" differs when it is read twice; remove'):
         as_samples(Noise([0, 0])).describe()
 
 

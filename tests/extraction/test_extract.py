@@ -361,7 +361,7 @@ def test_values_too_large_for_half_precision_are_refused(
 
 def test_somebody_elses_folder_is_left_alone(run: Run, x: Tensor, tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("…")
-    with pytest.raises(CodeclensError, match="exists and is no store of contributions"):
+    with pytest.raises(CodeclensError, match="exists and is not a store of contributions"):
         run(x, tmp_path)
     assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
 

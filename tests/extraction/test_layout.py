@@ -76,21 +76,23 @@ def test_something_else_is_refused(tmp_path: Path) -> None:
     write(tmp_path / "a" / "thesis.tex", "")
     write(tmp_path / "a" / "shard_record" / "c" / "0", "")
     for path in (tmp_path / "a", tmp_path / "a" / "thesis.tex"):
-        with pytest.raises(CodeclensError, match="exists and is no store of contributions"):
+        with pytest.raises(CodeclensError, match="exists and is not a store of contributions"):
             read_metadata(path)
     for text in ("{}", "no json", '{"attributes": {"codeclens": 3}}'):
         write(tmp_path / "b" / "zarr.json", text)
-        with pytest.raises(CodeclensError, match="is a Zarr folder but no store"):
+        with pytest.raises(CodeclensError, match="is a Zarr folder but not a store"):
             read_metadata(tmp_path / "b")
 
 
 def test_a_store_that_lost_its_metadata_is_not_taken_for_nothing(tmp_path: Path) -> None:
     write(tmp_path / "shard_record" / "c" / "0", "")
-    with pytest.raises(CodeclensError, match="exists and is no store"):
+    with pytest.raises(CodeclensError, match="exists and is not a store"):
         read_metadata(tmp_path)
 
 
 def test_another_format_is_refused(tmp_path: Path) -> None:
     write(tmp_path / "zarr.json", '{"attributes": {"codeclens": {"format": 7}}}')
-    with pytest.raises(CodeclensError, match="has format 7, this codeclens reads format 1"):
+    with pytest.raises(
+        CodeclensError, match="format 7, but this version of codeclens reads format 1"
+    ):
         read_metadata(tmp_path)

@@ -118,9 +118,9 @@ def test_tokens_are_rows_and_vectors_have_one_place(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"grid": (7,)}, r"grid=\(7,\) is no grid"),
-        ({"grid": (0, 7)}, r"grid=\(0, 7\) is no grid"),
-        ({"reduce": "mean"}, "reduce='mean' is not known"),
+        ({"grid": (7,)}, r"grid=\(7,\) must be"),
+        ({"grid": (0, 7)}, r"grid=\(0, 7\) must be"),
+        ({"reduce": "mean"}, "reduce='mean' is unknown"),
     ],
 )
 def test_mistakes_are_told(

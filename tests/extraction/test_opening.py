@@ -57,7 +57,7 @@ def test_archives_are_read_by_place(shards: list[Path]) -> None:
     assert images.keys[3] == "train-10/00100.png"
     assert images.labels == [0, 1, 2, 0, 1, 2]
     assert [round(images.load(i).image[0, 0, 0].item() * 255) for i in (5, 0, 3)] == [50, 2, 10]
-    assert images.load(1).reason == "no image that Pillow can read"
+    assert images.load(1).reason == "not an image that Pillow can read"
     assert TarImages(shards[0]).keys[0] == "00020.png"
     assert TarImages(shards, limit=3).labels == [0, 2, 1]
 
@@ -79,13 +79,13 @@ def test_archives_that_cannot_be_read_are_told(tmp_path: Path) -> None:
     whole = tar(tmp_path / "w.tar", files).read_bytes()
     (tmp_path / "cut.tar").write_bytes(whole[:1100])
     mistakes = {
-        tar(tmp_path / "z.tar", files, "w:gz"): "is no tar that can be read .* not compressed",
-        tmp_path / "cut.tar": "is no tar that can be read .*unexpected end",
+        tar(tmp_path / "z.tar", files, "w:gz"): "cannot be read as a tar archive .* uncompressed",
+        tmp_path / "cut.tar": "cannot be read as a tar archive .*unexpected end",
         tmp_path / "none.tar": "There is no archive",
         tar(tmp_path / "e.tar", {"a.txt": b""}): "There are no images in the archives",
         tar(
             tmp_path / "l.tar", files | {"a.cls": b"cat"}
-        ): r"\"a.cls\" in .* is b'cat'; a label is",
+        ): r"\"a.cls\" in .* is b'cat'; a label must",
     }
     for path, words in mistakes.items():
         with pytest.raises(CodeclensError, match=words):
@@ -157,8 +157,8 @@ def test_arrays_that_cannot_be_read_are_told(tmp_path: Path) -> None:
         "bad.npy": "cannot be read as arrays",
         "bad.npz": "cannot be read as arrays",
         "objects.npy": "cannot be read as arrays",
-        "other.npz": r'holds "pixels" \(3, 2\); pass images="NAME"',
-        "flat.npy": r'holds "x" \(3,\); pass images',
+        "other.npz": r'contains "pixels" \(3, 2\); pass images="NAME"',
+        "flat.npy": r'contains "x" \(3,\); pass images',
         "whole.npy": "type int64",
         "few.npz": r"Labels of shape \(2,\)",
         "none.npy": "There is no file",
@@ -166,7 +166,7 @@ def test_arrays_that_cannot_be_read_are_told(tmp_path: Path) -> None:
     for name, words in mistakes.items():
         with pytest.raises(CodeclensError, match=words):
             ArrayFile(tmp_path / name)
-    with pytest.raises(CodeclensError, match='holds no "y" but pixels'):
+    with pytest.raises(CodeclensError, match='has no array "y"; the nearest name is "pixels"'):
         ArrayFile(tmp_path / "other.npz", images="pixels", labels="y")
     assert len(ArrayFile(tmp_path / "other.npz", images="pixels")) == 3
 
@@ -176,9 +176,9 @@ def test_a_path_is_taken_for_what_it_is(shards: list[Path], pictures: Path) -> N
     assert len(open_samples(shards[0])) == 3
     assert len(open_samples(shards[0].parent / "train-*.tar")) == 6
     for path, words in {
-        "x-*.tar": "Nothing on disk matches",
+        "x-*.tar": "No file matches",
         "x.csv": "There is no folder",
-        "pictures/cat/0.png": "holds no images that can be read by index; pass a folder",
+        "pictures/cat/0.png": "cannot be read as images; pass a folder",
     }.items():
         with pytest.raises(CodeclensError, match=words):
             open_samples(shards[0].parent / path)

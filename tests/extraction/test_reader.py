@@ -156,7 +156,7 @@ def test_a_damaged_file_is_named(made: Path, tmp_path: Path, damage: str) -> Non
     file.unlink()
     if damage == "short":
         file.write_bytes(content[:100])
-    words = "sites/3/negative/c/0/0.* is missing or cut short; run the same extraction again"
+    words = "sites/3/negative/c/0/0.* is missing or truncated; run the same extraction again"
     with pytest.raises(CodeclensError, match=words):
         store.view("3", "sum")
     with pytest.raises(CodeclensError, match=words):

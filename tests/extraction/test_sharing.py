@@ -66,7 +66,7 @@ def test_who_cannot_share_is_told(
 def test_a_mistake_of_one_that_shares_leaves_nothing_behind(
     run: Run, x: Tensor, tmp_path: Path
 ) -> None:
-    with pytest.raises(CodeclensError, match="There is no shard 4: the 50 samples are cut into 4"):
+    with pytest.raises(CodeclensError, match="There is no shard 4: the 50 samples are in 4"):
         run(x, tmp_path / "s.zarr", shards=[4])
     with pytest.raises(CodeclensError, match="None of the 50 samples"):
         run(x * float("nan"), tmp_path / "t.zarr", shards=[0])

@@ -107,7 +107,7 @@ def test_the_same_run_mends_what_was_damaged(
         file.write_bytes(cut)
     store = ContributionStore(address)
     assert list(store.verify()) == [1]
-    with pytest.raises(CodeclensError, match=r"negative/c/1/0.* is missing or cut short"):
+    with pytest.raises(CodeclensError, match=r"negative/c/1/0.* is missing or truncated"):
         store.view("3")
     run(x, address)
     assert objects(address) == undisturbed
@@ -117,7 +117,7 @@ def test_a_lost_object_is_not_read_as_something_else(run: Run, x: Tensor, addres
     run(x, address)
     store = ContributionStore(address)
     (ObjectFolder(address) / "target/c/2").unlink()
-    with pytest.raises(CodeclensError, match=r'"target" in the store .* is missing or cut short'):
+    with pytest.raises(CodeclensError, match=r'"target" in the store .* is missing or truncated'):
         _ = store.target
 
 
@@ -166,7 +166,7 @@ def test_other_settings_and_other_peoples_objects_are_refused(
     assert objects(address) == before
     other = address.replace("s.zarr", "thesis")
     (ObjectFolder(other) / "chapter.tex").write_bytes(b"...")
-    with pytest.raises(CodeclensError, match="exists and is no store of contributions"):
+    with pytest.raises(CodeclensError, match="exists and is not a store of contributions"):
         run(x, other)
 
 
@@ -180,7 +180,7 @@ def test_storage_that_fails_is_told(
 
     with monkeypatch.context() as patch:
         patch.setattr(fsspec.get_filesystem_class("memory"), "pipe_file", refused)
-        with pytest.raises(CodeclensError, match=r"cannot be written to \(Access Denied\)"):
+        with pytest.raises(CodeclensError, match=r"is not writable \(Access Denied\)"):
             run(x, address)
 
     def broken(*_: object, **__: object) -> None:
@@ -197,7 +197,7 @@ def test_storage_that_fails_is_told(
     ("to", "words"),
     [
         ("s4://bucket/s.zarr", 's4://bucket/s.zarr" cannot be reached'),
-        ("local://s.zarr", "lies on disk; pass its path without"),
+        ("local://s.zarr", "is on disk; pass its path without"),
     ],
 )
 def test_addresses_that_nothing_reaches_are_told(to: str, words: str) -> None:

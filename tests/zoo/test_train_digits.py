@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from benchmarks import train_digits
+from benchmarks.train_digits import DigitsRecipe, augment, train, wilson_interval
 from torch import Tensor
 
 from codeclens.errors import CodeclensError
-from codeclens.zoo import digits_data, load, train_digits
-from codeclens.zoo.train_digits import DigitsRecipe, augment, train, wilson_interval
+from codeclens.zoo import digits_data, load
 
 SHORT = DigitsRecipe(epochs=1, batch_size=16)
 

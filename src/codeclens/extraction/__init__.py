@@ -1,4 +1,4 @@
-"""Contributions of a whole data set: extracted in shards, kept in a store."""
+"""Contributions of a data set, extracted in shards into a store."""
 
 from codeclens.extraction.computing import default_device, usable_device
 from codeclens.extraction.data import ArraySamples, DatasetSamples, Sample, SampleSource, as_samples

@@ -1,4 +1,4 @@
-"""Computing: where and how a model computes during an extraction."""
+"""Computing: devices, memory, precision and folded batch norms of an extraction."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from codeclens.attribution import Selector, Site
 from codeclens.attribution.capture import frozen, run, same_randomness
-from codeclens.errors import CodeclensError
+from codeclens.errors import CodeclensError, unknown
 
 Half = Literal["bfloat16", "float16"]
 Batch = TypeVar("Batch")
 _HALVES: dict[str, torch.dtype] = {"bfloat16": torch.bfloat16, "float16": torch.float16}
-# Batches that are on their way to a GPU while it computes another.
+# Batches copied to a GPU while it computes another.
 IN_FLIGHT = 2
 
 
@@ -32,10 +32,11 @@ IN_FLIGHT = 2
 class Computing:
     """Options that trade memory layout and precision for speed.
 
-    `channels_last` lays images out pixel by pixel, which changes results by rounding alone; None
-    does so where it helps. `fold_batchnorm` folds batch norms into convolutions in a private copy
-    of the model (see `folded`). `autocast` computes matrix products in half precision, and sums
-    contributions in single. Raises CodeclensError for a precision that is not known.
+    `channels_last` stores the channels of each pixel together, which changes results only by
+    rounding; by default it is used where it helps. `fold_batchnorm` folds batch norms into
+    convolutions in a private copy of the model (see `folded`). `autocast` computes matrix products
+    in half precision and sums contributions in single precision. Raises CodeclensError for an
+    unknown precision.
     """
 
     channels_last: bool | None = None
@@ -44,32 +45,29 @@ class Computing:
 
     def __post_init__(self) -> None:
         if self.autocast is not None and self.autocast not in _HALVES:
-            known = ", ".join(f'"{name}"' for name in _HALVES)
-            raise CodeclensError(f"autocast={self.autocast!r} is not known; use one of {known}.")
+            raise unknown("autocast precision", self.autocast, _HALVES)
 
     @property
     def settings(self) -> dict[str, Any] | None:
-        """What numbers depend on beyond rounding; None where nothing is out of the ordinary."""
+        """The options that change numbers by more than rounding; None if they have the defaults."""
         if not self.fold_batchnorm and self.autocast is None:
             return None
         return {"fold_batchnorm": self.fold_batchnorm, "autocast": self.autocast}
 
     def on(self, model: nn.Module) -> Device:
-        """The device of a model, and these options there."""
+        """The device of a model, with these options."""
         for tensor in (*model.parameters(), *model.buffers()):
             if tensor.is_floating_point():
-                return Device(tensor.device, tensor.dtype, self._laid_out(model), self.autocast)
+                last = self.channels_last
+                if last is None:
+                    last = any(isinstance(module, nn.Conv2d) for module in model.modules())
+                return Device(tensor.device, tensor.dtype, last, self.autocast)
         return Device(torch.device("cpu"), None, False, self.autocast)
-
-    def _laid_out(self, model: nn.Module) -> bool:
-        if self.channels_last is not None:
-            return self.channels_last
-        return any(isinstance(module, nn.Conv2d) for module in model.modules())
 
 
 @dataclass(frozen=True)
 class Device:
-    """Where a model computes: device and type of its values, and how images come to it."""
+    """The device and data type of a model, and how images are copied to it."""
 
     device: torch.device
     dtype: torch.dtype | None
@@ -77,13 +75,13 @@ class Device:
     autocast: Half | None
 
     def precision(self) -> AbstractContextManager[Any]:
-        """A `with` in which the model computes as precisely as was asked for."""
+        """A context in which the model computes with the requested precision."""
         if self.autocast is None:
             return nullcontext()
         return torch.autocast(self.device.type, _HALVES[self.autocast])
 
     def stacked(self, images: Sequence[Tensor], pinned: bool = False) -> Tensor:
-        """Images as one batch on the device; if `pinned`, the copy may still be on its way."""
+        """Images as one batch on the device; with `pinned`, the copy may still be in progress."""
         x = torch.stack(list(images))
         if self.dtype is not None:
             x = x.to(self.dtype)
@@ -96,9 +94,9 @@ class Device:
     def fed(
         self, batches: Iterable[Batch], images: Callable[[Batch], Sequence[Tensor]]
     ) -> Iterator[tuple[Batch, Tensor | None]]:
-        """Every batch with its `images` on the device, None where there are none.
+        """Every batch with its `images` on the device, or None if it has no images.
 
-        On a GPU the next ones are copied from pinned memory, on a stream of their own, while one is
+        On a GPU, the next batches are copied from pinned memory on a separate stream while one is
         computed.
         """
         if self.device.type != "cuda":
@@ -124,15 +122,15 @@ class Device:
         here = torch.cuda.current_stream(self.device)
         here.wait_event(event)
         if x is not None:
-            # Its memory was given out on the other stream, and must not be given away too early.
+            # The other stream allocated its memory, and must not reuse it too early.
             x.record_stream(here)
         return batch, x
 
 
 def usable_device(name: torch.device | str) -> torch.device:
-    """The device of that name, tried by putting a number there.
+    """The device of that name, after a test allocation.
 
-    Raises CodeclensError where there is no such device, or none that can be used here.
+    Raises CodeclensError if the device does not exist or cannot be used here.
 
     >>> usable_device("cpu")
     device(type='cpu')
@@ -140,20 +138,20 @@ def usable_device(name: torch.device | str) -> torch.device:
     try:
         device = torch.device(name)
         torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError, ValueError) as error:  # whatever torch lacks for it
+    except (RuntimeError, AssertionError, ValueError) as error:  # all that torch raises here
         reason = str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
         raise CodeclensError(
-            f'The device "{name}" cannot be used here ({reason}); usable are '
+            f'The device "{name}" cannot be used here ({reason}); usable devices: '
             f"{', '.join(_usable())}."
         ) from error
     return device
 
 
 def default_device(environment: Mapping[str, str] | None = None) -> torch.device:
-    """The GPU of this process where there is one, else the processor.
+    """The GPU of this process if there is one, else the CPU.
 
-    Where a launcher started several processes on a machine, each has its own GPU, in turns, by
-    `LOCAL_RANK` or `SLURM_LOCALID`.
+    If a launcher started several processes on a machine, `LOCAL_RANK` or `SLURM_LOCALID` assigns
+    them to its GPUs in turn.
 
     >>> default_device().type in ("cpu", "cuda")
     True
@@ -162,8 +160,8 @@ def default_device(environment: Mapping[str, str] | None = None) -> torch.device
     if not count:
         return torch.device("cpu")
     given = os.environ if environment is None else environment
-    place = given.get("LOCAL_RANK", given.get("SLURM_LOCALID", "0"))
-    return torch.device("cuda", int(place) % count if place.isdigit() else 0)
+    rank = given.get("LOCAL_RANK", given.get("SLURM_LOCALID", "0"))
+    return torch.device("cuda", int(rank) % count if rank.isdigit() else 0)
 
 
 def _usable() -> list[str]:
@@ -172,7 +170,7 @@ def _usable() -> list[str]:
 
 
 _UNITS = ("bytes", "kB", "MB", "GB", "TB", "PB")
-# The limit of a container, and what it uses, by the two generations of control groups.
+# Memory limit and usage of a container, in versions 2 and 1 of control groups.
 _LIMITS = (
     ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
     (
@@ -183,7 +181,7 @@ _LIMITS = (
 
 
 def free_memory() -> int:
-    """Bytes that programs can still take without swapping, as far as the system tells.
+    """Bytes that programs can still allocate without swapping, as reported by the system.
 
     >>> free_memory() > 0
     True
@@ -191,7 +189,7 @@ def free_memory() -> int:
     free = [_available()]
     for limit, used in _LIMITS:
         try:
-            # Files that the system keeps in memory count as used, and give way.
+            # Cached files count as used, but the system frees them on demand.
             left = int(Path(limit).read_text()) - int(Path(used).read_text()) + _cached()
             free.append(max(0, left))
         except (OSError, ValueError):
@@ -200,14 +198,14 @@ def free_memory() -> int:
 
 
 def peak_memory() -> int:
-    """The most bytes of memory that this process has had so far."""
-    # The kernel of Linux counts in kB, that of macOS in bytes.
+    """The peak memory of this process so far, in bytes."""
+    # Linux counts in kB, macOS in bytes.
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def in_words(size: float) -> str:
-    """A size with three digits at most.
+    """A number of bytes with a unit and at most three digits.
 
     >>> in_words(999), in_words(1_234_567), in_words(2.5e10)
     ('999 bytes', '1.23 MB', '25 GB')
@@ -220,7 +218,7 @@ def in_words(size: float) -> str:
 
 
 def counted(number: int, what: str) -> str:
-    """A number of things.
+    """A number with its noun, in the singular or plural.
 
     >>> counted(1, "site"), counted(2000, "sample")
     ('1 site', '2,000 samples')
@@ -233,7 +231,7 @@ def _available() -> int:
         lines = Path("/proc/meminfo").read_text().splitlines()
         return 1024 * int(next(line.split()[1] for line in lines if "MemAvailable" in line))
     except (OSError, StopIteration):
-        # No Linux: all that there is.
+        # Not Linux: the whole memory.
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
@@ -247,20 +245,20 @@ def _cached() -> int:
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
-# timm's: a convolution that pads by itself, and a batch norm with an activation of its own behind.
+# timm's convolution with its own padding, and its batch norm followed by an activation.
 _TIMM_CONVOLUTION, _TIMM_NORM = "Conv2dSame", "BatchNormAct2d"
-# Of the largest output, for a few samples.
+# Relative to the largest output of a few samples.
 MOST_CHANGED = 3e-3
 
 
 def folded(
     model: nn.Module, x: Tensor, sites: Sequence[Site] = (), output: Selector = None
 ) -> nn.Module:
-    """A copy of the model that computes the same with fewer operations, up to rounding.
+    """A copy of the model in which convolutions include the batch norms that follow them.
 
-    Where a batch norm takes what a convolution gives, as one forward of a few samples `x` shows,
-    the convolution does both. Layers that `sites` look at stay. Raises CodeclensError where there
-    is nothing to fold, and where the copy's output for `x` differs by more than 0.3 %.
+    One forward pass of a few samples `x` finds the pairs. Layers at `sites` are kept. The output
+    is the same up to rounding. Raises CodeclensError if there is nothing to fold, and if the
+    copy's output for `x` differs by more than 0.3 %.
 
     >>> model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU())
     >>> folded(model, torch.randn(2, 3, 8, 8))[1]
@@ -270,7 +268,7 @@ def folded(
         before = run(model, x, output)
     if not pairs:
         raise CodeclensError(
-            "The model has no batch norm behind a convolution of its own; run without "
+            "The model has no convolution followed by its own batch norm; run without "
             "fold_batchnorm."
         )
     copy = deepcopy(model)
@@ -278,23 +276,25 @@ def folded(
         for convolution, norm in pairs:
             layers: Any = copy.get_submodule(convolution), copy.get_submodule(norm)
             _set(copy, convolution, fuse_conv_bn_eval(*layers))
-            _set(copy, norm, _behind(layers[1]))
+            # What remains of timm's norm is its activation.
+            rest = OrderedDict(layers[1].named_children())
+            _set(copy, norm, nn.Sequential(rest) if rest else nn.Identity())
         with same_randomness(model), torch.no_grad():
             after = run(copy, x, output)
     changed = float((after - before).abs().max() / before.abs().max().clamp(min=1e-12))
     if not changed <= MOST_CHANGED:
         raise CodeclensError(
             f"Folding batch norms changes the model's output by {changed:.1%}: a convolution's "
-            "output is used elsewhere, too; run without fold_batchnorm."
+            "output is also used elsewhere; run without fold_batchnorm."
         )
     return copy
 
 
 @contextmanager
 def _pairs(model: nn.Module, sites: Sequence[Site]) -> Iterator[list[tuple[str, str]]]:
-    """Names of convolutions and of the batch norms that take their output, as forwards show them.
+    """Names of convolutions and of the batch norms that receive their output.
 
-    The list is filled when the model has run and the `with` is left.
+    The model must run inside the `with`; the list is filled when the `with` ends.
     """
     looked_at = {(site.name, site.port) for site in sites}
     calls: Counter[str] = Counter()
@@ -304,7 +304,7 @@ def _pairs(model: nn.Module, sites: Sequence[Site]) -> Iterator[list[tuple[str, 
 
     def gives(name: str, output: Tensor) -> None:
         calls[name] += 1
-        # The tensor is kept, so that its number is not given to another one.
+        # Keep the tensor, so that no other tensor gets its id.
         given[id(output)] = name, output
 
     def takes(name: str, values: tuple[Any, ...]) -> None:
@@ -336,12 +336,6 @@ def _is_convolution(module: nn.Module) -> bool:
 
 def _is_norm(module: nn.Module) -> bool:
     return type(module) in _NORMS or type(module).__name__ == _TIMM_NORM
-
-
-def _behind(norm: nn.Module) -> nn.Module:
-    """What is left of a norm that is folded: its own activation, if it has one."""
-    own = OrderedDict(norm.named_children())
-    return nn.Sequential(own) if own else nn.Identity()
 
 
 def _set(model: nn.Module, name: str, module: nn.Module) -> None:

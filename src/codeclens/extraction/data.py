@@ -1,4 +1,4 @@
-"""Data: whatever a user has, seen as numbered samples with a key, a label and an image."""
+"""Data: tensors, data sets and loaders as numbered samples with a key, a label and an image."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ from torch.utils.data import (
     default_convert,
 )
 
-from codeclens.errors import CodeclensError
+from codeclens.errors import CodeclensError, require_number
 from codeclens.extraction.fingerprint import array_digest, describe, digest, without_addresses
 
-# The state of the machine, not of one sample: recording these as skipped would lose good samples.
+# Errors of the machine, not of a sample: skipping the sample would lose good data.
 _MACHINE = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ESTALE, errno.ETIMEDOUT, errno.ENOTCONN}
 _LONGEST_REASON = 200
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One sample: `image` without a batch axis, or None with the `reason` why it is skipped.
+    """One sample: `image` has no batch axis, and is None if the sample is skipped for a `reason`.
 
-    `label` is −1 where it is not known.
+    `label` is −1 if unknown.
     """
 
     index: int
@@ -48,11 +48,11 @@ class Sample:
 
 
 class SampleSource(ABC):
-    """Numbered samples: what `extract` reads from.
+    """Numbered samples that `extract` reads.
 
-    `load(i)` gives sample `i`, always the same one; a sample that cannot be read comes with its
-    reason and without an image. `classes` are names for the labels, and `threads` is how many
-    samples may be loaded at once.
+    `load(i)` always returns the same sample `i`; a sample that cannot be read has a reason instead
+    of an image. `classes` are the names of the labels, and `threads` is the number of samples that
+    may be loaded at the same time.
     """
 
     classes: list[str] | None = None
@@ -63,7 +63,7 @@ class SampleSource(ABC):
 
     @abstractmethod
     def read(self, index: int) -> tuple[Any, Any]:
-        """The image and the label of one sample, or any exception if it cannot be read."""
+        """The image and the label of one sample; raises any exception if it cannot be read."""
 
     @abstractmethod
     def describe(self) -> dict[str, Any]:
@@ -74,11 +74,11 @@ class SampleSource(ABC):
         return str(index)
 
     def label(self, index: int) -> int:
-        """The label as far as it is known without reading the sample."""
+        """The label, if it is known without reading the sample, else −1."""
         return -1
 
     def load(self, index: int) -> Sample:
-        """Read one sample; raises CodeclensError only for what is wrong with all of them."""
+        """Read one sample; raises CodeclensError only for errors that concern all samples."""
         key = self.key(index)
         try:
             image, label = self.read(index)
@@ -95,15 +95,15 @@ class SampleSource(ABC):
         return Sample(index, key, number, tensor)
 
     def reason(self, error: Exception) -> str:
-        """One line on why a sample could not be read, the same on every machine."""
+        """Why a sample could not be read, in one line that is the same on every machine."""
         text = without_addresses(" ".join(str(error).split()))
         name = type(error).__name__
         return (f"{name}: {text}" if text else name)[:_LONGEST_REASON]
 
     def probe(self) -> str:
-        """A digest of the first, middle and last sample as they reach the model.
+        """A digest of the first, middle and last sample, as the model receives them.
 
-        Raises CodeclensError where a sample comes out differently when it is read again.
+        Raises CodeclensError if a sample differs when it is read again.
         """
         last = len(self) - 1
         found = []
@@ -111,8 +111,8 @@ class SampleSource(ABC):
             once, again = (_sample_digest(self.load(index)) for _ in range(2))
             if once != again:
                 raise CodeclensError(
-                    f'Sample "{self.key(index)}" comes out differently when it is read twice; '
-                    "take random crops, flips and noise out of the data set's transform."
+                    f'Sample "{self.key(index)}" differs when it is read twice; remove random '
+                    "crops, flips and noise from the data set's transform."
                 )
             found.append(once.encode())
         return digest(found)
@@ -124,7 +124,7 @@ class ArraySamples(SampleSource):
     def __init__(self, x: Tensor | np.ndarray[Any, Any], labels: Any = None) -> None:
         if x.ndim < 2:
             raise CodeclensError(
-                f"The data have shape {tuple(x.shape)}; pass (samples, channels, height, width), "
+                f"The data have shape {tuple(x.shape)}; pass (samples, channels, height, width) "
                 "or (samples, features)."
             )
         self.x = x
@@ -154,7 +154,7 @@ class ArraySamples(SampleSource):
 def read_ahead(
     samples: SampleSource, indices: Iterable[int], ahead: int
 ) -> Generator[Sample, None, None]:
-    """Give samples in order while threads load the next ones, at most `ahead` at a time."""
+    """Yield samples in order while threads load the next ones, at most `ahead` at a time."""
     pending: deque[Future[Sample]] = deque()
     pool = ThreadPoolExecutor(samples.threads, thread_name_prefix="codeclens-read")
     try:
@@ -169,14 +169,15 @@ def read_ahead(
 
 
 def spread(count: int, limit: int | None) -> range | list[int]:
-    """`limit` of `count` numbers, spread evenly; all where there is no limit.
+    """`limit` of the indices below `count`, evenly spaced; all of them without a limit.
 
     >>> spread(10, 4)
     [0, 2, 5, 7]
     """
-    if limit is not None and limit < 1:
-        raise CodeclensError(f"limit={limit} keeps no images; pass a positive number.")
-    if limit is None or limit >= count:
+    if limit is None:
+        return range(count)
+    require_number("limit", limit, least=1, whole=True)
+    if limit >= count:
         return range(count)
     return [i * count // limit for i in range(limit)]
 
@@ -185,10 +186,10 @@ _SIXTEEN_BITS = ("I;16", "I;16B", "I;16L", "I;16N")
 
 
 def as_rgb(picture: Image.Image) -> Image.Image:
-    """A picture upright and in RGB."""
+    """An image turned upright and converted to RGB."""
     image = ImageOps.exif_transpose(picture)
     if image.mode in _SIXTEEN_BITS:
-        # Pillow would clip: everything brighter than 1/256 of the range would be white.
+        # Pillow clips: everything brighter than 1/256 of the range becomes white.
         image = Image.fromarray((np.asarray(image) // 257).astype(np.uint8))
     if image.mode == "P" and "transparency" in image.info:
         image = image.convert("RGBA")
@@ -203,26 +204,26 @@ def to_tensor(image: Image.Image) -> Tensor:
 
 def _as_tensor(image: Any, key: str) -> Tensor:
     if isinstance(image, np.ndarray):
-        # Arrays read from files may be read-only or of foreign byte order; torch takes neither.
+        # torch accepts neither read-only arrays nor arrays in another byte order.
         image = torch.from_numpy(np.array(image, dtype=image.dtype.newbyteorder("=")))
     if not isinstance(image, Tensor):
         raise CodeclensError(
             f'Sample "{key}" is a {type(image).__name__}, not a tensor or (tensor, label); give '
-            "the data set a transform that returns what the model takes."
+            "the data set a transform that returns the model's input."
         )
     require_floating(image, f'Sample "{key}"')
     return image.detach()
 
 
 def require_floating(x: Tensor | np.ndarray[Any, Any], what: str) -> None:
-    """Raise CodeclensError, which tells `what` they are, where values have no gradient."""
+    """Raise CodeclensError, in which `what` names the values, unless they are floating-point."""
     floating = (
         x.is_floating_point() if isinstance(x, Tensor) else np.issubdtype(x.dtype, np.floating)
     )
     if not floating:
         raise CodeclensError(
             f"{what} of type {str(x.dtype).removeprefix('torch.')} and shape {tuple(x.shape)} "
-            "cannot be explained; pass floating-point values, scaled as the model takes them."
+            "cannot be explained; pass floating-point values, scaled as the model expects."
         )
 
 
@@ -234,10 +235,10 @@ def _as_label(label: Any, key: str) -> int:
         number = operator.index(scalar)
     except (TypeError, ValueError, RuntimeError):
         raise CodeclensError(
-            f'Sample "{key}" has the label {label!r}; a label is one integer, −1 if unknown.'
+            f'Sample "{key}" has the label {label!r}; a label must be one integer, −1 if unknown.'
         ) from None
     if number < -1:
-        raise CodeclensError(f'Sample "{key}" has the label {number}; use −1 for unknown.')
+        raise CodeclensError(f'Sample "{key}" has the label {number}; use −1 if unknown.')
     return number
 
 
@@ -250,7 +251,7 @@ def as_labels(labels: Tensor | np.ndarray[Any, Any] | Sequence[int], count: int)
             "pass one integer for each sample."
         )
     if array.min(initial=0) < -1:
-        raise CodeclensError(f"Labels hold {array.min()}; use −1 for unknown.")
+        raise CodeclensError(f"Labels contain {array.min()}; use −1 if unknown.")
     return array.astype(np.int64)
 
 
@@ -259,20 +260,20 @@ def _sample_digest(sample: Sample) -> str:
     return digest([f"{sample.key}\n{sample.label}\n{content}".encode()])
 
 
-# What columns are called in the tables of image data sets.
+# The usual names of columns in image data sets.
 _IMAGES = ("image", "img", "pixel_values", "jpg", "png", "x")
 _COLLATED = (default_collate, default_convert)
 _LABELS = ("label", "labels", "fine_label", "cls", "target", "y")
 
 
 class DatasetSamples(SampleSource):
-    """A map-style data set: torchvision's, one of Hugging Face's `datasets`, or one's own.
+    """A map-style data set: of torchvision, of Hugging Face's `datasets`, or your own.
 
-    Items are an image, (image, label), or a row of a table: a mapping with an image and, perhaps, a
-    label, in the columns `image` and `label`, or in those that are usually called so. Images are
-    tensors or arrays, as the model takes them, or pictures of Pillow, which become RGB, upright,
-    and go through `transform`. It is read by one thread, because data sets need not be safe for
-    several.
+    An item is an image, (image, label), or a table row: a mapping with an image and possibly a
+    label in the columns named by `image` and `label`, or in columns with usual names. An image is
+    a tensor or array in the form that the model expects, or a Pillow image, which is turned
+    upright, converted to RGB and passed through `transform`. One thread reads the data, because
+    data sets need not be thread-safe.
 
     >>> rows = [{"image": Image.new("RGB", (6, 4)), "label": 1}]
     >>> sample = DatasetSamples(rows).load(0)
@@ -313,20 +314,18 @@ class DatasetSamples(SampleSource):
 
     def _parts(self, item: Any) -> tuple[Any, Any]:
         if isinstance(item, Mapping):
-            name = _column(item, self.image_column, _IMAGES)
-            if name is None:
-                wanted = self.image_column or "image"
-                raise CodeclensError(
-                    f"Rows of the data have the columns {', '.join(map(str, item))} and none "
-                    f'called "{wanted}"; pass DatasetSamples(data, image="COLUMN").'
-                )
+            image = _column(item, self.image_column, _IMAGES)
             label = _column(item, self.label_column, _LABELS)
-            if label is None and self.label_column is not None:
-                raise CodeclensError(
-                    f"Rows of the data have the columns {', '.join(map(str, item))} and none "
-                    f'called "{self.label_column}", which should hold the labels.'
-                )
-            return item[name], -1 if label is None else item[label]
+            for name, column, asked in (
+                ("image", image, self.image_column or "image"),
+                ("label", label, self.label_column),
+            ):
+                if column is None and asked is not None:
+                    raise CodeclensError(
+                        f'The data have no column "{asked}", only {", ".join(map(str, item))}; '
+                        f'pass DatasetSamples(data, {name}="COLUMN").'
+                    )
+            return item[image], -1 if label is None else item[label]
         if isinstance(item, tuple | list) and len(item) in (1, 2):
             return item[0], item[1] if len(item) == 2 else -1
         return item, -1
@@ -343,20 +342,21 @@ class DatasetSamples(SampleSource):
 
 
 def as_samples(data: Any) -> SampleSource:
-    """See data as numbered samples.
+    """Data as numbered samples.
 
     `data` is a tensor or array `(N, …)`, a tuple of one and its labels `(N,)`, a map-style data
-    set (see `DatasetSamples`), a DataLoader over one that keeps its order (its batches are not
-    used), or `SampleSource` such as an `ImageFolder`. Raises CodeclensError for anything else.
+    set (see `DatasetSamples`), a DataLoader that keeps the order of such a data set (its batches
+    are ignored), or a `SampleSource` such as an `ImageFolder`. Raises CodeclensError for anything
+    else, and for data without samples.
 
     >>> import torch
     >>> samples = as_samples((torch.zeros(3, 1, 8, 8), [2, 0, 1]))
     >>> len(samples), samples.load(0).label, samples.load(0).image.shape
     (3, 2, torch.Size([1, 8, 8]))
     """
-    samples = _seen_as_samples(data)
+    samples = _as_source(data)
     if not len(samples):
-        raise CodeclensError("The data hold no samples.")
+        raise CodeclensError("The data contain no samples.")
     return samples
 
 
@@ -365,7 +365,7 @@ def _column(row: Mapping[Any, Any], asked: str | None, usual: tuple[str, ...]) -
     return next((name for name in names if name in row), None)
 
 
-def _seen_as_samples(data: Any) -> SampleSource:
+def _as_source(data: Any) -> SampleSource:
     if isinstance(data, SampleSource):
         return data
     if isinstance(data, Tensor | np.ndarray):
@@ -374,7 +374,7 @@ def _seen_as_samples(data: Any) -> SampleSource:
         return ArraySamples(*data)
     if isinstance(data, str | os.PathLike):
         raise CodeclensError(
-            f'Data cannot be the path "{os.fspath(data)!s}" alone; pass '
+            f'The path "{os.fspath(data)!s}" alone is not data; pass '
             "ImageFolder(path, transform) with the model's transform."
         )
     if hasattr(data, "dataset") and not hasattr(data, "__getitem__"):
@@ -393,19 +393,19 @@ def _dataset_of(loader: Any) -> Any:
     dataset = loader.dataset
     if isinstance(dataset, IterableDataset) or not hasattr(dataset, "__getitem__"):
         raise CodeclensError(
-            f"The loader reads {type(dataset).__name__}, which has no samples by index; "
-            "pass a map-style data set, so that an interrupted run can resume."
+            f"The loader's data set, {type(dataset).__name__}, cannot be read by index; pass a "
+            "map-style data set, so that an interrupted run can resume."
         )
     if isinstance(loader, DataLoader) and loader.collate_fn not in _COLLATED:
         raise CodeclensError(
-            "The loader has a collate_fn of its own, which may change samples; pass a data set "
-            "whose items are already what the model takes."
+            "The loader has its own collate_fn, which may change samples; pass a data set whose "
+            "items are the model's inputs."
         )
     if isinstance(loader, DataLoader) and not _keeps_order(loader):
         sampler = type(loader.sampler).__name__
         raise CodeclensError(
-            f"The loader takes samples in an order of its own ({sampler}), and a store is in the "
-            "order of the data; pass its data set, or a loader without shuffle and sampler."
+            f"The loader has its own order of samples ({sampler}), but a store keeps the order "
+            "of the data; pass its data set, or a loader without shuffle and sampler."
         )
     return dataset
 

@@ -1,4 +1,4 @@
-"""Fingerprints: what a run was asked to do, in JSON, so that two runs can be compared."""
+"""Fingerprints: the options of a run in JSON, so that two runs can be compared."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-# Reprs of functions and objects carry addresses, which change from one run to the next.
+# Reprs of functions and objects contain memory addresses, which differ between runs.
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 _DEEPEST = 6
 _ROWS_AT_ONCE = 1024
 
 
 def without_addresses(text: str) -> str:
-    """Remove memory addresses, so that two runs say the same.
+    """A text without memory addresses, so that it is the same in every run.
 
     >>> without_addresses("<function f at 0x7f00c0ffee>")
     '<function f>'
@@ -32,7 +32,7 @@ def without_addresses(text: str) -> str:
 
 
 def digest(parts: Iterable[bytes | memoryview]) -> str:
-    """The SHA-256 of the parts one after another, as hexadecimal digits."""
+    """The SHA-256 of the concatenated parts, in hexadecimal."""
     sha = hashlib.sha256()
     for part in parts:
         sha.update(part)
@@ -40,7 +40,7 @@ def digest(parts: Iterable[bytes | memoryview]) -> str:
 
 
 def array_digest(array: np.ndarray[Any, Any] | Tensor) -> str:
-    """The SHA-256 of an array's or tensor's values in C order, read some rows at a time.
+    """The SHA-256 of the values of an array or tensor in C order, read in blocks of rows.
 
     >>> array_digest(np.zeros(2)) == array_digest(torch.zeros(2, dtype=torch.float64))
     True
@@ -49,11 +49,11 @@ def array_digest(array: np.ndarray[Any, Any] | Tensor) -> str:
 
 
 def model_fingerprint(model: nn.Module) -> dict[str, str]:
-    """Class, structure and state of a model; two models with the same one compute the same.
+    """Class, structure and state of a model, to recognize a model that computes the same.
 
-    `structure` is a SHA-256 over the names, classes and settings of all modules, `state` one over
-    the names, types, shapes and bytes of all parameters and buffers. What a module's own code does
-    in `forward` is not seen.
+    `structure` is a SHA-256 of the names, classes and settings of all modules, `state` one of the
+    names, types, shapes and bytes of all parameters and buffers. The code of `forward` is not
+    included.
 
     >>> model = nn.Linear(2, 3)
     >>> before = model_fingerprint(model)
@@ -73,7 +73,7 @@ def model_fingerprint(model: nn.Module) -> dict[str, str]:
 
 
 def describe(value: Any, depth: int = 0) -> Any:
-    """Say in JSON what an option is: dataclasses by field, arrays by digest, functions by code.
+    """An option in JSON: dataclasses by field, arrays by digest, functions by code.
 
     >>> from codeclens.attribution import Conductance
     >>> describe(Conductance(steps=4))
@@ -100,13 +100,13 @@ def describe(value: Any, depth: int = 0) -> Any:
     if isinstance(value, list | tuple):
         return [describe(v, below) for v in value]
     if isinstance(value, set | frozenset):
-        # Their order changes from one process to the next.
+        # The order of a set differs between processes.
         return sorted((describe(v, below) for v in value), key=repr)
     return _describe_object(value, below)
 
 
 def differences(stored: Any, asked: Any, name: str = "") -> Iterator[tuple[str, Any, Any]]:
-    """Name every setting that two descriptions do not share, with both values.
+    """Every setting in which two descriptions differ, with both values.
 
     >>> list(differences({"method": {"steps": 10}}, {"method": {"steps": 20}}))
     [('method.steps', 10, 20)]
@@ -120,7 +120,7 @@ def differences(stored: Any, asked: Any, name: str = "") -> Iterator[tuple[str, 
 
 
 def plain(value: Any) -> Any:
-    """What JSON gives back for a value: tuples are lists, keys are text."""
+    """A value after a round trip through JSON: tuples become lists, keys become text."""
     return json.loads(json.dumps(value, allow_nan=False))
 
 
@@ -148,7 +148,7 @@ def _describe_object(value: Any, depth: int) -> Any:
 
 
 def _describe_function(function: FunctionType, depth: int) -> dict[str, Any]:
-    # Names alone would take two different lambdas for the same.
+    # By code, because different lambdas have the same name.
     captured = inspect.getclosurevars(function).nonlocals
     return {
         "function": f"{function.__module__}.{function.__qualname__}",
@@ -175,9 +175,9 @@ def _state(model: nn.Module) -> Iterator[bytes | memoryview]:
 
 
 def _bytes(array: np.ndarray[Any, Any] | Tensor) -> Iterator[memoryview]:
-    """The values in C order; large arrays, which may be memory maps, some rows at a time."""
+    """The values in C order; arrays, which may be large memory maps, in blocks of rows."""
     if isinstance(array, Tensor):
-        # Through bytes, because numpy does not know every type of torch (bfloat16).
+        # As bytes, because numpy lacks some types of torch (bfloat16).
         flat = array.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
         yield flat.numpy().data
         return

@@ -1,4 +1,4 @@
-"""The layout of a store: which arrays there are, how they are cut, and what describes them."""
+"""The layout of a store: its arrays, their shards and chunks, and its metadata."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ RECORDS = "shard_record"
 CHUNK_ROWS = 256
 DTYPES = ("float32", "float16")
 
-# Arrays with one entry a sample, and what they hold where a sample was skipped.
+# Arrays with one entry for each sample: their types, and the values of skipped samples.
 SAMPLE_ARRAYS: dict[str, tuple[str, Any]] = {
     "sample": ("int64", -1),
     "key": ("str", ""),
@@ -35,17 +35,17 @@ SAMPLE_ARRAYS: dict[str, tuple[str, Any]] = {
     "reason": ("str", ""),
 }
 UNIT_ARRAYS = ("positive", "negative", "activation")
-# Everything that lies at the root of a store beside its own metadata.
+# All names at the root of a store, except its own metadata.
 TOP = frozenset((*SAMPLE_ARRAYS, RECORDS, "site", "units", "is_cut", "class", "sites"))
-# What xarray shows as coordinates of the samples.
+# Coordinates of the samples in xarray.
 _COORDINATES = "key label prediction"
 
 
 @dataclass(frozen=True)
 class SiteEntry:
-    """What the metadata say of one site; `group` is its folder in the store.
+    """A site in the metadata; `group` is its folder in the store.
 
-    `maps` names the arrays that keep its positions, in a `grid` of rows and columns.
+    `maps` are the names of its arrays with positions, which have a `grid` of rows and columns.
     """
 
     key: str
@@ -57,7 +57,7 @@ class SiteEntry:
 
     @classmethod
     def from_metadata(cls, entry: dict[str, Any]) -> SiteEntry:
-        """A site as the metadata, which are JSON, have it."""
+        """The site of an entry in the metadata, where JSON has turned tuples into lists."""
         given: dict[str, Any] = {
             name: tuple(v) if isinstance(v, list) else v for name, v in entry.items()
         }
@@ -72,10 +72,10 @@ class SiteEntry:
 
 @dataclass(frozen=True)
 class Layout:
-    """How `samples` samples at `sites` are cut into shards, and where everything lies.
+    """How the arrays of `samples` samples at `sites` are cut into shards and stored in files.
 
-    Every array is cut along the samples into shards of `shard_rows` rows, one file each; those of
-    units in chunks of `chunk_rows` rows inside a shard, in ascending order from its first byte.
+    Every array is cut along the samples into shards of `shard_rows` rows, one file each. Inside a
+    shard, arrays of units have chunks of `chunk_rows` rows, in ascending order from the first byte.
 
     >>> layout = Layout(2000, "float32", 1024, (SiteEntry("conv1", "conv1", 16, True),))
     >>> layout.shards, layout.rows(1), layout.chunk_rows
@@ -92,7 +92,7 @@ class Layout:
 
     @classmethod
     def from_metadata(cls, metadata: dict[str, Any]) -> Layout:
-        """The layout that a store's metadata describe."""
+        """The layout described by the metadata of a store."""
         settings = metadata["settings"]
         return cls(
             metadata["samples"],
@@ -114,7 +114,7 @@ class Layout:
 
     @cached_property
     def arrays(self) -> dict[str, tuple[str, tuple[int, ...]]]:
-        """All arrays that are cut along the samples: their types, and the shapes of one sample."""
+        """All arrays along the samples: their types, and the shape of one sample."""
         found: dict[str, tuple[str, tuple[int, ...]]] = {
             name: (dtype, ()) for name, (dtype, _) in SAMPLE_ARRAYS.items()
         }
@@ -137,7 +137,7 @@ class Layout:
         return f"{array}/c/{shard}" + "/0" * len(self.arrays[array][1])
 
     def build(self, metadata: dict[str, Any]) -> dict[str, Any]:
-        """An empty store of this layout in memory, as zarr's buffers by file name."""
+        """An empty store of this layout in memory, as buffers of zarr by file name."""
         import zarr
         from zarr.storage import MemoryStore
 
@@ -157,8 +157,8 @@ class Layout:
         for site in self.sites:
             self._build_site(root, site)
         with warnings.catch_warnings():
-            # One read opens the store with all its arrays; zarr says that its specification does
-            # not hold this yet, and other readers pass over it.
+            # One read then opens all arrays. zarr warns that its specification does not include
+            # this yet; other readers ignore it.
             warnings.filterwarnings("ignore", message="Consolidated metadata")
             zarr.consolidate_metadata(memory)
         return files
@@ -186,11 +186,11 @@ class Layout:
 
 
 def shard_rows(samples: int, shard_size: int | None, batch_size: int = 1) -> int:
-    """The rows of a shard: as asked for, but no longer than the data need.
+    """The rows of a shard: `shard_size` if given, but no longer than the data need.
 
-    Where nothing is asked for, a sixteenth of the data, from 32 to 1,024: what an interruption
-    undoes. A power of two, so that small shards are one chunk and large ones hold whole chunks; and
-    no less than a batch, which ends with its shard.
+    The default is a sixteenth of the data, from 32 to 1,024; an interruption loses at most a shard.
+    It is a power of two, so that a small shard is one chunk and a large one consists of whole
+    chunks, and at least a batch, because batches end with their shard.
 
     >>> shard_rows(100_000, 1024), shard_rows(12, 1024), shard_rows(700, 1024)
     (1024, 12, 768)
@@ -209,7 +209,7 @@ def shard_rows(samples: int, shard_size: int | None, batch_size: int = 1) -> int
 
 
 def group_names(keys: Iterable[str]) -> list[str]:
-    """A folder name for each site: readable, safe on every file system, no two alike.
+    """A folder name for each site: readable, valid on every file system, and unique.
 
     >>> group_names(["layer1.0", "fc2:input", "a/b", "a_b"])
     ['layer1.0', 'fc2_input', 'a_b', 'a_b_2']
@@ -226,9 +226,9 @@ def group_names(keys: Iterable[str]) -> list[str]:
 
 
 def read_metadata(path: Location) -> dict[str, Any] | None:
-    """The metadata of the store at `path`, None where nothing is; raises where something else is.
+    """The metadata of the store at `path`, or None if `path` is empty or a store was only begun.
 
-    A folder in which a store was only begun counts as nothing.
+    Raises CodeclensError if there is anything else at `path`.
     """
     try:
         text = (path / "zarr.json").read_bytes()
@@ -236,7 +236,7 @@ def read_metadata(path: Location) -> dict[str, Any] | None:
         if not path.exists() or (path.is_dir() and _only_begun(path)):
             return None
         raise CodeclensError(
-            f'"{path}" exists and is no store of contributions; choose another path.'
+            f'"{path}" exists and is not a store of contributions; choose another path.'
         ) from None
     except OSError as error:
         raise CodeclensError(f'"{path}" cannot be read: {error.strerror or error}.') from None
@@ -245,13 +245,13 @@ def read_metadata(path: Location) -> dict[str, Any] | None:
         version = metadata["format"]
     except (ValueError, KeyError, TypeError):
         raise CodeclensError(
-            f'"{path}" is a Zarr folder but no store of contributions, or its zarr.json is '
-            "damaged; put that file back, or choose another path."
+            f'"{path}" is a Zarr folder but not a store of contributions, or its zarr.json is '
+            "damaged; restore that file, or choose another path."
         ) from None
     if version != FORMAT:
         raise CodeclensError(
-            f'The store "{path}" has format {version}, this codeclens reads format {FORMAT}; '
-            "use the codeclens that wrote it, or extract again to another path."
+            f'The store "{path}" has format {version}, but this version of codeclens reads format '
+            f"{FORMAT}; use the version that wrote it, or extract again to another path."
         )
     return dict(metadata)
 
@@ -277,7 +277,7 @@ def _candidates(stem: str) -> Iterator[str]:
 
 
 def _plainly(*dimensions: str) -> dict[str, Any]:
-    # Empty chunks are written too: a file that is missing is always a file that was lost.
+    # Write empty chunks too, so that a missing file is always a lost file.
     config = {"write_empty_chunks": True}
     return {"compressors": None, "dimension_names": dimensions, "config": config}
 

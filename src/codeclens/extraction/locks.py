@@ -1,4 +1,4 @@
-"""Locks: who may write to a store, and to which of its shards."""
+"""Locks: which process may write to a store, or to one of its shards."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _TAKEN = {errno.EAGAIN, errno.EACCES, errno.EDEADLK}
 
 
 class Lock:
-    """A lock on `file`, which is made if need be; the system frees it if this process dies.
+    """A lock on `file`, which is created if missing; the system releases it if this process dies.
 
-    Several processes may hold a `shared` one at a time; it keeps out those that want it alone.
-    A lock that is not `kept` takes its file away when it is left. Raises CodeclensError, with
-    `what` the other is writing, where another process has it, unless told to `wait` for it.
+    Several processes may hold a `shared` lock at once, which excludes exclusive ones. Unless
+    `kept`, the file is deleted on leaving the `with`. Raises CodeclensError if another process has
+    the lock, unless `wait`; `what` says in the message what that process is writing.
 
     >>> import tempfile
     >>> file = Path(tempfile.mkdtemp(), "lock")
@@ -46,16 +46,16 @@ class Lock:
         mode = (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB)
         stream = self._taken(mode)
         while stream is None:
-            # Whoever had it took the file away with it.
+            # The previous owner deleted the file.
             stream = self._taken(mode)
         self._stream = stream
         if not shared:
             self._say(f"process {os.getpid()} on {socket.gethostname()}")
 
     def alone(self) -> bool:
-        """Make a shared lock one of this process alone, if nobody else has it, or give it up.
+        """Turn a shared lock into an exclusive one, and return whether that succeeded.
 
-        To be asked last: the system knows no way to try without letting go.
+        Call it last: if another process has the lock, this one is released.
         """
         try:
             fcntl.flock(self._stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -75,17 +75,17 @@ class Lock:
         if not self.kept:
             self.file.unlink(missing_ok=True)
         elif not self.shared:
-            # A store that is handed on need not tell where it was made.
+            # Leave no host name in a finished store.
             self._say("")
         self._stream.close()
 
     def _taken(self, mode: int) -> BinaryIO | None:
-        """The locked file; None where its name is another file's by now."""
+        """The locked file, or None if another file has its name by now."""
         try:
             stream = self.file.open("a+b")
         except FileNotFoundError:
             raise CodeclensError(
-                f'"{self.file.parent}" was removed meanwhile; run the same again.'
+                f'"{self.file.parent}" was removed in the meantime; run the same again.'
             ) from None
         try:
             fcntl.flock(stream, mode)
@@ -108,7 +108,7 @@ class Lock:
 
     def _owner(self, stream: BinaryIO) -> str:
         stream.seek(0)
-        return stream.read(200).decode(errors="replace") or "it has not said which"
+        return stream.read(200).decode(errors="replace") or "unknown process"
 
     def _say(self, text: str) -> None:
         self._stream.truncate(0)

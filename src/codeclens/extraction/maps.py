@@ -1,8 +1,9 @@
-"""Maps: contributions at their positions, pooled onto a grid, signs apart."""
+"""Maps: contributions by position, pooled onto a grid separately by sign."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from typing import Literal
 
 import torch
@@ -13,7 +14,7 @@ from codeclens.attribution import Site
 from codeclens.errors import CodeclensError
 
 Grid = tuple[int, int]
-# All positions, cells of a grid, or sums alone.
+# All positions, the cells of a grid, or only sums.
 Positions = Literal["all"] | Grid | None
 
 WHOLE = ("contribution_map",)
@@ -21,25 +22,25 @@ SIGNED = ("positive_map", "negative_map")
 
 
 def positions_of(reduce: str | None, grid: Sequence[int] | None) -> Positions:
-    """Which positions `reduce` and `grid` ask for; raises CodeclensError where they make no sense.
+    """The positions that `reduce` and `grid` request; raises CodeclensError for invalid values.
 
     >>> positions_of("sum", None), positions_of(None, None), positions_of("sum", (7, 7))
     (None, 'all', (7, 7))
     """
     if reduce not in ("sum", None):
-        raise CodeclensError(f'reduce={reduce!r} is not known; use "sum", or None for positions.')
+        raise CodeclensError(f'reduce={reduce!r} is unknown; use "sum", or None for positions.')
     if grid is None:
         return "all" if reduce is None else None
     if len(grid) != 2 or any(isinstance(n, bool) or not isinstance(n, int) or n < 1 for n in grid):
-        raise CodeclensError(f"grid={grid!r} is no grid; pass (rows, columns), for example (7, 7).")
+        raise CodeclensError(f"grid={grid!r} must be (rows, columns), for example (7, 7).")
     return grid[0], grid[1]
 
 
 def map_shape(positions: Positions, shape: Sequence[int]) -> Grid:
-    """Rows and columns that are kept of positions `shape`: never more than there are.
+    """The rows and columns kept of positions `shape`: never more than there are.
 
-    Tokens count as rows of one column, whatever the grid: where in an image they come from only the
-    model knows. What has no positions has one.
+    Tokens are rows of one column whatever the grid, because only the model knows their places in
+    the image. A site without positions has one row and one column.
 
     >>> map_shape((7, 7), (14, 4)), map_shape("all", (14, 4)), map_shape((7, 7), (197,))
     ((7, 4), (14, 4), (197, 1))
@@ -53,10 +54,10 @@ def map_shape(positions: Positions, shape: Sequence[int]) -> Grid:
 def maps_of(
     site: Site, contributions: Float[Tensor, "batch ..."], names: Sequence[str], kept: Grid
 ) -> dict[str, Float[Tensor, "batch unit row column"]]:
-    """The maps `names` of contributions in the layout of an activation, with `kept` cells.
+    """The maps `names` of contributions shaped like an activation, with `kept` rows and columns.
 
-    Each position belongs to one cell, as even as can be, and a cell's positive and negative
-    contributions are summed apart: so the sums over all cells are those over all positions.
+    Positions are divided among cells as evenly as possible, and each cell sums its positive and
+    its negative contributions. So the sums over all cells equal the sums over all positions.
 
     >>> pooled = maps_of(Site("conv"), torch.ones(1, 2, 4, 6), SIGNED, (2, 3))
     >>> pooled["positive_map"].shape, float(pooled["positive_map"][0, 0, 0, 0])
@@ -75,13 +76,10 @@ def maps_of(
 
 
 def _rows_and_columns(shape: Sequence[int]) -> Grid:
-    rows = 1
-    for size in shape[:-1] if len(shape) > 1 else shape:
-        rows *= size
-    return rows, shape[-1] if len(shape) > 1 else 1
+    return (prod(shape[:-1]), shape[-1]) if len(shape) > 1 else (prod(shape), 1)
 
 
 def _membership(size: int, cells: int, like: Tensor) -> Float[Tensor, "position cell"]:
-    """Which cell each position belongs to, as ones among zeros."""
+    """The cell of each position, one-hot encoded."""
     cell = torch.arange(size, device=like.device) * cells // size
     return torch.nn.functional.one_hot(cell, cells).to(like.dtype)

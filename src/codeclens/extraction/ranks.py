@@ -1,4 +1,4 @@
-"""Ranks: which shards are this process's, where a launcher has started several."""
+"""Ranks: the shards of this process, if a launcher has started several."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ Progress = Callable[[int, int], None]
 
 _SHORTEST_PATIENCE = 60.0
 _SECONDS_BETWEEN_LOOKS = 0.5
-# Number and count of the processes that one launcher started together: torchrun's or those of a
-# step of SLURM. In a batch script that is not a step, SLURM_PROCID says 0 all the same.
+# Rank and number of the processes started together by torchrun or by a step of SLURM. A batch
+# script that is not a step also has a SLURM_PROCID, which is 0.
 _TOGETHER = (("RANK", "WORLD_SIZE"), ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS"))
 
 
@@ -25,8 +25,8 @@ _TOGETHER = (("RANK", "WORLD_SIZE"), ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS"))
 class Rank:
     """One of `of` processes that share a store; `number` counts from 0.
 
-    `launched` says whether all of them were started at once, `guarded` whether their launcher ends
-    all of them when one fails.
+    `launched` is true if all of them were started at once, `guarded` if their launcher stops all
+    of them when one fails.
 
     >>> rank = Rank.from_environment({"RANK": "1", "WORLD_SIZE": "3"})
     >>> rank.number, rank.of, rank.shards
@@ -40,11 +40,11 @@ class Rank:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Rank:
-        """The rank that torchrun or SLURM gave this process; the only one if neither did.
+        """The rank given to this process by torchrun or SLURM, else rank 0 of 1.
 
-        `RANK` of `WORLD_SIZE` counts, or `SLURM_PROCID` of the `SLURM_STEP_NUM_TASKS` of a job's
-        step, and each within its task of an array of jobs, `SLURM_ARRAY_TASK_ID`. Raises
-        CodeclensError for numbers that make no sense.
+        It is `RANK` of `WORLD_SIZE`, or `SLURM_PROCID` of `SLURM_STEP_NUM_TASKS` in a step of a
+        job, within the task `SLURM_ARRAY_TASK_ID` of a job array. Raises CodeclensError for
+        inconsistent numbers.
         """
         given = os.environ if environment is None else environment
         number, of, guarded = 0, 1, False
@@ -57,48 +57,48 @@ class Rank:
         rank = cls(task * of + number, tasks * of, tasks == 1, guarded and tasks == 1)
         if number >= of or task not in range(tasks):
             raise CodeclensError(
-                f"The environment says that this is process {number} of {of} in task {task} of "
-                f"{tasks}, counted from 0, which cannot be; number the tasks of an array without "
-                f"gaps, as in --array=0-{tasks - 1}."
+                f"According to the environment, this is process {number} of {of} in task {task} of "
+                f"{tasks}, counted from 0, which is impossible; number the tasks of an array "
+                f"without gaps, as in --array=0-{tasks - 1}."
             )
         return rank
 
     @property
     def leads(self) -> bool:
-        """Whether this process speaks for all."""
+        """Whether this process reports for all."""
         return self.number == 0
 
     @property
     def shards(self) -> slice | None:
-        """The shards of this process, for `extract`; None where it is the only one."""
+        """The shards of this process, for `extract`; None if it is the only one."""
         return None if self.of == 1 else slice(self.number, None, self.of)
 
 
 class SharedProgress:
-    """Progress of all ranks together, as one of them sees it by the shards that are in the store.
+    """Progress of all ranks together, from the shards in the store.
 
-    It is called as `progress` of an `extract` of this rank's shards, and calls `told` with samples
-    (done, total) of the whole store.
+    Pass it as `progress` to the `extract` of this rank; it calls `progress` with (done, total)
+    samples of the whole store.
     """
 
-    def __init__(self, to: Location, rank: Rank, told: Progress) -> None:
+    def __init__(self, to: Location, rank: Rank, progress: Progress) -> None:
         self.to = to
         self.rank = rank
-        self.told = told
+        self.progress = progress
         self._layout: Layout | None = None
         self._own = 0
         self._began = time.monotonic()
 
     def __call__(self, done: int, total: int) -> None:
-        """`done` of the `total` samples of this rank."""
+        """Note that `done` of the `total` samples of this rank are done."""
         self._own = done
         self._look()
 
     def wait(self, shortest: float = _SHORTEST_PATIENCE) -> None:
-        """Wait until the others are done, and no longer than that can be expected to take.
+        """Wait until all ranks are done.
 
-        Without a guard somebody may have died: then as long as this rank worked itself is enough,
-        counted from the last shard that was finished, but not less than `shortest` seconds.
+        If no launcher guards the ranks, one may have died. Then the wait ends when no shard has
+        been finished for as long as this rank worked itself, but at least `shortest` seconds.
         """
         if self.rank.of == 1 or not self.rank.launched:
             return
@@ -111,7 +111,7 @@ class SharedProgress:
             time.sleep(_SECONDS_BETWEEN_LOOKS)
 
     def _look(self) -> int:
-        """Tell what is done by now."""
+        """Report and return the number of samples done by now."""
         if self._layout is None:
             metadata = read_metadata(self.to)
             if metadata is None:
@@ -120,7 +120,7 @@ class SharedProgress:
         layout, rank = self._layout, self.rank
         others = [s for s in finished_shards(self.to) if s % rank.of != rank.number]
         done = self._own + sum(len(layout.rows(shard)) for shard in others)
-        self.told(done, layout.samples)
+        self.progress(done, layout.samples)
         return done
 
     def _total(self) -> float:
@@ -128,7 +128,7 @@ class SharedProgress:
 
 
 def _array_task(given: Mapping[str, str]) -> tuple[int, int]:
-    """Number, from 0, and count of the tasks of an array of SLURM jobs."""
+    """The number of this task, from 0, and the number of tasks in a SLURM job array."""
     if "SLURM_ARRAY_TASK_ID" not in given or "SLURM_ARRAY_TASK_COUNT" not in given:
         return 0, 1
     first = _number(given, "SLURM_ARRAY_TASK_MIN") if "SLURM_ARRAY_TASK_MIN" in given else 0
@@ -140,5 +140,5 @@ def _array_task(given: Mapping[str, str]) -> tuple[int, int]:
 def _number(given: Mapping[str, str], name: str) -> int:
     text = given[name]
     if not text.isdecimal():
-        raise CodeclensError(f'{name} is "{text}", and should be a whole number.')
+        raise CodeclensError(f'{name} (="{text}") must be a whole number.')
     return int(text)

@@ -1,4 +1,4 @@
-"""Reading one site of a store: rows in any order, or all of them shuffled."""
+"""Reading one site of a store: rows in any order, or all rows shuffled."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from codeclens.extraction.storage import Location, ObjectFolder
 View = Literal["concat", "sum", "positive", "negative", "activation"]
 Sign = Literal["sum", "positive", "negative"]
 Rows = np.ndarray[Any, Any]
-# A shuffled batch draws from about this many rows that lie in memory.
+# A shuffled batch is drawn from about this many rows in memory.
 SHUFFLED_ROWS = 8192
-# Bytes of a row that is long, and how many of such rows are one block.
+# Bytes of a long row, and the number of long rows in a block.
 LONG_ROW, LONG_BLOCK = 8192, 1024
-# Files that stay mapped; systems allow some ten thousand.
+# Files mapped at the same time; systems allow some ten thousand.
 MOST_MAPPED = 4096
 
 _PARTS: dict[View, tuple[str, ...]] = {
@@ -41,10 +41,10 @@ _KEEP: dict[Sign, Callable[[Rows], Rows]] = {
 class SiteReader:
     """Reads one view of one site of the store at `path`; rows are positions in the data.
 
-    With `maps` it reads the site's contributions at their positions, each sample's as one long row.
+    With `maps` it reads the contributions by position, each sample's as one long row.
 
-    Chunks are not compressed and lie in ascending order, so that row r of a shard begins at byte
-    r × row length. Mapping the files into memory is several times faster than reading by Zarr.
+    Chunks are uncompressed and in ascending order, so row r of a shard begins at byte
+    r × row length. Memory-mapping the files is several times faster than reading through Zarr.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class SiteReader:
         self.layout = layout
         self.view = view
         names = tuple(f"{part}_map" for part in _PARTS[view]) if maps else _PARTS[view]
-        # Kept whole, positive and negative contributions stand in different places of one map.
+        # If all positions are kept, one map holds positive and negative contributions.
         self._whole = maps and len(site.maps) == 1
         if self._whole:
             names = site.maps
@@ -66,11 +66,11 @@ class SiteReader:
         self._pool = np.empty((0, self.columns), dtype=np.float32)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without what is mapped and pooled: another process does that for itself."""
+        """Without mapped files and the pool, which every process makes for itself."""
         return vars(self) | {"_maps": {}, "_pool": self._pool[:0].copy()}
 
     def gather(self, rows: Int64[np.ndarray, " rows"]) -> Float32[np.ndarray, "rows columns"]:
-        """Read the given rows, in any order and repeated or not."""
+        """Read the given rows, in any order and possibly repeated."""
         ascending, places = np.unique(rows, return_inverse=True)
         found = np.empty((len(ascending), self.columns), dtype=np.float32)
         for part in _split(ascending, self.layout.chunk_rows):
@@ -81,12 +81,12 @@ class SiteReader:
     def shuffled(
         self, rows: Int64[np.ndarray, " rows"], batch: int, rng: np.random.Generator
     ) -> Iterator[Float32[np.ndarray, "batch columns"]]:
-        """Go once through ascending `rows` in random batches; the last may be smaller.
+        """Iterate once over ascending `rows` in random batches; the last may be smaller.
 
-        Blocks of consecutive rows are read in random order into a pool; batches are drawn from
-        the pool at random whenever it is full, and what does not fill a batch stays in it. Of long
-        rows on disk the pool holds the numbers alone, and each batch is gathered from the files, in
-        ascending order: copying such rows twice would take most of the time.
+        Blocks of consecutive rows are read into a pool in random order. Whenever the pool is full,
+        batches are drawn from it at random, and rows that do not fill a batch stay. For long rows
+        on disk the pool holds only row numbers, and each batch is gathered from the files in
+        ascending order, because copying such rows twice would take most of the time.
         """
         long = self.columns * 4 >= LONG_ROW
         step = self._block_rows(long)
@@ -117,10 +117,10 @@ class SiteReader:
             if pool is not None:
                 pool[:filled] = pool[drawn[whole:]]
         if pool is not None:
-            self._pool = pool  # memory that was never touched is slow: the next pass takes it again
+            self._pool = pool  # reused by the next pass, because fresh memory is slow
 
     def _block_rows(self, long: bool) -> int:
-        """How many rows are read together: of long ones as many as make few calls a batch."""
+        """The number of rows read together: larger for long rows, for few reads per batch."""
         most = min(LONG_BLOCK, self.layout.shard_rows)
         fits = self.layout.shard_rows % most == 0
         return most if long and fits else self.layout.chunk_rows
@@ -138,12 +138,12 @@ class SiteReader:
         return found
 
     def _read(self, rows: Int64[np.ndarray, " rows"], out: Rows) -> None:
-        """Read ascending, different rows of one shard."""
+        """Read ascending, distinct rows of one shard."""
         if self._whole:
             out[:] = _KEEP[cast(Sign, self.view)](self._part(0, rows))
         elif self.view == "concat":
             out[:, : self.units] = self._part(0, rows)
-            # Zero minus, not minus: no −0 among numbers that are all ≥ 0.
+            # Subtract from 0, so that no result is −0.
             np.subtract(0, self._part(1, rows), out=out[:, self.units :])
         elif self.view == "sum":
             out[:] = self._part(0, rows)
@@ -152,7 +152,7 @@ class SiteReader:
             out[:] = self._part(0, rows)
 
     def _part(self, number: int, rows: Int64[np.ndarray, " rows"]) -> Rows:
-        """Ascending, different rows of one array, within a shard; not to be written to."""
+        """Ascending, distinct rows of one array within a shard; read-only."""
         low, count = int(rows[0]), int(rows[-1]) + 1 - int(rows[0])
         shard, row = divmod(low, self.layout.shard_rows)
         if isinstance(self.path, ObjectFolder):
@@ -165,7 +165,7 @@ class SiteReader:
         return block if count == len(rows) else block[rows - low]
 
     def _mapped(self, number: int, shard: int) -> Rows:
-        """One file of a store on disk, as it lies there."""
+        """One file of a store on disk, memory-mapped."""
         found = self._maps.get((number, shard))
         if found is None:
             file = self.layout.file(self._parts[number], shard)
@@ -190,15 +190,15 @@ class SiteReader:
 
 
 def damaged(path: Location, name: str) -> str:
-    """The sentence on a file of a store that is gone or cannot be read."""
+    """The message for a file of a store that is missing or cannot be read."""
     return (
-        f'"{name}" in the store "{path}" is missing or cut short; run the same extraction again '
-        "to mend it."
+        f'"{name}" in the store "{path}" is missing or truncated; run the same extraction again '
+        "to repair it."
     )
 
 
 def _split(ascending: Int64[np.ndarray, " rows"], step: int) -> list[slice]:
-    """Where ascending rows fall into one block of `step` rows after another."""
+    """Slices of ascending rows, one for each block of `step` rows."""
     edges = np.flatnonzero(np.diff(ascending // step)) + 1
     bounds = [0, *edges.tolist(), len(ascending)]
     return [slice(a, b) for a, b in pairwise(bounds) if b > a]

@@ -1,8 +1,7 @@
-"""Images on disk: what all that hold them share, and a folder of them."""
+"""Samples on disk: folders of images, tar archives and array files."""
 
 from __future__ import annotations
 
-import difflib
 import glob
 import io
 import os
@@ -18,7 +17,7 @@ from typing import IO, Any, NamedTuple, cast
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from codeclens.errors import CodeclensError
+from codeclens.errors import CodeclensError, nearest, unknown
 from codeclens.extraction.computing import free_memory, in_words
 from codeclens.extraction.data import (
     SampleSource,
@@ -33,12 +32,12 @@ from codeclens.extraction.fingerprint import array_digest, describe, digest
 EXTENSIONS = frozenset(
     (".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 )
-# Decoding leaves the interpreter free; more threads than this find no disk to read from.
+# Decoding releases the interpreter lock; more threads than this only wait for the disk.
 READERS = min(4, os.cpu_count() or 1)
 
 
 class EncodedImages(SampleSource):
-    """Images in files or parts of files, with their `keys` and `labels`, which threads decode."""
+    """Encoded images in files or parts of files, with their `keys` and `labels`."""
 
     kind: str
     keys: list[str]
@@ -56,11 +55,11 @@ class EncodedImages(SampleSource):
 
     @abstractmethod
     def open(self, index: int) -> str | os.PathLike[str] | IO[bytes]:
-        """What Pillow can open."""
+        """A path or stream that Pillow can open."""
 
     @abstractmethod
     def sizes(self) -> list[int]:
-        """The bytes of every image, −1 where that is not known."""
+        """The size of every image in bytes, −1 if unknown."""
 
     def read(self, index: int) -> tuple[Any, Any]:
         image = open_rgb(self.open(index))
@@ -68,7 +67,7 @@ class EncodedImages(SampleSource):
 
     def reason(self, error: Exception) -> str:
         if isinstance(error, UnidentifiedImageError):
-            return "no image that Pillow can read"
+            return "not an image that Pillow can read"
         if isinstance(error, OSError) and error.strerror:
             return f"{type(error).__name__}: {error.strerror}"
         return super().reason(error)
@@ -85,7 +84,7 @@ class EncodedImages(SampleSource):
         }
 
     def _number_folders(self, classes: Sequence[str] | None) -> None:
-        """Label keys by the folder that each lies in, if all of them lie in one."""
+        """Label every key by its top folder, if every key has one."""
         flat = any("/" not in key for key in self.keys)
         folders = [] if flat else sorted({key.split("/")[0] for key in self.keys})
         if classes is not None:
@@ -97,17 +96,17 @@ class EncodedImages(SampleSource):
 
 
 class ImageFolder(EncodedImages):
-    """Images in a folder: flat, or one folder for each class; folders inside are searched too.
+    """Images in a folder, flat or with a folder for each class; subfolders are searched too.
 
-    Where images lie in `path` itself there are no labels. Otherwise the folders in `path` are the
-    classes, and labels index their sorted names, or `classes` where it is given (all the names of
-    a model's outputs in order, say). `transform` takes an RGB image of Pillow, turned upright, and
-    returns what the model takes; without one, images become `(3, H, W)` in 0 … 1. `limit` keeps
-    that many images, spread evenly. Samples are in natural order (`2.jpg` before `10.jpg`); the key
-    of a sample is its path inside the folder.
+    If `path` itself contains images, there are no labels. Otherwise the folders in `path` are the
+    classes, and labels index their sorted names, or `classes` if given (for example the names of
+    a model's outputs, in order). `transform` maps an upright RGB image of Pillow to the model's
+    input; without it, images become `(3, H, W)` in 0 … 1. `limit` keeps that many images, evenly
+    spaced. Samples are in natural order (`2.jpg` before `10.jpg`); the key of a sample is its path
+    inside the folder.
 
-    Raises CodeclensError for a missing folder, one without images, and a folder name that `classes`
-    does not hold.
+    Raises CodeclensError for a missing folder, a folder without images, and a folder name that is
+    not in `classes`.
 
     >>> import tempfile
     >>> folder = Path(tempfile.mkdtemp(), "cats")
@@ -134,7 +133,7 @@ class ImageFolder(EncodedImages):
         self.keys = sorted(_find(self.path), key=natural)
         if not self.keys:
             known = " ".join(sorted(EXTENSIONS))
-            raise CodeclensError(f'The folder "{self.path}" holds no images ({known}).')
+            raise CodeclensError(f'The folder "{self.path}" contains no images ({known}).')
         self._number_folders(classes)
         kept = spread(len(self.keys), limit)
         self.keys, self.labels = [self.keys[i] for i in kept], [self.labels[i] for i in kept]
@@ -152,14 +151,14 @@ class ImageFolder(EncodedImages):
 
 
 def open_rgb(path: str | os.PathLike[str] | IO[bytes]) -> Image.Image:
-    """Open an image upright and in RGB, whatever it was; raises what Pillow raises."""
+    """Open an image of any mode, upright and in RGB; raises what Pillow raises."""
     with Image.open(path) as opened:
         opened.load()
         return as_rgb(opened)
 
 
 def _find(root: Path) -> Iterator[str]:
-    """Relative paths of all images; hidden ones are left out, linked folders are followed once."""
+    """Relative paths of all images; skips hidden ones and visits linked folders once."""
     seen = set()
     for folder, folders, files in os.walk(root, followlinks=True):
         real = os.path.realpath(folder)
@@ -175,7 +174,7 @@ def _find(root: Path) -> Iterator[str]:
 
 def natural(key: str) -> list[tuple[tuple[int, int, str], ...]]:
     """Sort key that puts `2.jpg` before `10.jpg`."""
-    # Folder by folder; in each name, runs of digits compare as numbers and come before letters.
+    # In each folder's name, runs of digits compare as numbers and come before letters.
     return [
         tuple(
             (0, int(part), part) if part.isdecimal() else (1, 0, part)
@@ -190,11 +189,10 @@ def _numbers(folders: Sequence[str], classes: Sequence[str]) -> dict[str, int]:
     number = {name: i for i, name in enumerate(classes)}
     missing = [name for name in folders if name not in number]
     if missing:
-        near = difflib.get_close_matches(missing[0], classes, 3, 0) or list(classes[:3])
-        offered = ", ".join(f'"{name}"' for name in near)
         raise CodeclensError(
-            f'The folder "{missing[0]}" is none of the {len(classes)} classes (nearest are '
-            f"{offered}); rename it, or pass the classes that the folders are named after."
+            f'The folder "{missing[0]}" is not one of the {len(classes)} classes (nearest: '
+            f"{nearest(missing[0], classes)}); rename it, or pass the classes that the folders are "
+            "named after."
         )
     return number
 
@@ -203,7 +201,7 @@ def _size(path: Path) -> int:
     try:
         return path.stat().st_size
     except OSError:
-        # It will be recorded with its reason when it is read.
+        # Reading it will fail and record the reason.
         return -1
 
 
@@ -211,7 +209,7 @@ _LABEL = ".cls"
 
 
 class Member(NamedTuple):
-    """Where one image lies: its archive, the first byte and the number of bytes."""
+    """The position of an image: its archive, first byte and number of bytes."""
 
     archive: int
     offset: int
@@ -219,16 +217,16 @@ class Member(NamedTuple):
 
 
 class TarImages(EncodedImages):
-    """Images in one tar, or in several one after another, as WebDataset writes them.
+    """Images in one or several tar archives, as WebDataset writes them.
 
-    Archives are indexed once, by their headers; then images are read by their places in any order.
-    An image's label is the whole number in the file beside it that is called the same but for
-    `.cls`. Where there are none, folders in the archives are classes, as in an `ImageFolder`, whose
-    options these are. Images are in the order of the archives; the key of one is its name in the
-    archive, with the archive's name before it where there are several.
+    The headers of the archives are read once; images are then read by position, in any order. The
+    label of an image is the whole number in the file of the same name with the ending `.cls`. If
+    there are no such files, folders in the archives are classes, as in `ImageFolder`, which has the
+    same options. Images are in the order of the archives. The key of an image is its name in the
+    archive, preceded by the archive's name if there are several.
 
-    Raises CodeclensError for an archive that is missing, cut short or compressed, for ones without
-    images, for a label that is no number, and for a folder that `classes` does not hold.
+    Raises CodeclensError for an archive that is missing, truncated or compressed, for archives
+    without images, for a label that is not a number, and for a folder that is not in `classes`.
     """
 
     kind = "tar"
@@ -252,8 +250,8 @@ class TarImages(EncodedImages):
                 names.append(name)
                 members.append(member)
         if not names:
-            told = ", ".join(f'"{path}"' for path in self.paths[:3])
-            raise CodeclensError(f"There are no images in the archives {told}.")
+            shown = ", ".join(f'"{path}"' for path in self.paths[:3])
+            raise CodeclensError(f"There are no images in the archives {shown}.")
         self.keys = names
         if numbers:
             self.classes = None if classes is None else [str(name) for name in classes]
@@ -283,9 +281,9 @@ class TarImages(EncodedImages):
 
 
 def _images_in(path: Path, archive: int, numbers: dict[str, int]) -> Iterator[tuple[str, Member]]:
-    """The images of one archive; the labels that lie beside them are put into `numbers`."""
+    """The images of one archive; labels in `.cls` files are added to `numbers`."""
     try:
-        # Not "r:*": what is compressed cannot be read from the middle.
+        # Not "r:*": a compressed archive cannot be read from the middle.
         with tarfile.open(path, "r:") as tar:
             for entry in tar:
                 name = PurePosixPath(entry.name).as_posix()
@@ -299,19 +297,19 @@ def _images_in(path: Path, archive: int, numbers: dict[str, int]) -> Iterator[tu
                 elif suffix in EXTENSIONS:
                     yield name, Member(archive, entry.offset_data, entry.size)
             if 0 < path.stat().st_size - tar.offset < tarfile.BLOCKSIZE:
-                # Where a header is cut short the package only stops.
+                # tarfile stops silently at a truncated header.
                 raise tarfile.ReadError("unexpected end of data")
     except FileNotFoundError:
         raise CodeclensError(f'There is no archive "{path}"; check the path.') from None
     except tarfile.ReadError as error:
         raise CodeclensError(
-            f'"{path}" is no tar that can be read ({error}); archives must be whole and not '
-            "compressed."
+            f'"{path}" cannot be read as a tar archive ({error}); archives must be complete and '
+            "uncompressed."
         ) from None
 
 
 def _stem(archive: int, name: str) -> str:
-    """What files that belong together share: everything before the first dot of the name."""
+    """The common part of the names of an image and its label: up to the first dot."""
     folder, _, file = name.rpartition("/")
     return f"{archive}/{folder}/{file.partition('.')[0]}"
 
@@ -321,7 +319,7 @@ def _number(text: bytes, name: str, path: Path) -> int:
         return int(text)
     except ValueError:
         raise CodeclensError(
-            f'The label "{name}" in "{path}" is {text[:40]!r}; a label is one whole number.'
+            f'The label "{name}" in "{path}" is {text[:40]!r}; a label must be one whole number.'
         ) from None
 
 
@@ -332,14 +330,14 @@ _LOCAL_HEADER = struct.Struct("<4s5H3I2H")
 
 
 class ArrayFile(SampleSource):
-    """Samples in the rows of an array on disk: `.npy`, `.npz` or `.zarr`.
+    """Samples in the rows of an array file: `.npy`, `.npz` or `.zarr`.
 
-    Rows of floating-point numbers are what the model takes. Rows of bytes are pictures, `(H, W)`,
-    `(H, W, 3)` or `(3, H, W)`, which go through `transform`. In an `.npz` or a Zarr group, `images`
-    and `labels` name the arrays; without them they are those that are usually called so. Arrays are
-    mapped into memory, or read by row; those in a compressed `.npz` are loaded.
+    Floating-point rows are the model's inputs. Rows of bytes are images, `(H, W)`, `(H, W, 3)` or
+    `(3, H, W)`, and pass through `transform`. In an `.npz` or a Zarr group, `images` and `labels`
+    name the arrays; by default, usual names are tried. Arrays are memory-mapped or read by row;
+    only those in a compressed `.npz` are loaded.
 
-    Raises CodeclensError for a file that is missing or no array, and where no array has the name.
+    Raises CodeclensError for a file that is missing or contains no array, and for an unknown name.
 
     >>> import tempfile
     >>> file = Path(tempfile.mkdtemp(), "x.npy")
@@ -366,8 +364,8 @@ class ArrayFile(SampleSource):
         if x is None or x.ndim < 2:
             known = ", ".join(f'"{name}" {array.shape}' for name, array in arrays.items())
             raise CodeclensError(
-                f'"{self.path}" holds {known or "no arrays"}; pass images="NAME" of an array whose '
-                "first axis counts samples."
+                f'"{self.path}" contains {known or "no arrays"}; pass images="NAME", the name of '
+                "an array whose first axis is the samples."
             )
         self.x = x
         found = _chosen(arrays, labels, _LABELS, self.path)
@@ -407,7 +405,7 @@ class ArrayFile(SampleSource):
 
 
 def _opened(path: Path) -> Mapping[str, Any]:
-    """The arrays of a file by name; one without a name is called "x"."""
+    """The arrays of a file by name; a single array is called "x"."""
     if not path.exists():
         raise CodeclensError(f'There is no file "{path}"; check the path.')
     try:
@@ -425,7 +423,7 @@ def _opened(path: Path) -> Mapping[str, Any]:
 
 
 def _zipped(path: Path) -> dict[str, Any]:
-    """The arrays of an `.npz`, mapped into memory where they are not compressed."""
+    """The arrays of an `.npz`, memory-mapped unless they are compressed."""
     found = {}
     with zipfile.ZipFile(path) as archive:
         for entry in archive.infolist():
@@ -436,7 +434,7 @@ def _zipped(path: Path) -> dict[str, Any]:
             if entry.file_size > free_memory():
                 raise CodeclensError(
                     f'"{name}" in "{path}" is compressed and takes {in_words(entry.file_size)}, '
-                    "more than is free; save it with numpy.savez, or as .npy."
+                    "more than the free memory; save it with numpy.savez, or as .npy."
                 )
             with archive.open(entry) as stream:
                 found[name] = np.lib.format.read_array(stream, allow_pickle=False)
@@ -447,7 +445,7 @@ def _mapped(path: Path, entry: zipfile.ZipInfo) -> np.ndarray[Any, Any]:
     with path.open("rb") as stream:
         stream.seek(entry.header_offset)
         header = _LOCAL_HEADER.unpack(stream.read(_LOCAL_HEADER.size))
-        # The lengths of the name and of what follows it, which only this header tells.
+        # Skip the name and the extra field, whose lengths stand only in this header.
         stream.seek(header[-2] + header[-1], os.SEEK_CUR)
         version = np.lib.format.read_magic(stream)
         read = {
@@ -458,7 +456,7 @@ def _mapped(path: Path, entry: zipfile.ZipInfo) -> np.ndarray[Any, Any]:
             raise ValueError(f"version {version} of npy")
         shape, by_columns, dtype = read[version](stream)
         if dtype.hasobject:
-            raise ValueError("it holds objects, not numbers")
+            raise ValueError("it contains objects, not numbers")
         order = "F" if by_columns else "C"
         if 0 in shape:
             return np.zeros(shape, dtype)
@@ -469,7 +467,7 @@ def _chosen(
     arrays: Mapping[str, Any], asked: str | None, usual: Sequence[str], path: Path
 ) -> Any | None:
     if asked is not None and asked not in arrays:
-        raise CodeclensError(f'"{path}" holds no "{asked}" but {", ".join(arrays) or "nothing"}.')
+        raise unknown("array", asked, arrays, f'"{path}" has')
     return next((arrays[n] for n in ([asked] if asked else usual) if n in arrays), None)
 
 
@@ -479,27 +477,27 @@ def open_samples(
     classes: Sequence[str] | None = None,
     limit: int | None = None,
 ) -> SampleSource:
-    """Samples on disk: an `ImageFolder`, `TarImages` or an `ArrayFile`, by what `path` is.
+    """Samples on disk, as an `ImageFolder`, `TarImages` or an `ArrayFile`, depending on `path`.
 
-    `path` is a folder of images, a `.tar`, a pattern of several (`"train-*.tar"`), an `.npy`, an
-    `.npz` or a `.zarr`. Raises CodeclensError for anything else, and as the three do.
+    `path` is a folder of images, a `.tar`, a pattern such as `"train-*.tar"`, an `.npy`, an `.npz`
+    or a `.zarr`. Raises CodeclensError for anything else, and as the three classes do.
     """
     text = os.fspath(path)
-    place = Path(text)
-    if place.suffix in ARRAY_FILES:
-        return ArrayFile(place, transform, classes, limit)
-    if place.is_dir():
-        return ImageFolder(place, transform, classes, limit)
-    if any(sign in text for sign in "*?[") and not place.exists():
+    file = Path(text)
+    if file.suffix in ARRAY_FILES:
+        return ArrayFile(file, transform, classes, limit)
+    if file.is_dir():
+        return ImageFolder(file, transform, classes, limit)
+    if any(sign in text for sign in "*?[") and not file.exists():
         found = sorted(glob.glob(text))
         if not found:
-            raise CodeclensError(f'Nothing on disk matches "{text}"; check the pattern.')
+            raise CodeclensError(f'No file matches "{text}"; check the pattern.')
         return TarImages(found, transform, classes, limit)
-    if place.suffix == ".tar":
-        return TarImages(place, transform, classes, limit)
-    if not place.exists():
-        raise CodeclensError(f'There is no folder "{place}"; pass a folder of images.')
+    if file.suffix == ".tar":
+        return TarImages(file, transform, classes, limit)
+    if not file.exists():
+        raise CodeclensError(f'There is no folder "{file}"; pass a folder of images.')
     raise CodeclensError(
-        f'"{place}" holds no images that can be read by index; pass a folder of images, a .tar, or '
-        f"one of {', '.join(ARRAY_FILES)}."
+        f'"{file}" cannot be read as images; pass a folder of images, a .tar, or one of '
+        f"{', '.join(ARRAY_FILES)}."
     )

@@ -1,4 +1,4 @@
-"""Storage: where a store lies, in a folder on disk or behind an address in object storage."""
+"""Storage: a folder on disk, or an address in object storage."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any
 from codeclens.errors import CodeclensError
 
 _ADDRESS = re.compile(r"([a-z][a-z0-9+.-]+)://")
-# Behind these lie files, which are not whole by nature.
+# Files are not written atomically, unlike objects.
 _FILES = ("file", "local")
 
 
@@ -26,11 +26,11 @@ class _Status:
 
 @dataclass(frozen=True)
 class ObjectFolder:
-    """Objects whose names begin alike, with those methods of a `Path` that a store needs.
+    """Objects with a common prefix in object storage, with the methods of `Path` that a store uses.
 
-    An object is put whole or not at all, and put again it replaces the one before. Credentials and
-    end points are those of the environment or of fsspec's configuration: nothing of the kind is
-    kept here, so that it can be handed from machine to machine. Errors are OSErrors.
+    Writing an object is atomic and replaces an earlier one. Credentials and endpoints come from
+    the environment or the configuration of fsspec and are not kept here, so an instance may be
+    sent to other machines. All errors are OSErrors.
 
     >>> folder = ObjectFolder("memory://bucket/contributions.zarr")
     >>> (folder / "label/c/0").write_bytes(b"abc")
@@ -48,52 +48,52 @@ class ObjectFolder:
 
     @property
     def name(self) -> str:
-        """What stands behind the last slash."""
+        """The part after the last slash."""
         return self.url.rstrip("/").rsplit("/", 1)[-1]
 
     def exists(self) -> bool:
-        """Whether there is an object of this name, or any whose names begin with it."""
-        with _told(self.url) as (system, path):
+        """Whether there is an object with this name or prefix."""
+        with _opened(self.url) as (system, path):
             return bool(system.exists(path))
 
     def is_dir(self) -> bool:
-        """Whether there are objects whose names begin with this one and a slash."""
-        with _told(self.url) as (system, path):
+        """Whether there are objects with this name and a slash as their prefix."""
+        with _opened(self.url) as (system, path):
             return bool(system.isdir(path))
 
     def iterdir(self) -> Iterator[ObjectFolder]:
-        """What lies here, not deeper."""
-        with _told(self.url) as (system, path):
+        """The objects and folders directly in this folder."""
+        with _opened(self.url) as (system, path):
             names = [item.rstrip("/").rsplit("/", 1)[-1] for item in system.ls(path, detail=False)]
         return (self / name for name in names)
 
     def sizes(self) -> dict[str, int]:
-        """The bytes of every object here and deeper, by name, in as few requests as can be."""
-        with _told(self.url) as (system, path):
+        """The size in bytes of every object in this folder and below, by relative name."""
+        with _opened(self.url) as (system, path):
             found = system.find(path, detail=True)
-        # Names begin with a slash or not, as the file system likes.
+        # In some file systems names begin with a slash.
         start = len(path.strip("/")) + 1
         return {name.strip("/")[start:]: int(entry["size"]) for name, entry in found.items()}
 
     def read_bytes(self) -> bytes:
         """The content of an object."""
-        with _told(self.url) as (system, path):
+        with _opened(self.url) as (system, path):
             return bytes(system.cat_file(path))
 
     def read_range(self, start: int, length: int) -> bytes:
-        """Part of the content of an object, less where it ends before."""
-        with _told(self.url) as (system, path):
+        """Part of the content of an object; shorter if the object ends before."""
+        with _opened(self.url) as (system, path):
             return bytes(system.cat_file(path, start=start, end=start + length))
 
     def read_several(self, names: Iterable[str]) -> dict[str, bytes]:
-        """The contents of objects here, read at the same time."""
+        """The contents of objects in this folder, read in parallel."""
         wanted = list(names)
-        with _told(self.url) as (system, path):
-            places = {system._strip_protocol(f"{path}/{name}"): name for name in wanted}
-            found = system.cat(list(places), on_error="raise") if places else {}
+        with _opened(self.url) as (system, path):
+            paths = {system._strip_protocol(f"{path}/{name}"): name for name in wanted}
+            found = system.cat(list(paths), on_error="raise") if paths else {}
         if isinstance(found, bytes):
             return dict.fromkeys(wanted, found)
-        return {places[place]: bytes(content) for place, content in found.items()}
+        return {paths[one]: bytes(content) for one, content in found.items()}
 
     def open(self, mode: str = "rb") -> io.BytesIO:
         """The content of an object as a stream."""
@@ -101,23 +101,23 @@ class ObjectFolder:
 
     def stat(self) -> _Status:
         """The size of an object."""
-        with _told(self.url) as (system, path):
+        with _opened(self.url) as (system, path):
             return _Status(int(system.info(path)["size"]))
 
     def write_bytes(self, content: bytes) -> None:
-        """Put an object, whole or not at all."""
-        with _told(self.url) as (system, path):
+        """Write an object atomically."""
+        with _opened(self.url) as (system, path):
             system.pipe_file(path, content)
 
     def create_bytes(self, content: bytes) -> None:
-        """Put an object that is not there; raises FileExistsError if it is."""
-        with _told(self.url) as (system, path):
+        """Write an object atomically; raises FileExistsError if it exists."""
+        with _opened(self.url) as (system, path):
             system.pipe_file(path, content, mode="create")
 
     def unlink(self, missing_ok: bool = False) -> None:
-        """Take an object away."""
+        """Delete an object."""
         try:
-            with _told(self.url) as (system, path):
+            with _opened(self.url) as (system, path):
                 system.rm_file(path)
         except FileNotFoundError:
             if not missing_ok:
@@ -128,9 +128,9 @@ Location = Path | ObjectFolder
 
 
 def locate(to: str | os.PathLike[str] | ObjectFolder) -> Location:
-    """A folder on disk, or object storage where `to` is an address such as `s3://bucket/store`.
+    """A folder on disk, or in object storage if `to` is an address such as `s3://bucket/store`.
 
-    Raises CodeclensError for an address that nothing installed can reach.
+    Raises CodeclensError for an address that the installed packages cannot reach.
 
     >>> str(locate("memory://bucket/store.zarr")), locate("run/store.zarr").name
     ('memory://bucket/store.zarr', 'store.zarr')
@@ -142,14 +142,14 @@ def locate(to: str | os.PathLike[str] | ObjectFolder) -> Location:
     if found is None:
         return Path(text)
     if found[1] in _FILES:
-        raise CodeclensError(f'"{text}" lies on disk; pass its path without "{found[0]}".')
+        raise CodeclensError(f'"{text}" is on disk; pass its path without "{found[0]}".')
     folder = ObjectFolder(text)
     _system(folder.url)
     return folder
 
 
 def zarr_store(folder: Location) -> Any:
-    """What zarr and xarray open to read lazily from a folder."""
+    """The folder in a form that zarr and xarray open for lazy reading."""
     if isinstance(folder, Path):
         return folder
     from zarr.storage import FsspecStore
@@ -158,7 +158,7 @@ def zarr_store(folder: Location) -> Any:
 
 
 def in_memory(folder: ObjectFolder, names: Iterable[str]) -> Any:
-    """Some objects as a store of zarr's; raises FileNotFoundError where one is missing."""
+    """Some objects as a zarr store in memory; raises FileNotFoundError if one is missing."""
     from zarr.core.buffer import default_buffer_prototype
     from zarr.storage import MemoryStore
 
@@ -172,7 +172,7 @@ def _system(url: str) -> tuple[Any, str]:
     from fsspec.core import url_to_fs
 
     try:
-        # Listings that were kept would not know what others have put since.
+        # Cached listings would miss objects that other processes have written.
         system, path = url_to_fs(url, use_listings_cache=False)
     except (ImportError, ValueError) as error:
         raise CodeclensError(
@@ -182,8 +182,8 @@ def _system(url: str) -> tuple[Any, str]:
 
 
 @contextmanager
-def _told(url: str) -> Iterator[tuple[Any, str]]:
-    """The file system and the path; whatever goes wrong in the `with` is an OSError."""
+def _opened(url: str) -> Iterator[tuple[Any, str]]:
+    """The file system and the path; any error in the `with` is raised as an OSError."""
     system, path = _system(url)
     try:
         yield system, path

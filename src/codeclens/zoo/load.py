@@ -1,17 +1,16 @@
-"""Models by name."""
+"""Load a model by name."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from codeclens.errors import CodeclensError
+from codeclens.errors import CodeclensError, nearest
 from codeclens.zoo.checkpoint import load_weights
 from codeclens.zoo.custom import load_custom
 from codeclens.zoo.digits import DigitsResNet
 from codeclens.zoo.efficientnet import load_efficientnet
 from codeclens.zoo.libraries import load_timm, load_torchvision, load_transformers
-from codeclens.zoo.ready import RANDOM, Ready, Weights, fixed_seed, nearest
-from codeclens.zoo.transform import ImageTransform
+from codeclens.zoo.ready import RANDOM, ImageTransform, Ready, Weights, fixed_seed
 
 DIGITS_WEIGHTS = Path(__file__).parent / "weights" / "digits-resnet.safetensors"
 # Grey value / 255, as in `digits_data`.
@@ -23,7 +22,7 @@ DIGITS_TRANSFORM = ImageTransform(
 def load(name: str, *, weights: Weights = None) -> Ready:
     """Return the model of that name with its input transform, class names and default sites.
 
-    | name | model | weights unless given |
+    | name | model | default weights |
     |---|---|---|
     | "digits-resnet" | residual network for 28 × 28 digits | shipped |
     | "efficientnet-lite0" | EfficientNet-Lite0 on ImageNet | from a package |
@@ -32,8 +31,8 @@ def load(name: str, *, weights: Weights = None) -> Ready:
     | "module:function" | what your function returns | as built |
 
     `weights` is a .safetensors file, a state dict in a .pt or .pth file, or "random" for an
-    untrained network drawn from seed 0. The model is in evaluation mode on the CPU; the random
-    state is left as it was.
+    untrained network from seed 0. The model is in evaluation mode on the CPU. The random state is
+    unchanged.
 
     Raises `CodeclensError` for an unknown name, a missing package, and weights that are
     unreachable or do not fit.
@@ -44,26 +43,26 @@ def load(name: str, *, weights: Weights = None) -> Ready:
     """
     if not isinstance(name, str) or not name:
         raise CodeclensError(
-            f'A model is loaded by its name, not by {name!r}: pass for example "digits-resnet"'
+            f'A model is loaded by its name, not by {name!r}; pass for example "digits-resnet".'
         )
     if not isinstance(weights, str | Path | None):
         raise CodeclensError(
-            f"`weights` is a {type(weights).__name__}: pass the path of a weights file, "
-            'or "random" for an untrained network'
+            f"weights is a {type(weights).__name__}; pass the path of a weights file, or "
+            '"random" for an untrained network.'
         )
     if name in _SHIPPED:
         return _SHIPPED[name](weights)
     source, colon, rest = name.partition(":")
     if not colon:
         raise CodeclensError(
-            f'There is no model "{name}"; the nearest that ships is {nearest(name, _SHIPPED, 1)}, '
-            f'models of other libraries are called "torchvision:{name}", "timm:{name}" or '
-            f'"hf:{name}", your own "module:function"'
+            f'There is no model "{name}"; the nearest included model is '
+            f"{nearest(name, _SHIPPED, 1)}. Models of other libraries are named "
+            f'"torchvision:{name}", "timm:{name}" or "hf:{name}", your own "module:function".'
         )
     if not source or not rest:
         raise CodeclensError(
-            f'"{name}" is no model name: write a name on both sides of the colon, '
-            'for example "timm:resnet18" or "my_module:build"'
+            f'"{name}" is not a model name; write a name on both sides of the colon, '
+            'for example "timm:resnet18" or "my_module:build".'
         )
     if source in _SOURCES:
         return _SOURCES[source](rest, weights)
@@ -71,7 +70,7 @@ def load(name: str, *, weights: Weights = None) -> Ready:
 
 
 def available() -> list[str]:
-    """Return the names of the models that need no hub.
+    """Return the names of the models that are available without a hub.
 
     >>> available()
     ['digits-resnet', 'efficientnet-lite0']
@@ -82,8 +81,8 @@ def available() -> list[str]:
 def load_digits(weights: Weights = None) -> Ready:
     """Return the network for handwritten digits with its shipped weights.
 
-    28 × 28 grey in, bright ink on black, value / 255; 10 logits out. The card beside the weights
-    holds its measured accuracy.
+    The input is a 28 × 28 grey image, bright ink on black, value / 255; the output is 10 logits.
+    The card next to the weights states its measured accuracy.
 
     >>> load_digits().transform.crop
     (28, 28)

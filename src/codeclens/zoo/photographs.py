@@ -1,4 +1,4 @@
-"""Photographs that ship with scikit-image."""
+"""Photographs included in scikit-image."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from PIL import Image
 
 from codeclens.errors import CodeclensError
 
-# Only files of the wheel: skimage.data downloads others on demand.
+# Only files in the wheel; skimage.data downloads others on demand.
 _FILES = {
     "chelsea": "chelsea.png",
     "coffee": "coffee.png",
@@ -20,9 +20,9 @@ _FILES = {
 
 
 def demo_photographs() -> list[tuple[str, Image.Image]]:
-    """Return (name, PIL image) of the photographs in scikit-image's wheel; nothing is downloaded.
+    """Return (name, PIL image) of the photographs in scikit-image's wheel, without a download.
 
-    Raises `CodeclensError` where scikit-image is missing or has lost a photograph.
+    Raises `CodeclensError` if scikit-image or one of its photographs is missing.
 
     >>> for name, image in demo_photographs()[:2]:
     ...     print(name, image.size)
@@ -33,16 +33,16 @@ def demo_photographs() -> list[tuple[str, Image.Image]]:
         folder = files("skimage") / "data"
     except ModuleNotFoundError as error:
         raise CodeclensError(
-            "The photographs come with the package scikit-image, which is not installed: "
-            'run pip install "codeclens[demo]"'
+            "The photographs are in the package scikit-image, which is not installed; run "
+            'pip install "codeclens[demo]".'
         ) from error
     photographs = []
     for name, file in _FILES.items():
         path = folder / file
         if not path.is_file():
             raise CodeclensError(
-                f"scikit-image has no photograph {file} in {folder}: "
-                "reinstall it with pip install --force-reinstall scikit-image"
+                f"scikit-image has no photograph {file} in {folder}; reinstall it with "
+                "pip install --force-reinstall scikit-image."
             )
         with path.open("rb") as stream, Image.open(stream) as image:
             photographs.append((name, image.convert("RGB")))

@@ -1,26 +1,40 @@
-"""A model with everything that is needed to feed it and to read its output."""
+"""Ready models: a network with its input transform, class names and default sites."""
 
 from __future__ import annotations
 
-import difflib
+import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import torch
+from jaxtyping import Float
 from PIL import Image
 from torch import Tensor, nn
+
+from codeclens.errors import CodeclensError, unknown
 
 Transform = Callable[[Image.Image], Tensor]
 Weights = str | Path | None
 RANDOM = "random"
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+_FILTERS = {
+    "nearest": Image.Resampling.NEAREST,
+    "box": Image.Resampling.BOX,
+    "bilinear": Image.Resampling.BILINEAR,
+    "hamming": Image.Resampling.HAMMING,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
 
 
 @dataclass(frozen=True)
 class Ready:
-    """A model that is ready for pictures, in evaluation mode.
+    """A model ready for images, in evaluation mode.
 
     >>> from codeclens.zoo import load
     >>> ready = load("digits-resnet")
@@ -30,22 +44,22 @@ class Ready:
     """
 
     name: str
-    """What `load` was asked for."""
+    """The name passed to `load`."""
     model: nn.Module = field(repr=False)
     """The network."""
     transform: Transform = field(repr=False)
-    """Turns a PIL image into the network's input, `(C, H, W)`."""
+    """Maps a PIL image to the network's input, `(C, H, W)`."""
     labels: Sequence[str] | None = field(repr=False)
-    """The class of each output, or None where nobody says."""
+    """The class name of each output, or None if unknown."""
     sites: str
-    """Where to look when the user names no sites."""
+    """The default sites."""
     output: str | None = None
-    """The entry of the model's output that holds the logits; None where it returns a tensor."""
+    """The entry of the model's output with the logits, or None if the output is a tensor."""
 
 
 @contextmanager
 def fixed_seed() -> Iterator[None]:
-    """Draw initial weights from seed 0, and leave the caller's random state as it was.
+    """Use seed 0 inside the `with`, and restore the random state afterwards.
 
     >>> with fixed_seed():
     ...     first = torch.rand(1)
@@ -58,20 +72,10 @@ def fixed_seed() -> Iterator[None]:
         yield
 
 
-def nearest(word: str, among: Iterable[str], count: int = 3) -> str:
-    """Return the names most like `word`, quoted, for an error message.
-
-    >>> nearest("digit-resnet", ["digits-resnet", "efficientnet-lite0"], count=1)
-    '"digits-resnet"'
-    """
-    names = difflib.get_close_matches(word, list(among), n=count, cutoff=0.0)
-    return ", ".join(f'"{name}"' for name in names)
-
-
 def short_labels(descriptions: Sequence[str]) -> list[str]:
-    """Return one short name for each class: the first of its synonyms, or all if that is taken.
+    """Return a short unique name for each class: its first synonym, or all of them if ambiguous.
 
-    Names that are still equal carry their class index, so that a name always means one class.
+    Names that are still ambiguous get the index of their class.
 
     >>> short_labels(["tench, Tinca tinca", "crane", "maillot", "maillot, tank suit", "crane"])
     ['tench', 'crane (1)', 'maillot (2)', 'maillot, tank suit', 'crane (4)']
@@ -79,5 +83,91 @@ def short_labels(descriptions: Sequence[str]) -> list[str]:
     short = [description.split(",")[0].strip() for description in descriptions]
     taken = Counter(short)
     labels = [d if taken[s] > 1 else s for d, s in zip(descriptions, short, strict=True)]
-    # "maillot" stays ambiguous beside "maillot, tank suit".
+    # "maillot" is still ambiguous if there is also "maillot, tank suit".
     return [f"{label} ({i})" if taken[label] > 1 else label for i, label in enumerate(labels)]
+
+
+@dataclass(frozen=True)
+class ImageTransform:
+    """Resizes, crops and scales an image to a float32 tensor `(C, H, W)`.
+
+    The numbers equal those of torchvision's evaluation transforms; only Pillow and numpy are used.
+    Raises `CodeclensError` for an unknown filter, a scale of zero, or anything but a PIL image.
+
+    >>> photograph = Image.new("RGB", (400, 300), "white")
+    >>> x = ImageTransform(resize=256, crop=(224, 224))(photograph)
+    >>> x.shape, round(x[0, 0, 0].item(), 3)
+    (torch.Size([3, 224, 224]), 2.249)
+    """
+
+    resize: int | tuple[int, int] = 256
+    """The shortest side in pixels (the other side keeps the aspect ratio), or height and width."""
+    crop: tuple[int, int] = (224, 224)
+    """Height and width of the central crop; a smaller image is padded with black."""
+    mean: tuple[float, ...] = IMAGENET_MEAN
+    """Mean of each channel, for values in [0, 1]; one entry makes a grey input."""
+    std: tuple[float, ...] = IMAGENET_STD
+    """Standard deviation of each channel."""
+    interpolation: str = "bilinear"
+    """Pillow's filter: nearest, box, bilinear, hamming, bicubic or lanczos."""
+
+    def __post_init__(self) -> None:
+        if self.interpolation not in _FILTERS:
+            raise unknown("interpolation", self.interpolation, _FILTERS)
+        if len(self.mean) not in (1, 3) or len(self.mean) != len(self.std) or 0 in self.std:
+            raise CodeclensError(
+                f"mean (={self.mean}) and std (={self.std}) must both have one entry (grey) or "
+                "three (colour), and no std may be 0."
+            )
+
+    def __call__(self, image: Image.Image) -> Float[Tensor, "channels rows columns"]:
+        """Return the network's input for one image."""
+        pixels = np.asarray(self.picture(image), dtype=np.float32) / np.float32(255)
+        pixels = pixels.reshape(*self.crop, len(self.mean))
+        mean, std = np.asarray(self.mean, np.float32), np.asarray(self.std, np.float32)
+        scaled = (pixels - mean) / std
+        return torch.from_numpy(np.ascontiguousarray(scaled.transpose(2, 0, 1)))
+
+    def picture(self, image: Image.Image) -> Image.Image:
+        """Return the image that the network sees: resized and cropped, but not scaled.
+
+        >>> ImageTransform().picture(Image.new("L", (500, 300))).size
+        (224, 224)
+        """
+        if not isinstance(image, Image.Image):
+            raise CodeclensError(
+                f"A transform takes a PIL image, not {type(image).__name__}; open files with "
+                "PIL.Image.open, arrays with PIL.Image.fromarray."
+            )
+        image = _eight_bit(image).convert("L" if len(self.mean) == 1 else "RGB")
+        width, height = self._resized(*image.size)
+        if (width, height) != image.size:
+            image = image.resize((width, height), _FILTERS[self.interpolation])
+        rows, columns = self.crop
+        top, left = _offset(height, rows), _offset(width, columns)
+        # Pillow fills the parts outside the image with black.
+        return image.crop((left, top, left + columns, top + rows))
+
+    def _resized(self, width: int, height: int) -> tuple[int, int]:
+        if not isinstance(self.resize, int):
+            return self.resize[1], self.resize[0]
+        # Truncated as in torchvision, with which the published accuracies were measured.
+        if width <= height:
+            return self.resize, max(1, math.trunc(self.resize * height / width))
+        return max(1, math.trunc(self.resize * width / height)), self.resize
+
+
+def _offset(size: int, crop: int) -> int:
+    return round((size - crop) / 2) if size >= crop else -((crop - size) // 2)
+
+
+def _eight_bit(image: Image.Image) -> Image.Image:
+    """Convert 16-bit grey to 8 bits by scale, because `convert` would clip it to white."""
+    if image.mode.startswith("I;16"):
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.mode in ("I", "F"):
+        raise CodeclensError(
+            f'The image has mode "{image.mode}", whose range is unknown; save it with 8 bits per '
+            "channel."
+        )
+    return image

@@ -1,7 +1,7 @@
-"""Train the digits network and write its weights and card: `python -m codeclens.zoo.train_digits`.
+"""Train the digits network and write its weights and card: `python -m benchmarks.train_digits`.
 
-The recipe is fixed beforehand and the last epoch's weights are kept; the held-out digits are looked
-at once, after training, so that the accuracy on the card is not one that was selected.
+The recipe is fixed in advance and the weights of the last epoch are kept. The held-out digits are
+used once, after training, so the accuracy on the card is free of selection.
 """
 
 from __future__ import annotations
@@ -25,28 +25,29 @@ from torch.nn import functional as F
 
 from codeclens.errors import CodeclensError
 from codeclens.zoo.digits import SPLIT_SEED, DigitsResNet, digits_data
+from codeclens.zoo.load import DIGITS_WEIGHTS
 
 logger = logging.getLogger(__name__)
-WEIGHTS = Path(__file__).parent / "weights" / "digits-resnet.safetensors"
+
 REQUIRED_ACCURACY = 0.98
 
 
 @dataclass(frozen=True)
 class DigitsRecipe:
-    """How the network is trained; the defaults made the shipped weights."""
+    """Training options; the defaults are those of the shipped weights."""
 
     seed: int = 0
-    """Seeds the initial weights, the order of the samples and the augmentation."""
+    """Seed of the initial weights, the order of the samples and the augmentation."""
     epochs: int = 12
     """Passes over the 4,000 training digits."""
     batch_size: int = 64
-    """Samples a step."""
+    """Samples per step."""
     learning_rate: float = 0.01
     """Peak of the one-cycle schedule (AdamW)."""
     weight_decay: float = 0.01
     """Decoupled weight decay."""
     shift: float = 2.0
-    """Largest shift in pixels, each axis."""
+    """Largest shift along each axis, in pixels."""
     rotation: float = 10.0
     """Largest rotation in degrees."""
     scale: float = 0.1
@@ -56,7 +57,7 @@ class DigitsRecipe:
 def augment(
     images: Float[Tensor, "batch 1 rows columns"], recipe: DigitsRecipe, generator: torch.Generator
 ) -> Float[Tensor, "batch 1 rows columns"]:
-    """Shift, turn and scale each image a little at random, with black around it."""
+    """Shift, rotate and scale each image a little at random, on a black background."""
     count, side = len(images), images.shape[-1]
     draw = 2 * torch.rand(4, count, generator=generator) - 1
     angle, size = draw[0] * math.radians(recipe.rotation), 1 + draw[1] * recipe.scale
@@ -74,7 +75,7 @@ def augment(
 def train(
     images: Float[Tensor, "samples 1 28 28"], labels: Int[Tensor, " samples"], recipe: DigitsRecipe
 ) -> DigitsResNet:
-    """Return a network trained by `recipe`, in evaluation mode; the caller's random state is kept.
+    """Return a network trained by `recipe`, in evaluation mode; the random state is unchanged.
 
     >>> x, y = torch.rand(8, 1, 28, 28), torch.arange(8)
     >>> train(x, y, DigitsRecipe(epochs=1, batch_size=4)).training
@@ -129,7 +130,7 @@ def wilson_interval(correct: int, count: int, z: float = 1.959964) -> tuple[floa
 
 
 def write(model: DigitsResNet, card: dict[str, Any], to: Path) -> None:
-    """Write the weights to `to` and the card, with the weights' digest, beside them."""
+    """Write the weights to `to`, and the card with their digest next to them."""
     to.parent.mkdir(parents=True, exist_ok=True)
     state = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
     content = save(state)
@@ -141,7 +142,7 @@ def write(model: DigitsResNet, card: dict[str, Any], to: Path) -> None:
 def run(recipe: DigitsRecipe, to: Path) -> dict[str, Any]:
     """Train, measure once on the held-out digits, and write weights and card.
 
-    Raises `CodeclensError` where the measured accuracy stays below 98 %; nothing is written then.
+    Raises `CodeclensError`, and writes nothing, if the measured accuracy is below 98 %.
     """
     images, labels = digits_data("train")
     held_images, held_labels = digits_data("held_out")
@@ -152,7 +153,7 @@ def run(recipe: DigitsRecipe, to: Path) -> dict[str, Any]:
     if correct < REQUIRED_ACCURACY * count:
         raise CodeclensError(
             f"The trained network labels {correct} of {count} held-out digits correctly, below the "
-            f"required {REQUIRED_ACCURACY:.0%}: train for more than {recipe.epochs} epochs"
+            f"required {REQUIRED_ACCURACY:.0%}; train for more than {recipe.epochs} epochs."
         )
     low, high = wilson_interval(correct, count)
     card = {
@@ -172,7 +173,7 @@ def run(recipe: DigitsRecipe, to: Path) -> dict[str, Any]:
         "held_out_accuracy_95_interval": [low, high],
         "train_accuracy": count_correct(model, images, labels) / len(labels),
         "recipe": asdict(recipe),
-        "command": f"python -m codeclens.zoo.train_digits --seed {recipe.seed} "
+        "command": f"python -m benchmarks.train_digits --seed {recipe.seed} "
         f"--epochs {recipe.epochs}",
         "training_seconds": round(seconds, 1),
         "threads": torch.get_num_threads(),
@@ -187,7 +188,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Train the digits network.")
     parser.add_argument("--seed", type=int, default=DigitsRecipe.seed)
     parser.add_argument("--epochs", type=int, default=DigitsRecipe.epochs)
-    parser.add_argument("--to", type=Path, default=WEIGHTS, help="the .safetensors file to write")
+    parser.add_argument(
+        "--to", type=Path, default=DIGITS_WEIGHTS, help="the .safetensors file to write"
+    )
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     card = run(DigitsRecipe(seed=options.seed, epochs=options.epochs), options.to)

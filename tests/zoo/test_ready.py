@@ -10,7 +10,7 @@ from PIL import Image
 from codeclens._compat import import_torchvision
 from codeclens.errors import CodeclensError
 from codeclens.zoo import demo_photographs
-from codeclens.zoo.transform import ImageTransform
+from codeclens.zoo.ready import ImageTransform, short_labels
 
 PHOTOGRAPHS = dict(demo_photographs())
 PORTRAIT = PHOTOGRAPHS["rocket"].rotate(90, expand=True)
@@ -80,7 +80,7 @@ def test_an_array_is_refused() -> None:
 
 
 def test_an_unknown_filter_is_refused() -> None:
-    with pytest.raises(CodeclensError, match=r"'cubic'.*bicubic"):
+    with pytest.raises(CodeclensError, match=r'"cubic".*bicubic'):
         ImageTransform(interpolation="cubic")
 
 
@@ -88,5 +88,10 @@ def test_an_unknown_filter_is_refused() -> None:
     ("mean", "std"), [((0.5,) * 2, (0.5,) * 2), ((0.5,) * 3, (0.5,)), ((0.5,), (0.0,))]
 )
 def test_an_impossible_scale_is_refused(mean: tuple[float, ...], std: tuple[float, ...]) -> None:
-    with pytest.raises(CodeclensError, match="one entry each"):
+    with pytest.raises(CodeclensError, match="must both have one entry"):
         ImageTransform(mean=mean, std=std)
+
+
+def test_equal_names_get_their_synonyms_then_their_index() -> None:
+    given = ["crane, bird", "crane, machine", "boa", "boa", "cup, mug"]
+    assert short_labels(given) == ["crane, bird", "crane, machine", "boa (2)", "boa (3)", "cup"]
