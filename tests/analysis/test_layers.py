@@ -10,7 +10,6 @@ import pytest
 import xarray
 
 from codeclens.analysis import (
-    Draws,
     SiteStatistic,
     Spread,
     hoyer,
@@ -24,6 +23,7 @@ from codeclens.analysis import (
     trend,
 )
 from codeclens.analysis.spectrum import spectrum_participation
+from codeclens.draws import Draws
 from codeclens.errors import CodeclensError
 
 SAMPLES, UNITS = 120, 16

@@ -13,13 +13,13 @@ from codeclens import CodeclensError
 from codeclens.analysis import (
     Closest,
     Criteria,
-    Draws,
     Meaning,
     Semantics,
     Specificity,
     Spread,
     semantics_figure,
 )
+from codeclens.draws import Draws
 from codeclens.visualization.canvas import ACTIVATION, CONTRIBUTION
 
 SOURCES = {

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from codeclens.analysis import Draws, class_means, components_for_variance, trend
+from codeclens.analysis import class_means, components_for_variance, trend
 from codeclens.analysis.spectrum import spectrum_components, spectrum_participation
 from codeclens.analysis.trend import ClassResampler, Trend, rank_correlation, redrawn_medians
+from codeclens.draws import Draws
 from codeclens.errors import CodeclensError
 
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from codeclens.control import measurements
-from codeclens.control.estimates import Draws
 from codeclens.control.measurements import Sides, mean_height
+from codeclens.draws import Draws
 from codeclens.errors import CodeclensError
 
 LABELS = np.array([0] * 20 + [1] * 50 + [4] * 30)

@@ -42,7 +42,6 @@ from codeclens.analysis.spectrum import (
     treves_rolls,
 )
 from codeclens.analysis.statistics import (
-    Draws,
     Spread,
     bootstrap_interval,
     class_means,
@@ -57,7 +56,6 @@ __all__ = [
     "BatchFlow",
     "Closest",
     "Criteria",
-    "Draws",
     "Edge",
     "Flow",
     "FlowGraph",

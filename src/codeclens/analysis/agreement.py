@@ -12,11 +12,12 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from codeclens.analysis.flow import BatchFlow, FlowModel
-from codeclens.analysis.statistics import FEWEST, Draws
+from codeclens.analysis.statistics import FEWEST
 from codeclens.analysis.trend import rank_correlation
 from codeclens.attribution import Attributor, Division, Given, Site, frozen, tapped
 from codeclens.attribution.joint import secants_of
 from codeclens.attribution.targets import bind
+from codeclens.draws import Draws
 from codeclens.errors import unknown
 from codeclens.labelled import Labelled, columns_of, labels
 

@@ -18,8 +18,9 @@ from codeclens.analysis.spectrum import (
     spectrum_components,
     spectrum_participation,
 )
-from codeclens.analysis.statistics import FEWEST, Draws, Spread, sign_correlation
+from codeclens.analysis.statistics import FEWEST, Spread, sign_correlation
 from codeclens.analysis.trend import ClassResampler, Trend, mirrored_interval, redrawn_medians
+from codeclens.draws import Draws
 from codeclens.errors import CodeclensError, unknown
 from codeclens.extraction import ContributionStore, View
 from codeclens.labelled import Labelled, labels, save_table

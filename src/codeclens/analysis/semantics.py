@@ -26,10 +26,11 @@ from codeclens.analysis.semantics_results import (
     Semantics,
     median,
 )
-from codeclens.analysis.statistics import Draws, Spread, numeric
+from codeclens.analysis.statistics import Spread, numeric
 from codeclens.analysis.trend import Trend, redrawn_medians
 from codeclens.decomposition import Modes, require_samples_of
 from codeclens.decomposition.quality import class_sums, correlation_of_sums
+from codeclens.draws import Draws
 from codeclens.errors import CodeclensError, unknown
 from codeclens.extraction import ContributionStore
 

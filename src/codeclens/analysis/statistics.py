@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int, Num
 
+from codeclens.draws import Draws
 from codeclens.errors import CodeclensError, require_number, wrong_shape
 
 Statistic = Callable[..., Any]
@@ -23,22 +24,6 @@ FEWEST = 20
 _ROUNDING = 1e-12
 # Values held in float64 at once (32 MiB).
 _BLOCK = 1 << 22
-
-
-@dataclass(frozen=True)
-class Draws:
-    """How many random draws (bootstrap resamples or permutations) are made, from which seed.
-
-    >>> Draws(1000, seed=3).at_most(200)
-    Draws(n=200, seed=3)
-    """
-
-    n: int
-    seed: int = 0
-
-    def at_most(self, n: int) -> Draws:
-        """The same draws, but no more than `n`."""
-        return Draws(min(self.n, n), self.seed)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ import numpy as np
 from jaxtyping import Float, Int, Num
 
 from codeclens.analysis.spectrum import covariance_spectrum
-from codeclens.analysis.statistics import Draws, blocks, standardized
+from codeclens.analysis.statistics import blocks, standardized
+from codeclens.draws import Draws
 from codeclens.errors import CodeclensError
 
 _GROUPS = 16

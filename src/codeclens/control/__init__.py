@@ -19,7 +19,6 @@ from codeclens.control.edits import Intervention, activation_at, intervene
 from codeclens.control.effects import Effects
 from codeclens.control.estimates import (
     Comparisons,
-    Draws,
     Estimate,
     PairedComparison,
     compare_pairs,
@@ -53,7 +52,6 @@ __all__ = [
     "Condition",
     "ControlCurve",
     "ControlCurves",
-    "Draws",
     "Effects",
     "Estimate",
     "Intervention",

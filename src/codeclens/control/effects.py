@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from codeclens.control.estimates import Draws, Estimate
+from codeclens.control.estimates import Estimate
+from codeclens.draws import Draws
 from codeclens.labelled import Labelled
 
 if TYPE_CHECKING:

@@ -24,23 +24,6 @@ Verdict = Literal["better", "worse", "undecided"]
 
 
 @dataclass(frozen=True)
-class Draws:
-    """How many random draws to make, and the seed of their generator.
-
-    >>> draws = Draws(1000, seed=3)
-    >>> draws.random().integers(10, size=3).tolist() == draws.random().integers(10, size=3).tolist()
-    True
-    """
-
-    n: int = 1000
-    seed: int = 0
-
-    def random(self) -> np.random.Generator:
-        """A new generator with this seed."""
-        return np.random.default_rng(self.seed)
-
-
-@dataclass(frozen=True)
 class Estimate:
     """A number or an array of numbers with its 95 % bootstrap interval, all of one shape."""
 

@@ -19,9 +19,9 @@ from codeclens.control.curves import ControlCurve
 from codeclens.control.curves_by_class import ControlCurves
 from codeclens.control.edits import Kind
 from codeclens.control.effects import effects_of
-from codeclens.control.estimates import Draws
 from codeclens.control.measurements import Members, members_of
 from codeclens.control.necessity import Necessity
+from codeclens.draws import Draws
 from codeclens.errors import CodeclensError
 from codeclens.extraction.fingerprint import differences, plain
 

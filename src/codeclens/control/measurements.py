@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from codeclens.attribution import Selector, Site
 from codeclens.control.edits import Intervention, Kind, Value
-from codeclens.control.estimates import Draws
 from codeclens.control.sweep import Progress, count_units, outputs_under
+from codeclens.draws import Draws
 from codeclens.errors import CodeclensError
 
 

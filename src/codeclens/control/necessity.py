@@ -25,11 +25,12 @@ from codeclens.attribution import (
 )
 from codeclens.control.edits import one_site
 from codeclens.control.effects import Effects, effects_of
-from codeclens.control.estimates import Draws, two_digits
+from codeclens.control.estimates import two_digits
 from codeclens.control.off import Off, counts_from_baseline, off_name, off_value
 from codeclens.control.removal import Acting, removing, whole_units
 from codeclens.control.sweep import Progress, outputs_under
 from codeclens.decomposition import Modes
+from codeclens.draws import Draws
 from codeclens.errors import CodeclensError
 from codeclens.labelled import Labelled, labels
 

@@ -22,12 +22,12 @@ from codeclens.control.controls import (
 )
 from codeclens.control.curves import ControlCurve, Measured, Setting, compare
 from codeclens.control.edits import Kind, one_site
-from codeclens.control.estimates import Draws
 from codeclens.control.measurements import Measurements, Members, Sides, checked, members_of
 from codeclens.control.off import Off, default_off, off_name, off_value
 from codeclens.control.sweep import Progress
 from codeclens.control.units import share_to_count
 from codeclens.decomposition import Mode, Modes
+from codeclens.draws import Draws
 from codeclens.errors import CodeclensError
 from codeclens.extraction import ContributionStore
 
