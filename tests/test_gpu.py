@@ -129,5 +129,5 @@ def test_interventions_replay_and_maps_work_there(digits: tuple[nn.Module, Tenso
 def test_the_command_line_takes_a_gpu_by_itself() -> None:
     assert default_device({}).type == "cuda"
     assert default_device({"LOCAL_RANK": "0"}) == torch.device("cuda", 0)
-    with pytest.raises(cl.CodeclensError, match=r"usable are \"cpu\", \"cuda:0\""):
+    with pytest.raises(cl.CodeclensError, match=r"usable devices: \"cpu\", \"cuda:0\""):
         usable_device("cuda:99")

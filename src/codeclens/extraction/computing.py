@@ -140,9 +140,10 @@ def usable_device(name: torch.device | str) -> torch.device:
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError, ValueError) as error:  # all that torch raises here
         reason = str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
+        usable = ['"cpu"', *(f'"cuda:{number}"' for number in range(_gpus()))]
         raise CodeclensError(
             f'The device "{name}" cannot be used here ({reason}); usable devices: '
-            f"{', '.join(_usable())}."
+            f"{', '.join(usable)}."
         ) from error
     return device
 
@@ -156,17 +157,15 @@ def default_device(environment: Mapping[str, str] | None = None) -> torch.device
     >>> default_device().type in ("cpu", "cuda")
     True
     """
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if not count:
+    if not (count := _gpus()):
         return torch.device("cpu")
     given = os.environ if environment is None else environment
     rank = given.get("LOCAL_RANK", given.get("SLURM_LOCALID", "0"))
     return torch.device("cuda", int(rank) % count if rank.isdigit() else 0)
 
 
-def _usable() -> list[str]:
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    return ['"cpu"', *(f'"cuda:{number}"' for number in range(count))]
+def _gpus() -> int:
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0
 
 
 _UNITS = ("bytes", "kB", "MB", "GB", "TB", "PB")

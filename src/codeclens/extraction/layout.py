@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import re
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain, count
 from typing import Any
 
 import numpy as np
@@ -219,7 +220,8 @@ def group_names(keys: Iterable[str]) -> list[str]:
     for key in keys:
         # A name must not begin with a dot or underscore, nor be too long for a file system.
         stem = re.sub(r"[^A-Za-z0-9._-]", "_", key).lstrip("._")[:100].rstrip("._") or "site"
-        name = next(n for n in _candidates(stem) if n.casefold() not in taken)
+        candidates = chain([stem], (f"{stem}_{number}" for number in count(2)))
+        name = next(n for n in candidates if n.casefold() not in taken)
         taken.add(name.casefold())
         names.append(name)
     return names
@@ -266,14 +268,6 @@ def finished_shards(path: Location) -> list[int]:
 def _only_begun(path: Location) -> bool:
     names = {entry.name for entry in path.iterdir()}
     return not names or (RECORDS in names and names <= TOP and not finished_shards(path))
-
-
-def _candidates(stem: str) -> Iterator[str]:
-    yield stem
-    number = 2
-    while True:
-        yield f"{stem}_{number}"
-        number += 1
 
 
 def _plainly(*dimensions: str) -> dict[str, Any]:
