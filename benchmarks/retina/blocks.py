@@ -1,4 +1,4 @@
-"""Blocks: what taking an interneuron away does in the circuit, foretold by contributions."""
+"""Blocks: what taking an interneuron away does in the circuit, predicted by contributions."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ def block_effects(
     return [without[one.unit][:, one.cell].numpy() for one in chosen]
 
 
-def foretold(
+def predicted(
     circuit: Circuit, film: Movie, chosen: Sequence[Pathway]
 ) -> list[tuple[float, float, float]]:
-    """In the circuit itself, r of the true block with what contributions foretell of it.
+    """In the circuit itself, r of the true block with what contributions predict of it.
 
     By contributions to the rate; by the same, where the cell is silent (below `SILENT`, NaN where
     it hardly ever is); by contributions to the drive, passed through the last nonlinearity.

@@ -100,7 +100,7 @@ def draw(circuit: Circuit, path: Path) -> None:
             ("on.sustained", CONTROLS[0]),
         ):
             axes[0, 1].plot(
-                found.directions, found.rates[:, of(cell)], "o-", color=colour, label=cell
+                found.direction, found.mean_rate[:, of(cell)], "o-", color=colour, label=cell
             )
         axes[0, 1].set(
             title="Direction", xlabel="grating moves to, degrees", ylabel="Hz", ylim=(0, 62)

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.retina.blocks import block_effects, foretold, through_softplus
+from benchmarks.retina.blocks import block_effects, predicted, through_softplus
 from benchmarks.retina.candidates import Makers, makers, signs_apart
 from benchmarks.retina.evidence import Evidence, gathered
 from benchmarks.retina.figure import draw
@@ -143,12 +143,12 @@ def margins(study: Study, scores: Mapping[str, Sequence[float]]) -> list[tuple[s
 
 
 def block_rows(network: Network, modes: int = MODES) -> list[tuple[str, ...]]:
-    """For every inhibitory pathway, r of the true block with what is foretold of it."""
+    """For every inhibitory pathway, r of the true block with what is predicted of it."""
     study, every = network.study, network.study.size.every
     chosen = [one for one in study.pathways if not one.excitatory]
     film = study.film("reported")
     true = [effect[::every] for effect in block_effects(study.circuit, film, chosen)]
-    exact = foretold(study.circuit, film, chosen)
+    exact = predicted(study.circuit, film, chosen)
     make = offered(study)
     columns: list[list[float]] = [list(column) for column in zip(*exact, strict=True)]
     pairs = list(zip(chosen, true, strict=True))
@@ -157,7 +157,7 @@ def block_rows(network: Network, modes: int = MODES) -> list[tuple[str, ...]]:
         "pooled activations", "activation × rate", "rate alone",
     )  # fmt: skip
     columns += [
-        [_foretold(network, one, effect, make[name]) for one, effect in pairs] for name in compared
+        [_predicted(network, one, effect, make[name]) for one, effect in pairs] for name in compared
     ]
     columns.append([_through(network, one, effect, modes) for one, effect in pairs])
     rows = [(one.name, *(f"{column[n]:.2f}" for column in columns)) for n, one in enumerate(chosen)]
@@ -169,7 +169,7 @@ def block_rows(network: Network, modes: int = MODES) -> list[tuple[str, ...]]:
     return [*rows, ("mean", *means)]
 
 
-def _foretold(network: Network, one: Any, effect: Any, make: Any) -> float:
+def _predicted(network: Network, one: Any, effect: Any, make: Any) -> float:
     """r of the block with the candidate that is most like the pathway, its sign as there."""
     train, held = network.evidence("training"), network.evidence("reported")
     pair = make(train, held, one.cell)
@@ -237,7 +237,7 @@ def report(study: Study, networks: Mapping[str, Configuration], seeds: Sequence[
                 (f"seed {one.seed}, all frames together", of_cells(together)),
             ]
         print(table(("", *CELLS), rows), "\n", flush=True)
-        print(f"## {name}: what blocks do, and what is foretold, r\n")
+        print(f"## {name}: what blocks do, and what is predicted, r\n")
         head = (
             "pathway", "circuit: contribution", "the same, silent", "circuit: by the drive",
             "contribution modes", "signs apart", "activation modes", "pooled activations",

@@ -144,5 +144,5 @@ def test_what_is_no_pair_is_said() -> None:
         field_changes(model, MOVIE, [1, 2], "first")
     with pytest.raises(CodeclensError, match="windows 0 to 19"):
         field_changes(model, MOVIE, [(0, 20)], "first")
-    with pytest.raises(CodeclensError, match='"mean" or "previous"'):
+    with pytest.raises(CodeclensError, match='no reference "first"'):
         movie_changes(model, MOVIE, "first", against="first")

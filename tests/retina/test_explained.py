@@ -106,7 +106,7 @@ def test_held_out_frames_are_never_near_the_others(
 
 def test_what_does_not_fit_is_said(rng: np.random.Generator) -> None:
     fields, rates = fields_of(rng.normal(size=(160, 1, 24))), rng.random((160, 1))
-    with pytest.raises(CodeclensError, match="a row for"):
+    with pytest.raises(CodeclensError, match="a row a field"):
         variance_explained(fields, rates, {"m": rates[1:]}, SPLIT)
     with pytest.raises(CodeclensError, match="name of a baseline"):
         variance_explained(fields, rates, {"rate": rates}, SPLIT)

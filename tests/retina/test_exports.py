@@ -123,7 +123,7 @@ def test_mistakes_are_named(results: xr.Dataset, tmp_path: Path) -> None:
     with pytest.raises(CodeclensError, match="time zone"):
         to_nwb(tmp_path / "a", {"r": results.rate}, session_start=datetime(2026, 1, 1),
                identifier="one")  # fmt: skip
-    with pytest.raises(CodeclensError, match="nothing to write"):
+    with pytest.raises(CodeclensError, match="arrays is empty"):
         to_nwb(tmp_path / "a", {}, **about)
     with pytest.raises(CodeclensError, match="no time"):
         to_nwb(tmp_path / "a", {"r": results.rate.mean("time")}, **about)
@@ -140,9 +140,9 @@ def test_mistakes_are_named(results: xr.Dataset, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"session_start": "2026-01-01"}, "'2026-01-01' is no datetime"),
-        ({"identifier": ""}, "identifier='' names no session"),
-        ({"identifier": 3}, "identifier=3"),
+        ({"session_start": "2026-01-01"}, "must be a datetime with a time zone"),
+        ({"identifier": ""}, r"identifier \(=''\)"),
+        ({"identifier": 3}, r"identifier \(=3\)"),
     ],
 )
 def test_a_session_is_checked(results: xr.Dataset, tmp_path: Path, change: dict, says: str) -> None:
@@ -154,9 +154,9 @@ def test_a_session_is_checked(results: xr.Dataset, tmp_path: Path, change: dict,
 def test_names_and_places_that_nwb_does_not_take(results: xr.Dataset, tmp_path: Path) -> None:
     about: dict = {"session_start": START, "identifier": "one"}
     for name in ("on/rate", "on:rate", "", 1):
-        with pytest.raises(CodeclensError, match="takes no series called"):
+        with pytest.raises(CodeclensError, match="does not accept the name"):
             to_nwb(tmp_path / "a.nwb", {name: results.rate}, **about)
-    with pytest.raises(CodeclensError, match="nothing to write"):
+    with pytest.raises(CodeclensError, match="arrays is empty"):
         to_nwb(tmp_path / "a.nwb", results.rate, **about)
     with pytest.raises(CodeclensError, match="is a folder"):
         to_nwb(tmp_path, {"rate": results.rate}, **about, overwrite=True)

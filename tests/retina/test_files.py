@@ -92,7 +92,7 @@ def test_what_is_wrong_is_said(tmp_path: Path) -> None:
         pass
 
     mine = Mine(history=1, rate=1.0, pixel=1.0, unit="um", cells=["a"])
-    with pytest.raises(CodeclensError, match="A Mine cannot be written"):
+    with pytest.raises(CodeclensError, match="A Mine cannot be saved"):
         save_model(mine, tmp_path / "mine")
     with pytest.raises(CodeclensError, match="JSON cannot"):
         save_model(MODELS["LN"](), tmp_path / "m", about={"x": torch.ones(1)})

@@ -90,6 +90,12 @@ def test_it_learns(recording: Recording) -> None:
     assert float(found.curve.loss[-1]) < float(found.curve.loss[0])
     assert not found.model.training
     assert "held-out r" in repr(found)
+    assert len(repr(found).splitlines()) <= 20
+    labelled = found.to_xarray()
+    assert labelled.attrs["best_epoch"] == found.best_epoch
+    assert np.array_equal(labelled.r, found.r)
+    assert list(found.to_dataframe().columns) == ["cell", "r"]
+    assert "<table" in found._repr_html_()
 
 
 def test_an_ln_model_finds_its_filter(recording: Recording) -> None:

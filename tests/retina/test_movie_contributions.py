@@ -175,13 +175,13 @@ def test_times_are_shifted_for_models_that_look_ahead_or_before(movie: Movie) ->
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"cells": ["up"]}, "no cell 'up'; it has on, off"),
+        ({"cells": ["up"]}, 'no cell "up"'),
         ({"cells": []}, "pass one or more"),
-        ({"targets": {"on": cl.Sum()}}, "name of its own"),
-        ({"between": (0.0, 0.05)}, "no frame with a history"),
+        ({"targets": {"on": cl.Sum()}}, "with a unique name"),
+        ({"between": (0.0, 0.05)}, "no frame with a whole history"),
         ({"times": [9.0]}, "no frame at 9.0 s"),
         ({"times": []}, "No time was given"),
-        ({"times": [0.1], "between": (0, 1)}, "not by both"),
+        ({"times": [0.1], "between": (0, 1)}, "not both"),
         ({"sites": "third"}, "third"),
         ({"lags": True}, "none in this model"),
     ],

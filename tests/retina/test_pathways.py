@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -76,10 +77,23 @@ def test_a_step_more_or_less_hardly_matters() -> None:
     assert float((few - many).norm() / many.norm()) < 0.01
 
 
+def test_they_are_labelled(circuit: Circuit, movie: Movie) -> None:
+    found = pathways(circuit, movie, steps=2)
+    labelled = found.to_xarray()
+    one = labelled.contribution.sel(cell="oms", interneuron="amacrine.wide")
+    np.testing.assert_array_equal(one, found["oms", "amacrine.wide"])
+    np.testing.assert_allclose(labelled.time, movie.window_times(circuit.history))
+    table = found.to_dataframe()
+    wide = table[(table.cell == "oms") & (table.interneuron == "amacrine.wide")]
+    assert float(wide["mean"].item()) == pytest.approx(float(one.mean()))
+    assert len(repr(found).splitlines()) <= 20
+    assert "amacrine.wide" in found._repr_html_()
+
+
 def test_mistakes_are_told(circuit: Circuit, movie: Movie) -> None:
     with pytest.raises(CodeclensError, match="current"):
         pathways(circuit, movie, target="current")  # type: ignore[arg-type]
-    with pytest.raises(CodeclensError, match="not 0"):
+    with pytest.raises(CodeclensError, match=r"steps \(=0\)"):
         pathways(circuit, movie, steps=0)
-    with pytest.raises(KeyError, match="narrow"):
+    with pytest.raises(CodeclensError, match="narrow"):
         pathways(circuit, movie, steps=1)["oms", "narrow"]

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from benchmarks.retina.blocks import foretold
+from benchmarks.retina.blocks import predicted
 from benchmarks.retina.candidates import makers
 from benchmarks.retina.evidence import Evidence, kept
 from benchmarks.retina.films import CHOSEN, FITTED, REPORTED, recording, reported_film
@@ -61,10 +61,10 @@ def test_a_turned_circuit_says_the_same_in_other_units(circuit: Circuit) -> None
     assert float(matrix.abs().max()) < 0.95
 
 
-def test_the_drive_foretells_blocks_of_amacrine_cells_exactly(circuit: Circuit) -> None:
+def test_the_drive_predicts_blocks_of_amacrine_cells_exactly(circuit: Circuit) -> None:
     film = natural_movie(6.0, circuit.screen, seed=2)
     inhibitory = [one for one in lasting(pathways(circuit, film)) if not one.excitatory]
-    by_rate, silent, by_drive = zip(*foretold(circuit, film, inhibitory), strict=True)
+    by_rate, silent, by_drive = zip(*predicted(circuit, film, inhibitory), strict=True)
     assert min(by_drive) > 0.9999
     assert min(by_rate) < 0.9
     assert np.nanmin(silent) < min(by_rate)

@@ -53,11 +53,11 @@ def test_a_channel_by_hand() -> None:
     (field,) = torch.autograd.grad(without(x).sum(), x)
     measured = (without(WINDOWS) - model(WINDOWS)[:, cell]).detach()
     assert np.allclose(effects.rate_measured[:, 0, 0], measured)
-    assert np.allclose(effects.rate_foretold[:, 0, 0], -found["first"].net[:, channel])
+    assert np.allclose(effects.rate_predicted[:, 0, 0], -found["first"].net[:, channel])
     change = flat(field) - flat(receptive_fields(model, MOVIE, cells=[cell]))
     share = -flat(field_parts(model, MOVIE, "first", cells=[cell]).sel(channel="2"))
     assert np.allclose(effects.field_measured[:, 0, 0], np.linalg.norm(change, axis=1))
-    assert np.allclose(effects.field_foretold[:, 0, 0], np.linalg.norm(share, axis=1))
+    assert np.allclose(effects.field_predicted[:, 0, 0], np.linalg.norm(share, axis=1))
     assert np.allclose(effects.field_product[:, 0, 0], (change * share).sum(axis=1))
 
 
@@ -79,10 +79,10 @@ def test_what_all_modes_foretell_is_the_rate() -> None:
     modes, found = modes_at(model, "first")
     some = removal_effects(model, MOVIE, modes, found, baseline=0.3, frames=[2, 11], cells="c")
     whole = model(WINDOWS)[[2, 11], 2] - model(torch.full_like(WINDOWS[:1], 0.3))[:, 2]
-    assert np.allclose(some.rate_foretold.sum("mode")[:, 0], -whole.detach(), atol=1e-9)
+    assert np.allclose(some.rate_predicted.sum("mode")[:, 0], -whole.detach(), atol=1e-9)
 
 
-def test_behind_a_site_that_is_linear_all_comes_as_foretold() -> None:
+def test_behind_a_site_that_is_linear_all_comes_as_predicted() -> None:
     model = Small(linear=True).double()
     model.first = torch.nn.Softplus()
     table = removal_agreement(removal_effects(model, MOVIE, "first"))
@@ -97,15 +97,15 @@ def test_agreement_by_its_definition() -> None:
     effects = removal_effects(model, MOVIE, "first", output=model.drive)
     table = removal_agreement(effects, block=4)
     for cell in range(4):
-        foretold = effects.rate_foretold[:, cell].to_numpy().ravel()
+        predicted = effects.rate_predicted[:, cell].to_numpy().ravel()
         measured = effects.rate_measured[:, cell].to_numpy().ravel()
-        slope, _ = np.polyfit(foretold, measured, 1)
-        correlation = np.corrcoef(foretold, measured)[0, 1]
+        slope, _ = np.polyfit(predicted, measured, 1)
+        correlation = np.corrcoef(predicted, measured)[0, 1]
         assert float(table.rate_slope[cell]) == pytest.approx(slope)
         assert float(table.rate_correlation[cell]) == pytest.approx(correlation)
         assert table.rate_correlation_low[cell] < correlation < table.rate_correlation_high[cell]
     product = effects.field_product.sum(["time", "channel"])
-    square = (effects.field_foretold**2).sum(["time", "channel"])
+    square = (effects.field_predicted**2).sum(["time", "channel"])
     assert np.allclose(table.field_slope, product / square)
 
 

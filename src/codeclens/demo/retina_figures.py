@@ -211,7 +211,7 @@ def _scatter(axes: Axes, effects: xr.Dataset, title: str) -> None:
     for number, cell in enumerate(effects.cell.to_numpy()):
         x, y = (
             effects[name].sel(cell=cell).to_numpy().ravel()
-            for name in ("rate_foretold", "rate_measured")
+            for name in ("rate_predicted", "rate_measured")
         )
         few = random.permutation(len(x))[:600]
         colour = (MODE, ACTIVATION, *CONTROLS)[number % 7]
@@ -220,4 +220,4 @@ def _scatter(axes: Axes, effects: xr.Dataset, title: str) -> None:
         low, high = np.quantile(np.concatenate([x, y]), [0.002, 0.998])
         limits = np.array([min(limits[0], low), max(limits[1], high)])
     axes.plot(limits, limits, color="#9ca3af", linewidth=0.8, zorder=0)
-    axes.set(title=title, xlabel="foretold (Hz)", ylabel="measured (Hz)", xlim=limits, ylim=limits)
+    axes.set(title=title, xlabel="predicted (Hz)", ylabel="measured (Hz)", xlim=limits, ylim=limits)

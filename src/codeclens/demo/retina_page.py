@@ -294,7 +294,7 @@ def _removals(shown: Showcase, canvas: Canvas) -> Section:
     table = removal_agreement(shown.removals)
     x, y = (
         shown.blocks[name].to_numpy().ravel().astype(np.float64)
-        for name in ("rate_foretold", "rate_measured")
+        for name in ("rate_predicted", "rate_measured")
     )
     r, slope = float(np.corrcoef(x, y)[0, 1]), float(np.polyfit(x, y, 1)[0])
     mean = {
@@ -309,7 +309,7 @@ def _removals(shown: Showcase, canvas: Canvas) -> Section:
     )
     figure = Figure(
         canvas.image("removals", draw.removal_figure(shown)),
-        "Changes of rates, foretold by contributions and measured; the line is equality.",
+        "Changes of rates, predicted by contributions and measured; the line is equality.",
         wide=True,
     )
     rows: list[list[Cell]] = [
@@ -325,7 +325,7 @@ def _removals(shown: Showcase, canvas: Canvas) -> Section:
     numbers = Table(
         ["cell", "rates, r", "rates, slope", "fields, cosine", "fields, slope"],
         rows,
-        "Modes removed from the network, by cell: measured against foretold.",
+        "Modes removed from the network, by cell: measured against predicted.",
     )
     return Section("Taking modes out", [Text(finding), figure, numbers], finding)
 

@@ -231,7 +231,7 @@ def true_blocks(
     truth: Float[np.ndarray, "time cell"],
     times: Float[np.ndarray, " time"],
 ) -> xarray.Dataset:
-    """The true blocks: each interneuron held at rest, foretold by what it contributes."""
+    """The true blocks: each interneuron held at rest, predicted by what it contributes."""
     import xarray
 
     measured = np.stack(
@@ -241,7 +241,7 @@ def true_blocks(
     axes = ("time", "cell", "interneuron")
     return xarray.Dataset(
         {
-            "rate_foretold": (axes, -paths.contributions.numpy()),
+            "rate_predicted": (axes, -paths.contributions.numpy()),
             "rate_measured": (axes, measured),
         },
         coords={

@@ -6,6 +6,7 @@ from codeclens.retina.circuit import Circuit
 from codeclens.retina.cnn import RetinaCNN, StackedConv2d, fold
 from codeclens.retina.contributions import movie_contributions
 from codeclens.retina.core_readout import CoreLayer, CoreReadout
+from codeclens.retina.evaluation import evaluate, noise_ceiling
 from codeclens.retina.exports import to_nwb, to_pynapple
 from codeclens.retina.figures import (
     changes_figure,
@@ -96,6 +97,7 @@ __all__ = [
     "combinations",
     "contrast_adaptation",
     "direction_selectivity",
+    "evaluate",
     "explained_figure",
     "field_changes",
     "field_cosine",
@@ -124,6 +126,7 @@ __all__ = [
     "movie_contributions",
     "moving_object",
     "natural_movie",
+    "noise_ceiling",
     "object_motion",
     "omitted_stimulus",
     "pathways",

@@ -1,4 +1,4 @@
-"""Changes of receptive fields: which parts of a site carry them, by gain and by gating."""
+"""Changes of receptive fields: attributed to parts of a site, and predicted from loadings."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from codeclens.attribution import Selector
 from codeclens.decomposition import Modes
-from codeclens.errors import CodeclensError
+from codeclens.errors import CodeclensError, require_number, unknown, wrong_shape
 from codeclens.retina.movies import Movie
 from codeclens.retina.passes import (
     BYPASS,
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 Pairs = Sequence[tuple[int, int]] | np.ndarray[Any, Any]
 Against = Literal["mean", "previous"]
-# A change below this share of the fields, in units of the precision, is rounding.
+# A change below this many units of precision of the fields is rounding.
 _ROUNDING = 100
 
 
@@ -55,16 +55,16 @@ def field_changes(
 
     `pairs` are rows of `model.respond(movie)`, before and after. Part k has the share
     `⟨ΔIRF_k, ΔIRF⟩ / ‖ΔIRF‖²` of the change; shares sum to 1. With `g_k` the part's cotangent at
-    the site and `J = ∂a/∂s` each is exactly the sum of `gain`, `Δg · J̄`, a changed use of the unit
-    downstream, and `gating`, `ḡ · ΔJ`, a changed drive of it upstream (bars are means of the two
-    moments; method.md §7). Since `⟨Jᵀ g_k, d⟩ = ⟨g_k, J d⟩`, all parts together cost two
-    derivatives along the change, not a backward each.
+    the site and `J = ∂a/∂s` each is exactly the sum of `gain`, `Δg · J̄`, the change of the effect
+    of the unit downstream, and `gating`, `ḡ · ΔJ`, the change of its input upstream (bars are means
+    of the two moments; method.md §7). Since `⟨Jᵀ g_k, d⟩ = ⟨g_k, J d⟩`, all parts together cost two
+    derivatives along the change, not one backward pass each.
 
     Returns `share`, `gain` and `gating` `(pair, cell, channel | mode)` without unit, and `size`
     `(pair, cell)`, the norm of the change in Hz per unit of the stimulus. Shares are NaN where a
-    field does not change, as in linear models; of the part "bypass", which does not pass through
-    a site that is no cut, gain and gating are NaN. `where`, `found` and the other arguments are
-    those of `field_parts`. Raises CodeclensError as that, and for pairs that are none.
+    field does not change, as in linear models. Gain and gating of the part "bypass", the paths that
+    avoid the site, are NaN. `where`, `found`, the other arguments and the errors are those of
+    `field_parts`; raises CodeclensError also for pairs that are not rows.
 
     >>> _ = torch.manual_seed(0)
     >>> model = nn.Sequential(nn.Conv2d(5, 3, 3), nn.Softplus(), nn.Flatten(), nn.Linear(48, 2))
@@ -134,7 +134,7 @@ def field_changes(
 def _of_cell(
     before: ForwardPass, after: ForwardPass, divided: Parts, divided_after: Parts, cell: int
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Products with the change: of the gain and of the gating of each part, and its square."""
+    """Inner products of each part's gain and gating with the change, and the squared change."""
     fields = [before.field(cell), after.field(cell)]
     change = fields[1] - fields[0]
     size = torch.stack([one.double().flatten(1).norm(dim=1) for one in fields]).amax(dim=0)
@@ -163,13 +163,13 @@ def movie_changes(
     output: Selector = None,
     at_once: int = 16,
 ) -> xarray.Dataset:
-    """Attribute how receptive fields change over a whole movie to the parts of a site.
+    """Attribute the changes of receptive fields over a whole movie to the parts of a site.
 
-    Changes are summed before they are divided: `Σ⟨ΔIRF_k, ΔIRF⟩ / Σ‖ΔIRF‖²`. `against="previous"`
-    takes successive frames; `"mean"` takes pairs of any two frames, since over all pairs this is
-    the share of the variance about the mean field. At most `count` pairs are drawn by `seed` (of
-    `"previous"`: spread over the movie). Bounds are 95 % bootstrap intervals from `draws` draws of
-    blocks of `block` s, since frames near each other are alike.
+    Changes are summed before the division: `Σ⟨ΔIRF_k, ΔIRF⟩ / Σ‖ΔIRF‖²`. `against="previous"`
+    compares successive frames, spread evenly over the movie; `"mean"` compares pairs of any two
+    frames, drawn by `seed`: over all pairs this is the share of the variance about the mean field.
+    At most `count` pairs are used. Bounds are 95 % bootstrap intervals from `draws` samples of
+    blocks of `block` s, since neighbouring frames are similar.
 
     Returns `share`, `gain` and `gating` `(cell, channel | mode)`, their bounds `*_low` and
     `*_high`, and `size` `(cell)`, the root of the mean squared change. Other arguments and errors
@@ -212,11 +212,11 @@ def change_totals(
     draws: int = 1000,
     seed: int = 0,
 ) -> xarray.Dataset:
-    """Sum changes over pairs, with bootstrap intervals; what `movie_changes` returns.
+    """Sum changes over pairs, with bootstrap intervals: the result of `movie_changes`.
 
-    `blocks` `(pairs, 2)` are the numbers of the blocks of film that the moments lie in; blocks are
-    drawn with replacement, and a pair counts as often as its two blocks were drawn, or with
-    `both=False` its first.
+    `blocks` `(pairs, 2)` are the numbers of the blocks of film that contain the moments. Blocks are
+    drawn with replacement; the weight of a pair is the product of the counts of its two blocks, or
+    with `both=False` the count of its first.
     """
     import xarray
 
@@ -262,9 +262,10 @@ def _pairs(pairs: Pairs, count: int) -> np.ndarray[Any, Any]:
 
 def _drawn(rows: int, against: str, count: int, seed: int) -> np.ndarray[Any, Any]:
     if against not in get_args(Against):
-        raise CodeclensError(f'against={against!r} is not known; it is "mean" or "previous".')
-    if rows < 2 or count < 1:
-        raise CodeclensError(f"Of {rows} windows, {count} pairs cannot be drawn.")
+        raise unknown("reference", against, get_args(Against))
+    require_number("count", count, least=1, whole=True, hint="pairs")
+    if rows < 2:
+        raise CodeclensError("A single window has no pairs; pass a longer movie.")
     if against == "previous":
         first = np.unique(np.linspace(0, rows - 2, min(count, rows - 1)).round().astype(np.int64))
         return np.stack([first, first + 1], axis=1)
@@ -279,10 +280,10 @@ def _drawn(rows: int, against: str, count: int, seed: int) -> np.ndarray[Any, An
 
 Products = Float[np.ndarray, "time time2"]
 BASELINES = ("static field", "gain by the rate", "rate", "gain, known")
-# Penalties in units of the number of frames, for predictors of variance 1.
+# Penalties a training frame, for predictors of variance 1.
 PENALTIES = tuple(float(10.0**power) for power in range(-5, 3))
 _FOLDS = 4
-# Pixels that are held in float64 at once.
+# The number of pixels converted to float64 at once.
 _AT_ONCE = 8192
 
 
@@ -297,21 +298,21 @@ def variance_explained(
     draws: int = 1000,
     seed: int = 0,
 ) -> xarray.Dataset:
-    """Predict receptive fields from loadings, and from less, and score that on held-out film.
+    """Predict receptive fields from loadings and from baselines, scored on held-out film.
 
     `fields` is `(time, cell, lag, y, x)`, `rates` `(time, cell)` in Hz; `predictors` are, by name,
     loadings `(time, columns)` of modes whose dictionary was learned from `split.train` alone. Each
-    predicts the whole field by ridge regression, its penalty chosen within the training frames.
-    Beside them stand: the static field (the mean over training frames); this field times a gain
-    that the rate gives (a straight line); a field that is a straight line of the rate; and the
-    static field times the best gain for each held-out frame, which no predictor could know ("gain,
-    known": the most that any scalar gain can do).
+    predicts the whole field by ridge regression, with a penalty chosen within the training frames.
+    The baselines are the static field (the mean over training frames); the static field times a
+    gain that is linear in the rate; a field that is linear in the rate; and the static field times
+    the best gain for each held-out frame ("gain, known"), an upper bound for any scalar gain.
 
-    Returns by `predictor` and `cell` `r2`, the share of the squared change about the static field
-    that is explained (0 for the static field itself), with 95 % bounds from `draws` draws of the
-    held-out blocks; `power`, the share of the squared field; `ahead`, how far `r2` is above that of
-    `against`, with bounds from the same draws; the number of `columns` and the `penalty`. A field
-    that never changes has r2 NaN. Raises CodeclensError where lengths differ or a name is taken.
+    Returns by `predictor` and `cell` `r2`, the explained share of the squared change about the
+    static field (0 for the static field itself), with 95 % bounds from `draws` samples of the
+    held-out blocks; `power`, the explained share of the squared field; `ahead`, `r2` minus that of
+    `against`, with bounds from the same samples; the number of `columns`, and the `penalty`. A
+    field that never changes has r2 NaN. Raises CodeclensError where lengths differ or a name is
+    that of a baseline.
 
     >>> import torch
     >>> from codeclens.retina import Movie, held_out_blocks, receptive_fields
@@ -325,7 +326,7 @@ def variance_explained(
     >>> rates = model(movie.windows(5)).detach().numpy()
     >>> split = held_out_blocks(100, gap=4, blocks=4)
     >>> table = variance_explained(fields, rates, {"gates": gates}, split)
-    >>> bool((table.r2.sel(predictor="gates") > 0.5).all())  # they are all that changes
+    >>> bool((table.r2.sel(predictor="gates") > 0.5).all())  # only the gates change
     True
     """
     import xarray
@@ -339,7 +340,7 @@ def variance_explained(
     squares = np.zeros((len(cells), len(split.held_out)))
     penalty = np.full(shape, np.nan)
     for number in range(len(cells)):
-        # All that follows are products of fields: the fields themselves are not needed again.
+        # Everything below depends only on the inner products of fields.
         products = field_products(fields[:, number].to_numpy())
         squares[number] = np.diag(products)[split.held_out]
         rate = np.asarray(rates, np.float64)[:, number]
@@ -361,7 +362,7 @@ def variance_explained(
 
 
 def field_products(fields: np.ndarray[Any, Any]) -> Products:
-    """Inner products `(N, N)` of fields `(N, …)`, in float64, some pixels at a time."""
+    """Inner products `(N, N)` of fields `(N, …)` in float64, a block of pixels at a time."""
     flat = fields.reshape(len(fields), -1)
     products = np.zeros((len(flat), len(flat)))
     for start in range(0, flat.shape[1], _AT_ONCE):
@@ -377,22 +378,22 @@ def ridge_errors(
     held_out: Int64[np.ndarray, " held"],
     penalty: float,
 ) -> Float[np.ndarray, " held"]:
-    """The squared errors of a ridge regression of fields on columns, from the fields' products.
+    """The squared errors of a ridge regression of fields on columns.
 
-    `products` `(N, N)` are the inner products of what is predicted. Columns are brought to variance
-    1 on the training rows, and an intercept is not penalised; `penalty` is in units of the number
-    of training rows (scikit-learn's `alpha` divided by it).
+    `products` `(N, N)` are the inner products of the fields. Columns are scaled to variance 1 on
+    the training rows, and the intercept is not penalised; `penalty` is scikit-learn's `alpha`
+    divided by the number of training rows.
     """
     mean, scale = columns[train].mean(axis=0), columns[train].std(axis=0)
-    # The deviation of a constant is a rounding, and no more than that is known of it.
+    # The standard deviation of a constant column is rounding.
     varies = scale > 1e-12 * np.abs(columns[train]).max(axis=0, initial=0)
     scaled = np.where(varies, (columns - mean) / np.where(varies, scale, 1), 0)
     count = len(train)
     left, size, right = np.linalg.svd(scaled[train], full_matrices=False)
-    # Directions that are rounding alone would be divided by themselves where nothing is penalised.
+    # Singular values that are rounding count as zero, which matters without a penalty.
     size = np.where(size > 1e-10 * max(size.max(initial=0), 1e-300), size, 0)
     shrunk = np.where(size > 0, size / np.where(size > 0, size**2 + penalty * count, 1), 0)
-    # Each prediction is a mixture of the training fields, in this basis.
+    # Each prediction is a mixture of training fields in this basis.
     basis = np.concatenate([np.full((count, 1), count**-0.5), left], axis=1)
     mixture = scaled[held_out] @ right.T * shrunk
     mixture = np.concatenate([np.full((len(held_out), 1), count**-0.5), mixture], axis=1)
@@ -406,7 +407,7 @@ def _errors(
     train: Int64[np.ndarray, " trained"],
     held_out: Int64[np.ndarray, " held"],
 ) -> Float[np.ndarray, " held"]:
-    """`‖Y_t − q_t Bᵀ Y_train‖²` for each held-out field, from products of fields alone."""
+    """`‖Y_t − q_t Bᵀ Y_train‖²` for each held-out field, from inner products of fields."""
     with_held = basis.T @ products[np.ix_(train, held_out)]
     within = basis.T @ products[np.ix_(train, train)] @ basis
     error = np.diag(products)[held_out] - 2 * np.einsum("tb,bt->t", mixture, with_held)
@@ -416,7 +417,7 @@ def _errors(
 def _baselines(
     products: Products, rate: Float[np.ndarray, " time"], split: Split
 ) -> Float[np.ndarray, "baseline held"]:
-    """The squared errors of `BASELINES`, in their order."""
+    """The squared errors of `BASELINES`, in order."""
     train, held_out = split.train, split.held_out
     flat = np.full((len(train), 1), 1 / len(train))
     static = _errors(products, flat, np.ones((len(held_out), 1)), train, held_out)
@@ -442,7 +443,7 @@ def _best_penalty(
     train: Int64[np.ndarray, " trained"],
     penalties: tuple[float, ...],
 ) -> float:
-    """The penalty that does best on stretches of the training frames that are held out in turn."""
+    """The penalty with the least error in cross-validation over stretches of training frames."""
     folds = np.array_split(np.arange(len(train)), _FOLDS)
     total = [
         sum(
@@ -462,13 +463,13 @@ def _scores(
     draws: int,
     seed: int,
 ) -> dict[str, Any]:
-    """Scores over all held-out frames, and their bounds over drawn blocks."""
+    """Scores over all held-out frames, with bounds over samples of blocks."""
     number = np.unique(split.block)
     member = split.block[None] == number[:, None]
     weight = np.concatenate([np.ones((1, len(number))), block_draws(len(number), draws, seed)])
     weight = weight @ member
     above = np.einsum("dt,pct->dpc", weight, errors)
-    # What is left of a field that never changes is rounding.
+    # The changes of a constant field are rounding.
     still = errors[0].sum(axis=1) <= 1e-12 * squares.sum(axis=1)
     below = np.where(still, np.nan, above[:, :1])
     r2 = 1 - above / np.where(below > 0, below, np.nan)
@@ -490,20 +491,15 @@ def _require(
     if fields.dims != ("time", "cell", "lag", "y", "x"):
         raise CodeclensError(f"Fields are (time, cell, lag, y, x); these have {fields.dims}.")
     if rates.shape != fields.shape[:2]:
-        raise CodeclensError(
-            f"The rates have shape {rates.shape} for fields of {fields.shape[:2]} times and cells."
-        )
+        raise wrong_shape("rates", rates.shape, str(fields.shape[:2]), "times and cells of fields")
     for name, values in columns.items():
         if name in BASELINES:
-            raise CodeclensError(f'"{name}" is the name of a baseline; give another.')
+            raise CodeclensError(f'"{name}" is the name of a baseline; choose another.')
         if values.ndim != 2 or len(values) != len(fields):
-            raise CodeclensError(
-                f'"{name}" has shape {values.shape}; pass ({len(fields)}, columns), a row for '
-                "each field."
-            )
+            raise wrong_shape(name, values.shape, f"({len(fields)}, columns)", "a row a field")
         if not np.isfinite(values).all():
             raise CodeclensError(f'"{name}" holds NaN or infinity.')
     if against not in (*BASELINES, *columns):
-        raise CodeclensError(f'against="{against}" is none of {", ".join((*BASELINES, *columns))}.')
+        raise unknown("predictor", against, (*BASELINES, *columns))
     if max(split.train.max(), split.held_out.max()) >= len(fields):
-        raise CodeclensError(f"The split names frames beyond the {len(fields)} fields.")
+        raise CodeclensError(f"The split has frames beyond the {len(fields)} fields.")

@@ -12,18 +12,18 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from codeclens.errors import CodeclensError
+from codeclens.errors import CodeclensError, unknown, wrong_shape
 from codeclens.retina.movies import Movie, Screen
 from codeclens.retina.photoreceptors import Photoreceptors, causal, gamma_kernel
 from codeclens.retina.response import ResponseModel
 
 
 class Pool(nn.Module):
-    """A Gaussian pool on a square of `size` pixels: how a cell at every pixel gathers signals.
+    """Gaussian pooling on a square of `size` pixels, with a cell at every pixel.
 
-    `sigma` and the displacement `(x, y)` of the pool from the cell, y upwards, are in pixels.
-    Weights sum to 1 on an unbounded plane: what lies beyond the square counts as zero. The shape
-    `(…, size, size)` is kept. Weights are made in double precision; convert them as you need.
+    `sigma` and the displacement `(x, y)` of the pool from the cell, y upwards, are in pixels. The
+    weights sum to 1 on an unbounded plane; signals outside the square are zero. The shape `(…,
+    size, size)` is kept. Weights are in double precision.
 
     >>> pool = Pool(9, sigma=1.0, shift=(2.0, 0.0)).float()
     >>> spot = torch.zeros(9, 9)
@@ -56,14 +56,14 @@ def _gaussians(size: int, sigma: float, shift: float) -> Float[Tensor, "to sourc
 BIPOLAR = ("on.transient", "on.sustained", "off.transient", "off.sustained")
 DIRECTIONS = {"right": (1.0, 0.0), "left": (-1.0, 0.0), "up": (0.0, 1.0), "down": (0.0, -1.0)}
 AMACRINE = ("wide", "crossover.on", "crossover.off", *(f"starburst.{d}" for d in DIRECTIONS))
-# How sharply releases bend at their thresholds: a smooth rectification.
+# The sharpness of the softplus that rectifies releases.
 SHARPNESS = 6.0
-# How much what comes from the wrong side takes from a starburst, for 1 that the right side adds.
+# The inhibition of a starburst cell from its null side, for an excitation of 1.
 VETO = 1.5
 
 
 class Silencing(nn.Module):
-    """Leaves signals `(B, channel, …)` as they are, but holds silenced channels at a level.
+    """The identity on signals `(B, channel, …)`, except that blocked channels are constant.
 
     >>> gate = Silencing(("a", "b")).float()
     >>> gate.hold("b", 0.0)
@@ -81,9 +81,9 @@ class Silencing(nn.Module):
         self.register_buffer("held", torch.zeros(len(names), dtype=torch.float64))
 
     def hold(self, name: str, level: float) -> None:
-        """Silence one channel: from now on it is at `level`."""
+        """Block one channel: set it to `level`."""
         if name not in self.names:
-            raise CodeclensError(f'There is no interneuron "{name}" among {", ".join(self.names)}.')
+            raise unknown("interneuron", name, self.names)
         channel = self.names.index(name)
         self.passes[channel], self.held[channel] = 0.0, level
 
@@ -100,9 +100,9 @@ class Bipolar(nn.Module):
     """ON and OFF × transient and sustained bipolar cells, one of each at every pixel.
 
     The cones' signal is filtered in time and by a centre minus a surround, rectified
-    (`b = softplus(gain · drive − threshold)`) and released through a synapse that is depressed by
-    what it released lately: `b / (1 + κ K ∗ b)`, K a kernel without lag 0. Takes the cones' signal
-    `(B, T, H, W)` and gives releases `(B, 4, T', H, W)` in the order of `BIPOLAR`.
+    (`b = softplus(gain · drive − threshold)`) and released through a depressing synapse,
+    `b / (1 + κ K ∗ b)` with a kernel K without lag 0. Takes the cones' signal `(B, T, H, W)` and
+    gives releases `(B, 4, T', H, W)` in the order of `BIPOLAR`.
     """
 
     kernels: Tensor
@@ -147,11 +147,12 @@ class Amacrine(nn.Module):
 
     All are `softplus(gain · drive − threshold)` of bipolar releases, filtered in time:
 
-    - `wide` gathers both transient types over a wide pool;
-    - `crossover.on` gathers the sustained ON type nearby (and goes to OFF cells), `crossover.off`
+    - `wide` pools both transient types over a wide area;
+    - `crossover.on` pools the sustained ON type nearby (and inhibits OFF cells), `crossover.off`
       the sustained OFF type;
-    - `starburst.right` adds, of both transient types, what is released here now and a step to the
-      left a moment ago, less a step to the right a moment ago: it answers to motion to the right.
+    - `starburst.right` adds the present release of both transient types here and their delayed
+      release a step to the left, and subtracts that a step to the right: it responds to motion to
+      the right.
 
     Takes releases `(B, 4, T, H, W)`, gives `(B, 7, T', H, W)` in the order of `AMACRINE`.
     """
@@ -187,20 +188,20 @@ class Amacrine(nn.Module):
         gathered = causal(sources, self.membranes)
         now, late = causal(transient.expand(-1, 2, -1, -1, -1), self.delays).split(1, dim=1)
         here = self.here(now)
-        beside = [pool(late) for pool in self.ahead]
-        # What lies behind one direction lies ahead of the opposite one.
-        motion = [here + beside[back] - VETO * beside[way] for way, back in enumerate((1, 0, 3, 2))]
+        nearby = [pool(late) for pool in self.ahead]
+        # The step behind one direction is the step ahead of the opposite direction.
+        motion = [here + nearby[back] - VETO * nearby[way] for way, back in enumerate((1, 0, 3, 2))]
         drive = torch.cat([gathered, *motion], dim=1)
         scaled = self.gain[:, None, None, None] * drive - self.threshold[:, None, None, None]
         return self.silencing(F.softplus(scaled, beta=SHARPNESS))  # type: ignore[no-any-return]
 
 
 class Interneurons(nn.Module):
-    """All interneurons in one tensor: what the ganglion cells receive, and nothing else.
+    """All interneurons in one tensor: the complete input of the ganglion cells.
 
     Joins releases of bipolar cells `(B, 4, T, H, W)` and amacrine cells `(B, 7, T', H, W)` at the
-    frames that both have. A cut of the circuit whose contributions are direct: what a bipolar type
-    does through amacrine cells counts as theirs.
+    frames that both have. Contributions at this cut of the circuit are direct: the effect of a
+    bipolar type through amacrine cells counts as the amacrine cells'.
     """
 
     def forward(
@@ -217,11 +218,11 @@ OPPOSITE = {"right": "left", "left": "right", "up": "down", "down": "up"}
 
 @dataclass(frozen=True)
 class Wiring:
-    """What one type of ganglion cell hears: weights by interneuron, and its drive at rest.
+    """The inputs of one type of ganglion cell: weights by interneuron, and the drive at rest.
 
-    `excitation` and `inhibition` map names of `INTERNEURONS` to positive weights. They are
-    gathered by a Gaussian of `sigma` µm, wide-field cells from a ring around it at `ring` µm where
-    one is given. `rest` is the drive in the mean light; the rate is its rectified part.
+    `excitation` and `inhibition` map names of `INTERNEURONS` to positive weights. Inputs are pooled
+    by a Gaussian of `sigma` µm; wide-field cells are pooled on a ring with a radius of `ring` µm
+    where one is given. `rest` is the drive in the mean light; the rate is the rectified drive.
     """
 
     excitation: Mapping[str, float]
@@ -263,9 +264,9 @@ TYPES: dict[str, Wiring] = {
 
 
 class Synapses(nn.Module):
-    """The drive of every ganglion cell: a weighted sum of interneurons over types, lags and places.
+    """The drive of each ganglion cell: a weighted sum over interneuron types, lags and positions.
 
-    Takes interneurons `(B, U, T, H, W)`, gives drives `(B, T', cells)`, less each cell's threshold.
+    Takes interneurons `(B, U, T, H, W)` and gives drives `(B, T', cells)` minus the thresholds.
     """
 
     weight: Tensor
@@ -278,13 +279,13 @@ class Synapses(nn.Module):
         self.taps = max(1, round(0.06 * rate))
         kernel = gamma_kernel(self.taps, rate, 0.01)
         maps = torch.stack([_maps(TYPES[kind], place, size, pixel) for kind, place in cells])
-        # Convolutions look backwards: the newest lag is last.
+        # In a convolution the newest lag is last.
         self.register_buffer("weight", maps[:, :, None] * kernel.flip(0)[:, None, None])
         rest = [TYPES[kind].rest for kind, _ in cells]
         self.register_buffer("bias", torch.tensor(rest, dtype=torch.float64))
 
     def settle(self, resting: Float[Tensor, "1 unit time y x"]) -> None:
-        """Set the thresholds so that with these interneurons each cell's drive is its rest."""
+        """Set the thresholds so that each cell has its resting drive with these interneurons."""
         self.bias += self.bias - self(resting)[0, 0]
 
     def forward(
@@ -295,7 +296,7 @@ class Synapses(nn.Module):
     def parts(
         self, interneurons: Float[Tensor, "batch unit time y x"]
     ) -> Float[Tensor, "batch rest cell unit"]:
-        """What each interneuron type adds to the drives: their sum less the thresholds."""
+        """The summand of each interneuron type in the drives, without the thresholds."""
         cells, units = self.weight.shape[:2]
         apart = self.weight.transpose(0, 1).reshape(units * cells, 1, *self.weight.shape[2:])
         found = F.conv3d(interneurons, apart, groups=units)[..., 0, 0]
@@ -305,7 +306,7 @@ class Synapses(nn.Module):
 def _maps(
     wiring: Wiring, place: tuple[float, float], size: int, pixel: float
 ) -> Float[Tensor, "unit y x"]:
-    """Weights of one cell at `place` µm from the middle, y upwards."""
+    """Weights of one cell at `place` µm from the centre, y upwards."""
     along = (torch.arange(size, dtype=torch.float64) - (size - 1) / 2) * pixel
     far = torch.hypot(along[None, :] - place[0], -along[:, None] - place[1])
     near = torch.exp(-0.5 * (far / wiring.sigma) ** 2)
@@ -320,7 +321,7 @@ def _maps(
     return maps
 
 
-# Hz for a drive of 1 above threshold, and how sharply rates bend there.
+# Hz for a drive of 1 above threshold, and the sharpness of that softplus.
 HERTZ, SHARPNESS_CIRCUIT = 50.0, 10.0
 MIDDLE = {"": (0.0, 0.0)}
 
@@ -333,23 +334,23 @@ class Rates(nn.Module):
 
 
 class Circuit(ResponseModel):
-    """A retina of known interneurons: movies in contrast from the mean light, rates in Hz out.
+    """A simulated retina with known interneurons: from contrast movies to rates in Hz.
 
     Adapting cones, ON and OFF × transient and sustained bipolar cells, wide-field, narrow-field
     crossover and starburst-like amacrine cells, and ganglion cells of nine types (`TYPES`): ON and
     OFF × transient and sustained, object-motion-sensitive (`oms`), direction-selective (`ds.right`
-    and so on). `size` pixels each way of `pixel` µm, `rate` frames a second; one cell of each type
-    at each of `positions`, µm from the middle, y upwards. Cells are named by their type, and with
-    several positions also by where they are: `"oms.left"`.
+    and so on). The field is `size` × `size` pixels of `pixel` µm, with `rate` frames a second; one
+    cell of each type is at each of `positions`, in µm from the centre, y upwards. Cells are named
+    by their type, and with several positions also by the position: `"oms.left"`.
 
-    `units` names the channels of each site: `"bipolar"`, `"amacrine"`, and `"interneurons"`, all of
-    them as the ganglion cells hear them. Everything is a causal filter or a smooth map, so that a
-    window of `history` frames gives the rate at its newest frame exactly. Raises CodeclensError for
-    sizes that are not positive and positions outside the field.
+    `units` names the channels of each site: `"bipolar"`, `"amacrine"`, and `"interneurons"`, all
+    inputs of the ganglion cells. Every part is a causal filter or a smooth map, so a window of
+    `history` frames gives the rate at its newest frame exactly. Raises CodeclensError for sizes
+    that are not positive and positions outside the field.
 
-    It has no spikes, no noise, and no adaptation slower than its history; amacrine cells reach
-    ganglion cells only; its answer to an omitted flash is a rebound whose delay depends on the
-    period. docs/retina-circuit.md says what was measured.
+    The circuit has no spikes, no noise and no adaptation slower than its history. Its amacrine
+    cells contact ganglion cells only, and its response to an omitted flash is a rebound whose delay
+    depends on the period. docs/retina-circuit.md reports the measurements.
 
     >>> circuit = Circuit()
     >>> circuit.history, circuit.cells[4:6], circuit.units["amacrine"][0]
@@ -396,7 +397,7 @@ class Circuit(ResponseModel):
         self.rates = Rates()
         self.requires_grad_(False)
         self.synapses.settle(self.look(self._grey()))
-        # Made in double precision, so that a circuit of doubles is one to the last place.
+        # Built in double precision, so that dtype=torch.float64 is exact to the last digit.
         self.to(dtype)
 
     def _grey(self) -> Float[Tensor, "1 history y x"]:
@@ -406,37 +407,35 @@ class Circuit(ResponseModel):
     @staticmethod
     def _require_positions(positions: Mapping[str, tuple[float, float]], reach: float) -> None:
         if not positions:
-            raise CodeclensError("A circuit without positions has no cells; name one or more.")
+            raise CodeclensError("positions is empty, so there are no cells; name one or more.")
         for name, place in positions.items():
             if max(abs(value) for value in place) > reach:
                 raise CodeclensError(
-                    f"Position {name!r} is {place} µm from the middle, but the field ends at "
+                    f"Position {name!r} is {place} µm from the centre, but the field ends at "
                     f"{reach} µm."
                 )
 
     @property
     def screen(self) -> Screen:
-        """The screen that this circuit looks at."""
+        """The screen that covers the field of the circuit."""
         return Screen(self.size, self.rate, self.pixel)
 
     def look(self, frames: Float[Tensor, "batch time y x"]) -> Float[Tensor, "batch unit rest y x"]:
-        """All interneurons while frames are shown, as the ganglion cells hear them."""
+        """All inputs of the ganglion cells while frames are shown."""
         bipolar = self.bipolar(self.photoreceptors(frames))
         return self.interneurons(bipolar, self.amacrine(bipolar))  # type: ignore[no-any-return]
 
     def forward(self, windows: Float[Tensor, "batch history y x"]) -> Float[Tensor, "batch cell"]:
         if windows.shape[1:] != (self.history, self.size, self.size):
-            raise CodeclensError(
-                f"Windows have shape {tuple(windows.shape)}; the circuit takes (batch, "
-                f"{self.history}, {self.size}, {self.size})."
-            )
+            wanted = f"(batch, {self.history}, {self.size}, {self.size})"
+            raise wrong_shape("windows", windows.shape, wanted)
         return self.rates(self.drives(self.synapses(self.look(windows))))  # type: ignore[no-any-return]
 
     def respond(self, movie: Movie, *, at_once: int = 512) -> Float[Tensor, "window cell"]:
-        """The rates in Hz at every frame with its whole history, `at_once` frames at a time.
+        """The rates in Hz for every window of a movie, `at_once` windows at a time.
 
-        The same numbers as those of all windows, at a fraction of the cost: neighbouring windows
-        share their work. Raises CodeclensError for a movie of another clock or scale.
+        The result equals that of the single windows at a fraction of the cost, since windows share
+        work. Raises CodeclensError for a movie of another clock, scale or size.
         """
         with torch.no_grad():
             return torch.cat(
@@ -447,7 +446,7 @@ class Circuit(ResponseModel):
             )
 
     def stretches(self, movie: Movie, at_once: int) -> list[Float[Tensor, "1 time y x"]]:
-        """A movie in overlapping stretches, each of `at_once` answered frames or fewer."""
+        """A movie in overlapping stretches of `at_once` windows or fewer."""
         self.require_movie(movie)
         if len(movie) < self.history:
             raise CodeclensError(
@@ -463,11 +462,11 @@ class Circuit(ResponseModel):
         ]
 
     def blocked(self, *names: str, at: Literal["nothing", "rest"] = "nothing") -> Circuit:
-        """A copy in which interneurons are silent: `circuit.blocked("amacrine.wide")`.
+        """A copy in which interneurons are blocked: `circuit.blocked("amacrine.wide")`.
 
-        A blocked bipolar type is silent for amacrine cells, too. With `at="rest"` they are not at
-        zero but stay at what they release in the mean light (in the middle of the field), from
-        where contributions are counted. Raises CodeclensError for an unknown name.
+        A blocked bipolar type is silent for amacrine cells as well. With `at="rest"` interneurons
+        are not zero but constant at their release in the mean light (at the centre of the field),
+        the baseline of contributions. Raises CodeclensError for an unknown name.
 
         >>> circuit = Circuit()
         >>> grey = torch.zeros(1, circuit.history, 22, 22)
@@ -480,9 +479,7 @@ class Circuit(ResponseModel):
         copy = deepcopy(self)
         for name in names:
             if name not in INTERNEURONS:
-                raise CodeclensError(
-                    f'There is no interneuron "{name}"; there are {", ".join(INTERNEURONS)}.'
-                )
+                raise unknown("interneuron", name, INTERNEURONS)
             level = float(levels[INTERNEURONS.index(name)]) if at == "rest" else 0.0
             site, _, unit = name.partition(".")
             copy.get_submodule(site).silencing.hold(unit, level)  # type: ignore[operator, union-attr]

@@ -1,4 +1,4 @@
-"""Contributions over a movie: what every channel gave to every cell at every moment, in hertz."""
+"""Contributions over a movie: of every channel to every cell at every frame, in Hz."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from codeclens.attribution.baselines import Baseline
 from codeclens.attribution.methods import Method
 from codeclens.attribution.results import Contributions, split_signs
 from codeclens.attribution.targets import Bound, Target
-from codeclens.errors import CodeclensError
+from codeclens.errors import CodeclensError, require_number, unknown
 from codeclens.extraction.data import spread
 from codeclens.retina.movies import Movie
 from codeclens.retina.response import ResponseModel
 
-# Samples that tell where nodes lie, spread over the frames that are explained.
+# The number of windows that place the nodes of the path, spread over the explained frames.
 PILOTS = 16
 Part = dict[str, np.ndarray[Any, Any]]
 
@@ -43,25 +43,26 @@ def movie_contributions(
     lags: bool = False,
     batch_size: int = 64,
 ) -> xr.Dataset:
-    """Contributions of every channel to each cell, at the frames of a movie, in Hz.
+    """Contributions of every channel to each cell at the frames of a movie, in Hz.
 
-    For all cells, or those named; one forward serves them all. `targets` are more, by names of your
-    choice, such as `{"population": Sum()}` or a `Surprisal` that was fitted on training frames (in
-    nats); with `cells=[]` they are the only ones. `between` two times in s or `times` choose
-    frames, which are all that have their history unless given. `sites` are the model's own, behind
-    its nonlinearities; contributions are counted from `baseline`, where 0 is grey if the movie
-    holds contrasts. `drive=True` explains what goes into the last nonlinearity in place of rates.
+    - `cells` are names; all by default, from one forward pass.
+    - `targets` are additional targets by name, such as `{"population": Sum()}` or a `Surprisal`
+      fitted on training frames (in nats); with `cells=[]` they are the only ones.
+    - `between` (two times in s) or `times` select frames; by default all with a whole history.
+    - `sites` are the model's own by default, behind its nonlinearities.
+    - `baseline` is the reference stimulus; 0 is grey if the movie holds contrasts.
+    - `drive=True` explains the input of the last nonlinearity instead of the rates.
+    - `lags=True` keeps contributions of layers with a time axis (`model.timed`) separate by `lag`
+      (s before the frame).
 
-    Gives a Dataset over `time` (s, when the frame begins), `cell`, `layer` and `channel` (NaN where
-    a layer has fewer): `positive` and `negative` contributions, summed over places with their signs
-    apart, `activation` (mean over places), and `rate`, `baseline_rate` and `completeness`, which is
-    what contributions miss of `rate − baseline_rate` (Hz; by the default method nothing but
-    rounding). With `lags=True` those of layers with a time axis (`model.timed`) are kept apart by
-    `lag` (s before the frame). Works through `batch_size` frames at a time and holds no more maps
-    than that.
+    Returns a Dataset over `time` (s, the beginning of the frame), `cell`, `layer` and `channel`
+    (NaN where a layer has fewer): `positive` and `negative` contributions, with signs split before
+    positions are summed; `activation`, the mean over positions; `rate` and `baseline_rate`; and
+    `completeness`, `rate − baseline_rate` minus the sum of contributions (rounding, with the
+    default method). `batch_size` frames are in memory at a time.
 
     Raises CodeclensError for a movie of another clock or scale, unknown cells or sites, times
-    without a frame and layers without a lag.
+    without a frame, and layers without a lag.
 
     >>> from codeclens.retina import RetinaCNN
     >>> cnn = RetinaCNN(["on", "off"], rate=50.0, pixel=1.0, unit="deg", history=4, size=(8, 8),
@@ -75,12 +76,11 @@ def movie_contributions(
     True
     """
     model.require_movie(movie)
-    if batch_size < 1:
-        raise CodeclensError(f"At least one frame is taken at once, not batch_size={batch_size}.")
+    require_number("batch_size", batch_size, least=1, whole=True)
     asked = _targets(model, cells, targets)
     chosen = model.sites if sites is None else sites
     if drive and model.drive is None:
-        raise CodeclensError(f"A {type(model).__name__} names no drive before its nonlinearity.")
+        raise CodeclensError(f"A {type(model).__name__} has no drive; pass drive=False.")
     attributor = Attributor(
         model,
         sites=chosen,
@@ -92,7 +92,7 @@ def movie_contributions(
     keys = [site.key for site in attributor.sites]
     if lags and (still := [key for key in keys if key not in model.timed]):
         raise CodeclensError(
-            f'The layer "{still[0]}" has no time axis, and so no lag; pass the sites that have '
+            f'The layer "{still[0]}" has no time axis and so no lag; pass sites that have one '
             f"({', '.join(model.timed) or 'none in this model'})."
         )
     rows, shown = _frames(model, movie, between, times)
@@ -114,7 +114,7 @@ def movie_contributions(
 
 @dataclass(frozen=True, eq=False)
 class _Asked:
-    """A target, what it is called and what it is measured in."""
+    """A target with its name and unit."""
 
     name: str
     target: Target | Bound
@@ -129,16 +129,14 @@ def _targets(
     names = list(model.cells if cells is None else [cells] if isinstance(cells, str) else cells)
     for name in names:
         if name not in model.cells:
-            raise CodeclensError(
-                f"The model has no cell {name!r}; it has {', '.join(model.cells)}."
-            )
+            raise unknown("cell", name, model.cells, "The model has")
     asked = [_Asked(name, Output(model.cells.index(name)), "Hz") for name in names]
     for name, target in (targets or {}).items():
         asked.append(_Asked(name, target, "nats" if isinstance(target, Surprisal) else "Hz"))
     if not asked or len({one.name for one in asked}) < len(asked):
         raise CodeclensError(
-            f"Targets are called {[one.name for one in asked]}; pass one or more, each with a name "
-            "of its own."
+            f"The targets are {[one.name for one in asked]}; pass one or more, each with a unique "
+            "name."
         )
     return asked
 
@@ -149,10 +147,10 @@ def _frames(
     between: tuple[float, float] | None,
     times: Sequence[float] | None,
 ) -> tuple[Int64[Tensor, " chosen"], Float[np.ndarray, " chosen"]]:
-    """Numbers of the windows that were asked for, and when their frames begin."""
+    """The numbers of the selected windows, and the times of their responses."""
     if between is not None and times is not None:
-        raise CodeclensError("Frames are chosen by between= or by times=, not by both.")
-    begins = movie.window_times(model.history) - model.ahead / movie.rate
+        raise CodeclensError("Pass between= or times=, not both.")
+    begins = model.response_times(movie)
     half = 0.5 / movie.rate
     if times is not None:
         wanted = np.asarray(times, dtype=np.float64).reshape(-1)
@@ -161,16 +159,17 @@ def _frames(
         if bad.any() or not len(rows):
             first = f"There is no frame at {wanted[bad][0]} s" if len(rows) else "No time was given"
             raise CodeclensError(
-                f"{first}; frames with a history begin from {begins[0]:.6g} to {begins[-1]:.6g} s."
+                f"{first}; frames with a whole history begin from {begins[0]:.6g} to "
+                f"{begins[-1]:.6g} s."
             )
     elif between is not None:
         start, stop = between
-        # Half a frame of play, since times are rounded.
+        # Half a frame of tolerance, since times are rounded.
         rows = np.flatnonzero((begins > start - half) & (begins < stop - half))
         if not len(rows):
             raise CodeclensError(
-                f"From {start} to {stop} s there is no frame with a history; these begin from "
-                f"{begins[0]:.6g} to {begins[-1]:.6g} s."
+                f"There is no frame with a whole history from {start} to {stop} s; these begin "
+                f"from {begins[0]:.6g} to {begins[-1]:.6g} s."
             )
     else:
         rows = np.arange(len(begins))
@@ -178,7 +177,7 @@ def _frames(
 
 
 def _part(found: list[Contributions], lags: bool) -> Part:
-    """What is kept of a batch: arrays by name, and by name and layer."""
+    """The arrays of a batch, by name and by name and layer."""
     part: Part = {
         "rate": torch.stack([each.target for each in found], dim=1).cpu().numpy(),
         "baseline_rate": torch.stack([each.baseline_target for each in found], 1).cpu().numpy(),
@@ -197,7 +196,7 @@ def _part(found: list[Contributions], lags: bool) -> Part:
 
 
 def _by_lag(full: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Signed sums over places, but not over time: `(B, C, T, …)` to two of `(B, C, T)`."""
+    """Signed sums over positions but not over time: `(B, C, T, …)` to two of `(B, C, T)`."""
     assert full is not None
     samples, channels, frames = full.shape[:3]
     flat = full.reshape(samples, channels * frames, -1)
@@ -224,7 +223,7 @@ def _labelled(
     if lengths[0]:
         dims = (*dims, "lag")
         longest = max(length[0] for length in lengths)
-        # The newest frame of a layer belongs to the newest of the window.
+        # The newest frame of a layer is that of the newest frame of the window.
         lag = (np.arange(longest)[::-1] - model.ahead) / model.rate
         coords["lag"] = ("lag", lag, {"units": "s"})
 
@@ -250,7 +249,7 @@ def _labelled(
 
 
 def _filled(array: np.ndarray[Any, Any], axis: int, shape: Sequence[int]) -> np.ndarray[Any, Any]:
-    """An array with NaN for channels that it has not, and for lags before its first."""
+    """An array padded with NaN: channels at the end, lags at the beginning."""
     widths = [(0, 0)] * axis
     for place, (have, want) in enumerate(zip(array.shape[axis:], shape, strict=True)):
         widths.append((0, want - have) if place == 0 else (want - have, 0))

@@ -1,4 +1,4 @@
-"""Core–readout networks: convolutions in space and time, and for each cell a mask over places."""
+"""Core–readout networks: a shared core of convolutions, and a mask over positions for each cell."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from codeclens.retina.response import ResponseModel
 
 @dataclass(frozen=True, eq=False)
 class CoreLayer:
-    """One layer of a core: kernel `(out, in, time, y, x)`, padding, and pooling behind it.
+    """One layer of a core: a kernel `(out, in, time, y, x)`, padding, and optional max pooling.
 
-    `padding` is frames and pixels on each side `(time, y, x)`, or `"same"`, which looks as far
-    ahead as back.
+    `padding` is the frames and pixels on each side `(time, y, x)`, or `"same"`, which extends
+    equally into past and future.
     """
 
     kernel: Tensor
@@ -31,7 +31,7 @@ class CoreLayer:
 
     @property
     def reach(self) -> tuple[int, int]:
-        """How many frames the layer looks back and ahead."""
+        """The number of past and of future frames that an output depends on."""
         taps = int(self.kernel.shape[2])
         if self.padding == "same":
             return (taps - 1) // 2, taps - 1 - (taps - 1) // 2
@@ -39,7 +39,7 @@ class CoreLayer:
 
     @property
     def pads(self) -> tuple[int, int, int, int, int, int]:
-        """Zeros before and after in x, y and time, as torch's `pad` takes them."""
+        """Zeros before and after in x, y and time, in the order of torch's `pad`."""
         if self.padding == "same":
             before = [(int(taps) - 1) // 2 for taps in self.kernel.shape[2:]]
             after = [int(t) - 1 - b for t, b in zip(self.kernel.shape[2:], before, strict=True)]
@@ -49,20 +49,20 @@ class CoreLayer:
 
     @property
     def loss(self) -> int:
-        """How many frames fewer come out than go in."""
+        """The number of frames that the layer removes."""
         return 0 if self.padding == "same" else sum(self.reach) - 2 * int(self.padding[0])
 
 
 class CoreReadout(ResponseModel):
     """A shared core of space–time convolutions and a readout for each cell: openretina's networks.
 
-    Takes windows `(B, history, H, W)`, or `(B, C, history, H, W)` where films have colours. Each
-    layer is a convolution, a batch norm and an ELU; sites `"layer0"`, `"layer1"`, … `(B, channels,
-    time, y, x)` are behind the ELU and carry a lag. A cell weighs channels by `features` `(C,
-    cells)` and places by its `masks` `(y, x, cells)`, then come `scale`, `bias` and a softplus.
-    Layers padded in time look ahead, `ahead` frames in all; the history is as long as everything
-    that the response depends on. `over_time()` is the same network over a whole film, with an
-    output `(B, frames, cells)`, for targets `Token(frame, Output(cell))`.
+    Takes windows `(B, history, H, W)`, or `(B, C, history, H, W)` for films in colour. Each layer
+    is a convolution, a batch norm and an ELU; sites `"layer0"`, `"layer1"`, … `(B, channels, time,
+    y, x)` are behind the ELU and have a lag. A cell weighs channels by `features` `(C, cells)` and
+    positions by `masks` `(y, x, cells)`, followed by `scale`, `bias` and a softplus. Layers padded
+    in time look ahead, `ahead` frames in total; the history covers every frame that a response
+    depends on. `over_time()` is the same network for a whole film, with an output `(B, frames,
+    cells)`, for targets `Token(frame, Output(cell))`.
 
     >>> layer = CoreLayer(torch.randn(4, 1, 5, 3, 3))
     >>> model = CoreReadout(["on"], [layer], torch.ones(4, 1), torch.ones(6, 6, 1), rate=30.0,
@@ -90,10 +90,10 @@ class CoreReadout(ResponseModel):
         cut: int = 0,
     ) -> None:
         if not layers:
-            raise CodeclensError("A core has one layer or more.")
+            raise CodeclensError("layers is empty; pass one layer or more.")
         back = sum(layer.reach[0] for layer in layers)
         ahead = sum(layer.reach[1] for layer in layers)
-        # Frames that the core cuts off its output must be there to be cut.
+        # A window also holds the frames that the core cuts off its output.
         more = max(0, sum(layer.loss for layer in layers) + cut - back)
         super().__init__(
             history=back + ahead + 1 + more, rate=rate, pixel=pixel, unit=unit, cells=cells
@@ -118,7 +118,7 @@ class CoreReadout(ResponseModel):
         self.potential = Readout(features, masks, scale, bias)
 
     def core(self, x: Tensor) -> Float[Tensor, "batch channel time y x"]:
-        """What the core makes of films `(B, time, y, x)` or `(B, C, time, y, x)`."""
+        """The output of the core for films `(B, time, y, x)` or `(B, C, time, y, x)`."""
         x = x[:, None] if x.ndim == 4 else x
         colours: Tensor | None = self.get_buffer("colours") if "colours" in self._buffers else None
         if colours is not None and x.shape[1] > 1:
@@ -141,12 +141,12 @@ class CoreReadout(ResponseModel):
         return OverTime(self)
 
     def config(self) -> dict[str, Any]:
-        """What is known about the model, in plain values; its weights say the rest."""
+        """The plain values that describe the model, without its weights."""
         return super().config() | {"ahead": self.ahead, "cut": self.cut}
 
 
 class Readout(nn.Module):
-    """Channels and places weighed for each cell: maps `(B, C, y, x)` to drives `(B, cells)`.
+    """Weighted sums over channels and positions: maps `(B, C, y, x)` to drives `(B, cells)`.
 
     >>> Readout(torch.ones(2, 1), torch.ones(3, 3, 1))(torch.ones(1, 2, 3, 3))
     tensor([[18.]], grad_fn=<AddBackward0>)

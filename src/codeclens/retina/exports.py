@@ -1,4 +1,4 @@
-"""Exports: labelled results as pynapple's time series, and in Neurodata Without Borders."""
+"""Exports: labelled results as time series of pynapple and of Neurodata Without Borders."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from codeclens.errors import CodeclensError
 if TYPE_CHECKING:
     import xarray
 
-# How far frames may lie from an even clock, in frames, to be written as one.
+# Frames within this many frames of an even clock are written with a start and a rate.
 _EVEN = 1e-3
 
 
 def to_pynapple(data: xarray.DataArray) -> Any:
     """Loadings, rates or contributions over `time` (s) as a series of pynapple.
 
-    One value a frame gives a `Tsd`, one axis beside the time a `TsdFrame` whose columns are that
-    axis's labels (names of cells, numbers of modes), more a `TsdTensor` `(time, …)`, whose axes
-    keep the order of `data.dims` but have no labels there. Values and times are those of `data`.
+    One value a frame gives a `Tsd`. One more axis gives a `TsdFrame` with that axis's labels (names
+    of cells, numbers of modes) as columns. More axes give a `TsdTensor` `(time, …)` in the order of
+    `data.dims`, which has no labels in pynapple.
 
-    Raises CodeclensError where pynapple is not installed, and for data that have no time in s.
+    Raises CodeclensError where pynapple is not installed, and for data without a time in s.
 
     >>> import xarray
     >>> to_pynapple(xarray.DataArray(np.zeros(2), dims="cell"))
@@ -59,14 +59,15 @@ def to_nwb(
 ) -> Path:
     """Write labelled arrays over `time` as time series of an NWB file, and return its path.
 
-    They lie in the processing module "codeclens" by their names, `(time, …)` in the unit of their
-    attribute `units`; times are in s from `session_start`, which needs a time zone and is never
-    guessed. Even frames are written as a start and a rate, others as timestamps. NWB has no place
-    for the labels of other axes: `comments` holds them as JSON, `{"dims": […], "coords": {…}}`.
-    Needs pynwb.
+    They are in the processing module "codeclens" under their names, `(time, …)` in the unit of
+    their attribute `units`; times are in s from `session_start`, which needs a time zone. Evenly
+    spaced frames are written with a start and a rate, others with timestamps. NWB has no place for
+    the labels of other axes: `comments` holds them as JSON, `{"dims": […], "coords": {…}}`. Needs
+    pynwb.
 
-    Raises CodeclensError for a file that is there (unless `overwrite`), data without a time in s or
-    a unit, names that NWB does not take, a start without a time zone, no identifier, and no data.
+    Raises CodeclensError for a file that exists (unless `overwrite`), data without a time in s or a
+    unit, names that NWB does not accept, a start without a time zone, an empty identifier, and no
+    data.
 
     >>> import tempfile, xarray
     >>> from datetime import UTC
@@ -80,23 +81,23 @@ def to_nwb(
     to = Path(path)
     if not isinstance(session_start, datetime):
         raise CodeclensError(
-            f"session_start={session_start!r} is no datetime; pass one with a time zone."
+            f"session_start (={session_start!r}) must be a datetime with a time zone."
         )
     if session_start.tzinfo is None:
-        raise CodeclensError(f"session_start={session_start} has no time zone; give it one.")
+        raise CodeclensError(f"session_start (={session_start}) has no time zone; add one.")
     if not isinstance(identifier, str) or not identifier.strip():
-        raise CodeclensError(f"identifier={identifier!r} names no session; pass a text.")
+        raise CodeclensError(f"identifier (={identifier!r}) must be a text that is not empty.")
     if not isinstance(arrays, Mapping) or not arrays:
-        raise CodeclensError("There is nothing to write; pass arrays by name.")
+        raise CodeclensError("arrays is empty; pass arrays by name.")
     for name in arrays:
         if not isinstance(name, str) or not name or set("/:") & set(name):
             raise CodeclensError(
-                f'NWB takes no series called {name!r}; choose a name without "/" and ":".'
+                f'NWB does not accept the name {name!r}; choose one without "/" and ":".'
             )
     if to.is_dir():
         raise CodeclensError(f'"{to}" is a folder; choose the path of a file.')
     if to.exists() and not overwrite:
-        raise CodeclensError(f'"{to}" is there; choose another path, or pass overwrite=True.')
+        raise CodeclensError(f'"{to}" exists; choose another path, or pass overwrite=True.')
     try:
         from pynwb import NWBHDF5IO, NWBFile, TimeSeries
     except ImportError as error:
@@ -117,7 +118,7 @@ def to_nwb(
             )
         )  # fmt: skip
     to.parent.mkdir(parents=True, exist_ok=True)
-    # Whole or not at all: what was there stays until the new file is complete.
+    # An existing file stays until the new one is complete.
     beside = to.with_name(f".{to.name}.{os.getpid()}.nwb")
     try:
         with NWBHDF5IO(os.fspath(beside), "w") as file:

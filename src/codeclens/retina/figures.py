@@ -1,4 +1,4 @@
-"""Figures of the retina: fields, their changes, modes beside rates and cells."""
+"""Figures: receptive fields and their changes, modes with rates and cells."""
 
 from __future__ import annotations
 
@@ -28,9 +28,10 @@ _GATING = CONTROLS[1]
 def fields_figure(fields: xarray.DataArray, cell: str | int = 0) -> Figure:
     """Draw receptive fields of one cell at several moments: maps above, time courses below.
 
-    `fields` is `(time | group, cell, lag, y, x)` of at most 8 moments; each is drawn as the best
-    product of a map and a time course, with the share of its power that this is. Maps have one
-    scale. Raises CodeclensError for more moments.
+    `fields` is `(time | group, cell, lag, y, x)` of at most 8 moments. Each is drawn as the best
+    product of a map and a time course, with its share of the field's power. All maps have the same
+    scale. The time course is normalised, and is not drawn for a field below 1 % of the largest one.
+    Raises CodeclensError for more moments.
 
     >>> import torch
     >>> from codeclens.retina import Movie, receptive_fields
@@ -43,11 +44,11 @@ def fields_figure(fields: xarray.DataArray, cell: str | int = 0) -> Figure:
     one = fields.sel(cell=cell) if isinstance(cell, str) else fields.isel(cell=cell)
     if not 1 <= len(one) <= _MOMENTS:
         raise CodeclensError(
-            f"There are {len(one)} moments; a figure holds up to {_MOMENTS}: choose some, as with "
-            "fields.isel(time=[0, 10])."
+            f"There are {len(one)} moments and a figure has room for {_MOMENTS}; select some, as "
+            "with fields.isel(time=[0, 10])."
         )
     split = separable(one)
-    # The map carries the size, so that fields can be compared; the time course has its shape.
+    # The maps have the size of the fields; the time courses have norm 1.
     size = abs(split.temporal).max("lag").to_numpy()
     maps = split.spatial.to_numpy() * size[:, None, None]
     sign = np.sign(_at_peak(split.temporal.to_numpy()))
@@ -67,7 +68,8 @@ def fields_figure(fields: xarray.DataArray, cell: str | int = 0) -> Figure:
             above.set_title(_moment(one, column))
             below = axes[1, column]
             below.axhline(0, color="#9ca3af", linewidth=0.8)
-            below.plot(-lag, courses[column], color=MODE)
+            if size[column] > 0.01 * size.max():
+                below.plot(-lag, courses[column], color=MODE)
             below.set_ylim(-1.1, 1.1)
             below.set_title(f"rank 1: {float(split.power[column]):.0%}", fontweight="normal")
             below.set_xlabel("time (ms)")
@@ -81,11 +83,11 @@ def fields_figure(fields: xarray.DataArray, cell: str | int = 0) -> Figure:
 
 
 def changes_figure(changes: xarray.Dataset) -> Figure:
-    """Draw which parts of a site carry the change of receptive fields, by gain and by gating.
+    """Draw the shares of a site's parts in the change of receptive fields, by gain and gating.
 
-    `changes` is what `movie_changes` returns; a panel a cell, the 12 parts that carry most in any
-    of them. Bars are gain and gating, which may point to different sides; the mark is their sum
-    with its 95 % interval.
+    `changes` is the result of `movie_changes`. There is one panel for each cell, with the 12 parts
+    with the largest share in any of them. Bars are gain and gating, which may have opposite signs;
+    the mark is their sum with its 95 % interval.
 
     >>> import torch
     >>> from codeclens.retina import Movie, movie_changes
@@ -128,11 +130,10 @@ def changes_figure(changes: xarray.Dataset) -> Figure:
 
 
 def matrix_figure(matrix: xarray.Dataset, clusters: CellClusters | None = None) -> Figure:
-    """Draw with which cells the modes go: correlations, dots where they are beyond chance.
+    """Draw the correlations of modes with cells, with a dot where q < 0.05.
 
-    `matrix` is what `mode_cell_matrix` returns; dots mark false discovery rates below 0.05. Modes
-    are ordered by the cell that they go with best, cells by their `clusters`, where these are
-    given, with lines between groups.
+    `matrix` is the result of `mode_cell_matrix`. Modes are ordered by the cell that they correlate
+    with most, cells by their `clusters` where these are given, with lines between clusters.
 
     >>> from codeclens.retina import mode_cell_matrix
     >>> random = np.random.default_rng(0)
@@ -163,7 +164,7 @@ def matrix_figure(matrix: xarray.Dataset, clusters: CellClusters | None = None) 
             for border in np.flatnonzero(np.diff(clusters.labels[cells])):
                 axes.axvline(border + 0.5, color="black", linewidth=1.0)
             axes.set_title(
-                f"{clusters.count} groups, silhouette {clusters.score:.2f} (p {clusters.p:.2g})"
+                f"{clusters.count} clusters, silhouette {clusters.score:.2f} (p {clusters.p:.2g})"
             )
         figure.colorbar(image, ax=axes, label="correlation over time")
     return figure
@@ -178,7 +179,7 @@ def loadings_figure(
     spikes: Sequence[Sequence[float] | np.ndarray[Any, Any]] | None = None,
     count: int = 15,
 ) -> Figure:
-    """Draw the loadings of the strongest modes over time above the rates, and rasters if given.
+    """Draw the loadings of the strongest modes over time, spike rasters if given, and rates.
 
     `modes` are Modes or loadings `(time, modes)`, `rates` `(time, cell)` in Hz, `times` in s;
     `spikes` are the times of each cell's spikes in s. Each mode is scaled to its own largest
@@ -193,7 +194,7 @@ def loadings_figure(
     if not len(Z) == len(rates) == len(times) or len(times) < 2:
         raise CodeclensError(
             f"There are {len(Z)} loadings, {len(rates)} rates and {len(times)} times; pass one of "
-            "each for every frame, two or more."
+            "each for each of two frames or more."
         )
     strongest = np.argsort(-Z.sum(axis=0), kind="stable")[:count]
     shown = Z[:, strongest].T
@@ -221,10 +222,10 @@ def loadings_figure(
 
 
 def explained_figure(table: xarray.Dataset) -> Figure:
-    """Draw how much of the change of receptive fields each predictor explains on held-out film.
+    """Draw the explained share of the change of receptive fields by predictor on held-out film.
 
-    `table` is what `variance_explained` returns: a row a predictor, a mark a cell, with 95 %
-    intervals.
+    `table` is the result of `variance_explained`. There is a row for each predictor and a mark with
+    a 95 % interval for each cell.
 
     >>> import torch
     >>> from codeclens.retina import Movie, held_out_blocks, receptive_fields, variance_explained

@@ -1,4 +1,4 @@
-"""Fitted models on disk: weights as safetensors, the rest as JSON, nothing that could run."""
+"""Files of fitted models: weights as safetensors, the configuration as JSON."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def save_model(
     *,
     about: Mapping[str, Any] | None = None,
 ) -> Path:
-    """Write `path.safetensors` and `path.json`; `about` is plain values to keep beside it.
+    """Write `path.safetensors` and `path.json`; `about` are plain values to keep with the model.
 
-    Raises CodeclensError for models of other kinds than this package makes.
+    Raises CodeclensError for models of other classes than this package fits.
 
     >>> import tempfile
     >>> cnn = RetinaCNN(["on"], rate=100.0, pixel=50.0, unit="um", size=(8, 8), kernels=(3, 3))
@@ -40,9 +40,7 @@ def save_model(
     """
     name = type(model).__name__
     if MODELS.get(name) is not type(model):
-        raise CodeclensError(
-            f"A {name} cannot be written as a fitted model; those that can are {', '.join(MODELS)}."
-        )
+        raise CodeclensError(f"A {name} cannot be saved; models of {', '.join(MODELS)} can.")
     front = getattr(model, "front", None)
     facts = {
         "model": name,
@@ -55,9 +53,9 @@ def save_model(
 
 
 def load_model(path: str | os.PathLike[str], *, front: nn.Module | None = None) -> ResponseModel:
-    """Read what `save_model` wrote, in evaluation mode.
+    """Read a model that `save_model` wrote, in evaluation mode.
 
-    A model with a front needs one of the same kind, `front`, to which its weights are given.
+    A model with a front needs one of the same class, `front`, which receives the saved weights.
     Raises CodeclensError where a file is missing, damaged or of another kind.
 
     >>> load_model("nowhere")
@@ -69,17 +67,17 @@ def load_model(path: str | os.PathLike[str], *, front: nn.Module | None = None) 
     if given != facts.get("front"):
         raise CodeclensError(
             f'The model in "{fact_file}" has the front {facts.get("front")}, not {given}; pass '
-            "front= as it was."
+            "front= of that class."
         )
     kind = MODELS.get(facts.get("model", ""))
     if kind is None:
         raise CodeclensError(
-            f'"{fact_file}" holds a {facts.get("model")}, which is not known here.'
+            f'"{fact_file}" holds a {facts.get("model")}, which is not a model of this package.'
         )
     try:
         with_front = {} if front is None else {"front": front}
         model: ResponseModel = kind(**facts["config"], **with_front)
-        # The weights say in which precision the model was.
+        # The precision of the model is that of its weights.
         floating = next(value.dtype for value in state.values() if value.is_floating_point())
         model.to(floating).load_state_dict(state)
     except (KeyError, TypeError, RuntimeError) as error:
@@ -89,14 +87,14 @@ def load_model(path: str | os.PathLike[str], *, front: nn.Module | None = None) 
 
 
 RATE = 50.0
-# Photographs of which the network has seen no film.
+# Photographs that the network was not fitted to.
 UNSEEN = ("flower", "rocket")
 
 
 def ready_cnn() -> RetinaCNN:
     """A RetinaCNN that was fitted to the cells of a `Circuit`, in evaluation mode.
 
-    Photoreceptors stand in front of it. `ready_cnn_facts()` says which command made it.
+    Its front is `Photoreceptors`. `ready_cnn_facts()` names the command that fitted it.
 
     >>> cnn = ready_cnn()
     >>> cnn.rate, cnn.pixel, cnn.unit, len(cnn.cells)
@@ -109,7 +107,7 @@ def ready_cnn() -> RetinaCNN:
 
 
 def ready_cnn_facts() -> dict[str, Any]:
-    """What is known of the network that ships: how it was made, from what, and its held-out r.
+    """Facts about the network that ships: how it was fitted, to what, and its held-out r.
 
     >>> sorted(ready_cnn_facts()["r on photographs not fitted on"])[:2]
     ['ds.down', 'ds.left']

@@ -1,30 +1,37 @@
-"""Pathways: what each type of interneuron of the circuit gives to each cell, exactly."""
+"""Pathways: the exact contributions of the circuit's interneuron types to each cell."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from codeclens.errors import CodeclensError
+from codeclens.errors import require_number, unknown
+from codeclens.labelled import Labelled
 from codeclens.retina.circuit import Circuit
 from codeclens.retina.movies import Movie
 
+if TYPE_CHECKING:
+    import pandas
+    import xarray
 
-@dataclass(frozen=True, eq=False)
-class Pathways:
-    """What `names` gave to `cells` at every answered frame of a movie, in Hz or in drive.
 
-    `contributions` `(T, cells, interneurons)` sum over interneurons to `rates` `(T, cells)` less
-    `rest` `(cells,)`, the response to the mean light. Where the target was the drive these are
-    drives.
+@dataclass(frozen=True, eq=False, repr=False)
+class Pathways(Labelled):
+    """The contributions of interneurons `names` to `cells` over a movie, in Hz or as drives.
+
+    `contributions` `(T, cells, interneurons)` sum over interneurons to `rates` `(T, cells)` minus
+    `rest` `(cells,)`, the response to the mean light. With the drive as the target all three are
+    drives. `times` are in s.
 
     >>> import torch
-    >>> found = Pathways(("a",), ("x",), torch.ones(5, 1, 1), torch.ones(5, 1), torch.zeros(1))
+    >>> found = Pathways(("a",), ("x",), torch.ones(5, 1, 1), torch.ones(5, 1), torch.zeros(1),
+    ...                  np.arange(5) / 50.0)
     >>> found["x", "a"].shape
     torch.Size([5])
     """
@@ -34,15 +41,44 @@ class Pathways:
     contributions: Float[Tensor, "window cell unit"]
     rates: Float[Tensor, "window cell"]
     rest: Float[Tensor, " cell"]
+    times: Float[np.ndarray, " window"]
+
+    def title(self) -> str:
+        return (
+            f"Pathways from {len(self.names)} interneuron types to {len(self.cells)} cells over "
+            f"{len(self.times)} frames: mean and standard deviation"
+        )
+
+    def to_xarray(self) -> xarray.Dataset:
+        """`contribution` `(time, cell, interneuron)`, `rate` `(time, cell)` and `rest` `(cell)`."""
+        import xarray
+
+        return xarray.Dataset(
+            {
+                "contribution": (("time", "cell", "interneuron"), self.contributions.cpu().numpy()),
+                "rate": (("time", "cell"), self.rates.cpu().numpy()),
+                "rest": ("cell", self.rest.cpu().numpy()),
+            },
+            {
+                "time": ("time", self.times, {"units": "s"}),
+                "cell": np.array(self.cells, object),
+                "interneuron": np.array(self.names, object),
+            },
+        )
+
+    def to_dataframe(self) -> pandas.DataFrame:
+        """A row for each pathway with a contribution: its mean and standard deviation over time."""
+        found = self.to_xarray().contribution
+        table = found.mean("time").to_dataframe("mean").reset_index()
+        table["deviation"] = found.std("time").to_numpy().ravel()
+        return table[table.deviation > 0].reset_index(drop=True)
 
     def __getitem__(self, which: tuple[str, str]) -> Float[Tensor, " window"]:
-        """What one interneuron gave to one cell over time: `found["oms", "amacrine.wide"]`."""
+        """The contribution of one interneuron to one cell: `found["oms", "amacrine.wide"]`."""
         cell, name = which
-        if cell not in self.cells or name not in self.names:
-            raise KeyError(
-                f'No pathway from "{name}" to "{cell}"; cells are {", ".join(self.cells)}, '
-                f"interneurons {', '.join(self.names)}."
-            )
+        for what, one, known in (("cell", cell, self.cells), ("interneuron", name, self.names)):
+            if one not in known:
+                raise unknown(what, one, known)
         return self.contributions[:, self.cells.index(cell), self.names.index(name)]
 
 
@@ -54,14 +90,14 @@ def pathways(
     steps: int = 20,
     at_once: int = 512,
 ) -> Pathways:
-    """What every interneuron type contributed to every cell, at every frame of a movie.
+    """The contribution of every interneuron type to every cell at every frame of a movie.
 
-    The net contributions at the site `"interneurons"` by secants along the straight path from the
-    mean light, `steps` even segments: what `contributions` computes from windows with
-    `Conductance(steps, nodes="uniform")`, but over a whole movie and for all cells at once. They
-    are direct: what a bipolar type does through amacrine cells counts as theirs. For the drive
-    contributions do not depend on the path. Raises CodeclensError for another target, no steps, or
-    a movie that does not fit.
+    These are the net contributions at the site `"interneurons"` by secants along the straight path
+    from the mean light in `steps` even segments: the result of `contributions` on windows with
+    `Conductance(steps, nodes="uniform")`, but for a whole movie and all cells at once. They are
+    direct: the effect of a bipolar type through amacrine cells counts as the amacrine cells'. For
+    the drive they do not depend on the path. Raises CodeclensError for another target, no steps,
+    and a movie of another clock, scale or size.
 
     >>> from codeclens.retina import Screen, white_noise
     >>> circuit = Circuit()
@@ -71,9 +107,8 @@ def pathways(
     (torch.Size([11, 9, 11]), True)
     """
     if target not in ("rate", "drive"):
-        raise CodeclensError(f'Pathways lead to "rate" or "drive", not {target!r}.')
-    if steps < 1:
-        raise CodeclensError(f"Pathways need one step or more, not {steps}.")
+        raise unknown("target", target, ("rate", "drive"))
+    require_number("steps", steps, least=1, whole=True)
     if target == "drive":
         steps = 1
     with torch.no_grad():
@@ -84,7 +119,8 @@ def pathways(
         rest = circuit.synapses(circuit.look(grey))[0, 0]
         if target == "rate":
             drive, rest = circuit.rates(drive), circuit.rates(rest)
-    return Pathways(circuit.units["interneurons"], circuit.cells, found, drive, rest)
+    times = circuit.response_times(movie)
+    return Pathways(circuit.units["interneurons"], circuit.cells, found, drive, rest, times)
 
 
 def _along_path(
@@ -110,7 +146,7 @@ def _along_path(
 def _secant(
     circuit: Circuit, before: tuple[Tensor, Tensor, Tensor], now: tuple[Tensor, Tensor, Tensor]
 ) -> Float[Tensor, "window cell"]:
-    """Change of the rate by change of the drive; the derivative where that hardly changes."""
+    """The change of the rate over that of the drive; the derivative where the change is tiny."""
     change = now[1] - before[1]
     small = change.abs() < torch.finfo(change.dtype).eps ** (1 / 3)
     with torch.enable_grad():

@@ -1,99 +1,28 @@
-"""Physiology: what a retina does with the stimuli of the classical experiments, in numbers.
+"""Physiology: the responses of a retina to the stimuli of classical experiments.
 
 Every experiment takes a `ResponseModel` of contrasts from the mean light and the `Screen` that it
-looks at, and gives one number or more for each cell.
+sees. It returns a Dataset by `cell` with the numbers of the experiment, the rates that they come
+from, `rate` `(…, time, cell)` in Hz, and the film that was shown, `film` `(…, frame, y, x)`. `time`
+and `frame` are in s from the event of the experiment; a response has the time of the frame that it
+belongs to, also in models that look ahead.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-import torch
+import numpy as np
 from jaxtyping import Float
-from torch import Tensor
 
-from codeclens.errors import CodeclensError
+from codeclens.errors import require_number
 from codeclens.retina.movies import Movie, Screen
 from codeclens.retina.response import ResponseModel
 from codeclens.retina.stimuli import bar, flash, flash_train, flicker, grating, moving_object
 
-
-@dataclass(frozen=True, eq=False)
-class DirectionSelectivity:
-    """Mean rates `(directions, cells)` in Hz to gratings, and an index for each cell.
-
-    `index` is `|Σ r e^{iθ}| / Σ r`, 0 to 1, and 0 where no direction evokes 1 Hz; `preferred` is
-    the angle of that sum in degrees.
-    """
-
-    directions: Sequence[float]
-    rates: Float[Tensor, "direction cell"]
-    index: Float[Tensor, " cell"]
-    preferred: Float[Tensor, " cell"]
-
-
-@dataclass(frozen=True, eq=False)
-class ObjectMotion:
-    """Mean rates `(cells,)` in Hz to differential, global and background motion.
-
-    `index` is `(differential − global) / (differential + global)`, −1 to 1.
-    """
-
-    differential: Float[Tensor, " cell"]
-    together: Float[Tensor, " cell"]
-    background: Float[Tensor, " cell"]
-    index: Float[Tensor, " cell"]
-
-
-@dataclass(frozen=True, eq=False)
-class ContrastAdaptation:
-    """Gains `(contrasts, cells)` in Hz per unit of contrast, for full-field flicker."""
-
-    contrasts: Sequence[float]
-    gain: Float[Tensor, "contrast cell"]
-
-
-@dataclass(frozen=True, eq=False)
-class Latency:
-    """Latencies `(contrasts, cells)` in s after a flash begins, of its better polarity.
-
-    `onset` is when the rate is half-way from rest to its peak, interpolated; `height` `(contrasts,
-    cells)` is that peak above rest, in Hz. Where it is below 2 Hz there is no latency: NaN.
-    """
-
-    contrasts: Sequence[float]
-    onset: Float[Tensor, "contrast cell"]
-    height: Float[Tensor, "contrast cell"]
-
-
-@dataclass(frozen=True, eq=False)
-class OmittedStimulus:
-    """Peak rates `(cells,)` in Hz after the flash that did not come.
-
-    `omitted` after a train, `single` at the same time after one flash alone, `during` in the last
-    period of the train; `time` is when the peak comes, in s after the omitted flash was due.
-    """
-
-    omitted: Float[Tensor, " cell"]
-    single: Float[Tensor, " cell"]
-    during: Float[Tensor, " cell"]
-    time: Float[Tensor, " cell"]
-
-
-@dataclass(frozen=True, eq=False)
-class MotionReversal:
-    """Peak rates `(cells,)` in Hz, averaged over places, after a bar turned and while it went on.
-
-    `reversed` is the peak of the mean over places of reversal, in the 0.3 s after it, `smooth` the
-    same of bars that were at these places at that time and went on; `time` is when the first is
-    reached, in s.
-    """
-
-    reversed: Float[Tensor, " cell"]
-    smooth: Float[Tensor, " cell"]
-    time: Float[Tensor, " cell"]
+if TYPE_CHECKING:
+    import xarray
 
 
 def direction_selectivity(
@@ -103,28 +32,37 @@ def direction_selectivity(
     directions: int = 8,
     wavelength: float = 400.0,
     speed: float = 1000.0,
-) -> DirectionSelectivity:
-    """Directions that cells prefer, by sinusoidal gratings that drift in even steps of direction.
+) -> xarray.Dataset:
+    """Direction selectivity, from sinusoidal gratings that drift in evenly spaced directions.
 
-    Raises CodeclensError for fewer than three directions.
+    Returns `mean_rate` `(direction, cell)` in Hz; `index` `|Σ r e^{iθ}| / Σ r` from 0 to 1, which
+    is 0 where no direction evokes 1 Hz; and `preferred`, the angle of that sum in degrees. The
+    event is the first frame with a whole history of drift. Raises CodeclensError for fewer than
+    three directions.
 
     >>> from codeclens.retina import Circuit
     >>> circuit = Circuit()
     >>> found = direction_selectivity(circuit, circuit.screen, directions=4)
-    >>> circuit.cells[int(found.index.argmax())].startswith("ds.")
+    >>> found["index"].idxmax("cell").item().startswith("ds.")
     True
     """
-    if directions < 3:
-        raise CodeclensError(f"{directions} directions give no index; show 3 or more.")
-    shown = [360 * number / directions for number in range(directions)]
-    rates = torch.stack(
-        [_after(model, _grating(screen, way, wavelength, speed), 1.0).mean(dim=0) for way in shown]
+    require_number("directions", directions, least=3, whole=True)
+    ways = [360 * number / directions for number in range(directions)]
+    movies = [
+        grating(screen, direction=way, wavelength=wavelength, speed=speed, before=1.0)
+        for way in ways
+    ]
+    event = screen.frames(1.0) + model.history - 1 - model.ahead
+    found = _shown(model, movies, event, ("direction", ways, "degrees"))
+    mean = found.rate.mean("time")
+    angles = np.deg2rad(found.direction)
+    x, y = ((mean * part).sum("direction") for part in (np.cos(angles), np.sin(angles)))
+    index = np.hypot(x, y) / mean.sum("direction")
+    return found.assign(
+        mean_rate=mean.assign_attrs(units="Hz"),
+        index=index.where(mean.max("direction") >= 1, 0),
+        preferred=(np.rad2deg(np.arctan2(y, x)) % 360).assign_attrs(units="degrees"),
     )
-    angles = torch.tensor([math.radians(way) for way in shown], dtype=rates.dtype)
-    x, y = (rates.T @ part for part in (angles.cos(), angles.sin()))
-    silent = rates.amax(dim=0) < 1
-    index = (torch.hypot(x, y) / rates.sum(dim=0)).masked_fill(silent, 0)
-    return DirectionSelectivity(shown, rates, index, torch.rad2deg(torch.atan2(y, x)) % 360)
 
 
 def object_motion(
@@ -134,23 +72,30 @@ def object_motion(
     place: tuple[float, float] = (0.0, 0.0),
     duration: float = 40.0,
     seed: int = 0,
-) -> ObjectMotion:
-    """Whether cells at `place` answer to an object that moves otherwise than its background.
+) -> xarray.Dataset:
+    """Object-motion sensitivity: an object at `place` that moves with or unlike its background.
+
+    Returns `mean_rate` `(motion, cell)` in Hz for differential, global and background motion, and
+    `index`, `(differential − global) / (differential + global)`, from −1 to 1.
 
     >>> from codeclens.retina import Circuit
     >>> circuit = Circuit()
     >>> found = object_motion(circuit, circuit.screen, duration=10.0)
-    >>> circuit.cells[int(found.index.argmax())]
+    >>> found["index"].idxmax("cell").item()
     'oms'
     """
-    differential, together, background = (
-        model.respond(
-            moving_object(screen, motion=motion, place=place, duration=duration, seed=seed)
-        ).mean(dim=0)
-        for motion in ("differential", "global", "background")
-    )
+    motions = ["differential", "global", "background"]
+    movies = [
+        moving_object(screen, motion=motion, place=place, duration=duration, seed=seed)  # type: ignore[arg-type]
+        for motion in motions
+    ]
+    found = _shown(model, movies, model.history - 1 - model.ahead, ("motion", motions, ""))
+    mean = found.rate.mean("time")
+    differential, together = mean.sel(motion="differential"), mean.sel(motion="global")
     index = (differential - together) / (differential + together)
-    return ObjectMotion(differential, together, background, index)
+    return found.assign(
+        mean_rate=mean.assign_attrs(units="Hz"), index=index.drop_vars("motion", errors="ignore")
+    )
 
 
 def contrast_adaptation(
@@ -160,14 +105,14 @@ def contrast_adaptation(
     contrasts: Sequence[float] = (0.1, 0.35),
     duration: float = 60.0,
     seed: int = 0,
-) -> ContrastAdaptation:
-    """The gain of cells at several contrasts of full-field flicker.
+) -> xarray.Dataset:
+    """Contrast adaptation: the gain of cells at several contrasts of full-field flicker.
 
-    At each contrast a linear filter of the model's history is fitted to the rate by least squares
-    and scaled to norm 1; the gain is the slope of the rate against the filtered contrast, in the
-    quarter of frames where that is strongest. Rectification alone makes it rise with contrast;
-    adaptation makes it fall. The first 3 s at each contrast are left out.
-    (After Baccus and Meister 2002, Neuron 36: 909.)
+    At each contrast a linear filter over the model's history is fitted to the rate by least squares
+    and scaled to norm 1. `gain` `(contrast, cell)` in Hz per unit of contrast is the slope of the
+    rate against the filtered contrast, in the quarter of frames where that is strongest. With
+    rectification alone the gain rises with contrast; with adaptation it falls. The first 3 s at
+    each contrast are discarded. (After Baccus and Meister 2002, Neuron 36: 909.)
 
     >>> from codeclens.retina import Circuit
     >>> circuit = Circuit(size=8)
@@ -176,7 +121,32 @@ def contrast_adaptation(
     True
     """
     movies = [flicker(screen, contrasts=[c], each=duration, seed=seed) for c in contrasts]
-    return ContrastAdaptation(contrasts, torch.stack([_gain(model, movie) for movie in movies]))
+    event = model.history - 1 - model.ahead
+    found = _shown(model, movies, event, ("contrast", list(contrasts), ""))
+    skipped = round(3 * model.rate)
+    gains = [
+        _gains(
+            movie.windows(model.history)[skipped:, :, 0, 0].double().numpy(),
+            found.rate[number, skipped:].to_numpy().astype(np.float64),
+        )
+        for number, movie in enumerate(movies)
+    ]
+    gain = (("contrast", "cell"), np.stack(gains), {"units": "Hz per unit of contrast"})
+    return found.assign(gain=gain)
+
+
+def _gains(
+    past: Float[np.ndarray, "window history"], rates: Float[np.ndarray, "window cell"]
+) -> Float[np.ndarray, " cell"]:
+    seen = past - past.mean(axis=0)
+    filters = np.linalg.lstsq(seen, rates - rates.mean(axis=0), rcond=None)[0]
+    filtered = seen @ (filters / np.linalg.norm(filters, axis=0))
+    gains = []
+    for cell, values in enumerate(filtered.T):
+        strong = values >= np.quantile(values, 0.75)
+        x = values[strong] - values[strong].mean()
+        gains.append(x @ rates[strong, cell] / (x @ x))
+    return np.array(gains)
 
 
 def latency(
@@ -186,10 +156,13 @@ def latency(
     contrasts: Sequence[float] = (0.1, 0.2, 0.4, 0.8),
     radius: float = 150.0,
     place: tuple[float, float] = (0.0, 0.0),
-) -> Latency:
-    """How soon cells answer to flashes of a disc at `place`, 0.2 s long, bright or dark.
+) -> xarray.Dataset:
+    """Latency coding: the delay of responses to 0.2-s flashes of a disc at `place`.
 
-    For each cell the polarity counts that drives it more at the highest contrast, while it lasts.
+    Returns by `contrast` and `cell` `height`, the peak above rest in Hz, and `onset` in s after the
+    flash begins, when the rate is half-way from rest to its peak (interpolated; NaN where the peak
+    is below 2 Hz). Both are those of the `polarity` `(cell,)`, 1 for bright and −1 for dark, that
+    evokes more at the highest contrast. `rate` is by `flash`, the signed contrast.
 
     >>> from codeclens.retina import Circuit
     >>> circuit = Circuit()
@@ -197,18 +170,37 @@ def latency(
     >>> bool((found.onset[1] < found.onset[0]).all())
     True
     """
-    bright, dark = (
-        [_flashed(model, screen, sign * contrast, radius, place) for contrast in contrasts]
-        for sign in (1, -1)
+    signed = [sign * contrast for sign in (1, -1) for contrast in contrasts]
+    before = _before(model)
+    movies = [flash(screen, contrast=c, radius=radius, place=place, before=before) for c in signed]
+    lit = screen.frames(0.2)
+    found = _shown(model, movies, screen.frames(before), ("flash", signed, ""), earlier=1)
+    traces = found.rate.to_numpy().astype(np.float64)
+    answers = traces[:, 1 : 1 + lit] - traces[:, :1]
+    height = answers.max(axis=1).reshape(2, len(contrasts), -1)
+    onset = np.array(
+        [[_half_way(trace) for trace in answer.T] for answer in answers]
+    ).reshape(height.shape) / model.rate  # fmt: skip
+    bright = height[0, -1] >= height[1, -1]
+    chosen = np.where(bright, height[0], height[1])
+    delays = np.where(bright, onset[0], onset[1])
+    axes = ("contrast", "cell")
+    return found.assign_coords(contrast=list(contrasts)).assign(
+        onset=(axes, np.where(chosen < 2, np.nan, delays), {"units": "s"}),
+        height=(axes, chosen, {"units": "Hz"}),
+        polarity=("cell", np.where(bright, 1, -1)),
     )
-    better = bright[-1][1] >= dark[-1][1]
-    onset, height = (
-        torch.stack(
-            [torch.where(better, b[part], d[part]) for b, d in zip(bright, dark, strict=True)]
-        )
-        for part in (0, 1)
-    )
-    return Latency(contrasts, onset.masked_fill(height < 2, torch.nan), height)
+
+
+def _half_way(answer: Float[np.ndarray, " time"]) -> float:
+    """When an answer first reaches half its peak, in frames and interpolated; NaN without one."""
+    half = answer.max() / 2
+    if half <= 0:
+        return math.nan
+    above = int(np.flatnonzero(answer >= half)[0])
+    low = answer[above - 1] if above else 0.0
+    # The rate of a frame is reached at the end of the frame.
+    return float(above + (half - low) / max(answer[above] - low, 1e-12))
 
 
 def omitted_stimulus(
@@ -219,32 +211,39 @@ def omitted_stimulus(
     contrast: float = -1.0,
     flashes: int = 12,
     window: float = 0.5,
-) -> OmittedStimulus:
-    """What follows a regular train of flashes that ends, against a single flash.
+) -> xarray.Dataset:
+    """The omitted-stimulus response: a regular train of flashes ends, compared with one flash.
 
+    Returns peak rates in Hz: `omitted`, in the `window` (s) after the time of the first missing
+    flash; `single`, at the same time after one flash alone; `during`, in the last period of the
+    train. `peak_time` is that of `omitted`, in s after the missing flash. `rate` is by `shown`,
+    "train" or "single", from one period before the event, the missing flash.
     (After Schwartz, Harris, Shrom and Berry 2007, Nature Neuroscience 10: 552.)
 
     >>> from codeclens.retina import Circuit
     >>> circuit = Circuit()
-    >>> found = omitted_stimulus(circuit, circuit.screen)
-    >>> cell = circuit.cells.index("on.sustained")
-    >>> bool(found.omitted[cell] > found.single[cell] > found.during[cell])
+    >>> found = omitted_stimulus(circuit, circuit.screen).sel(cell="on.sustained")
+    >>> bool(found.omitted > found.single > found.during)
     True
     """
-    every, long = screen.frames(period), screen.frames(window)
-    answers = []
-    for count in (flashes, 1):
-        movie = flash_train(
-            screen, flashes=count, period=period, contrast=contrast, before=_before(model),
-            after=max(1.0, window),
-        )  # fmt: skip
-        rates = model.respond(movie)
-        due = screen.frames(_before(model)) + count * every - model.history + 1
-        answers.append((rates[due : due + long], rates[due - every : due]))
-    omitted, when = answers[0][0].max(dim=0)
-    during = answers[0][1].amax(dim=0)
-    return OmittedStimulus(
-        omitted, answers[1][0].amax(dim=0), during, when.to(omitted) / screen.rate
+    every, long, before = screen.frames(period), screen.frames(window), _before(model)
+    after = max(1.0, window) + abs(model.ahead) / model.rate
+    counts = (flashes, 1)
+    movies = [
+        flash_train(
+            screen, flashes=count, period=period, contrast=contrast, before=before, after=after
+        )
+        for count in counts
+    ]
+    due = [screen.frames(before) + count * every for count in counts]
+    found = _shown(
+        model, movies, due, ("shown", ["train", "single"], ""), earlier=every, count=long
+    )
+    late = found.rate.isel(time=slice(every, None))
+    train, single = late.sel(shown="train"), late.sel(shown="single")
+    during = found.rate.sel(shown="train").isel(time=slice(0, every)).max("time")
+    return _peaks(found, omitted=train, single=single).assign(
+        during=during.drop_vars("shown", errors="ignore")
     )
 
 
@@ -256,94 +255,108 @@ def motion_reversal(
     contrast: float = -1.0,
     speed: float = 500.0,
     places: Sequence[float] = tuple(range(-400, 401, 50)),
-) -> MotionReversal:
-    """What a cell answers when a bar turns round, averaged over `places` along its way.
+) -> xarray.Dataset:
+    """The response to the reversal of a moving bar, averaged over the `places` of reversal.
 
-    Places where one bar turns around one cell stand for the cells of a population around the place
-    where it turns: while it goes on, their mean rate is steady.
+    A bar that reverses at several places relative to one cell stands for a population of cells
+    around the place of reversal: during smooth motion their mean rate is steady.
+
+    Returns peaks in Hz of the mean rate over places in the 0.3 s after the event: `reversed`, after
+    reversal, and `smooth`, of bars that pass the same place at the same time and move on.
+    `peak_time` is that of `reversed`, in s. `rate` is by `motion`, "reversed" or "smooth", and
+    `place` in the screen's unit.
     (After Schwartz, Taylor, Fisher, Harris and Berry 2007, Neuron 55: 958.)
 
     >>> from codeclens.retina import Circuit
     >>> circuit = Circuit()
-    >>> found = motion_reversal(circuit, circuit.screen)
-    >>> cell = circuit.cells.index("off.transient")
-    >>> bool(found.reversed[cell] > 2 * found.smooth[cell])
+    >>> found = motion_reversal(circuit, circuit.screen).sel(cell="off.transient")
+    >>> bool(found.reversed > 2 * found.smooth)
     True
     """
-    long, before = screen.frames(0.3), _before(model)
-    turned: list[Tensor] = []
-    smooth: list[Tensor] = []
-    for place in places:
-        for reversal, found in ((place, turned), (None, smooth)):
-            movie = bar(
-                screen, direction=direction, contrast=contrast, speed=speed, reversal=reversal,
+    import xarray
+
+    before = _before(model)
+    parts = []
+    for kind in ("reversed", "smooth"):
+        movies, events = [], []
+        for place in places:
+            way = bar(
+                screen, direction=direction, contrast=contrast, speed=speed, reversal=place,
                 before=before,
             )  # fmt: skip
-            # Half-way of a bar that turns at this place is when it is there.
-            way = bar(screen, direction=direction, speed=speed, reversal=place, before=before)
+            # A bar that reverses at a place is there half-way through its motion.
             moving = len(way) - screen.frames(before) - screen.frames(0.6)
-            there = screen.frames(before) + moving // 2 - model.history + 1
-            found.append(model.respond(movie)[there : there + long])
-    peak, when = torch.stack(turned).mean(dim=0).max(dim=0)
-    return MotionReversal(
-        peak, torch.stack(smooth).mean(dim=0).amax(dim=0), when.to(peak) / screen.rate
+            events.append(screen.frames(before) + moving // 2)
+            movies.append(
+                way
+                if kind == "reversed"
+                else bar(screen, direction=direction, contrast=contrast, speed=speed, before=before)
+            )
+        about = ("place", list(places), screen.unit)
+        parts.append(_shown(model, movies, events, about, count=screen.frames(0.3)))
+    found = xarray.concat(
+        parts, xarray.Variable("motion", np.array(["reversed", "smooth"], object))
     )
+    mean = found.rate.mean("place")
+    return _peaks(found, reversed=mean.sel(motion="reversed"), smooth=mean.sel(motion="smooth"))
 
 
 def _before(model: ResponseModel) -> float:
-    """Mean light that fills the history of a model, and a little more, in s."""
-    return (model.history + 5) / model.rate
+    """The duration of mean light that fills the history of a model with some frames to spare, s."""
+    return (model.history + abs(model.ahead) + 5) / model.rate
 
 
-def _grating(screen: Screen, way: float, wavelength: float, speed: float) -> Movie:
-    return grating(screen, direction=way, wavelength=wavelength, speed=speed)
+def _peaks(found: xarray.Dataset, **traces: xarray.DataArray) -> xarray.Dataset:
+    """The largest rate of each trace by its name, and the time of the first trace's peak."""
+    first = next(iter(traces.values()))
+    peaks: dict[str, Any] = {
+        name: ("cell", trace.max("time").to_numpy(), {"units": "Hz"})
+        for name, trace in traces.items()
+    }
+    peaks["peak_time"] = ("cell", first.idxmax("time").to_numpy(), {"units": "s"})
+    return found.assign(peaks)
 
 
-def _after(model: ResponseModel, movie: Movie, start: float) -> Float[Tensor, "window cell"]:
-    """Rates whose whole history lies after `start` s."""
-    return model.respond(movie.between(start, movie.duration))
-
-
-def _gain(model: ResponseModel, movie: Movie) -> Float[Tensor, " cell"]:
-    rates = model.respond(movie)
-    skipped = round(3 * model.rate)
-    past = movie.windows(model.history)[:, :, 0, 0].to(rates)[skipped:]
-    rates = rates[skipped:]
-    seen = past - past.mean(dim=0)
-    filters = torch.linalg.lstsq(seen.double(), (rates - rates.mean(dim=0)).double()).solution
-    filtered = seen.double() @ (filters / filters.norm(dim=0))
-    gains = []
-    for cell in range(rates.shape[1]):
-        strong = filtered[:, cell] >= filtered[:, cell].quantile(0.75)
-        x, y = filtered[strong, cell], rates[strong, cell].double()
-        x = x - x.mean()
-        gains.append((x @ y) / (x @ x))
-    return torch.stack(gains).to(rates)
-
-
-def _flashed(
+def _shown(
     model: ResponseModel,
-    screen: Screen,
-    contrast: float,
-    radius: float,
-    place: tuple[float, float],
-) -> tuple[Float[Tensor, " cell"], Float[Tensor, " cell"]]:
-    """Half-way to the peak after a flash began, in s, and the height of the peak in Hz."""
-    before = _before(model)
-    movie = flash(screen, contrast=contrast, radius=radius, place=place, before=before)
-    rates = model.respond(movie)
-    first = round(before * model.rate) - model.history + 1
-    rest = rates[first - 1]
-    answer = rates[first : first + round(0.2 * model.rate)] - rest
-    height = answer.amax(dim=0)
-    onsets = []
-    for cell, peak in enumerate(height):
-        if peak <= 0:
-            onsets.append(torch.full_like(peak, torch.nan))
-            continue
-        above = int((answer[:, cell] >= peak / 2).nonzero()[0])
-        low = answer[above - 1, cell] if above else torch.zeros_like(peak)
-        share = (peak / 2 - low) / (answer[above, cell] - low).clamp(min=1e-12)
-        # A rate belongs to the end of its frame.
-        onsets.append((above + share) / model.rate)
-    return torch.stack(onsets), height
+    movies: Sequence[Movie],
+    events: int | Sequence[int],
+    about: tuple[str, Sequence[Any], str],
+    *,
+    earlier: int = 0,
+    count: int | None = None,
+) -> xarray.Dataset:
+    """The responses to movies around an event in each, and the film that they depend on.
+
+    `events` are frames. Rates begin `earlier` frames before the event and end `count` after it (at
+    the last that all movies have); film begins a history before that.
+    """
+    import xarray
+
+    frames = [events] * len(movies) if isinstance(events, int) else list(events)
+    rows = [model.row_of(event - earlier) for event in frames]
+    answers = [model.respond(movie).cpu().numpy() for movie in movies]
+    most = min(len(answer) - row for answer, row in zip(answers, rows, strict=True))
+    length = most if count is None else min(most, earlier + count)
+    rates = [answer[row : row + length] for answer, row in zip(answers, rows, strict=True)]
+    back = min(min(frames), earlier + model.history)
+    films = [
+        movie.frames[event - back : event - earlier + length].cpu().numpy()
+        for movie, event in zip(movies, frames, strict=True)
+    ]
+    dimension, labels, unit = about
+    names = np.array(labels, object) if isinstance(labels[0], str) else np.array(labels)
+    seconds = {"units": "s"}
+    clock = np.arange(-earlier, length - earlier) / model.rate
+    return xarray.Dataset(
+        {
+            "rate": ((dimension, "time", "cell"), np.stack(rates), {"units": "Hz"}),
+            "film": ((dimension, "frame", "y", "x"), np.stack(films), {"units": "contrast"}),
+        },
+        {
+            dimension: (dimension, names, {"units": unit} if unit else {}),
+            "time": ("time", clock, seconds),
+            "frame": ("frame", np.arange(-back, len(films[0]) - back) / model.rate, seconds),
+            "cell": np.array(model.cells, object),
+        },
+    )

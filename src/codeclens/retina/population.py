@@ -1,11 +1,11 @@
-"""Populations: modes learned from part of a film, and which cells fire with which of them."""
+"""Populations: modes learned on part of a film, and their relation to cells and each other."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations as subsets
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import xarray
@@ -14,12 +14,13 @@ from jaxtyping import Bool, Float, Int64
 from codeclens.analysis import false_discovery
 from codeclens.attribution import SiteContributions
 from codeclens.decomposition import Estimator, Modes, View, decompose, quality
-from codeclens.errors import CodeclensError
+from codeclens.errors import CodeclensError, require_number, unknown, wrong_shape
 from codeclens.extraction import ContributionStore
+from codeclens.labelled import Labelled
 from codeclens.retina.splits import Split
 
 if TYPE_CHECKING:
-    import xarray
+    import pandas
 
 
 Contributed = Mapping[str, SiteContributions] | ContributionStore | xarray.Dataset
@@ -35,17 +36,17 @@ def population_modes(
     view: View = "concat",
     seed: int = 0,
 ) -> dict[str, Modes]:
-    """Find the modes of every layer on the training frames, and score them on those held out.
+    """Learn the modes of every layer on the training frames, and score them on the held-out ones.
 
-    `found` are the contributions of all frames to a target of the population (a sum of rates, the
-    surprisal, one cell): what `contributions` gives, a store, or what `movie_contributions` gives
-    of one target, `found.sel(cell="on")`. Excitation and inhibition of a channel are apart in all,
-    since signs are split before positions are summed; the view "concat" keeps them so. Other
-    arguments are those of `decompose`.
+    `found` are the contributions of all frames to one target (a sum of rates, the surprisal, one
+    cell): the result of `contributions`, a store, or one target of the result of
+    `movie_contributions`, `found.sel(cell="on")`. Signs are split before positions are summed, so
+    that excitation and inhibition of a channel are separate in the view "concat". Other arguments
+    are those of `decompose`.
 
-    Returns Modes by site with the loadings of all frames, whose keys are their numbers. Their `r2`
-    is that of the held-out frames, `quality["r2_train"]` that of the others. Raises CodeclensError
-    as `decompose`, and for a split of another length.
+    Returns Modes by site with the loadings of all frames, whose keys are the frames' numbers. `r2`
+    is that of the held-out frames, `quality["r2_train"]` that of the training frames. Raises
+    CodeclensError as `decompose` does, and for a split of another length.
 
     >>> import torch
     >>> from codeclens import NMF, Sum, contributions
@@ -59,7 +60,7 @@ def population_modes(
     """
     rows = _Frames(found)
     if len(rows.label) <= max(split.train.max(), split.held_out.max()):
-        raise CodeclensError(f"The split names frames beyond the {len(rows.label)} there are.")
+        raise CodeclensError(f"The split has frames beyond the {len(rows.label)} contributions.")
     fitted = decompose(rows.some(split.train), method, sites=sites, view=view, seed=seed)
     whole: dict[str, Modes] = {}
     for site, modes in fitted.items():
@@ -80,7 +81,7 @@ def population_modes(
 
 
 class _Frames:
-    """Contributions in memory or in a store, or some rows of them, as `decompose` takes them."""
+    """All or some rows of contributions, from memory or a store, in the form for `decompose`."""
 
     classes: list[str] | None = None
     sites: list[str]
@@ -138,20 +139,22 @@ class _Frames:
 
 
 def _layers(found: xarray.Dataset) -> list[str]:
-    """The layers of a Dataset of one target; raises CodeclensError for another Dataset."""
+    """The layers of a Dataset of one target; raises CodeclensError for other Datasets."""
     if {"positive", "negative", "activation"} - set(found) or "layer" not in found.dims:
-        raise CodeclensError("The Dataset holds no contributions; pass one of movie_contributions.")
+        raise CodeclensError(
+            "The Dataset has no contributions; pass the result of movie_contributions."
+        )
     axes = [axis for axis in found.positive.dims if axis not in ("time", "layer", "channel")]
     if axes:
         raise CodeclensError(
-            f"The Dataset has the axis {axes[0]!r}; choose one target, found.sel(cell=…), and take "
-            "lags together."
+            f"The Dataset has the axis {axes[0]!r}; choose one target, found.sel(cell=…), and sum "
+            "over lags."
         )
     return [str(name) for name in found.layer.values]
 
 
 def _layer(found: xarray.Dataset, site: str, name: str) -> np.ndarray[Any, Any]:
-    """One layer's `(time, channel)`, without the channels that it has not."""
+    """The `(time, channel)` of one layer, without the channels that it does not have."""
     values = found[name].sel(layer=site).transpose("time", "channel").to_numpy()
     return np.asarray(values[:, ~np.isnan(values).all(axis=0)], np.float32)
 
@@ -166,13 +169,13 @@ def mode_cell_matrix(
     """Correlate the loadings of every mode with the rate of every cell over time.
 
     `modes` are Modes or loadings `(time, modes)`, `rates` is `(time, cell)` in Hz. Neighbouring
-    frames are alike, so chance is all shifts of the rates around the film by `shortest` frames or
-    more: `null_low` and `null_high` hold 95 % of them, `p` is how often they do as well in
-    magnitude, `q` the same as a false discovery rate over the matrix.
+    frames are similar, so the null distribution consists of all circular shifts of the rates by
+    `shortest` frames or more. `null_low` and `null_high` bound 95 % of it, `p` is the share of
+    shifts with at least the same |r|, and `q` the false discovery rate over the matrix.
 
-    Returns `correlation` and these by `mode` and `cell`; NaN where loadings or rates do not vary.
+    Returns `correlation` and these by `mode` and `cell`; NaN where loadings or rates are constant.
     Raises CodeclensError where lengths differ, `cells` are not one name for each column of rates,
-    or the film is too short to be shifted.
+    or the film is too short to shift.
 
     >>> random = np.random.default_rng(0)
     >>> loadings = random.gamma(0.5, size=(300, 3))
@@ -184,27 +187,19 @@ def mode_cell_matrix(
     Z = loadings_of(modes)
     R = np.asarray(rates, np.float64)
     if R.ndim != 2 or len(R) != len(Z):
-        raise CodeclensError(
-            f"There are loadings of {len(Z)} frames, and rates of shape {R.shape}; pass "
-            f"({len(Z)}, cells)."
-        )
+        raise wrong_shape("rates", R.shape, f"({len(Z)}, cells)", "a row for each loading")
     names = [str(number) for number in range(R.shape[1])] if cells is None else list(cells)
     if isinstance(cells, str) or len(names) != R.shape[1] or len(set(names)) != len(names):
         raise CodeclensError(
-            f"cells={cells!r} do not name the {R.shape[1]} columns of the rates; pass as many "
-            "different names."
+            f"cells (={cells!r}) must be {R.shape[1]} unique names, one for each column of rates."
         )
-    if not 1 <= shortest <= len(Z) // 2:
-        raise CodeclensError(
-            f"A film of {len(Z)} frames cannot be shifted by {shortest}; pass shortest=… from 1 to "
-            f"{len(Z) // 2}."
-        )
+    require_number("shortest", shortest, least=1, most=len(Z) // 2, hint="frames of the film")
     Z, R = _standard(Z), _standard(R)
     spectrum = np.fft.rfft(Z, axis=0)
     shape = (Z.shape[1], R.shape[1])
     value, low, high, p = (np.full(shape, np.nan) for _ in range(4))
     for cell in range(R.shape[1]):
-        # Of every shift at once: a circular correlation is a product of spectra.
+        # All shifts at once: a circular correlation is a product of spectra.
         product = spectrum.conj() * np.fft.rfft(R[:, cell])[:, None]
         shifted = np.fft.irfft(product, n=len(Z), axis=0)
         value[:, cell] = shifted[0]
@@ -229,17 +224,15 @@ def mode_cell_matrix(
 
 
 def loadings_of(modes: Loadings) -> Float[np.ndarray, "time mode"]:
-    """Loadings `(time, modes)` in float64; raises CodeclensError for what is none."""
+    """Loadings `(time, modes)` in float64; raises CodeclensError for other arrays."""
     Z = np.asarray(modes.loadings if isinstance(modes, Modes) else modes, np.float64)
     if Z.ndim != 2 or not Z.size or not np.isfinite(Z).all():
-        raise CodeclensError(
-            f"The loadings have shape {Z.shape}; pass finite ones (time, modes), or Modes."
-        )
+        raise wrong_shape("loadings", Z.shape, "(time, modes)", "finite numbers, or Modes")
     return Z
 
 
 def _standard(values: Float[np.ndarray, "time column"]) -> Float[np.ndarray, "time column"]:
-    """Columns of mean 0 and norm 1; NaN where one does not vary."""
+    """Columns with mean 0 and norm 1; NaN for a constant column."""
     centred = values - values.mean(axis=0)
     norm = np.linalg.norm(centred, axis=0)
     largest = np.abs(values).max(axis=0) * len(values) ** 0.5
@@ -249,14 +242,15 @@ def _standard(values: Float[np.ndarray, "time column"]) -> Float[np.ndarray, "ti
 Kind = Literal["agglomerative", "kmeans"]
 
 
-@dataclass(frozen=True, eq=False)
-class CellClusters:
-    """Cells in groups, with how well each belongs there.
+@dataclass(frozen=True, eq=False, repr=False)
+class CellClusters(Labelled):
+    """Clusters of cells with their silhouettes.
 
-    `labels` `(cell,)` number the groups in the order of the cells. `silhouette` `(cell,)` in [−1,
-    1] says how much nearer a cell is to its own group than to the next. `counts` are the numbers of
-    groups that were tried, `scores` the mean silhouette of each, and `null` `(draw,)` the best
-    score of cells without groups; `p` is how often that is as good.
+    `labels` `(cell,)` number the clusters in order of their first cells. `silhouette` `(cell,)`
+    from −1 to 1 compares a cell's distance to its own cluster with that to the nearest other one.
+    `counts` are the numbers of clusters that were tried, `scores` the mean silhouette of each, and
+    `null` `(draw,)` the best score of populations without clusters; `p` is the share of those that
+    score as high. `cells` are the names.
     """
 
     labels: Int64[np.ndarray, " cell"]
@@ -264,16 +258,37 @@ class CellClusters:
     counts: tuple[int, ...]
     scores: Float[np.ndarray, " count"]
     null: Float[np.ndarray, " draw"]
+    cells: Sequence[str]
 
-    def __repr__(self) -> str:
+    def title(self) -> str:
         return (
-            f"CellClusters({len(self.labels)} cells in {self.count} groups: silhouette "
-            f"{self.score:.3f}, p {self.p:.3f})"
+            f"{len(self.labels)} cells in {self.count} clusters: silhouette {self.score:.3f}, "
+            f"p {self.p:.3f}"
+        )
+
+    def to_dataframe(self) -> pandas.DataFrame:
+        """A row a cell, cluster by cluster: its name, cluster and silhouette."""
+        import pandas
+
+        columns = {"cell": list(self.cells), "cluster": self.labels, "silhouette": self.silhouette}
+        return pandas.DataFrame(columns).iloc[self.order].reset_index(drop=True)
+
+    def to_xarray(self) -> xarray.Dataset:
+        """`cluster` and `silhouette` by cell, `score` by count, `null` by draw."""
+        return xarray.Dataset(
+            {
+                "cluster": ("cell", self.labels),
+                "silhouette": ("cell", self.silhouette),
+                "score": ("count", self.scores),
+                "null": ("draw", self.null),
+            },
+            {"cell": np.array(self.cells, object), "count": list(self.counts)},
+            {"p": self.p},
         )
 
     @property
     def count(self) -> int:
-        """The number of groups."""
+        """The number of clusters."""
         return int(self.labels.max()) + 1
 
     @property
@@ -283,12 +298,12 @@ class CellClusters:
 
     @property
     def p(self) -> float:
-        """How often cells drawn from one normal distribution group as well."""
+        """The share of populations from one normal distribution that cluster as well."""
         return float((1 + (self.null >= self.scores.max()).sum()) / (1 + len(self.null)))
 
     @property
     def order(self) -> Int64[np.ndarray, " cell"]:
-        """The cells group by group, the surest first, for figures."""
+        """The cells cluster by cluster, those with the largest silhouette first."""
         return np.lexsort((-self.silhouette, self.labels)).astype(np.int64)
 
 
@@ -300,15 +315,15 @@ def cluster_cells(
     draws: int = 200,
     seed: int = 0,
 ) -> CellClusters:
-    """Group cells by the modes that they fire with: columns of a mode–cell matrix.
+    """Cluster cells by their correlations with modes, the columns of a mode–cell matrix.
 
-    `matrix` is what `mode_cell_matrix` gives, of which the correlations are taken, or an array.
-    Of the numbers of groups in `counts` (default: 2 to 10, or one less than there are cells) the
-    one with the largest mean silhouette is taken (Rousseeuw 1987), by scikit-learn's agglomerative
-    clustering (average linkage) or k-means. Any cells fall into groups, so the score is held
-    against that of `draws` populations from one normal distribution with the mean and covariance of
-    these cells (Liu et al. 2008, SigClust). Modes with NaN are left out. Raises CodeclensError
-    where there are too few cells, or no such number of groups.
+    `matrix` is the result of `mode_cell_matrix` or an array. Among the numbers of clusters in
+    `counts` (default: 2 to 10, and below the number of cells) the one with the largest mean
+    silhouette is chosen (Rousseeuw 1987), with scikit-learn's agglomerative clustering (average
+    linkage) or k-means. Clustering always finds clusters, so the score is compared with that of
+    `draws` populations from one normal distribution with the mean and covariance of these cells
+    (Liu et al. 2008, SigClust). Modes with NaN are not used. Raises CodeclensError for too few
+    cells, and for numbers of clusters that are not possible.
 
     >>> kinds = np.repeat([[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]], 5, axis=0).T
     >>> found = cluster_cells(kinds + 0.1 * np.random.default_rng(0).normal(size=(2, 15)))
@@ -321,18 +336,17 @@ def cluster_cells(
     values = values[np.isfinite(values).all(axis=1)] if values.ndim == 2 else values
     if values.ndim != 2 or not len(values) or values.shape[1] < 3:
         raise CodeclensError(
-            f"A matrix of shape {given.shape} has no groups; pass (modes, cells) of three "
-            "cells or more, with a mode that correlates with all of them."
+            f"A matrix of shape {given.shape} cannot be clustered; pass (modes, cells) with three "
+            "cells or more, and a mode without NaN."
         )
     cells = values.T
     tried = tuple(range(2, min(10, len(cells) - 1) + 1)) if counts is None else tuple(counts)
     if not tried or min(tried) < 2 or max(tried) >= len(cells):
         raise CodeclensError(
-            f"{len(cells)} cells cannot be tried in {list(tried)} groups; from 2 to "
-            f"{len(cells) - 1} can."
+            f"{len(cells)} cells can have 2 to {len(cells) - 1} clusters, not {list(tried)}."
         )
     if kind not in ("agglomerative", "kmeans"):
-        raise CodeclensError(f'kind={kind!r} is not known; it is "agglomerative" or "kmeans".')
+        raise unknown("kind of clustering", kind, get_args(Kind))
     random = np.random.default_rng(seed)
     groups, scores = _tried(cells, tried, kind, seed)
     centred = (cells - cells.mean(axis=0)) / (len(cells) - 1) ** 0.5
@@ -345,18 +359,20 @@ def cluster_cells(
     from sklearn.metrics import silhouette_samples
 
     labels = _in_order(groups[int(scores.argmax())])
-    return CellClusters(labels, silhouette_samples(cells, labels), tried, scores, null)
+    names = matrix.cell.values if hasattr(matrix, "cell") else np.arange(len(cells))
+    silhouette = silhouette_samples(cells, labels)
+    return CellClusters(labels, silhouette, tried, scores, null, [str(name) for name in names])
 
 
 def _values(
     matrix: Float[np.ndarray, "mode cell"] | xarray.Dataset | xarray.DataArray,
 ) -> Float[np.ndarray, "..."]:
-    """The numbers of a mode–cell matrix in any of its forms."""
+    """The values of a mode–cell matrix in any of its forms."""
     if isinstance(matrix, xarray.Dataset):
         if "correlation" not in matrix:
             raise CodeclensError(
                 f"The Dataset has {', '.join(map(str, matrix)) or 'nothing'} and no correlation; "
-                "pass one of mode_cell_matrix."
+                "pass the result of mode_cell_matrix."
             )
         matrix = matrix.correlation
     if isinstance(matrix, xarray.DataArray) and {"mode", "cell"} == set(matrix.dims):
@@ -365,7 +381,7 @@ def _values(
         return np.asarray(matrix, np.float64)
     except (TypeError, ValueError) as error:
         raise CodeclensError(
-            f"A {type(matrix).__name__} is no matrix of numbers; pass one of mode_cell_matrix."
+            f"A {type(matrix).__name__} is not a matrix; pass the result of mode_cell_matrix."
         ) from error
 
 
@@ -391,24 +407,23 @@ def _tried(
 
 
 def _in_order(labels: np.ndarray[Any, Any]) -> Int64[np.ndarray, " cell"]:
-    """Groups numbered in the order in which the cells name them."""
+    """Clusters numbered in the order of their first cells."""
     _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
     return np.argsort(np.argsort(first))[inverse].astype(np.int64)
 
 
-# Combinations beyond these, the most frequent of a size, are not followed.
+# The largest number of combinations of one size; the most frequent are kept.
 _MOST = 2000
 _Members = tuple[int, ...]
 
 
 def active_modes(modes: Loadings, quantile: float = 0.8) -> Bool[np.ndarray, "time mode"]:
-    """In which frames each mode is active: above zero, and above that quantile of its loadings.
+    """The frames in which each mode is active: above zero and above a quantile of its loadings.
 
     >>> active_modes(np.array([[0.0], [0.0], [1.0], [2.0], [3.0]]), 0.5).ravel()
     array([False, False, False,  True,  True])
     """
-    if not 0 <= quantile < 1:
-        raise CodeclensError(f"quantile (={quantile}) must lie from 0 to below 1.")
+    require_number("quantile", quantile, least=0, below=1)
     loadings = loadings_of(modes)
     threshold = np.maximum(np.quantile(loadings, quantile, axis=0), 0)
     return np.asarray(loadings > threshold)
@@ -424,17 +439,19 @@ def combinations(
     shortest: int = 50,
     seed: int = 0,
 ) -> xarray.Dataset:
-    """Find the modes that are active together in `least` frames or more, and hold them to chance.
+    """Find the modes that are active together in `least` frames or more, and compare with chance.
 
     `modes` are Modes or loadings `(time, modes)`; a mode is active in the frames above a `quantile`
-    of its loadings (`active_modes`). All sets of 2 to `largest` modes that occur are counted,
-    other modes may be active too. Chance is each mode shifted around the film by its own number of
-    frames (`shortest` or more apart from where it was), which keeps how long it stays active.
+    of its loadings (`active_modes`). All sets of 2 to `largest` modes are counted; other modes may
+    be active at the same time. In the null distribution each mode is shifted around the film by its
+    own number of frames (`shortest` or more), which keeps the durations of its activity.
 
-    Returns by `combination` (such as "3+7", most frequent first) the `count` of frames, the
-    `expected` one, its ratio `lift`, how often chance counts as many (`p`, false discovery rate
-    `q`), the counts of the two halves, `first` and `second`, and the `size`; `stability`, the rank
-    correlation of both halves' counts. Raises CodeclensError where the film is too short.
+    Returns by `combination` (such as "3+7", most frequent first) the `count` of frames; the
+    `expected` count of the null distribution; their ratio `lift`; `p`, the share of shifts with as
+    large a count, and its false discovery rate `q`; the counts `first` and `second` of the two
+    halves of the film; and the `size`. `stability` is the rank correlation of the two halves'
+    counts; with two combinations it is 1 or −1, with a single one, which has no rank, it is the
+    smaller count over the larger. Raises CodeclensError where the film is too short.
 
     >>> random = np.random.default_rng(0)
     >>> loadings = random.random((400, 4)) * (random.random((400, 4)) < 0.2)
@@ -449,8 +466,8 @@ def combinations(
     time = len(active)
     if not 1 <= shortest <= time // 2 or largest < 2 or least < 1 or draws < 1:
         raise CodeclensError(
-            f"With {time} frames, shortest={shortest}, largest={largest}, least={least} and "
-            f"draws={draws} nothing can be counted; shifts go up to {time // 2} frames."
+            f"shortest (={shortest}) must be 1 to {time // 2} frames, largest (={largest}) at "
+            f"least 2, least (={least}) and draws (={draws}) at least 1."
         )
     found = _frequent(active, largest, least)
     random = np.random.default_rng(seed)
@@ -473,20 +490,20 @@ def combinations(
             "first": ("combination", first),
             "second": ("combination", second),
             "size": ("combination", np.array([len(one) for one in found], np.int64)),
-            "stability": ((), _rank_correlation(first, second)),
+            "stability": ((), _stability(first, second)),
         },
         coords={"combination": np.array(["+".join(map(str, one)) for one in found], object)},
     )
 
 
 def _frequent(active: Bool[np.ndarray, "time mode"], largest: int, least: int) -> list[_Members]:
-    """Sets of modes that occur often enough, the most frequent first, grown mode by mode."""
+    """Sets of modes in `least` frames or more, the most frequent first, grown mode by mode."""
     whole: list[tuple[int, _Members]] = []
     frames = active.sum(axis=0)
     sets: list[_Members] = [(int(mode),) for mode in np.flatnonzero(frames >= least)]
     for size in range(2, largest + 1):
         known = set(sets)
-        # A set occurs no more often than any of its parts.
+        # A set occurs at most as often as each of its subsets.
         larger = [
             (*one, mode)
             for one in sets
@@ -505,7 +522,7 @@ def _frequent(active: Bool[np.ndarray, "time mode"], largest: int, least: int) -
 
 
 def _counts(active: Bool[np.ndarray, "time mode"], sets: list[_Members]) -> np.ndarray[Any, Any]:
-    """In how many frames all modes of each set are active."""
+    """The number of frames in which all modes of each set are active."""
     counts = np.zeros(len(sets), np.int64)
     numbers = active.astype(np.float32)
     pairs = (numbers.T @ numbers).round().astype(np.int64)
@@ -514,9 +531,11 @@ def _counts(active: Bool[np.ndarray, "time mode"], sets: list[_Members]) -> np.n
     return counts
 
 
-def _rank_correlation(first: np.ndarray[Any, Any], second: np.ndarray[Any, Any]) -> float:
+def _stability(first: np.ndarray[Any, Any], second: np.ndarray[Any, Any]) -> float:
     from scipy.stats import spearmanr
 
-    if len(first) < 3 or np.ptp(first) == 0 or np.ptp(second) == 0:
+    if len(first) == 1:
+        return float(min(first[0], second[0]) / max(first[0], second[0], 1))
+    if len(first) == 0 or np.ptp(first) == 0 or np.ptp(second) == 0:
         return float("nan")
     return float(spearmanr(first, second).statistic)

@@ -1,4 +1,4 @@
-"""Receptive fields at every moment: what a change of each pixel would do to a cell's rate now."""
+"""Instantaneous receptive fields: the derivative of each cell's rate by each pixel."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from codeclens.attribution import Selector
 from codeclens.decomposition import Modes
-from codeclens.errors import CodeclensError
+from codeclens.errors import CodeclensError, require_number
 from codeclens.retina.changes import field_products
 from codeclens.retina.movies import Movie
 from codeclens.retina.passes import (
@@ -48,16 +48,16 @@ def receptive_fields(
 ) -> xarray.DataArray:
     """The instantaneous receptive field `IRF(t) = ∂r/∂s` of every cell at every frame.
 
-    `model` takes windows `(B, history, H, W)` and gives rates `(B, cells)` in Hz; `movie` is a
-    Movie, or for a ResponseModel also windows that were cut already. `frames` are rows of
-    `model.respond(movie)`, `cells` names or numbers; None means all. A model that is no
-    ResponseModel needs `history`. `output` explains a tensor inside the network instead, for
-    example `model.drive`, in its own unit.
+    `model` maps windows `(B, history, H, W)` to rates `(B, cells)` in Hz; `movie` is a Movie or,
+    for a ResponseModel, windows that are already cut. `frames` are rows of `model.respond(movie)`,
+    `cells` names or numbers; None means all. A model that is not a ResponseModel needs `history`.
+    `output` selects a tensor inside the network instead of the rates, such as `model.drive`, in its
+    own unit.
 
     Returns `(time, cell, lag, y, x)` in Hz per unit of the stimulus; `lag` is in s before the
-    frame, oldest first, `y` and `x` are the middles of the pixels from the upper left corner.
-    `at_once` windows run together: one forward, and one backward for each cell. Raises
-    CodeclensError for an unknown cell or row, and a movie of another clock or scale.
+    frame, oldest first, `y` and `x` are the centres of the pixels from the upper left corner.
+    `at_once` windows run together, with one backward pass for each cell. Raises CodeclensError for
+    an unknown cell or row, and for a movie of another clock or scale.
 
     >>> _ = torch.manual_seed(0)
     >>> model = nn.Sequential(nn.Conv2d(5, 3, 3), nn.Softplus(), nn.Flatten(), nn.Linear(48, 2))
@@ -90,18 +90,18 @@ def field_parts(
 ) -> xarray.DataArray:
     """Divide every receptive field exactly among the channels, or the modes, of a site.
 
-    `IRF = Σ_u ∂r/∂a_u · ∂a_u/∂s` (method.md §7): what arrives at the site from the rate is
-    restricted to a part's share and passed back to the stimulus. `where` is a site, whose channels
-    are the parts, or `Modes`: of unit u mode m has the share `l_m D_mu / Σ l D`, at each position
-    of the sign that the unit has there, and the remainder is what no mode carries. `found` are then
+    `IRF = Σ_u ∂r/∂a_u · ∂a_u/∂s` (method.md §7): the gradient at the site is restricted to a part's
+    share and passed back to the stimulus. `where` is a site, whose channels are the parts, or
+    `Modes`: mode m has the share `l_m D_mu / Σ l D` of unit u, at each position that of the sign
+    which the unit has there, and the remainder is the share that no mode explains. `found` are then
     the contributions of all windows, `contributions(model, movie.windows(history), …)`; with
-    `reduce=None` signs are those of each position, else a unit's share is the mean of both.
+    `reduce=None` the sign of each position is known, else a unit's share is the mean of both signs.
 
-    Returns `(time, cell, channel | mode, lag, y, x)` whose sum over parts is the field. Where the
-    site is no cut the part "bypass" is what reaches the rate without passing it. All arguments
-    else, and errors, are those of `receptive_fields`; choose frames, since the result is as large
-    as all parts of all fields. Raises CodeclensError also for contributions that do not belong to
-    the modes or the movie.
+    Returns `(time, cell, channel | mode, lag, y, x)`; the sum over parts is the field. The
+    remainder has the name "remainder", and is part of the sum but not a mode. Where some paths to
+    the rates avoid the site, the part "bypass" is their share. The other arguments and errors are
+    those of `receptive_fields`; choose frames, since the result is as large as all parts of all
+    fields. Raises CodeclensError also for contributions that do not match the modes or the movie.
 
     >>> _ = torch.manual_seed(0)
     >>> model = nn.Sequential(nn.Conv2d(5, 3, 3), nn.Softplus(), nn.Flatten(), nn.Linear(48, 2))
@@ -142,12 +142,12 @@ def field_parts(
 
 
 def separable(fields: xarray.DataArray) -> xarray.Dataset:
-    """The best product of a time course and a map for each field, and how much of it that is.
+    """The best product of a time course and a map for each field, and its share of the power.
 
-    Of `fields` `(…, lag, y, x)` the singular value decomposition of lag × place gives `temporal`
-    `(…, lag)`, which carries the unit and the sign, `spatial` `(…, y, x)` of norm 1 whose largest
-    entry is positive, and `power` `(…)`, the share of the field's squared norm that the product
-    has: 1 for a separable field, NaN for one that is zero.
+    The singular value decomposition of `fields` `(…, lag, y, x)` over lag × place gives `temporal`
+    `(…, lag)`, with the unit and the sign; `spatial` `(…, y, x)` of norm 1, with a positive largest
+    entry; and `power` `(…)`, the product's share of the squared norm: 1 for a separable field, NaN
+    for a field of zeros.
 
     >>> _ = torch.manual_seed(0)
     >>> model = nn.Sequential(nn.Conv2d(5, 3, 3), nn.Softplus(), nn.Flatten(), nn.Linear(48, 2))
@@ -182,11 +182,11 @@ def separable(fields: xarray.DataArray) -> xarray.Dataset:
 
 
 def field_cosine(fields: xarray.DataArray, truth: xarray.DataArray) -> xarray.DataArray:
-    """How like two models' receptive fields are at each moment, whatever their size.
+    """The cosine similarity of two models' receptive fields at each moment.
 
-    Both are `(…, lag, y, x)` of the same moments, cells and pixels; returns their cosine `(…)`, NaN
-    where one of them is zero. Models whose rates agree need not have the same fields (method.md
-    §7). Raises CodeclensError where shapes differ.
+    Both are `(…, lag, y, x)` of the same moments, cells and pixels; returns `(…)`, NaN where one of
+    them is zero. Models with the same rates need not have the same fields (method.md §7). Raises
+    CodeclensError where shapes differ.
 
     >>> model = nn.Sequential(nn.Flatten(), nn.Linear(180, 2))
     >>> movie = Movie(torch.randn(9, 6, 6), rate=50.0, pixel=50.0, unit="um")
@@ -216,8 +216,7 @@ def _labelled(
 
 
 def _portion(at_once: int) -> int:
-    if at_once < 1:
-        raise CodeclensError(f"At least one window is taken at once, not at_once={at_once}.")
+    require_number("at_once", at_once, least=1)
     return at_once
 
 
@@ -225,17 +224,16 @@ NONE = "none"
 
 
 def prevailing(modes: Loadings, together: int = 1) -> np.ndarray[Any, Any]:
-    """The strongest mode in each frame, or the strongest few `together`, as text `(time,)`.
+    """The strongest mode, or the strongest few `together`, in each frame, as text `(time,)`.
 
-    Of Modes the strength is what the mode contributes, its loading times the sum of its entries; of
-    plain loadings it is the loading. "none" where fewer are above zero.
+    The strength of a mode of Modes is its contribution, the loading times the sum of its entries;
+    for plain loadings it is the loading. "none" where fewer are above zero.
 
     >>> prevailing(np.array([[0.0, 2.0, 1.0], [3.0, 0.0, 0.0]]), together=2)
     array(['1+2', 'none'], dtype=object)
     """
     Z = loadings_of(modes)
-    if not 1 <= together <= Z.shape[1]:
-        raise CodeclensError(f"Of {Z.shape[1]} modes, together={together} cannot prevail.")
+    require_number("together", together, least=1, most=Z.shape[1], whole=True, hint="modes")
     if isinstance(modes, Modes):
         Z = Z * np.abs(modes.dictionary).sum(axis=1)
     strongest = np.argsort(-Z, axis=1, kind="stable")[:, :together]
@@ -256,16 +254,16 @@ def grouped_fields(
     shortest: int = 50,
     seed: int = 0,
 ) -> xarray.Dataset:
-    """The mean receptive field of every cell while each mode prevails, and how much that tells.
+    """The mean receptive field of every cell while each mode (or combination) is the strongest.
 
     `fields` is `(time, cell, lag, y, x)`, `modes` are Modes or loadings of the same frames; groups
     are those of `prevailing`, without "none" and those of fewer than `least` frames.
 
     Returns `field` `(group, cell, lag, y, x)`, `frames` `(group)`, and by cell `between`, the share
-    of the variance of the field over the grouped frames that is between groups, with the mean and
-    the 97.5 % quantile of `draws` shifts of the groups around the film by `shortest` frames or more
-    (`null`, `null_high`): groups differ by chance too. Raises CodeclensError where lengths differ,
-    no group is large enough or the film is too short to be shifted.
+    of the field's variance over the grouped frames that lies between groups. `null` and `null_high`
+    are the mean and the 97.5 % quantile of that share over `draws` circular shifts of the groups by
+    `shortest` frames or more. Raises CodeclensError where lengths differ, no group is large enough
+    or the film is too short to shift.
 
     >>> import torch
     >>> from codeclens.retina import Movie, receptive_fields
@@ -285,25 +283,23 @@ def grouped_fields(
     groups = prevailing(modes, together)
     if fields.dims != ("time", "cell", "lag", "y", "x") or len(fields) != len(groups):
         raise CodeclensError(
-            f"Fields of {fields.dims} and {len(fields)} frames do not go with loadings of "
+            f"Fields of {fields.dims} with {len(fields)} frames do not match loadings of "
             f"{len(groups)}; pass (time, cell, lag, y, x) of the same frames."
         )
-    if not 1 <= shortest <= len(groups) // 2:
-        raise CodeclensError(
-            f"A film of {len(groups)} frames cannot be shifted by {shortest}; pass shortest=… from "
-            f"1 to {len(groups) // 2}."
-        )
+    require_number("shortest", shortest, least=1, most=len(groups) // 2, hint="frames of the film")
     names, number, size = np.unique(groups.astype(str), return_inverse=True, return_counts=True)
     kept = np.flatnonzero((size >= least) & (names != NONE))
     if not len(kept):
-        raise CodeclensError(f"No mode prevails in {least} frames or more; pass fewer as least=…")
+        raise CodeclensError(
+            f"No mode is the strongest in {least} frames or more; pass a smaller least=…."
+        )
     kept = kept[np.argsort(-size[kept], kind="stable")]
     member = number[None] == kept[:, None]
     values = fields.to_numpy()
     mean = np.stack([values[rows].mean(axis=0, dtype=np.float64) for rows in member])
     random = np.random.default_rng(seed)
     shifts = random.integers(shortest, len(groups) - shortest + 1, size=draws)
-    # Products of fields are all that the variance between groups needs.
+    # The variance between groups depends only on inner products of fields.
     products = [field_products(one) for one in values.swapaxes(0, 1)]
     between = _between(products, member)
     null = np.stack([_between(products, np.roll(member, shift, axis=1)) for shift in shifts])
@@ -323,7 +319,7 @@ def grouped_fields(
 def _between(
     products: list[Float[np.ndarray, "time time2"]], member: np.ndarray[Any, Any]
 ) -> Float[np.ndarray, " cell"]:
-    """The share of the variance over the members' frames that is between groups, by cell."""
+    """The share of the variance over the grouped frames that lies between groups, by cell."""
     used = member.any(axis=0)
     total = used.sum()
     share = []

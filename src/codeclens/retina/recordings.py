@@ -24,9 +24,10 @@ if TYPE_CHECKING:
 class Recording:
     """Responses `(T, cells)` in Hz to the T frames of `movie`, with one name for each cell.
 
-    Use `from_counts` for spike counts in the bins of the frames. Rates and counts may be NumPy
-    arrays. Raises CodeclensError where shapes do not match, for rates that are negative, not finite
-    or integers (as counts are), and where two cells have the same name.
+    Responses to repeated presentations of the movie are `(repeats, T, cells)`: then `repeats` holds
+    them and `rates` their mean. Use `from_counts` for spike counts in the bins of the frames. Rates
+    and counts may be NumPy arrays. Raises CodeclensError where shapes do not match, for rates that
+    are negative, not finite or integers (as counts are), and where two cells have the same name.
 
     >>> import torch
     >>> movie = Movie(torch.zeros(100, 1, 1), rate=50.0, pixel=1.0, unit="deg")
@@ -38,9 +39,16 @@ class Recording:
     movie: Movie
     rates: Float[Tensor, "time cell"]
     cells: Sequence[str]
+    repeats: Float[Tensor, "repeat time cell"] | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "rates", tensor_of("Responses", self.rates))
+        rates = tensor_of("Responses", self.rates)
+        if rates.ndim == 3:
+            if len(rates) < 2 or self.repeats is not None:
+                raise CodeclensError("Pass two repeats or more, as rates (repeats, time, cells).")
+            object.__setattr__(self, "repeats", rates)
+            rates = rates.mean(dim=0) if rates.is_floating_point() else rates[0]
+        object.__setattr__(self, "rates", rates)
         if self.rates.ndim != 2 or len(self.rates) != len(self.movie):
             wanted = f"({len(self.movie)}, cells)"
             raise wrong_shape("rates", self.rates.shape, wanted, "a row for each frame")
@@ -56,29 +64,32 @@ class Recording:
                 f"{len(set(self.cells))} unique names were given for {self.rates.shape[1]} cells; "
                 "pass one for each."
             )
-        bad = ~(self.rates.isfinite() & (self.rates >= 0))
+        every = self.rates if self.repeats is None else self.repeats
+        bad = ~(every.isfinite() & (every >= 0))
         if bad.any():
-            frame, cell = (int(index) for index in bad.nonzero()[0])
+            frame, cell = (int(index) for index in bad.nonzero()[0][-2:])
             raise CodeclensError(
-                f"Cell {self.cells[cell]!r} has the rate {float(self.rates[frame, cell])} at frame "
-                f"{frame}; rates must be finite and not negative."
+                f"Cell {self.cells[cell]!r} has the rate {float(every[bad][0])} at frame {frame}; "
+                "rates must be finite and not negative."
             )
 
     @classmethod
     def from_counts(
         cls,
         movie: Movie,
-        counts: Shaped[Tensor, "time cell"] | Shaped[np.ndarray, "time cell"],
+        counts: Shaped[Tensor, "*repeat time cell"] | Shaped[np.ndarray, "*repeat time cell"],
         cells: Sequence[str],
     ) -> Recording:
-        """Rates in Hz from the spikes counted while each frame was shown."""
+        """Rates in Hz from spike counts in each frame, `(T, cells)` or `(repeats, T, cells)`."""
         return cls(movie, tensor_of("Counts", counts).to(movie.frames) * movie.rate, cells)
 
     def between(self, start: float, stop: float) -> Recording:
         """The part from `start` to before `stop`, in s."""
         part = self.movie.between(start, stop)
         first = round(start * self.movie.rate)
-        return Recording(part, self.rates[first : first + len(part)], self.cells)
+        every = self.rates[None] if self.repeats is None else self.repeats
+        some = every[:, first : first + len(part)]
+        return Recording(part, some if len(some) > 1 else some[0], self.cells)
 
     def targets(self, model: ResponseModel | int) -> Float[Tensor, "window cell"]:
         """The responses that a model's windows predict, `model.respond(movie)` row by row.
@@ -88,6 +99,10 @@ class Recording:
         response, and the result has `-ahead` rows less than `respond`. A number stands for the
         history of a model whose `ahead` is 0.
         """
+        return self.rates[self.rows_of(model)]
+
+    def rows_of(self, model: ResponseModel | int) -> slice:
+        """The frames whose responses a model's windows predict; see `targets`."""
         history, ahead = (model, 0) if isinstance(model, int) else (model.history, model.ahead)
         first = history - 1 - ahead
         if not 0 <= first < len(self.rates):
@@ -95,7 +110,7 @@ class Recording:
                 f"A recording of {len(self.rates)} frames has no response to windows of {history} "
                 f"frames with ahead={ahead}."
             )
-        return self.rates[first : len(self.rates) - max(0, ahead)]
+        return slice(first, len(self.rates) - max(0, ahead))
 
 
 def spike_triggered_average(

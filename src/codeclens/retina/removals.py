@@ -1,4 +1,4 @@
-"""Removals: a mode or an interneuron taken out, foretold and measured, in rates and in fields."""
+"""Removals: predicted and measured effects of removing a mode or a channel."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from codeclens.attribution import Attributor, Method, Output, Selector, Site
 from codeclens.control import Intervention, activation_at
 from codeclens.control.edits import Withdraw
 from codeclens.decomposition import Modes
-from codeclens.errors import CodeclensError
+from codeclens.errors import CodeclensError, unknown
 from codeclens.retina.movies import Movie
 from codeclens.retina.passes import (
     Cells,
@@ -48,25 +48,26 @@ def removal_effects(
     output: Selector = None,
     at_once: int = 32,
 ) -> xarray.Dataset:
-    """Take each channel or mode out of a site, and hold what happens against what was foretold.
+    """Remove each channel or mode of a site, and compare the effect with its contribution.
 
-    A part is removed by moving its share of the activation back to what it is at `baseline` (a
-    number or one window): a channel as a whole, a mode by its share of every unit, window by window
-    (`control.remove`). The rate is foretold to fall by what the part contributes to the cell
-    (`method`, by default exact sums from the same baseline), the field by the part's share of it
-    (`field_parts`). Both are measured with the network so changed. They need not agree: where
-    inhibition has silenced a cell, taking it away does more than it contributes (method.md §7).
+    Removing a part moves its share of the activation back to the value at `baseline` (a number or
+    one window): all of a channel, or a mode's share of every unit, window by window
+    (`control.remove`). The predicted change of the rate is minus the contribution of the part
+    (`method`, by default exact sums from the same baseline), that of the field is minus the part's
+    share of the field (`field_parts`). The measured changes are those of the changed network. They
+    need not agree: where inhibition silences a cell, removing it has a larger effect than it
+    contributes (method.md §7).
 
-    Returns `rate_foretold` and `rate_measured` `(time, cell, channel | mode)`, changes in Hz, and
-    of the changes of the field, in Hz per unit of the stimulus, their norms `field_foretold` and
-    `field_measured` and their product `field_product`. `parts` chooses some by name. `where`,
+    Returns `rate_predicted` and `rate_measured` `(time, cell, channel | mode)`, changes in Hz, and,
+    for the changes of the field in Hz per unit of the stimulus, the norms `field_predicted` and
+    `field_measured` and the inner product `field_product`. `parts` selects parts by name. `where`,
     `found` and the other arguments and errors are those of `field_parts`.
 
     >>> _ = torch.manual_seed(0)
     >>> model = nn.Sequential(nn.Conv2d(5, 3, 3), nn.ReLU(), nn.Flatten(), nn.Linear(48, 2))
     >>> movie = Movie(torch.randn(20, 6, 6), rate=50.0, pixel=50.0, unit="um")
     >>> effects = removal_effects(model, movie, "1", history=5)
-    >>> table = removal_agreement(effects)  # behind the site this model is linear
+    >>> table = removal_agreement(effects)  # the model is linear behind the site
     >>> bool(abs(table.rate_slope - 1).max() < 1e-4), bool(abs(table.field_cosine - 1).max() < 1e-4)
     (True, True)
     """
@@ -107,7 +108,7 @@ def removal_effects(
         kept.append(effects.cpu().numpy())
     values = np.concatenate(kept, axis=1)
     axes = ("time", "cell", divided.kind)
-    fields_of = ("rate_foretold", "rate_measured", "field_foretold", "field_measured")
+    fields_of = ("rate_predicted", "rate_measured", "field_predicted", "field_measured")
     labelled: dict[str, Any] = {
         name: (axes, part) for name, part in zip((*fields_of, "field_product"), values, strict=True)
     }
@@ -124,17 +125,17 @@ def removal_effects(
 def removal_agreement(
     effects: xarray.Dataset, *, block: int = 20, draws: int = 1000, seed: int = 0
 ) -> xarray.Dataset:
-    """How well contributions and shares foretold what removals did, for each cell.
+    """The agreement between predicted and measured effects of removals, for each cell.
 
-    `effects` is what `removal_effects` returns. `rate_correlation` and `rate_slope` (measured on
-    foretold, both about their means) run over frames and parts, `field_cosine` and `field_slope`
-    (measured on foretold, through zero) over all entries of the fields; `*_low` and `*_high` are 95
-    % bounds from `draws` draws of blocks of `block` frames. `*_of_parts` are the same for each part
-    over frames. NaN where nothing is foretold or nothing happens.
+    `effects` is the result of `removal_effects`. `rate_correlation` and `rate_slope` (measured
+    against predicted, both about their means) are over frames and parts, `field_cosine` and
+    `field_slope` (measured against predicted, through zero) over all entries of the fields. `*_low`
+    and `*_high` are 95 % bounds from `draws` samples of blocks of `block` frames. `*_of_parts` are
+    the same for each part over frames. NaN where a predicted or measured effect is zero.
     """
     import xarray
 
-    kind = str(effects.rate_foretold.dims[-1])
+    kind = str(effects.rate_predicted.dims[-1])
     sums = _sums(effects)
     blocks = np.arange(len(effects.time)) // max(block, 1)
     summed = np.stack([sums[blocks == number].sum(axis=0) for number in np.unique(blocks)])
@@ -149,7 +150,7 @@ def removal_agreement(
 
 
 def _start(baseline: float | Tensor, windows: Tensor) -> Tensor:
-    """The window from which parts are counted; raises CodeclensError where it is none."""
+    """The baseline as a window; raises CodeclensError where it cannot be one."""
     window = tuple(windows.shape[1:])
     try:
         start = torch.as_tensor(baseline, dtype=windows.dtype)
@@ -166,7 +167,7 @@ def _start(baseline: float | Tensor, windows: Tensor) -> Tensor:
 
 
 def _sums(effects: xarray.Dataset) -> np.ndarray[Any, Any]:
-    """Of each frame, cell and part what the scores are made of, `(time, cell, part, sum)`."""
+    """The sums behind the scores for each frame, cell and part, `(time, cell, part, sum)`."""
     a, b = (effects[name].to_numpy().astype(np.float64) for name in _names("rate"))
     p, q = (effects[name].to_numpy().astype(np.float64) for name in _names("field"))
     product = effects.field_product.to_numpy().astype(np.float64)
@@ -178,7 +179,7 @@ def _scores(sums: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     n, a, b, aa, bb, ab, pp, qq, pq = np.moveaxis(sums, -1, 0)
     with np.errstate(invalid="ignore", divide="ignore"):
         across, along, up = (n * ab - a * b), (n * aa - a * a), (n * bb - b * b)
-        # Differences of large sums: what is left of equal ones is rounding.
+        # A small difference of large sums is rounding.
         along = np.where(along > 1e-12 * n * aa, along, np.nan)
         up = np.where(up > 1e-12 * n * bb, up, np.nan)
         pp = np.where(pp > 0, pp, np.nan)
@@ -187,11 +188,11 @@ def _scores(sums: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 
 
 def _names(what: str) -> tuple[str, str]:
-    return f"{what}_foretold", f"{what}_measured"
+    return f"{what}_predicted", f"{what}_measured"
 
 
 def _removed(share: Tensor, rest: Tensor, place: Site) -> Intervention:
-    """What takes a share of the activation back to where it rests."""
+    """The intervention that moves a share of the activation back to its value at the baseline."""
     return Intervention(place, Withdraw(share, rest), torch.ones((), dtype=torch.bool))
 
 
@@ -204,7 +205,7 @@ def _of_portion(
     contributed: Sequence[Tensor | None],
     removed: Sequence[Intervention],
 ) -> Tensor:
-    """The five numbers of every window, cell and part, `(5, B, cells, parts)`."""
+    """The five numbers for each window, cell and part, `(5, B, cells, parts)`."""
     with passes(model, windows, place, output) as forward:
         intact = forward(windows)
         fields, gains = ([of(cell) for cell in cells] for of in (intact.field, intact.gain))
@@ -219,16 +220,16 @@ def _of_portion(
                 assert whole is not None
                 expected = -(whole * share.to(whole)).flatten(1).sum(dim=1)
                 measured = (without.rates - intact.rates).detach()[:, cell]
-                foretold = -intact.back(gain * share.to(gain))
+                predicted = -intact.back(gain * share.to(gain))
                 change = without.field(cell) - field
-                for_cells.append(_compared(expected, measured, foretold, change))
+                for_cells.append(_compared(expected, measured, predicted, change))
         parts.append(torch.stack(for_cells, dim=2))
     return torch.stack(parts, dim=3)
 
 
-def _compared(expected: Tensor, measured: Tensor, foretold: Tensor, change: Tensor) -> Tensor:
-    """The five numbers of every window, `(5, B)`, in float64."""
-    fields = [one.double().flatten(1) for one in (foretold, change)]
+def _compared(expected: Tensor, measured: Tensor, predicted: Tensor, change: Tensor) -> Tensor:
+    """The five numbers for each window, `(5, B)`, in float64."""
+    fields = [one.double().flatten(1) for one in (predicted, change)]
     norms = [one.norm(dim=1) for one in fields]
     product = (fields[0] * fields[1]).sum(dim=1)
     return torch.stack([expected.double(), measured.double(), *norms, product])
@@ -238,7 +239,5 @@ def _chosen(divided: Parts, parts: Sequence[str] | None) -> list[int]:
     wanted = divided.names if parts is None else [str(part) for part in parts]
     for part in wanted:
         if part not in divided.names:
-            raise CodeclensError(
-                f'There is no {divided.kind} "{part}"; there are {", ".join(divided.names[:8])}.'
-            )
+            raise unknown(divided.kind, part, divided.names)
     return [divided.names.index(part) for part in wanted]

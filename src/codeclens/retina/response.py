@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, TypedDict, Unpack
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -88,6 +89,14 @@ class ResponseModel(nn.Module):
         weights = (*self.parameters(), *self.buffers())
         kind = next((one.dtype for one in weights if one.is_floating_point()), movie.frames.dtype)
         return replace(movie, frames=movie.frames.to(kind)).windows(self.history)
+
+    def row_of(self, frame: int) -> int:
+        """The row of `respond` with the response that belongs to a frame of the movie."""
+        return frame - self.history + 1 + self.ahead
+
+    def response_times(self, movie: Movie) -> Float[np.ndarray, " window"]:
+        """When the frame of each response begins, in s."""
+        return movie.window_times(self.history) - self.ahead / movie.rate
 
     def respond(self, movie: Movie, *, at_once: int = 256) -> Float[Tensor, "window cell"]:
         """The rates in Hz for every window of a movie.

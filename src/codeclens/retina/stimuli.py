@@ -1,4 +1,4 @@
-"""Stimuli of physiology: flashes, steps of contrast, gratings, bars, trains and moving objects."""
+"""Stimuli: flashes, flicker, gratings, bars, moving objects, white noise and natural movies."""
 
 from __future__ import annotations
 
@@ -14,16 +14,15 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
-from codeclens.errors import CodeclensError
+from codeclens.errors import CodeclensError, require_number, unknown
 from codeclens.retina.movies import Movie, Screen
 from codeclens.zoo.photographs import demo_photographs
 
 
 def _require_contrast(contrast: float, what: str) -> None:
-    if not (math.isfinite(contrast) and contrast >= -1 and contrast != 0):
-        raise CodeclensError(
-            f"A {what} of contrast {contrast!r}: give one that is not 0, −1 (darkness) or above."
-        )
+    require_number("contrast", contrast, least=-1, hint="−1 is darkness")
+    if contrast == 0:
+        raise CodeclensError(f"A {what} of contrast 0 is invisible; pass another contrast.")
 
 
 def flash(
@@ -36,11 +35,11 @@ def flash(
     before: float = 1.5,
     after: float = 1.0,
 ) -> Movie:
-    """A flash of `contrast` for `duration` s in the mean light, of the whole field or of a disc.
+    """A flash of `contrast` for `duration` s, of the whole field or of a disc.
 
-    A disc has a `radius` and lies at `place` (x, y from the middle, y upwards; in the screen's
-    unit). The flash begins `before` s after the first frame. Raises CodeclensError for a contrast
-    below −1 and a disc without a pixel.
+    A disc has a `radius` and its centre at `place` (x, y from the centre of the screen, y upwards;
+    in the screen's unit). The flash begins `before` s after the first frame. Raises CodeclensError
+    for a contrast of 0 or below −1, and for a disc without a pixel.
 
     >>> movie = flash(Screen(), contrast=0.5)
     >>> movie.frames.shape, float(movie.frames[75, 0, 0]), float(movie.frames[74, 0, 0])
@@ -60,17 +59,17 @@ def flash(
 
 
 def flicker(screen: Screen, *, contrasts: list[float], each: float = 10.0, seed: int = 0) -> Movie:
-    """Full-field Gaussian flicker whose contrast, its standard deviation, steps every `each` s.
+    """Full-field Gaussian flicker whose contrast (standard deviation) steps every `each` s.
 
-    The mean light stays; where light would be negative, and as far above, it is cut. Raises
-    CodeclensError where there are no contrasts or one lies outside (0, 1].
+    Values are clipped to [−1, 1], so that light is not negative and the mean is kept. Raises
+    CodeclensError without contrasts and for contrasts outside (0, 1].
 
     >>> movie = flicker(Screen(), contrasts=[0.05, 0.35], each=2.0)
     >>> [round(float(part[:, 0, 0].std()), 2) for part in movie.frames.split(100)]
     [0.05, 0.31]
     """
     if not contrasts or not all(0 < contrast <= 1 for contrast in contrasts):
-        raise CodeclensError(f"Flicker of contrasts {contrasts}; give some, all in (0, 1].")
+        raise CodeclensError(f"contrasts (={contrasts}) must be one or more numbers in (0, 1].")
     drawn = torch.randn(
         len(contrasts), screen.frames(each), generator=torch.Generator().manual_seed(seed)
     )
@@ -87,22 +86,18 @@ def grating(
     duration: float = 3.0,
     before: float = 1.0,
 ) -> Movie:
-    """A sinusoidal grating that drifts to `direction` (degrees; 0 right, 90 up), after mean light.
+    """A sinusoidal grating that drifts towards `direction` (degrees; 0 right, 90 up).
 
-    `wavelength` in the screen's unit and `speed` in that a second; `contrast` is the amplitude. It
-    comes `before` s after the first frame and drifts for `duration` s. Raises CodeclensError for a
-    contrast outside (0, 1] and a wavelength below two pixels.
+    `wavelength` is in the screen's unit and `speed` in that unit a second; `contrast` is the
+    amplitude. The grating appears `before` s after the first frame and drifts for `duration` s.
+    Raises CodeclensError for a contrast outside (0, 1] and a wavelength below two pixels.
 
     >>> movie = grating(Screen(), direction=90.0)
     >>> movie.frames.shape, bool((movie.frames[60, :, 0] == movie.frames[60, :, 9]).all())
     (torch.Size([200, 22, 22]), True)
     """
-    if not 0 < contrast <= 1:
-        raise CodeclensError(f"A grating of contrast {contrast!r}: give one in (0, 1].")
-    if wavelength < 2 * screen.pixel:
-        raise CodeclensError(
-            f"A grating of {wavelength} {screen.unit} is finer than two pixels of {screen.pixel}."
-        )
+    require_number("contrast", contrast, above=0, most=1)
+    require_number("wavelength", wavelength, least=2 * screen.pixel, hint="two pixels or more")
     along = _along(screen, direction)
     times = torch.arange(screen.frames(duration), dtype=torch.float64) / screen.rate
     phase = 2 * math.pi * (along[None] - speed * times[:, None, None]) / wavelength
@@ -121,12 +116,12 @@ def bar(
     before: float = 1.2,
     after: float = 0.6,
 ) -> Movie:
-    """A bar that crosses the mean light towards `direction` (degrees; 0 right, 90 up).
+    """A bar that moves across the screen towards `direction` (degrees; 0 right, 90 up).
 
-    `width` in the screen's unit, `speed` in that a second. It enters `before` s after the first
-    frame; with a `reversal` it turns round when its middle is there (in the screen's unit from the
-    middle along the direction) and leaves as it came. Edges cover parts of pixels. Raises
-    CodeclensError for a contrast below −1 and sizes that are not positive.
+    `width` is in the screen's unit, `speed` in that unit a second. The bar enters `before` s after
+    the first frame. With a `reversal`, a position along the direction from the centre in the
+    screen's unit, it turns round there and leaves where it entered. Its edges are antialiased.
+    Raises CodeclensError for a contrast of 0 or below −1 and for sizes that are not positive.
 
     >>> movie = bar(Screen(), direction=0.0, reversal=0.0)
     >>> place = movie.frames.sum(dim=1).argmax(dim=1)
@@ -134,12 +129,14 @@ def bar(
     (True, True)
     """
     _require_contrast(contrast, "bar")
-    if not (width > 0 and speed > 0):
-        raise CodeclensError(f"A bar has width={width} and speed={speed}; give positive numbers.")
+    require_number("width", width, above=0)
+    require_number("speed", speed, above=0)
     start = -(screen.width * math.sqrt(0.5) + width / 2)
     way = -2 * start if reversal is None else 2 * (reversal - start)
     if way <= 0:
-        raise CodeclensError(f"A bar that turns at {reversal} is never seen; it enters at {start}.")
+        raise CodeclensError(
+            f"reversal (={reversal}) must be beyond {start}, where the bar enters the screen."
+        )
     times = torch.arange(screen.frames(way / speed), dtype=torch.float64) / screen.rate
     middle = start + speed * times
     if reversal is not None:
@@ -171,10 +168,10 @@ def flash_train(
     before: float = 1.2,
     after: float = 1.0,
 ) -> Movie:
-    """A train of full-field flashes, one every `period` s, that ends: the next one is omitted.
+    """A train of full-field flashes, one every `period` s, that ends with an omitted flash.
 
-    The first begins `before` s after the first frame, and `after` s follow from where the omitted
-    one would have begun. Raises CodeclensError for a contrast below −1, no flash, or flashes as
+    The first flash begins `before` s after the first frame; `after` s follow the time of the
+    omitted flash. Raises CodeclensError for a contrast of 0 or below −1, no flash, and flashes as
     long as the period.
 
     >>> movie = flash_train(Screen(), flashes=3)
@@ -182,11 +179,8 @@ def flash_train(
     tensor([60, 61, 66, 67, 72, 73])
     """
     _require_contrast(contrast, "flash")
-    if flashes < 1 or not 0 < duration < period:
-        raise CodeclensError(
-            f"A train has flashes={flashes} of {duration} s every {period} s; give one or more, "
-            "shorter than the period."
-        )
+    require_number("flashes", flashes, least=1, whole=True)
+    require_number("duration", duration, above=0, below=period, hint="the period of the train")
     first, every, lit = (screen.frames(t) for t in (before, period, duration))
     light = torch.zeros(first + flashes * every + screen.frames(after))
     for number in range(flashes):
@@ -207,12 +201,12 @@ def moving_object(
     duration: float = 20.0,
     seed: int = 0,
 ) -> Movie:
-    """A disc of grating on a grating, both jumping by parts of a period every `pause` s or so.
+    """A disc of grating on a background grating, both jumping about every `pause` s.
 
-    In `"global"` motion disc and background jump together, as when the eye moves; in
-    `"differential"` motion each at its own random times, equally often; in `"background"` motion
-    the disc stands still. The disc of `radius` lies at `place` (x, y from the middle, y upwards), a
-    grey ring of a fifth of its radius around it. Lengths are in the screen's unit. Raises
+    In `"global"` motion disc and background jump together, as during eye movements; in
+    `"differential"` motion each jumps at its own random times, equally often; in `"background"`
+    motion the disc is still. The disc of `radius` at `place` (x, y from the centre, y upwards) has
+    a grey ring with a width of a fifth of the radius. Lengths are in the screen's unit. Raises
     CodeclensError for another motion and sizes that are not positive. (After Ölveczky, Baccus and
     Meister 2003, Nature 423: 401.)
 
@@ -220,15 +214,11 @@ def moving_object(
     >>> bool((movie.frames[:, 11, 11] == movie.frames[0, 11, 11]).all())
     True
     """
-    if motion not in ("differential", "global", "background"):
-        raise CodeclensError(
-            f'An object\'s motion is "differential", "global" or "background", not {motion!r}.'
-        )
-    if not (radius > 0 and wavelength > 0 and pause > 0 and 0 < contrast <= 1):
-        raise CodeclensError(
-            f"A moving object has radius={radius}, wavelength={wavelength}, pause={pause}, "
-            f"contrast={contrast}; give positive numbers, the contrast at most 1."
-        )
+    if motion not in (known := ("differential", "global", "background")):
+        raise unknown("motion", motion, known)
+    for name, value in (("radius", radius), ("wavelength", wavelength), ("pause", pause)):
+        require_number(name, value, above=0)
+    require_number("contrast", contrast, above=0, most=1)
     frames = screen.frames(duration)
     source = torch.Generator().manual_seed(seed)
     paths = [_jumps(frames, pause * screen.rate, wavelength, source) for _ in range(2)]
@@ -257,9 +247,9 @@ def _along(screen: Screen, direction: float) -> Float[Tensor, "y x"]:
 def _jumps(
     frames: int, pause: float, wavelength: float, source: torch.Generator
 ) -> Float[Tensor, " time"]:
-    """Places over time: jumps by a quarter to a half of a period either way, `pause` frames apart.
+    """Positions over time: jumps by a quarter to a half of a period in either direction.
 
-    Pauses are spread evenly from half to one and a half of their mean.
+    Pauses are uniform between half and one and a half of `pause` frames.
     """
     path = torch.zeros(frames, dtype=torch.float64)
     moment = pause * float(torch.rand((), generator=source))
@@ -281,25 +271,22 @@ def white_noise(
     every: int = 1,
     seed: int = 0,
 ) -> Movie:
-    """Independent checks of `check` pixels for `duration` s, drawn anew `every` so many frames.
+    """Independent checks of `check` pixels for `duration` s, drawn again `every` n frames.
 
-    Values are contrasts from the mean light: −`contrast` or `contrast` with even chances, or
-    Gaussian with that standard deviation, cut where light would be negative and as far above, so
-    that the mean stays. `check` as large as the screen flickers the whole field. Raises
-    CodeclensError for a contrast outside (0, 1], checks or frames fewer than 1, another kind.
+    Values are −`contrast` or `contrast` with equal probability, or Gaussian with that standard
+    deviation, clipped to [−1, 1]. With a `check` of the screen's size the whole field flickers.
+    Raises CodeclensError for a contrast outside (0, 1], `check` or `every` below 1, and another
+    kind.
 
     >>> movie = white_noise(2.0, Screen(), contrast=0.5, seed=1)
     >>> movie.frames.shape, movie.frames.unique()
     (torch.Size([100, 22, 22]), tensor([-0.5000,  0.5000]))
     """
     if kind not in ("binary", "gaussian"):
-        raise CodeclensError(f'White noise is "binary" or "gaussian", not {kind!r}.')
-    if not 0 < contrast <= 1:
-        raise CodeclensError(f"White noise of contrast {contrast!r}: give one in (0, 1].")
-    if check < 1 or every < 1:
-        raise CodeclensError(
-            f"White noise has check={check} and every={every}; give 1 or more of each."
-        )
+        raise unknown("kind of white noise", kind, ("binary", "gaussian"))
+    require_number("contrast", contrast, above=0, most=1)
+    require_number("check", check, least=1, whole=True, hint="pixels")
+    require_number("every", every, least=1, whole=True, hint="frames")
     frames = screen.frames(duration)
     checks = math.ceil(screen.size / check)
     source = torch.Generator().manual_seed(seed)
@@ -310,17 +297,17 @@ def white_noise(
     return screen.movie(wide[:, : screen.size, : screen.size])
 
 
-# The brightest light, in contrast: photographs are skewed, screens are not so bright.
+# The largest contrast: photographs have brighter highlights than screens can show.
 BRIGHTEST = 3.0
 
 
 @lru_cache(maxsize=1)
 def photographs() -> dict[str, Float[Tensor, "_ _"]]:
-    """Photographs that scikit-image and scikit-learn ship, as contrast from their mean light.
+    """The photographs of scikit-image and scikit-learn, as contrast from their mean light.
 
-    Grey values are undone of their gamma (linear light, Rec. 709 weights), divided by their mean,
-    less 1, and cut at `BRIGHTEST`. Nothing is downloaded. Raises CodeclensError where scikit-image
-    is not installed or lacks one.
+    Pixels are converted to linear light (Rec. 709 weights), divided by their mean, reduced by 1 and
+    clipped at `BRIGHTEST`. Nothing is downloaded. Raises CodeclensError where scikit-image or a
+    photograph is not installed.
 
     >>> pictures = photographs()
     >>> sorted(pictures)[:3], pictures["coffee"].shape
@@ -359,31 +346,25 @@ def natural_movie(
     radius: float = 250.0,
     seed: int = 0,
 ) -> Movie:
-    """Photographs under an eye that fixates, drifts and jumps, some with an object that moves too.
+    """Photographs seen through simulated eye movements, in part with a moving object.
 
-    Every `fixation` s the eye jumps to another place of another photograph; between jumps it
-    jitters by a random walk with a standard deviation of `jitter` (in the screen's unit) a frame
-    each way. In a share `objects` of the fixations a disc of `radius` around the middle shows
-    another photograph, which jitters by a walk of its own: differential motion. `zoom` pixels of a
-    photograph fall on one of the screen. Values are contrasts from each photograph's mean light,
-    −1 to `BRIGHTEST`. `names` picks photographs (all): give films to fit on and to test on others.
-    Raises CodeclensError for an unknown photograph, a screen that is too large for one, times and
-    sizes that are not positive.
+    Every `fixation` s the eye jumps to a random position of a random photograph; between jumps it
+    follows a random walk with a standard deviation of `jitter` (in the screen's unit) a frame in
+    each direction. In a share `objects` of the fixations a disc of `radius` in the centre shows
+    another photograph with its own random walk: differential motion. `zoom` pixels of a photograph
+    make one of the screen. Values are contrasts from each photograph's mean light, from −1 to
+    `BRIGHTEST`. `names` selects photographs (all by default), so that films to fit on and to test
+    on can differ. Raises CodeclensError for an unknown photograph, a screen that is too large for
+    one, and times and sizes that are not positive.
 
     >>> movie = natural_movie(3.0, Screen(), names=["coffee", "rocket"], seed=3)
     >>> movie.frames.shape, bool(movie.frames.min() >= -1)
     (torch.Size([150, 22, 22]), True)
     """
-    if not math.isfinite(duration):
-        raise CodeclensError(f"A movie of {duration} s has no end; give a number of seconds.")
-    given = (fixation, jitter, zoom, radius, objects)
-    if not all(map(math.isfinite, given)) or not (
-        fixation > 0 and jitter >= 0 and zoom > 0 and radius > 0 and 0 <= objects <= 1
-    ):
-        raise CodeclensError(
-            f"A natural movie has fixation={fixation}, jitter={jitter}, zoom={zoom}, "
-            f"radius={radius}, objects={objects}; give positive numbers, and a share of objects."
-        )
+    for name, value in (("fixation", fixation), ("zoom", zoom), ("radius", radius)):
+        require_number(name, value, above=0)
+    require_number("jitter", jitter, least=0)
+    require_number("objects", objects, least=0, most=1, hint="a share of the fixations")
     pictures = _zoomed(names, screen, zoom)
     source = torch.Generator().manual_seed(seed)
     count, each = screen.frames(duration), screen.frames(fixation)
@@ -400,20 +381,19 @@ def natural_movie(
 
 def _zoomed(names: Sequence[str] | None, screen: Screen, zoom: float) -> list[Float[Tensor, "_ _"]]:
     known = photographs()
-    unknown = [name for name in names or () if name not in known]
-    if unknown or (names is not None and not names):
-        raise CodeclensError(
-            f"There are no photographs {unknown or 'in an empty list'}; there are "
-            f"{', '.join(sorted(known))}."
-        )
+    if names is not None and not names:
+        raise CodeclensError(f"names is empty; photographs are {', '.join(sorted(known))}.")
+    for name in names or ():
+        if name not in known:
+            raise unknown("photograph", name, known)
     found = []
     for name in names or sorted(known):
         picture = known[name][None, None]
         size = [round(side / zoom) for side in picture.shape[2:]]
         if min(size) < screen.size + 4:
             raise CodeclensError(
-                f"Photograph {name} is {size[0]} × {size[1]} pixels after zoom={zoom}: too small "
-                f"for a screen of {screen.size}. Lower zoom."
+                f"Photograph {name} has {size[0]} × {size[1]} pixels with zoom={zoom}, too few for "
+                f"a screen of {screen.size}; pass a smaller zoom."
             )
         smaller = F.interpolate(picture, size=size, mode="bilinear", antialias=True)
         found.append(smaller[0, 0])
@@ -427,7 +407,7 @@ def _walk(
     jitter: float,
     source: torch.Generator,
 ) -> Float[Tensor, "time y x"]:
-    """One photograph under a random walk from a random place, by bilinear interpolation."""
+    """One photograph under a random walk from a random position, by bilinear interpolation."""
     picture = pictures[int(torch.randint(len(pictures), (), generator=source))]
     sides = torch.tensor(picture.shape, dtype=torch.float64)
     room = sides - screen.size
@@ -444,6 +424,6 @@ def _walk(
 
 
 def _reflected(places: Tensor, room: Tensor) -> Tensor:
-    """A walk that turns round at the edges, at 0 and at `room`."""
+    """A walk reflected at 0 and at `room`."""
     inside = places.remainder(2 * room)
     return torch.minimum(inside, 2 * room - inside)

@@ -225,7 +225,7 @@ def test_settings_of_both_kinds_are_followed(tmp_path: Path, random: Callable[..
     assert (model.over_time()(film) - whole).abs().max() < 1e-5
     rates = model(film[0, 0].unfold(0, model.history, 1).movedim(-1, 1))
     assert (rates[-1] - whole[0, -1 - model.ahead]).abs().max() < 1e-5
-    with pytest.raises(CodeclensError, match="has the sessions a, b, not None"):
+    with pytest.raises(CodeclensError, match="has the sessions a, b; choose one"):
         load_openretina(place, **ABOUT)
 
 
@@ -344,13 +344,13 @@ def test_bad_checkpoints_are_said(tmp_path: Path, random: Callable[..., Tensor])
         with pytest.raises(CodeclensError, match=says):
             load_openretina(saved(tmp_path / "a.ckpt", state, settings), **ABOUT)
 
-    refused(state, None, "no checkpoint of Lightning")
+    refused(state, None, "no Lightning checkpoint")
     for key in [name for name in state if name.endswith(("norm.running_var", "bias.bias"))]:
         less = {name: value for name, value in state.items() if name != key}
         refused(less, {}, f'has no "{key}"')
     bad = next(name for name in state if name.endswith("norm.weight"))
     refused({**state, bad: torch.full_like(state[bad], float("nan"))}, {}, "NaN or infinity")
-    refused({"readout.s.bias": torch.zeros(1)}, {}, "only cores of convolutions")
+    refused({"readout.s.bias": torch.zeros(1)}, {}, "other cores are not supported")
     refused(core(random, "full") | {"readout.s.mu": torch.zeros(1)}, {}, "holds mu; Gaussian")
     waves = core(random, "custom_separable") | gaussian(random, 3, "s")
     refused(waves, example("", temporal_kernel_sizes=None), "does not tell how long")
@@ -392,8 +392,8 @@ def test_data_of_a_session(session: Path) -> None:
 
 def test_bad_data_are_said(session: Path) -> None:
     for options, says in (
-        ({"responses": "dF"}, 'in "Hz" or "counts"'),
-        ({}, "responses to mouse cam, noise, not to None"),
+        ({"responses": "dF"}, 'no unit of responses "dF"'),
+        ({}, "responses to mouse cam, noise; choose one"),
         ({"stimulus": "noise"}, "2 colours; pass colour="),
         ({"stimulus": "noise", "colour": 2}, "colours 0 to 1"),
     ):

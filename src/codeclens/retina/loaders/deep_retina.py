@@ -1,4 +1,4 @@
-"""Networks of torch-deep-retina, from its checkpoints."""
+"""Networks and recordings of torch-deep-retina."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from codeclens.retina.loaders.foreign import array, chosen, opened, read_checkpo
 from codeclens.retina.movies import Movie, Unit
 from codeclens.retina.recordings import Recording
 
-# Inside stacks its norms are made with torch's own eps.
+# Norms inside stacks have torch's default eps.
 _EPS_IN_STACKS = 1e-5
 
 
 def modules(state: dict[str, Tensor]) -> dict[str, dict[str, Tensor]]:
-    """Tensors by module, in the order in which the modules stand."""
+    """Tensors by module, in the order of the modules."""
     modules: dict[str, dict[str, Tensor]] = {}
     for key, value in state.items():
         name, _, what = key.rpartition(".")
@@ -33,7 +33,7 @@ def modules(state: dict[str, Tensor]) -> dict[str, dict[str, Tensor]]:
 
 @dataclass
 class Affine:
-    """A norm as it is in evaluation: mean, variance, weight and bias, by place or by channel."""
+    """A norm in evaluation mode: mean, variance, weight and bias, by position or by channel."""
 
     mean: Tensor
     variance: Tensor | None
@@ -43,7 +43,7 @@ class Affine:
 
 @dataclass
 class Reading:
-    """Layers as they are met: convolutions or a dense layer, each with the norm behind it."""
+    """The layers found so far: convolutions or a dense layer, each with the norm behind it."""
 
     path: str
     absolute: bool | None
@@ -53,7 +53,7 @@ class Reading:
     stack: str = ""
 
     def take(self, name: str, tensors: dict[str, Tensor]) -> None:
-        """One module, by the shapes and names of what it holds."""
+        """Add one module, recognised by the names and shapes of its tensors."""
         tensors = {key: v for key, v in tensors.items() if key != "num_batches_tracked"}
         parent = name.rpartition(".")[0]
         inside = parent.endswith("convs")
@@ -99,7 +99,7 @@ class Reading:
             return Affine(torch.zeros_like(scale), None, self._sign(name, scale), shift)
         mean, variance = tensors["running_mean"], tensors["running_var"]
         if "scale" in tensors:
-            # Its own norms, of which some take the absolute value.
+            # The package's own norms, some of which take the absolute value.
             scale, shift = self._sign(name, tensors["scale"]), tensors["shift"]
         else:
             scale = tensors.get("weight", torch.ones_like(mean))
@@ -109,14 +109,14 @@ class Reading:
     def _sign(self, name: str, scale: Tensor) -> Tensor:
         if self.absolute is None and bool((scale < 0).any()):
             raise CodeclensError(
-                f'Scales of "{name}" in "{self.path}" are negative, and the file does not tell '
-                "whether they count by their absolute value; pass absolute=True or False."
+                f'Scales of "{name}" in "{self.path}" are negative, and the file does not say '
+                "whether the norm takes their absolute value; pass absolute=True or False."
             )
         return scale.abs() if self.absolute else scale
 
     def _refuse(self, name: str, what: str) -> NoReturn:
         raise CodeclensError(
-            f'"{name}" in "{self.path}" holds {what}, which is no layer of the networks read here '
+            f'"{name}" in "{self.path}" holds {what}, which is not a supported layer '
             "(convolutions, stacks of them, norms, noise and a dense layer)."
         )
 
@@ -146,9 +146,9 @@ _ACTIVATIONS = {"ReLU": "relu", "Softplus": "softplus"}
 
 
 class DeepRetina(NamedTuple):
-    """A network, the mean and deviation that its film was scored by, and the rest of the file.
+    """A network, the mean and deviation of its training film, and the rest of the file.
 
-    A film goes to the model as `(film − mean) / std`; NaN where the file does not say.
+    The input of the model is `(film − mean) / std`; both are NaN where the file has none.
     """
 
     model: RetinaCNN
@@ -169,18 +169,18 @@ def load_deep_retina(
 ) -> DeepRetina:
     """Read a network of baccuslab/torch-deep-retina (BNCNN, LinearStackedBNCNN, VaryModel …).
 
-    The file tells neither its clock nor its scale: `rate` in Hz (its 10-ms bins are 100 Hz) and
-    `pixel` in `unit` are yours to say. Layers are found by what they are, in their order: two
-    convolutions, single or stacked (stacks are folded into one, exactly), norms by place or by
-    channel, a dense or convolutional layer of cells, softplus. `absolute` says whether norms take
-    the absolute value of their scale, as its AbsBatchNorm does; asked for only where scales are
-    negative and the kind of model does not tell. `eps` are its norms', which the file leaves out.
-    Its training paired each window with the bin *after* it, so the model has `ahead=-1`. Cells are
-    called by the numbers in the file unless names are given.
+    The clock and the scale are not in the file: pass `rate` in Hz (the package's 10-ms bins are 100
+    Hz), `pixel` and `unit`. Supported are two convolutions, single or stacked (stacks are folded
+    exactly), norms by position or by channel, a dense or convolutional layer of cells, and a
+    softplus. `absolute` says whether norms take the absolute value of their scale, as AbsBatchNorm
+    does; it is required only where scales are negative and the class of the model does not say.
+    `eps` are the constants of the norms, which are not in the file. The package pairs each window
+    with the bin *after* it, so the model has `ahead=-1`. Cells have the numbers in the file unless
+    names are given.
 
-    Raises CodeclensError where there is no such file, it holds more than tensors and plain values,
-    another architecture or layers that do not fit together, weights are not finite, or names are
-    not as many as the cells. (Maheswaranathan et al. 2023, Neuron 111.)
+    Raises CodeclensError for a missing file, objects that could run code, another architecture,
+    layers that do not match, weights that are not finite, and a wrong number of names.
+    (Maheswaranathan et al. 2023, Neuron 111.)
 
     >>> load_deep_retina("nowhere.pt", rate=100.0, pixel=50.0, unit="um")
     Traceback (most recent call last):
@@ -191,7 +191,7 @@ def load_deep_retina(
     if not isinstance(state, dict) or not state:
         raise CodeclensError(
             f'"{path}" has no "model_state_dict" (it has {", ".join(map(str, content))}); its '
-            "weights were deleted, or it is no checkpoint of torch-deep-retina."
+            "weights were deleted, or it is not a checkpoint of torch-deep-retina."
         )
     _require_finite(path, state)
     facts = {key: value for key, value in content.items() if "state_dict" not in str(key)}
@@ -202,7 +202,7 @@ def load_deep_retina(
     for name, tensors in modules(state).items():
         found.take(name, tensors)
     if len(eps) != 3:
-        raise CodeclensError(f"eps={eps!r} are {len(eps)} numbers; pass three, one for each norm.")
+        raise CodeclensError(f"eps (={eps!r}) must be three numbers, one for each norm.")
     try:
         about: dict[str, Any] = {"rate": rate, "pixel": pixel, "unit": unit}
         model = _built(found, hyps, about, cells, facts, eps)
@@ -216,8 +216,8 @@ def load_deep_retina(
         ) from error
     if not seen.isfinite().all():
         raise CodeclensError(
-            f'The network in "{path}" answers nothing finite to a dark film; are the variances of '
-            "its norms positive?"
+            f'The output of the network in "{path}" is not finite for a dark film; are the '
+            "variances of its norms positive?"
         )
     stats = facts.get("norm_stats", hyps.get("norm_stats"))
     mean, std = _stats(stats)
@@ -225,7 +225,7 @@ def load_deep_retina(
 
 
 def _hyperparameters(facts: dict[str, Any]) -> dict[str, Any]:
-    """Hyperparameters, wherever this version of the package put them."""
+    """The hyperparameters, from the places that versions of the package use."""
     merged = {key: value for key, value in facts.items() if isinstance(key, str)}
     for place in ("model_hyps", "hyps"):
         if isinstance(facts.get(place), dict):
@@ -245,7 +245,7 @@ def _require_finite(path: Any, state: dict[str, Any]) -> None:
 
 @torch.no_grad()
 def _of_zeros(model: RetinaCNN) -> Tensor:
-    """What it answers to one dark window: a network whose sizes do not fit has no answer."""
+    """The output for one dark window, which fails where sizes do not match."""
     like = next(model.parameters())
     height, width = model.config()["size"]
     rates: Tensor = model(like.new_zeros(1, model.history, height, width))
@@ -255,13 +255,15 @@ def _of_zeros(model: RetinaCNN) -> Tensor:
 def _require_readable(path: Any, hyps: dict[str, Any]) -> None:
     for name, usual in (("inference_exp", False), ("recurrent", False), ("kinetic", False)):
         if hyps.get(name, usual):
-            raise CodeclensError(f'The network in "{path}" has {name}=True, which is not read.')
+            raise CodeclensError(
+                f'The network in "{path}" has {name}=True, which is not supported.'
+            )
     if not hyps.get("softplus", True):
         raise CodeclensError(
-            f'The network in "{path}" ends in an exponential, not a softplus, and is not read.'
+            f'The network in "{path}" ends in an exponential; only a softplus is supported.'
         )
     if any(hyps.get("paddings") or ()):
-        raise CodeclensError(f'The network in "{path}" pads its films, and is not read.')
+        raise CodeclensError(f'The network in "{path}" pads its films, which is not supported.')
 
 
 def _absolute(kind: str, given: bool | None) -> bool | None:
@@ -284,7 +286,7 @@ def _built(
     if kinds not in (["conv", "conv", "dense"], ["conv", "conv", "conv"]):
         raise CodeclensError(
             f'The layers with weights in "{found.path}" are {", ".join(kinds) or "none"}; two '
-            "convolutions and a layer of cells are read."
+            "convolutions and a layer of cells are supported."
         )
     first, second = fold(found.layers[0]), fold(found.layers[1])
     last = found.layers[2] if kinds[2] == "dense" else fold(found.layers[2])
@@ -307,7 +309,7 @@ def _built(
         options["positions"] = [(row + margins[0], column + margins[1]) for row, column in places]
     activation = str(hyps.get("activ_fxn", "ReLU"))
     if activation not in _ACTIVATIONS:
-        raise CodeclensError(f'The activation {activation} in "{found.path}" is not read.')
+        raise CodeclensError(f'The activation {activation} in "{found.path}" is not supported.')
     maps = [(s - kernels[0] + 1) * (t - kernels[0] + 1) for s, t in [size]]
     maps.append((size[0] - sum(kernels[:2]) + 2) * (size[1] - sum(kernels[:2]) + 2))
     by_place = any(
@@ -389,10 +391,10 @@ def _size(
 def _grabbed(
     path: str, hyps: dict[str, Any], kernels: list[int], size: tuple[int, int]
 ) -> list[tuple[int, int]]:
-    """Where on the last map its GrabUnits takes each cell from, by its own arithmetic."""
+    """The position of each cell on the last map, with the arithmetic of GrabUnits."""
     centers = hyps.get("centers")
     if centers is None:
-        raise CodeclensError(f'"{path}" has convolutional cells and does not tell their centers.')
+        raise CodeclensError(f'"{path}" has convolutional cells but not their centers.')
     half = (kernels[0] - 1) + (kernels[1] - 1) + (kernels[2] // 2 - 1) + 1
     places = []
     for center in np.asarray(centers).tolist():
@@ -408,8 +410,7 @@ def _names(cells: Sequence[str] | None, facts: dict[str, Any], count: int) -> li
     if cells is not None:
         if isinstance(cells, str) or len(cells) != count or len(set(cells)) != count:
             raise CodeclensError(
-                f"cells={cells!r} do not name the {count} cells of this network; pass {count} "
-                "different names."
+                f"cells (={cells!r}) must be {count} unique names, one for each cell."
             )
         return list(cells)
     numbers = facts.get("cells")
@@ -440,17 +441,16 @@ def load_deep_retina_data(
     cells: Sequence[int] | None = None,
     stats: tuple[float, float] | None = None,
 ) -> Recording:
-    """Read film and responses of `naturalscene.h5`, `whitenoise.h5` and the like.
+    """Read film and responses of `naturalscene.h5`, `whitenoise.h5` and similar files.
 
-    The film is `part/stimulus` `(time, y, x)`, scored by the mean and deviation of its own frames
-    or by `stats` (those of training, for a film to test on). Responses are
-    `part/response/response` `(cells, time)`: `"firing_rate_10ms"` in Hz or `"binned"`, the counts
-    of spikes, which become Hz. With `"repeats"` of a test film they are the mean over
-    `test/repeats/cell…` `(repeats, time)` in Hz. `rate` in frames a second and `pixel` in `unit`
-    are not in the file, but `part/time` is, and must agree with the rate. `cells` are numbers in
-    the file; names keep them.
+    The film is `part/stimulus` `(time, y, x)`, standardised by its own mean and deviation or by
+    `stats` (those of the training film, for a test film). Responses are `part/response/response`
+    `(cells, time)`: `"firing_rate_10ms"` in Hz, or `"binned"`, spike counts that are converted to
+    Hz; or `"repeats"`, the repeats `part/repeats/cell…` `(repeats, time)` in Hz. `rate` (frames a
+    second), `pixel` and `unit` are not in the file; `rate` must agree with its `part/time`. `cells`
+    are numbers in the file, which the names contain.
 
-    Raises CodeclensError where the file has another form or the times another rate.
+    Raises CodeclensError where the file has another format or its times another rate.
     (Maheswaranathan et al. 2023, Neuron 111; data: doi 10.25740/rk663dm5577.)
 
     >>> load_deep_retina_data("nowhere.h5", rate=100.0, pixel=50.0, unit="um")
@@ -464,13 +464,14 @@ def load_deep_retina_data(
             names = sorted((n for n in group if n.startswith("cell")), key=_number)
             if not names:
                 raise CodeclensError(f'"{path}" has no repeats "{part}/repeats/cell…".')
-            rows = [array(content, f"{part}/repeats/{name}", path).mean(axis=0) for name in names]
-            rates = torch.stack([torch.from_numpy(row) for row in rows]).numpy()
+            trials = [array(content, f"{part}/repeats/{name}", path) for name in names]
+            least = min(len(one) for one in trials)
+            rates = np.stack([one[:least] for one in trials])
         else:
             rates = array(content, f"{part}/response/{response}", path)
         times = array(content, f"{part}/time", path) if f"{part}/time" in content else None
         exact = None if times is None else content[f"{part}/time"][()].astype("float64").ravel()
-    if film.ndim != 3 or rates.ndim != 2 or rates.shape[1] != len(film):
+    if film.ndim != 3 or rates.ndim not in (2, 3) or rates.shape[-1] != len(film):
         raise CodeclensError(
             f'"{path}" has a film {film.shape} and responses {rates.shape}; they must be (time, y, '
             "x) and (cells, time), over the same frames."
@@ -484,7 +485,7 @@ def load_deep_retina_data(
     picked, labels = chosen(rates, cells, path)
     mean, std = (float(film.mean()), float(film.std()) + 1e-7) if stats is None else stats
     movie = Movie(torch.from_numpy((film - mean) / std), rate=rate, pixel=pixel, unit=unit)
-    values = torch.from_numpy(picked.T.copy())
+    values = torch.from_numpy(np.moveaxis(picked, 0, -1).copy())
     if response == "binned":
         return Recording.from_counts(movie, values, labels)
     return Recording(movie, values, labels)

@@ -1,4 +1,4 @@
-"""Foreign checkpoints: read as tensors and plain values, whatever classes they were saved with."""
+"""Foreign files: checkpoints as tensors and plain values, and arrays of HDF5 files."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ import torch
 
 from codeclens.errors import CodeclensError
 
-# What numbers and arrays of NumPy are made of, under the names of both its generations.
+# The functions that rebuild numbers and arrays, under the names of NumPy 1 and 2.
 _NUMPY = ("numpy.core.multiarray", "numpy._core.multiarray")
-# What torch and pickle raise for files that are no checkpoints, depending on their first bytes.
+# The errors of torch and pickle for files that are not checkpoints.
 _UNREADABLE = (
     *(pickle.UnpicklingError, RuntimeError, EOFError, LookupError, ValueError, TypeError),
     *(AttributeError, AssertionError, OSError, MemoryError, ImportError),
@@ -25,7 +25,7 @@ _UNREADABLE = (
 
 
 class StandIn:
-    """In place of an object of a class that is not there: its state, and none of its code."""
+    """Replaces an object of a class that is not installed: its state without its code."""
 
     def __new__(cls, *given: Any, **named: Any) -> StandIn:
         self = super().__new__(cls)
@@ -39,11 +39,11 @@ class StandIn:
 
 
 def read_checkpoint(path: str | os.PathLike[str], *, strange: Sequence[str]) -> dict[str, Any]:
-    """What `torch.save` wrote, with `weights_only=True`: no code of the file is run.
+    """Read a file of `torch.save` with `weights_only=True`: no code of the file is run.
 
-    Numbers and arrays of NumPy are allowed by name; classes of the packages in `strange` come back
-    as stand-ins. Raises CodeclensError where there is no such file, it holds anything else that
-    could run, or no dictionary.
+    NumPy's numbers and arrays are allowed by name; classes of the packages in `strange` become
+    stand-ins. Raises CodeclensError for a missing file, for other objects that could run code, and
+    for a file without a dictionary.
     """
     file = Path(path)
     if not file.is_file():
@@ -58,7 +58,7 @@ def read_checkpoint(path: str | os.PathLike[str], *, strange: Sequence[str]) -> 
     try:
         named = torch.serialization.get_unsafe_globals_in_checkpoint(file)
     except _UNREADABLE:
-        named = []  # of the old format, which cannot be asked; it may still hold plain values
+        named = []  # the old format has no list of names; it may still hold plain values
     allowed: list[Any] = _numbers()
     known = {name for _, name in allowed if isinstance(name, str)}
     refused = []
@@ -78,7 +78,7 @@ def read_checkpoint(path: str | os.PathLike[str], *, strange: Sequence[str]) -> 
         with torch.serialization.safe_globals(allowed):
             content = torch.load(file, map_location="cpu", weights_only=True)
     except _UNREADABLE as error:
-        # Only what is in the file is said: torch goes on to advise to run its code.
+        # Not torch's own message, which advises to run the file's code.
         global_ = re.search(r"Unsupported global: GLOBAL (\S+)", str(error))
         why = (
             f"it holds {global_[1]}, which could run code"
@@ -97,7 +97,7 @@ def read_checkpoint(path: str | os.PathLike[str], *, strange: Sequence[str]) -> 
 
 def _numbers() -> list[Any]:
     array = np.array([1.0])
-    # As NumPy itself would name them when it saves; the functions are the same in all versions.
+    # The same functions have different names in different versions of NumPy.
     scalar = np.float64(1.0).__reduce__()[0]
     rebuild = array.__reduce__()[0]
     found: list[Any] = []
@@ -112,7 +112,7 @@ def _numbers() -> list[Any]:
 
 @contextmanager
 def opened(path: str | os.PathLike[str]) -> Iterator[Any]:
-    """An HDF5 file to read from; raises CodeclensError without h5py, or if it cannot be read."""
+    """Open an HDF5 file; raises CodeclensError without h5py, or if the file cannot be read."""
     try:
         import h5py
     except ImportError as error:
@@ -128,19 +128,19 @@ def opened(path: str | os.PathLike[str]) -> Iterator[Any]:
     try:
         content = h5py.File(file, "r")
     except (OSError, RuntimeError, KeyError) as error:
-        raise CodeclensError(f'"{file}" is no HDF5 file, or it is damaged.') from error
+        raise CodeclensError(f'"{file}" is not an HDF5 file, or it is damaged.') from error
     with content:
         try:
             yield content
         except (OSError, RuntimeError, KeyError) as error:
-            # What is wrong inside shows where it is read.
+            # Damage can appear late, when an array is read.
             raise CodeclensError(
                 f'"{file}" is damaged and cannot be read; copy or download it again.'
             ) from error
 
 
 def array(content: Any, name: str, path: str | os.PathLike[str]) -> np.ndarray[Any, Any]:
-    """One array of a file as float32; raises CodeclensError where it has none of that name."""
+    """One array of a file as float32; raises CodeclensError where it does not exist."""
     if name not in content or not hasattr(content[name], "shape"):
         near = content
         for part in name.split("/")[:-1]:
@@ -150,18 +150,18 @@ def array(content: Any, name: str, path: str | os.PathLike[str]) -> np.ndarray[A
         there = ", ".join(near) if hasattr(near, "keys") else ", ".join(content)
         raise CodeclensError(f'"{path}" has no array "{name}"; there are {there or "none"}.')
     if content[name].dtype.kind not in "biuf":
-        raise CodeclensError(f'"{name}" in "{path}" holds no numbers, but {content[name].dtype}.')
+        raise CodeclensError(f'"{name}" in "{path}" is {content[name].dtype}, not numbers.')
     return np.asarray(content[name], dtype=np.float32)
 
 
 def chosen(
     rates: np.ndarray[Any, Any], cells: Sequence[int] | None, path: str | os.PathLike[str]
 ) -> tuple[np.ndarray[Any, Any], list[str]]:
-    """Rows of `(cells, time)` by number, and the names that keep these numbers."""
+    """The chosen rows of `(cells, time)`, and names that contain their numbers."""
     numbers = list(range(len(rates))) if cells is None else [int(cell) for cell in cells]
     bad = [number for number in numbers if not 0 <= number < len(rates)]
     if bad or not numbers:
         raise CodeclensError(
-            f'"{path}" has cells 0 to {len(rates) - 1}, and not {bad[0] if bad else "none at all"}.'
+            f'"{path}" has cells 0 to {len(rates) - 1}; cells= names {bad[0] if bad else "none"}.'
         )
     return rates[numbers], [f"cell {number}" for number in numbers]

@@ -1,4 +1,4 @@
-"""Recordings in Neurodata Without Borders: spikes of units, and the film that was shown."""
+"""Recordings in Neurodata Without Borders: spikes of units, and the film."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from codeclens.errors import CodeclensError
+from codeclens.errors import CodeclensError, unknown
 from codeclens.retina.movies import Movie, Unit
 from codeclens.retina.recordings import Recording
 
@@ -27,13 +27,13 @@ def load_nwb(
 ) -> Recording:
     """Read the spikes of units and one film, `stimulus` of the file, as rates in its frames.
 
-    Times are the file's own, in s: a film by `starting_time` and `rate`, or by `timestamps` that
-    are evenly spaced; the spikes that fall into each frame become its rate in Hz. The standard has
-    frames as `(time, x, y)`; pass `axes="yx"` where the file has rows first. `pixel` in `unit` is
-    yours to say, since a field of view in the file may be that of the screen. Intensities go in as
-    `(film − mean) / deviation` by `scale`. `cells` are ids of units; names keep them. Needs pynwb.
+    Times are those of the file in s: a film has `starting_time` and `rate`, or evenly spaced
+    `timestamps`; the spikes in each frame give its rate in Hz. The standard orders frames as
+    `(time, x, y)`; pass `axes="yx"` where the file has rows first. `pixel` and `unit` are required,
+    since a field of view in the file may be that of the screen. `scale` is the mean and deviation
+    in `(film − mean) / deviation`. `cells` are ids of units, which the names contain. Needs pynwb.
 
-    Raises CodeclensError where there is no such film, it has colours or uneven times, or no unit.
+    Raises CodeclensError for a missing film, a film in colour or with uneven times, and no units.
 
     >>> load_nwb("nowhere.nwb", pixel=50.0, unit="um")
     Traceback (most recent call last):
@@ -43,7 +43,7 @@ def load_nwb(
     if not file.is_file():
         raise CodeclensError(f'There is no file "{file}".')
     if axes not in ("xy", "yx"):
-        raise CodeclensError(f'axes={axes!r} is not known; frames are "xy" or "yx".')
+        raise unknown("order of axes", axes, ("xy", "yx"))
     try:
         from pynwb import NWBHDF5IO
     except ImportError as error:
@@ -51,7 +51,7 @@ def load_nwb(
     try:
         source = NWBHDF5IO(os.fspath(file), "r")
     except (OSError, ValueError, TypeError, KeyError, RuntimeError) as error:
-        raise CodeclensError(f'"{file}" is no NWB file, or it is damaged.') from error
+        raise CodeclensError(f'"{file}" is not an NWB file, or it is damaged.') from error
     with source:
         try:
             content = source.read()
@@ -61,7 +61,7 @@ def load_nwb(
             spikes = _spikes(file, content.units, cells)
         except CodeclensError:
             raise
-        # What is wrong inside shows where it is read, as errors of h5py, hdmf or pynwb.
+        # Damage can appear late, as errors of h5py, hdmf or pynwb.
         except Exception as error:
             raise CodeclensError(
                 f'"{file}" cannot be read as NWB; copy or download it again.'
@@ -81,10 +81,11 @@ def _series(file: Path, content: Any, stimulus: str | None) -> Any:
     known = sorted(content.stimulus)
     name = known[0] if stimulus is None and len(known) == 1 else stimulus
     if name not in known:
-        raise CodeclensError(
-            f'"{file}" shows {", ".join(known) or "no film"}, not {name!r}; pass stimulus= as one '
-            "of its stimuli."
-        )
+        if name is None:
+            raise CodeclensError(
+                f'"{file}" has the films {", ".join(known) or "(none)"}; choose one, stimulus=….'
+            )
+        raise unknown("film", name, known, f'"{file}" has')
     return content.stimulus[name]
 
 
@@ -92,14 +93,14 @@ def _frames(file: Path, series: Any) -> np.ndarray[Any, Any]:
     frames = np.asarray(series.data) if series.data is not None else np.zeros(0)
     if frames.ndim != 3 or not len(frames):
         raise CodeclensError(
-            f'"{series.name}" in "{file}" has the shape {frames.shape}; a film (time, x, y) in one '
-            "colour, kept in the file itself, is read."
+            f'"{series.name}" in "{file}" has the shape {frames.shape}; it must be a film '
+            "(time, x, y) in one colour, stored in the file itself."
         )
     return frames.astype(np.float64)
 
 
 def _clock(file: Path, series: Any, count: int) -> tuple[float, float]:
-    """When the film begins, in s, and its frames a second."""
+    """The beginning of the film in s, and its frames a second."""
     if series.rate is not None:
         return float(series.starting_time or 0.0), float(series.rate)
     times = np.asarray(series.timestamps, dtype=np.float64)
@@ -112,7 +113,7 @@ def _clock(file: Path, series: Any, count: int) -> tuple[float, float]:
     if not step > 0 or np.abs(steps - step).max() > 0.1 * step:
         raise CodeclensError(
             f'Frames of "{series.name}" in "{file}" last from {steps.min():.4g} to '
-            f"{steps.max():.4g} s; a movie has one rate: resample it, or cut it where it pauses."
+            f"{steps.max():.4g} s; a movie has one rate: resample it, or cut it at the gaps."
         )
     return float(times[0]), 1 / step
 
@@ -125,7 +126,7 @@ def _spikes(file: Path, units: Any, cells: Sequence[int] | None) -> dict[str, An
     missing = [number for number in asked if number not in ids]
     if missing or not asked:
         raise CodeclensError(
-            f'"{file}" has the units {", ".join(map(str, ids[:8]))}{" …" if len(ids) > 8 else ""}, '
-            f"and not {missing[0] if missing else 'none at all'}."
+            f'"{file}" has the units {", ".join(map(str, ids[:8]))}{" …" if len(ids) > 8 else ""}; '
+            f"cells= names {missing[0] if missing else 'none'}."
         )
     return {f"unit {number}": units.get_unit_spike_times(ids.index(number)) for number in asked}

@@ -1,4 +1,4 @@
-"""Core–readout networks of openretina, from the checkpoints that Lightning writes."""
+"""Networks and recordings of openretina, from Lightning checkpoints and HDF5 files."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from codeclens.errors import CodeclensError
+from codeclens.errors import CodeclensError, unknown
 from codeclens.retina.core_readout import CoreLayer, CoreReadout
 from codeclens.retina.loaders.foreign import StandIn, array, chosen, opened, read_checkpoint
 from codeclens.retina.movies import Movie, Unit
 from codeclens.retina.recordings import Recording
 
-# Classes whose contents are settings: read as plain values, without their packages.
+# Classes that hold settings, which are read as plain values.
 _STRANGE = (
     *("omegaconf", "openretina", "lightning", "pytorch_lightning", "typing", "collections"),
     *("functools", "torch.nn.functional", "torch._C._nn"),
@@ -41,14 +41,13 @@ def load_openretina(
 ) -> CoreReadout:
     """Read a core–readout network of openretina (1.x; `.ckpt`), for the cells of one `session`.
 
-    The file tells neither clock nor scale: `rate` in frames a second and `pixel` in `unit` are
-    yours to say, and rates are in what the network was trained on, which should be Hz. Cores are
-    SimpleCoreWrapper's with any of its convolutions; readouts are GaussianMaskReadout and
-    FactorizedReadout. Each is told from its tensors, and its settings from the file's
-    hyperparameters. Films are taken in the contrast that the network was trained on.
+    The clock and the scale are not in the file: pass `rate` (frames a second), `pixel` and `unit`.
+    Rates have the unit of the training data, which should be Hz; films have its contrast. Cores of
+    SimpleCoreWrapper with any of its convolutions and the readouts GaussianMaskReadout and
+    FactorizedReadout are supported, recognised by their tensors.
 
-    Raises CodeclensError where there is no such file, it holds another kind of network, or several
-    sessions and none was named. (Openretina: doi 10.1101/2025.03.07.642012; Höfling et al. 2024,
+    Raises CodeclensError for a missing file, another kind of network, and several sessions where
+    none is named. (Openretina: doi 10.1101/2025.03.07.642012; Höfling et al. 2024,
     eLife 13.)
 
     >>> load_openretina("nowhere.ckpt", rate=30.0, pixel=50.0, unit="um")
@@ -59,13 +58,13 @@ def load_openretina(
     state, given = content.get("state_dict"), plain(content.get("hyper_parameters"))
     if not isinstance(state, dict) or not isinstance(given, dict):
         raise CodeclensError(
-            f'"{path}" has no "state_dict" and "hyper_parameters": no checkpoint of Lightning.'
+            f'"{path}" is no Lightning checkpoint: "state_dict" or "hyper_parameters" is missing.'
         )
     settings = _settings(given)
     numbers = sorted({int(match[1]) for key in state if (match := _LAYER.match(key))})
     if not numbers:
         raise CodeclensError(
-            f'"{path}" has no layers "core.features.layer0 …"; only cores of convolutions are read.'
+            f'"{path}" has no layers "core.features.layer0 …"; other cores are not supported.'
         )
     _require_whole(path, state, numbers)
     layers = [_layer(os.fspath(path), state, number, settings) for number in numbers]
@@ -96,13 +95,13 @@ def load_openretina(
         prefix = f"core.features.layer{number}."
         for key in ("weight", "bias", "running_mean", "running_var"):
             getattr(norm, key).data = state[f"{prefix}norm.{key}"].clone()
-        # What is added behind the norm is part of its bias here.
+        # openretina adds a bias behind the norm.
         norm.bias.data += state[f"{prefix}bias.bias"].flatten()
     return model.eval()
 
 
 def _require_whole(path: Any, state: dict[str, Any], numbers: Sequence[int]) -> None:
-    """Raises CodeclensError for weights that are missing or not finite."""
+    """Raises CodeclensError for missing weights and weights that are not finite."""
     for number in numbers:
         prefix = f"core.features.layer{number}."
         norm = [f"norm.{key}" for key in ("weight", "bias", "running_mean", "running_var")]
@@ -115,7 +114,7 @@ def _require_whole(path: Any, state: dict[str, Any], numbers: Sequence[int]) -> 
 
 
 def plain(value: Any) -> Any:
-    """Settings as plain values, out of whatever they were wrapped in.
+    """Settings as plain values, without the containers of OmegaConf.
 
     >>> plain({"a": (1, 2)})
     {'a': (1, 2)}
@@ -135,7 +134,7 @@ def plain(value: Any) -> Any:
 
 
 def _settings(given: dict[str, Any]) -> dict[str, Any]:
-    """Settings of core and readout under one name each, in both kinds of model."""
+    """The settings of core and readout under the same names for both kinds of model."""
     core, readout = given.get("core"), given.get("readout")
     if isinstance(core, dict) and isinstance(readout, dict):
         return core | {f"readout_{key}": value for key, value in readout.items()}
@@ -144,7 +143,7 @@ def _settings(given: dict[str, Any]) -> dict[str, Any]:
         "core_hidden_padding": "hidden_padding",
         "cut_first_n_frames_in_core": "cut_first_n_frames",
     }
-    # As ExampleCoreReadout has them where nothing is said.
+    # The defaults of ExampleCoreReadout.
     usual = {"cut_first_n_frames": 30, "readout_gaussian_mean_scale": 6.0}
     usual |= {"readout_gaussian_var_scale": 4.0, "readout_positive": True}
     return usual | {names.get(key, key): value for key, value in given.items()}
@@ -166,9 +165,9 @@ def _layer(path: str, state: dict[str, Tensor], number: int, settings: dict[str,
     else:
         raise CodeclensError(
             f'Layer {number} of the core in "{path}" holds {", ".join(conv) or "nothing"}, '
-            "which is no convolution of openretina that is read here."
+            "which is not a supported convolution of openretina."
         )
-    usual = number > 0  # hidden layers are padded unless something is said, the first is not
+    usual = number > 0  # by default hidden layers are padded and the first is not
     padding = settings.get("hidden_padding" if number else "input_padding", usual)
     if padding is True or padding == "same":
         pads: tuple[int, int, int] | str = "same"
@@ -176,8 +175,8 @@ def _layer(path: str, state: dict[str, Tensor], number: int, settings: dict[str,
         pads = (0, 0, 0)
     elif "space_conv.weight" in conv:
         raise CodeclensError(
-            f'"{path}" pads a separable convolution by {padding!r}, which is not read; only "same" '
-            "or nothing."
+            f'"{path}" pads a separable convolution by {padding!r}; only "same" and no padding are '
+            "supported."
         )
     else:
         pads = (padding,) * 3 if isinstance(padding, int) else tuple(padding)
@@ -187,18 +186,18 @@ def _layer(path: str, state: dict[str, Tensor], number: int, settings: dict[str,
 
 
 def _taps(path: str, settings: dict[str, Any], number: int, waves: int) -> int:
-    """Frames of a kernel that is made of waves, which do not tell."""
+    """The number of frames of a kernel made of waves, from the settings."""
     given = settings.get("temporal_kernel_sizes")
     if given is None or int(given[number]) // _SUBSAMPLING != waves:
         raise CodeclensError(
-            f'"{path}" does not tell how long the kernels of layer {number} are '
+            f'"{path}" does not contain the length of the kernels of layer {number} '
             f"(temporal_kernel_sizes: {given!r}, for {waves} waves)."
         )
     return int(given[number])
 
 
 def temporal(sines: Tensor, cosines: Tensor, speed: Tensor, taps: int) -> Tensor:
-    """Kernels in time `(out, in, taps)` from weights of waves `(out, in, waves)`, masked in time.
+    """Temporal kernels `(out, in, taps)` from weights of waves `(out, in, waves)`, masked in time.
 
     (Höfling et al. 2024, eLife 13; the arithmetic of openretina's STSeparableBatchConv3d.)
     """
@@ -215,18 +214,19 @@ def _session(path: str, state: dict[str, Tensor], session: str | None) -> str:
     known = sorted({key.split(".")[1] for key in state if key.startswith("readout.")})
     if session is None and len(known) == 1:
         return known[0]
-    if session not in known:
+    if session is None:
         raise CodeclensError(
-            f'"{path}" has the sessions {", ".join(known[:5]) or "(none)"}'
-            f"{' …' if len(known) > 5 else ''}, not {session!r}; pass session= as one of them."
+            f'"{path}" has the sessions {", ".join(known[:5]) or "(none)"}; choose one, session=….'
         )
+    if session not in known:
+        raise unknown("session", session, known, f'"{path}" has')
     return str(session)
 
 
 def _readout(
     path: str, held: dict[str, Tensor], settings: dict[str, Any]
 ) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
-    """Features `(C, cells)`, masks `(y, x, cells)`, scale and bias, of either kind of readout."""
+    """Features `(C, cells)`, masks `(y, x, cells)`, scale and bias of both kinds of readout."""
     bias = held.get("bias", held.get("bias_param"))
     if {"mask_mean", "mask_log_var", "grid", "features"} <= held.keys():
         features = held["features"][0, :, 0]
@@ -252,11 +252,11 @@ def _readout(
         elif side * side == len(flat):
             masks = flat.view(side, side, -1)
         else:
-            raise CodeclensError(f'"{path}" does not tell the shape of its readout masks.')
+            raise CodeclensError(f'"{path}" does not contain the shape of its readout masks.')
         return features, masks, None, bias if settings.get("readout_readout_bias", False) else None
     raise CodeclensError(
         f'The readout in "{path}" holds {", ".join(held) or "nothing"}; Gaussian masks and '
-        "factorised readouts are read."
+        "factorised readouts are supported."
     )
 
 
@@ -265,7 +265,9 @@ def _pooled(path: str, given: Any) -> tuple[int, int] | None:
         return None
     time, height, width = (int(side) for side in given)
     if time != 1:
-        raise CodeclensError(f'The core in "{path}" pools its film over {time} frames; not read.')
+        raise CodeclensError(
+            f'The core in "{path}" pools its film over {time} frames, which is not supported.'
+        )
     return height, width
 
 
@@ -281,16 +283,15 @@ def load_openretina_data(
     colour: int | None = None,
     stats: tuple[float, float] = (0.0, 1.0),
 ) -> Recording:
-    """Read one session `NAME.h5` and the film that it answers to, `stimulus`.
+    """Read one session `NAME.h5` with the film `stimulus`.
 
-    Responses are `responses_STIMULUS` `(cells, time)`, in Hz or in counts of spikes a frame, as
-    `responses` must say. The film is `stimulus_STIMULUS` in the same file, or
-    `stimuli/STIMULUS.npy` beside it, `(colours, time, y, x)`, scored by `stats` (mean and
-    deviation). `rate` in frames a second and `pixel` in `unit` are not in the file. Of several
-    colours one is taken, `colour`; of several films the one that is named. Pickles, in which
-    openretina keeps some of its data too, are never loaded.
+    Responses are `responses_STIMULUS` `(cells, time)`, in Hz or in spike counts a frame, as
+    `responses` says. The film is `stimulus_STIMULUS` in the same file or `stimuli/STIMULUS.npy` in
+    the same folder, `(colours, time, y, x)`, standardised by `stats` (mean and deviation). `rate`
+    (frames a second), `pixel` and `unit` are not in the file. `colour` and `stimulus` choose among
+    several colours and films. Pickled data of openretina are never loaded.
 
-    Raises CodeclensError where a file is missing or has another form.
+    Raises CodeclensError where a file is missing or has another format.
     (Openretina: doi 10.1101/2025.03.07.642012.)
 
     >>> load_openretina_data("nowhere.h5", rate=30.0, pixel=50.0, unit="um", responses="Hz")
@@ -298,15 +299,17 @@ def load_openretina_data(
     codeclens.errors.CodeclensError: There is no file "nowhere.h5".
     """
     if responses not in ("Hz", "counts"):
-        raise CodeclensError(f'responses={responses!r} is not known; they are in "Hz" or "counts".')
+        raise unknown("unit of responses", responses, ("Hz", "counts"))
     with opened(path) as content:
         known = sorted(n.removeprefix("responses_") for n in content if n.startswith("responses_"))
         name = known[0] if stimulus is None and len(known) == 1 else stimulus
-        if name not in known:
+        if name is None:
             raise CodeclensError(
-                f'"{path}" has responses to {", ".join(known) or "nothing"}, not to {name!r}; pass '
-                "stimulus= as one of them."
+                f'"{path}" has responses to {", ".join(known) or "nothing"}; choose one, '
+                "stimulus=…."
             )
+        if name not in known:
+            raise unknown("stimulus", name, known, f'"{path}" has')
         rates = array(content, f"responses_{name}", path)
         if f"stimulus_{name}" in content:
             film = array(content, f"stimulus_{name}", path)
@@ -319,7 +322,7 @@ def load_openretina_data(
         )
     if colour is None and len(film) > 1:
         raise CodeclensError(
-            f'The film of "{path}" has {len(film)} colours; pass colour= as the number of one.'
+            f'The film of "{path}" has {len(film)} colours; choose one by its number, colour=….'
         )
     number = 0 if colour is None else colour
     if not 0 <= number < len(film):
@@ -335,10 +338,10 @@ def load_openretina_data(
 
 def _shared(file: Path, path: Any) -> np.ndarray[Any, Any]:
     if not file.is_file():
-        raise CodeclensError(f'"{path}" holds no film, and there is none at "{file}".')
+        raise CodeclensError(f'There is no film in "{path}", and none at "{file}".')
     try:
         return np.asarray(np.load(file, allow_pickle=False), dtype=np.float32)
     except (ValueError, OSError, EOFError) as error:
         raise CodeclensError(
-            f'"{file}" is no plain array; a file of objects could run code and is never loaded.'
+            f'"{file}" is not a plain array; a file of objects could run code and is never loaded.'
         ) from error
