@@ -453,3 +453,38 @@ def test_a_new_statistic_is_one_entry(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "contribution_rank" in found.trends
     assert any(line.startswith("Largest magnitude: that of") for line in found.sentences())
     assert layer_figure(found).axes[-1].get_ylabel() == "magnitude"
+
+
+def test_shuffled_labels_and_equal_units_stand_next_to_dimensionality(statistics) -> None:
+    store = Known()
+    values = store.view("blocks.2", "sum").astype(np.float64)
+    random = np.random.default_rng(0)
+    slow = []
+    for _ in range(10):
+        labels = random.permutation(store.label)
+        slow.append(
+            participation_ratio(np.stack([values[labels == c].mean(axis=0) for c in range(5)]))
+        )
+    found = statistics["blocks.2"].contribution
+    np.testing.assert_allclose(found.shuffled["class_participation"], slow)
+    # All sites have the same number of units, so that all subsets are the whole.
+    assert statistics.fewest_units == UNITS
+    np.testing.assert_allclose(
+        found.equal_units["class_participation"], found.numbers["class_participation"]
+    )
+    row = statistics.to_dataframe().set_index("site").loc["blocks.2"]
+    assert row["contribution_class_participation_shuffled"] == pytest.approx(np.mean(slow))
+    assert "With shuffled labels, that of contributions" in statistics.sentences()[2]
+    assert "contribution_class_components_equal_units" in statistics.trends
+
+
+def test_more_units_do_not_count_as_more_dimensions() -> None:
+    store = Known(depth=3, classes=30)
+    random = np.random.default_rng(1)
+    for site, units in zip(store.sites, (4, 8, 16), strict=True):
+        means = random.normal(size=(30, units))[store.label]
+        store.arrays[site] |= {"positive": np.exp(means), "negative": 0 * means}
+    found = layer_statistics(store, resamples=20)
+    assert found.trends["contribution_class_components"].rho == 1
+    equal = found.trends["contribution_class_components_equal_units"]
+    assert np.ptp(equal.values) < 1

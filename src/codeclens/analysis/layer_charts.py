@@ -15,6 +15,7 @@ from codeclens.errors import CodeclensError
 from codeclens.visualization.canvas import (
     ACTIVATION,
     CONTRIBUTION,
+    CONTROLS,
     WIDTH,
     blank,
     name_sites,
@@ -42,12 +43,14 @@ def layer_figure(statistics: LayerStatistics) -> Figure:
     the class means (number of principal components), and the correlation over units between
     positive contributions and the magnitude of negative ones. Contributions are dark with round
     markers, activations blue with square ones. Bars are 95 % bootstrap intervals over samples,
-    shades hold the middle half of the samples (method.md §4).
+    shades hold the middle half of the samples; dotted is the dimensionality of class means with
+    shuffled labels (method.md §4).
 
     Raises CodeclensError if there are no sites.
     """
     if not len(statistics):
         raise CodeclensError("There are no sites to draw; the statistics are empty.")
+    from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
     drawn = [one for one in STATISTICS if one.title]
@@ -58,7 +61,8 @@ def layer_figure(statistics: LayerStatistics) -> Figure:
             _panel(axes, statistics, one)
         half = Patch(color=CONTRIBUTION, alpha=_SHADE, linewidth=0, label="middle half of samples")
         handles, _ = panels[0].get_legend_handles_labels()
-        figure.legend(handles=[*handles, half], loc="outside upper center", ncols=3)
+        null = Line2D([], [], color=CONTROLS[0], linestyle=":", label="shuffled labels")
+        figure.legend(handles=[*handles, half, null], loc="outside upper center", ncols=4)
     return figure
 
 
@@ -97,6 +101,9 @@ def _with_intervals(
     if name in populations[0].spreads:
         quartiles = [(p.spreads[name].q25, p.spreads[name].q75) for p in populations]
         axes.fill_between(depth, *np.array(quartiles).T, color=colour, alpha=_SHADE, linewidth=0)
+    if name in populations[0].shuffled:
+        null = [p.shuffled[name].mean() for p in populations]
+        axes.plot(depth, null, color=CONTROLS[0], linestyle=":", zorder=1)
     axes.plot(depth, values, color=colour, marker=marker, label=label)
     # Drawn by themselves: an interval of few samples may lie below its value.
     axes.errorbar(

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from jaxtyping import Float, Int
 
+from codeclens.analysis.nulls import ShuffledLabels
 from codeclens.analysis.spectrum import (
     PopulationSummary,
     covariance_spectrum,
@@ -110,12 +111,18 @@ class Population:
     `numbers` holds the dimensionality of the class means and of all samples, `intervals` 95 %
     bootstrap intervals of the former (see `mirrored_interval`; NaN if no class has two samples).
     All samples have no intervals, since every draw would cost as much as the statistics.
+
+    `shuffled` holds the dimensionality of class means in every shuffle of the labels, and
+    `equal_units` that of random subsets of units, as many as the smallest site has: what grows with
+    depth there as well is not due to classes, or is due to the number of units.
     """
 
     values: dict[str, Float[np.ndarray, " item"]] = field(repr=False)
     spreads: dict[str, Spread]
     numbers: dict[str, float] = field(default_factory=dict)
     intervals: dict[str, tuple[float, float]] = field(default_factory=dict)
+    shuffled: dict[str, Float[np.ndarray, " shuffle"]] = field(default_factory=dict, repr=False)
+    equal_units: dict[str, Float[np.ndarray, " subset"]] = field(default_factory=dict, repr=False)
 
     def number(self, name: str) -> float:
         """A statistic as one number: the median of its spread, or the number itself."""
@@ -134,6 +141,8 @@ class Population:
         found = {"": self.numbers[name]}
         if name in self.intervals:
             found |= dict(zip(("_low", "_high"), self.intervals[name], strict=True))
+            found["_shuffled"] = float(self.shuffled[name].mean())
+            found["_equal_units"] = float(self.equal_units[name].mean())
         return found
 
 
@@ -162,6 +171,7 @@ class LayerStatistics(Labelled, Mapping[str, Layer]):
     `view` is the view of the contributions, `share` the share of the variance, `classes` the
     number of classes, taken from `class_source`. `trends` holds how each statistic changes with
     depth. `labels` `(N,)` are the classes of the samples, `class_names` their names if known.
+    `fewest_units` is the number of units in `equal_units`.
     """
 
     layers: tuple[Layer, ...]
@@ -173,6 +183,7 @@ class LayerStatistics(Labelled, Mapping[str, Layer]):
     trends: dict[str, Trend]
     labels: Int[np.ndarray, " sample"]
     class_names: Sequence[str] | None = None
+    fewest_units: int = 0
 
     def __getitem__(self, site: str) -> Layer:
         for layer in self.layers:
@@ -310,7 +321,20 @@ class LayerStatistics(Labelled, Mapping[str, Layer]):
             ]
             link = " " if one.over == "signs" else ": "
             lines.append(f"{self.fill(one.words)}{link}{'; '.join(phrases)}.")
+            if one.over == "class means":
+                lines[-1] += self._controls(one)
         return [*lines, self._comparison()]
+
+    def _controls(self, one: SiteStatistic) -> str:
+        """How the dimensionality changes without classes, and with equal numbers of units."""
+        shuffled, equal = (
+            self.trends[f"contribution_{one.name}_{control}"].words(list(self), one.number)
+            for control in ("shuffled", "equal_units")
+        )
+        return (
+            f" With shuffled labels, that of contributions {shuffled}; with {self.fewest_units} "
+            f"random units at every site, it {equal}."
+        )
 
     def fill(self, words: str) -> str:
         """The text of a statistic with the share of the variance and the number of classes."""
@@ -399,7 +423,9 @@ def layer_statistics(
     the sites in the store. Intervals are 95 % bootstrap intervals over samples with `resamples`
     draws (at most 100 for class means, 40 for more than 200 classes); the intervals of trends use
     the same draws at all sites. Means of few samples are noisy, and noise adds dimensions:
-    `mirrored_interval` corrects for that.
+    `mirrored_interval` corrects for that. Two controls stand next to the dimensionality of class
+    means: labels shuffled up to 10 times, and up to 20 random subsets with as many units as the
+    smallest site has.
 
     Raises CodeclensError for an empty store, an unknown view or values that are not finite.
 
@@ -424,28 +450,56 @@ def layer_statistics(
     classes = len(np.unique(labels[labels >= 0]))
     # Each draw takes eigenvalues of a matrix of classes: 1,000 of them need a tenth of a second.
     redraw = ClassResampler(labels, draws.at_most(100 if classes <= 200 else 40))
+    shuffle = ShuffledLabels(labels, draws.at_most(10 if classes <= 200 else 4))
+    measures = [
+        lambda spectrum, one=one: one.function(spectrum, share) for one in chosen("class means")
+    ]
+    fewest = min(store.units(site) for site in store.sites)
     layers: list[Layer] = []
     drawn: dict[str, list[Float[np.ndarray, "draw measure"]]] = {s: [] for s in SOURCES}
     for site in store.sites:
-        summaries, signs = _summaries(store, site, view, redraw)
+        summaries, shuffled, signs = _summaries(store, site, view, redraw, shuffle)
         populations = {}
         for name, summary in summaries.items():
             groups = summary.group_means()
-            measures = [
-                lambda spectrum, one=one: one.function(spectrum, share)
-                for one in chosen("class means")
-            ]
             drawn[name].append(redraw.drawn(groups, measures))
             means = redraw.class_means(groups)
-            populations[name] = _population(summary, means, drawn[name][-1], share, draws)
+            without_classes = _measured(shuffle.means(shuffled[name]), measures)
+            equal = _measured(_subsets(means, fewest, draws.at_most(20)), measures)
+            populations[name] = replace(
+                _population(summary, means, drawn[name][-1], share, draws),
+                shuffled=without_classes,
+                equal_units=equal,
+            )
         of_signs = Population(signs, {name: Spread.of(v, draws) for name, v in signs.items()})
         layers.append(
             Layer(site, store.units(site), store.is_cut(site), **populations, signs=of_signs)
         )
     trends = _trends(layers, drawn, draws.at_most(200))
     return LayerStatistics(
-        tuple(layers), view, share, len(store), classes, source, trends, labels, store.classes
-    )
+        tuple(layers), view, share, len(store), classes, source, trends, labels, store.classes,
+        fewest,
+    )  # fmt: skip
+
+
+def _subsets(
+    means: Float[np.ndarray, "class unit"], count: int, draws: Draws
+) -> Iterator[Float[np.ndarray, "class unit"]]:
+    """Class means of random subsets of `count` units."""
+    random = np.random.default_rng(draws.seed)
+    for _ in range(draws.n):
+        yield means[:, np.sort(random.choice(means.shape[1], count, replace=False))]
+
+
+def _measured(
+    means: Iterable[Float[np.ndarray, "class unit"]], measures: Sequence[Callable[[Any], float]]
+) -> dict[str, Float[np.ndarray, " draw"]]:
+    """The dimensionality of each of several class means, by the name of the statistic."""
+    spectra = [covariance_spectrum(one) if len(one) else np.zeros(1) for one in means]
+    return {
+        one.name: np.array([measure(spectrum) for spectrum in spectra], np.float64)
+        for one, measure in zip(chosen("class means"), measures, strict=True)
+    }
 
 
 def _classes(store: ContributionStore) -> tuple[Int[np.ndarray, " sample"], str]:
@@ -455,11 +509,16 @@ def _classes(store: ContributionStore) -> tuple[Int[np.ndarray, " sample"], str]
 
 
 def _summaries(
-    store: ContributionStore, site: str, view: View, redraw: ClassResampler
-) -> tuple[dict[str, PopulationSummary], dict[str, Float[np.ndarray, " sample"]]]:
-    """A summary of each source in one pass over a site, and the samples' statistics of signs."""
+    store: ContributionStore,
+    site: str,
+    view: View,
+    redraw: ClassResampler,
+    shuffle: ShuffledLabels,
+) -> tuple[dict[str, PopulationSummary], dict[str, Any], dict[str, Float[np.ndarray, " sample"]]]:
+    """Summaries, sums over shuffled classes, and statistics of signs, in one pass over a site."""
     functions = {one.name: one.function for one in chosen("samples")}
     found = {name: PopulationSummary(redraw.groups, functions) for name in SOURCES}
+    shuffled: dict[str, Any] = dict.fromkeys(SOURCES, 0.0)
     signs: dict[str, list[Any]] = {one.name: [] for one in chosen("signs")}
     step = max(1, _READ // store.units(site))
     for start in range(0, len(store), step):
@@ -472,9 +531,10 @@ def _summaries(
             ("activation", "activation", activation),
         ):
             found[name].add(values, redraw.group[rows], f'{kind} of site "{site}"')
+            shuffled[name] = shuffled[name] + shuffle.sums(values, rows)
         for one in chosen("signs"):
             signs[one.name].append(one.function(positive, negative))
-    return found, {name: np.concatenate(parts) for name, parts in signs.items()}
+    return found, shuffled, {name: np.concatenate(parts) for name, parts in signs.items()}
 
 
 def _in_view(
@@ -525,6 +585,9 @@ def _trends(
             if one.over == "class means":
                 measure = chosen("class means").index(one)
                 redrawn = np.stack([site[:, measure] for site in drawn[prefix[:-1]]], axis=1)
+                for control in ("shuffled", "equal_units"):
+                    values = np.stack([getattr(p, control)[one.name] for p in populations], axis=1)
+                    trends[f"{prefix}{one.name}_{control}"] = Trend.of(values.mean(axis=0), values)
             else:
                 redrawn = redrawn_medians([p.values[one.name] for p in populations], draws)
             values = np.array([float(p.number(one.name)) for p in populations])

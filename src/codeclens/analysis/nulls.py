@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int, Num
 
+from codeclens.analysis.statistics import Draws, sum_by_group
 from codeclens.decomposition.quality import ClassSums, class_sums
 from codeclens.errors import CodeclensError, require_number
 
@@ -86,6 +87,42 @@ def permutation_nulls(
     for rows in found:
         rows[:, sums.square == 0] = np.nan
     return found
+
+
+class ShuffledLabels:
+    """Labels `(N,)` shuffled `draws.n` times, for class means of samples that carry no class.
+
+    Samples with label −1 (unknown) are excluded in every shuffle.
+
+    >>> shuffled = ShuffledLabels(np.array([0, 5, 5, -1]), Draws(2))
+    >>> sums = shuffled.sums(np.ones((4, 3)), slice(0, 4))
+    >>> shuffled.means(sums).tolist() == [[[1.0] * 3] * 2] * 2
+    True
+    """
+
+    def __init__(self, labels: Int[np.ndarray, " sample"], draws: Draws) -> None:
+        known = np.flatnonzero(labels >= 0)
+        _, index = np.unique(labels[known], return_inverse=True)
+        random = np.random.default_rng(draws.seed)
+        self._labels = np.full((draws.n, len(labels)), -1)
+        for shuffled in self._labels:
+            shuffled[known] = random.permutation(index)
+        self._sizes = np.bincount(index)
+
+    def sums(
+        self, X: Num[np.ndarray, "part unit"], rows: slice
+    ) -> Float[np.ndarray, "shuffle class unit"]:
+        """The sums of some `rows` of the samples over each shuffled class."""
+        found = np.zeros((len(self._labels), len(self._sizes), X.shape[1]))
+        for sums, labels in zip(found, self._labels[:, rows], strict=True):
+            sum_by_group(X, labels, sums)
+        return found
+
+    def means(
+        self, sums: Float[np.ndarray, "shuffle class unit"]
+    ) -> Float[np.ndarray, "shuffle class unit"]:
+        """The means of the shuffled classes, from the sums of all samples."""
+        return np.asarray(sums / self._sizes[:, None])
 
 
 def p_values(
