@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int, Num
 
-from codeclens.analysis.statistics import Draws, sum_by_group
+from codeclens.analysis.statistics import sum_by_group
 from codeclens.decomposition.quality import ClassSums, class_sums
+from codeclens.draws import Draws
 from codeclens.errors import CodeclensError, require_number
 
 # Values of samples × modes in float64 that stay near the processor while labels are permuted.
