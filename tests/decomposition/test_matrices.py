@@ -1,4 +1,4 @@
-"""Tables in memory and on disk: every row once, and the same statistics."""
+"""Matrices in memory and on disk, and the views of contributions."""
 
 from __future__ import annotations
 
@@ -9,10 +9,21 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from torch import nn
 
 from codeclens.decomposition import Logbook, StoredMatrix, TopK, decompose
-from codeclens.decomposition.matrices import TensorMatrix
+from codeclens.decomposition.matrices import (
+    VIEWS,
+    TensorMatrix,
+    View,
+    check_view,
+    net_total,
+    signed_parts,
+    units_of,
+)
 from codeclens.errors import CodeclensError
 from codeclens.extraction import ContributionStore, extract
 
@@ -69,7 +80,9 @@ def test_quality_from_disk_is_that_of_the_arrays(store: ContributionStore) -> No
     from codeclens.decomposition.decompose import _quality
 
     found = decompose(store, METHOD, in_memory=False)["1"]
-    expected = _quality(store.view("1"), found.loadings, found.fitted)
+    expected = _quality(
+        TensorMatrix(torch.from_numpy(store.view("1"))), found.loadings, found.fitted
+    )
     assert found.quality.keys() == expected.keys()
     for name, value in expected.items():
         np.testing.assert_allclose(found.quality[name], value, rtol=1e-6, atol=1e-9)
@@ -138,3 +151,48 @@ def test_a_site_that_would_not_fit_is_read_in_blocks(
     streamed = decompose(store, METHOD, in_memory=False)["1"]
     monkeypatch.setattr(room, "free_memory", lambda: 1000)
     assert np.array_equal(decompose(store, METHOD)["1"].dictionary, streamed.dictionary)
+
+
+dictionaries = arrays(np.float64, (3, 8), elements=st.floats(-5, 5))
+
+
+@given(dictionaries, st.sampled_from(VIEWS))
+def test_parts_have_their_signs_and_add_up(D: np.ndarray, view: View) -> None:
+    positive, negative = signed_parts(D, view)
+    assert (positive >= 0).all()
+    assert (negative <= 0).all()
+    net = D[:, :4] - D[:, 4:] if view == "concat" else D
+    np.testing.assert_allclose(positive + negative, net, atol=1e-12)
+
+
+@given(dictionaries)
+def test_concat_of_a_non_negative_dictionary_keeps_both_halves(D: np.ndarray) -> None:
+    positive, negative = signed_parts(np.abs(D), "concat")
+    assert (positive == np.abs(D)[:, :4]).all()
+    assert (negative == -np.abs(D)[:, 4:]).all()
+
+
+def test_less_suppression_is_excitation() -> None:
+    positive, negative = signed_parts(np.array([[1.0, -2.0, -3.0, 4.0]]), "concat")
+    assert positive.tolist() == [[4, 0]]
+    assert negative.tolist() == [[0, -6]]
+
+
+def test_units_behind_columns() -> None:
+    assert units_of(8, "concat") == 4
+    assert units_of(8, "sum") == 8
+    with pytest.raises(CodeclensError, match="two columns for each unit, but there are 7"):
+        units_of(7, "concat")
+
+
+def test_an_unknown_view_is_refused() -> None:
+    with pytest.raises(CodeclensError, match='no view "both"; the nearest names are "concat"'):
+        check_view("both")
+
+
+def test_totals_count_suppression_as_negative() -> None:
+    positive, negative = np.array([[3.0, 1.0]]), np.array([[0.0, -2.0]])
+    concat = np.concatenate([positive, -negative], axis=1)
+    assert net_total(concat, "concat").tolist() == net_total(positive + negative, "sum").tolist()
+    with pytest.raises(CodeclensError, match='"activation" holds only a part'):
+        net_total(positive, "activation")

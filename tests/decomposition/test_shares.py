@@ -54,3 +54,16 @@ def test_modes_that_make_too_much_divide_what_there_is() -> None:
     shares = mode_shares(modes, there, 0 * there, there)
     np.testing.assert_allclose(shares.positive[0], [[1, 2 / 3], [0, 1 / 3]], atol=1e-4)
     np.testing.assert_allclose(shares.contribution, [[3, 1]], atol=1e-3)
+
+
+def test_shares_are_labelled() -> None:
+    modes, positive, negative, _ = case(0, signed=False)
+    shares = mode_shares(modes, positive, negative, positive)
+    data = shares.to_xarray()
+    assert dict(data.sizes) == {"sample": 12, "part": shares.mode.shape[1], "unit": 5}
+    table = shares.to_dataframe()
+    assert len(table) == (shares.mode >= 0).sum()
+    totals = table.groupby("sample")["contribution"].sum()
+    np.testing.assert_allclose(totals, shares.contribution.sum(axis=1))
+    assert len(repr(shares).splitlines()) <= 20
+    assert "<table" in shares._repr_html_()

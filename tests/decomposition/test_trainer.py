@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ from codeclens.decomposition import Autoencoder, ThresholdSAE, TopK
 from codeclens.decomposition.autoencoders.topk import TopKNetwork
 from codeclens.decomposition.logbook import Logbook
 from codeclens.decomposition.matrices import TensorMatrix
-from codeclens.decomposition.trainer import scores, train
+from codeclens.decomposition.trainer import Training, scores, train
 from codeclens.decomposition.training import (
     Epoch,
     Trainable,
@@ -259,3 +259,62 @@ def test_bfloat16_is_close_and_stays_finite(small: np.ndarray[Any, Any]) -> None
     assert rough.r2 == pytest.approx(exact.r2, abs=0.1)
     with pytest.raises(CodeclensError, match='no precision "half"; the nearest'):
         TopK(n_modes=2, k=1, precision="half")  # type: ignore[arg-type]
+
+
+class Fall(NamedTuple):
+    """One epoch of a weight that falls to a target."""
+
+    epoch: int
+    loss: float
+
+
+class Falling(Training[Fall]):
+    """Any network can be trained: this one has a single weight, and a count in its checkpoint."""
+
+    record = Fall
+
+    def __init__(self, **more: Any) -> None:
+        network = nn.Linear(1, 1, bias=False)
+        with torch.no_grad():
+            network.weight.fill_(1.0)
+        self.count = torch.zeros(())
+        optimizer = torch.optim.SGD(network.parameters(), lr=0.3, momentum=0.9)
+        super().__init__(network, optimizer, **more)
+
+    def train_epoch(self, number: int) -> Fall:
+        self.count += 1
+        loss = self.network.weight.square().sum()  # type: ignore[operator]
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        return Fall(number, loss.item())
+
+    def score(self, record: Fall) -> float:
+        return -record.loss
+
+    def extra_state(self) -> dict[str, Tensor]:
+        return {"count": self.count}
+
+    def restore_extra_state(self, tensors: Any) -> None:
+        self.count = tensors["count"]
+
+
+def test_any_network_can_be_trained_and_resumed(tmp_path: Path) -> None:
+    whole = Falling(epochs=6, keep_best=True)
+    history = whole.run()
+    assert [record.epoch for record in history] == [1, 2, 3, 4, 5, 6]
+    assert whole.best_epoch == min(history, key=lambda record: record.loss).epoch
+    assert not whole.network.training
+
+    def die(record: Fall) -> None:
+        if record.epoch == 3:
+            raise KilledError
+
+    with pytest.raises(KilledError):
+        Falling(epochs=6, keep_best=True).run(die, Logbook(tmp_path), {"task": "fall"})
+    resumed = Falling(epochs=6, keep_best=True)
+    assert resumed.run(None, Logbook(tmp_path), {"task": "fall"}) == history
+    assert resumed.count == 6
+    assert torch.equal(resumed.network.weight, whole.network.weight)  # type: ignore[arg-type]
+    stopped = Falling(epochs=60, patience=2)
+    assert len(stopped.run()) == stopped.best_epoch + 2

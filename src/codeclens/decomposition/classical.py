@@ -31,7 +31,7 @@ from codeclens.errors import CodeclensError
 
 Matrix = np.ndarray[Any, Any]
 
-# From so many samples on methods use mini-batches, or learn from so many samples alone.
+# From this number of samples on, methods use mini-batches, or learn from this many alone.
 LARGE = 20_000
 
 
@@ -67,7 +67,7 @@ class Classical(Estimator):
         """The loadings `(N, K)` of scaled data."""
 
     def most_modes(self, n_train: int, n_features: int) -> int:
-        """The most modes that so many training samples of so many columns can have."""
+        """The largest number of modes for `n_train` training samples of `n_features` columns."""
         return n_train
 
     def fit(
@@ -82,8 +82,8 @@ class Classical(Estimator):
 
         `n_units` (default D) is what `expansion` multiplies: half of D for the concat view. There
         are no epochs, so `progress` is not called. The same seed and data give the same modes.
-        Raises CodeclensError for data that are not finite, constant or zero throughout, or too few
-        for so many modes.
+        Raises CodeclensError for data that are not finite, constant or zero throughout, and for too
+        few samples.
         """
         data = as_data(X)
         n_samples, n_features = data.shape

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import xarray
 
 Matrix = np.ndarray[Any, Any]
-Told = Callable[[int, int, str], object]
+MethodProgress = Callable[[int, int, str], object]
 
 # A method with up to a tenth more modes per sample still counts as equally sparse.
 _SLACK = 1.1
@@ -289,7 +289,7 @@ def compare(
     k: int = 16,
     kinds: Sequence[type[Estimator]] | None = None,
     halves: bool = True,
-    progress: Told | None = None,
+    progress: MethodProgress | None = None,
 ) -> Comparison:
     """Compare several methods on the same sites, seeds and held-out samples.
 

@@ -16,10 +16,17 @@ import torch
 
 from codeclens.decomposition import quality
 from codeclens.decomposition.autoencoders.base import Autoencoder
-from codeclens.decomposition.estimator import Estimator, Fitted
+from codeclens.decomposition.estimator import Estimator, Fitted, as_data
 from codeclens.decomposition.fit_tasks import FitTask, SiteProgress, fits
 from codeclens.decomposition.logbook import Logbook
-from codeclens.decomposition.matrices import PART, StoredMatrix, View, check_view
+from codeclens.decomposition.matrices import (
+    PART,
+    SampleMatrix,
+    StoredMatrix,
+    TensorMatrix,
+    View,
+    check_view,
+)
 from codeclens.decomposition.modes import Modes
 from codeclens.decomposition.site_modes import ModesBySeed, ModesBySite
 from codeclens.decomposition.stability import chance, found_again
@@ -120,7 +127,7 @@ def decompose(
     Returns ModesBySite, a mapping in the store's order; for a list of seeds ModesBySeed, a mapping
     from site to a dict from seed to Modes (arXiv 2603.06557; method.md §3). Raises CodeclensError,
     naming the site, for an unknown site or view and for data that cannot be decomposed: not finite,
-    constant or zero throughout, or too few samples for so many modes.
+    constant or zero throughout, or with too few samples.
 
     >>> import tempfile, torch
     >>> from codeclens.decomposition import TopK
@@ -223,9 +230,9 @@ def _add_stability(found: dict[int, Modes], halves: dict[int, list[np.ndarray[An
 def _modes(
     store: Store, task: FitTask, view: View, X: np.ndarray[Any, Any] | StoredMatrix, fitted: Fitted
 ) -> Modes:
+    matrix = X if isinstance(X, StoredMatrix) else TensorMatrix(as_data(X))
     if isinstance(X, StoredMatrix):
-        parts = X.parts(torch.arange(len(X)))
-        loadings = np.concatenate([fitted.encode(part) for part in parts])
+        loadings = np.concatenate([fitted.encode(part) for _, part in _blocks(X)])
     else:
         loadings = fitted.encode(X)
     return Modes(
@@ -236,7 +243,7 @@ def _modes(
         labels=np.asarray(store.label, dtype=np.int64),
         classes=None if store.classes is None else tuple(store.classes),
         keys=np.asarray(store.key),
-        quality=_quality(X, loadings, fitted),
+        quality=_quality(matrix, loadings, fitted),
         provenance={
             "codeclens": version("codeclens"),
             "seed": task.seed,
@@ -245,59 +252,30 @@ def _modes(
     )
 
 
-def _quality(
-    X: np.ndarray[Any, Any] | StoredMatrix, Z: np.ndarray[Any, Any], fitted: Fitted
-) -> dict[str, Any]:
-    """R² and L0 on held-out samples, R² on training samples, and figures of modes and units."""
-    held_out = np.zeros(len(X), dtype=bool)
+def _quality(matrix: SampleMatrix, Z: np.ndarray[Any, Any], fitted: Fitted) -> dict[str, Any]:
+    """R² and L0 on held-out samples, R² on training samples, and figures of modes and units.
+
+    Sums are taken in float64, block by block, so that the data need not fit into memory.
+    """
+    held_out = np.zeros(len(matrix), dtype=bool)
     held_out[fitted.held_out_rows] = True
     scored = held_out if held_out.any() else ~held_out
-    r2_of = _r2_of_stored if isinstance(X, StoredMatrix) else _r2_of
-    return {
-        "l0": quality.l0(Z[scored]),
-        "samples_train": int((~held_out).sum()),
-        "samples_held_out": int(held_out.sum()),
-        "modes_dropped": fitted.n_dropped,
-        "mode_sparsity": quality.mode_sparsity(fitted.dictionary),
-        **r2_of(X, Z, fitted, scored, ~held_out),
-    }
-
-
-def _r2_of(
-    X: Any, Z: np.ndarray[Any, Any], fitted: Fitted, scored: Any, trained: Any
-) -> dict[str, Any]:
-    """R² on the scored rows, of all units together and of each, and on the training rows."""
-    reconstruction = fitted.decode(Z)
-    return {
-        "r2": quality.r2(X[scored], reconstruction[scored]),
-        "r2_train": quality.r2(X[trained], reconstruction[trained]),
-        "r2_per_unit": quality.r2_per_unit(X[scored], reconstruction[scored]),
-        "units_constant": int((X[:1] == X).all(axis=0).sum()),
-    }
-
-
-def _r2_of_stored(
-    X: Any, Z: np.ndarray[Any, Any], fitted: Fitted, scored: Any, trained: Any
-) -> dict[str, Any]:
-    """The same as `_r2_of`, block by block."""
-    columns = X.shape[1]
-    groups = {"scored": scored, "trained": trained}
-    mean = {name: np.zeros(columns) for name in groups}
-    error, spread = ({name: np.zeros(columns) for name in groups} for _ in range(2))
+    columns = matrix.shape[1]
+    groups = {"scored": scored, "trained": ~held_out}
+    mean, error, spread = ({name: np.zeros(columns) for name in groups} for _ in range(3))
     low, high = ({name: np.full(columns, s * np.inf) for name in groups} for s in (1, -1))
-    for rows, block in _blocks(X):
+    for rows, block in _blocks(matrix):
         for name, group in groups.items():
             part = block[group[rows]]
             mean[name] += part.sum(axis=0, dtype=np.float64) / max(group.sum(), 1)
             low[name] = np.minimum(low[name], part.min(axis=0, initial=np.inf))
             high[name] = np.maximum(high[name], part.max(axis=0, initial=-np.inf))
-    for rows, block in _blocks(X):
+    for rows, block in _blocks(matrix):
         difference = block - fitted.decode(Z[rows]).astype(np.float64)
         for name, group in groups.items():
             error[name] += np.square(difference[group[rows]]).sum(axis=0)
             spread[name] += np.square(block[group[rows]] - mean[name]).sum(axis=0)
     constant = {name: low[name] == high[name] for name in groups}
-    everywhere = np.minimum(*low.values()) == np.maximum(*high.values())
     for name in groups:  # the mean of equal values is off by a rounding
         spread[name][constant[name]] = 0.0
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -306,12 +284,17 @@ def _r2_of_stored(
     return {
         "r2": whole["scored"],
         "r2_train": whole["trained"],
+        "l0": quality.l0(Z[scored]),
+        "samples_train": int((~held_out).sum()),
+        "samples_held_out": int(held_out.sum()),
+        "modes_dropped": fitted.n_dropped,
+        "units_constant": int((np.minimum(*low.values()) == np.maximum(*high.values())).sum()),
         "r2_per_unit": per_unit,
-        "units_constant": int(everywhere.sum()),
+        "mode_sparsity": quality.mode_sparsity(fitted.dictionary),
     }
 
 
-def _blocks(matrix: StoredMatrix) -> Iterator[tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]]:
+def _blocks(matrix: SampleMatrix) -> Iterator[tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]]:
     """Row numbers and rows, in order."""
     every = torch.arange(len(matrix))
     for rows in every.split(PART):

@@ -19,7 +19,7 @@ from codeclens.errors import CodeclensError, require_number, wrong_shape
 Array = np.ndarray[Any, Any] | Tensor
 Progress = Callable[[Epoch], object]
 
-# Fewer samples can be neither split nor judged.
+# Fewer samples can be neither split nor scored.
 _FEWEST_SAMPLES = 10
 
 

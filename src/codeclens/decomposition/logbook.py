@@ -16,6 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors import torch as safetensors
 from torch import Tensor
 
+from codeclens.decomposition.pairs import replace_file
 from codeclens.errors import CodeclensError, require_number
 
 FORMAT = "codeclens training"
@@ -43,13 +44,9 @@ def write_checkpoint(file: Path, state: State, run: Mapping[str, Any]) -> None:
         "sha256": _digest(tensors),
     }
     file.parent.mkdir(parents=True, exist_ok=True)
-    beside = file.with_name(file.name + ".part")
     try:
-        packed = safetensors.save(tensors, metadata={"codeclens": json.dumps(header)})
-        beside.write_bytes(packed)
-        beside.replace(file)
+        replace_file(file, safetensors.save(tensors, metadata={"codeclens": json.dumps(header)}))
     except OSError as error:
-        beside.unlink(missing_ok=True)
         raise CodeclensError(
             f'The checkpoint "{file}" cannot be written: {error.strerror or error}; the one before '
             "is still there."

@@ -193,7 +193,7 @@ def check_view(view: str) -> None:
 
 
 def units_of(columns: int, view: View) -> int:
-    """The number of units that so many columns of a view stand for."""
+    """The number of units behind the columns of a view."""
     if view == "concat" and columns % 2:
         raise CodeclensError(
             f"The concat view has two columns for each unit, but there are {columns}."
@@ -202,7 +202,7 @@ def units_of(columns: int, view: View) -> int:
 
 
 def columns_of(units: int, view: View) -> int:
-    """The number of columns that so many units have in a view."""
+    """The number of columns of the units in a view."""
     return 2 * units if view == "concat" else units
 
 

@@ -22,6 +22,7 @@ from codeclens.decomposition.matrices import View, check_view, signed_parts, uni
 from codeclens.decomposition.pairs import Kind, paths, read_pair, write_pair
 from codeclens.decomposition.registry import method_class
 from codeclens.decomposition.stability import sentence
+from codeclens.decomposition.training import under
 from codeclens.errors import CodeclensError, require_number, unknown, wrong_shape
 from codeclens.labelled import Labelled, labels, table_html, table_text
 
@@ -290,7 +291,7 @@ class Modes(Labelled, Sequence[Mode]):
         return sorted(finite, key=by, reverse=descending) + [m for m in self if np.isnan(by(m))]
 
     def to_dataframe(self) -> pandas.DataFrame:
-        """One row per mode: how reliable it is, and which units and classes it belongs to.
+        """One row per mode: how reliable it is, its strongest units, and its best class.
 
         `r2` is that of all modes of the site together, `sparsity` is Hoyer's over the entries,
         `redundancy` the largest cosine with another mode; `dead` and `dense` modes are active in
@@ -440,24 +441,17 @@ class Modes(Labelled, Sequence[Mode]):
 
     @classmethod
     def _from_file(cls, facts: dict[str, Any], tensors: dict[str, Tensor]) -> Modes:
-        def under(prefix: str) -> dict[str, Tensor]:
-            return {
-                name.removeprefix(prefix): value
-                for name, value in tensors.items()
-                if name.startswith(prefix)
-            }
-
         about = facts["method"]
         method = method_class(about["name"])(**about["config"])
         numbers = {name: math.nan if n is None else n for name, n in facts["quality"].items()}
-        arrays = {name: value.numpy() for name, value in under("quality.").items()}
+        arrays = {name: value.numpy() for name, value in under(tensors, "quality.").items()}
         keys = None
         if "keys" in tensors:
             keys = np.array(bytes(tensors["keys"].tolist()).decode().split("\0"))
         return cls(
             site=facts["site"],
             view=facts["view"],
-            fitted=method.restore(about["fitted"], under("method.")),
+            fitted=method.restore(about["fitted"], under(tensors, "method.")),
             loadings=tensors["loadings"].numpy(),
             labels=tensors["labels"].numpy() if "labels" in tensors else None,
             classes=None if facts["classes"] is None else tuple(facts["classes"]),

@@ -86,7 +86,9 @@ def read_pair(
     try:
         packed = tensor_file.read_bytes()
     except FileNotFoundError as error:
-        raise CodeclensError(f'"{tensor_file}" is missing beside "{fact_file.name}".') from error
+        raise CodeclensError(
+            f'"{tensor_file}" is missing, but "{fact_file.name}" exists.'
+        ) from error
     if hashlib.sha256(packed).hexdigest() != facts.get("sha256"):
         raise CodeclensError(
             f'"{tensor_file}" is damaged, or was not written with "{fact_file.name}"; '
@@ -107,6 +109,10 @@ def paths(path: str | os.PathLike[str]) -> tuple[Path, Path]:
 
 def replace_file(file: Path, content: bytes) -> None:
     """Write a file whole or not at all."""
-    beside = file.with_name(file.name + ".part")
-    beside.write_bytes(content)
-    beside.replace(file)
+    unfinished = file.with_name(file.name + ".part")
+    try:
+        unfinished.write_bytes(content)
+        unfinished.replace(file)
+    except OSError:
+        unfinished.unlink(missing_ok=True)
+        raise

@@ -53,7 +53,7 @@ def r2_per_unit(X: Matrix, reconstruction: Matrix) -> Float[np.ndarray, " unit"]
 
 
 def l0(Z: Num[np.ndarray, "sample mode"]) -> float:
-    """Mean number of modes that are present in a sample: loadings that are not zero.
+    """Mean number of active modes per sample: loadings that are not zero.
 
     >>> l0(np.array([[0.0, 2.0, 0.0], [1.0, 3.0, 0.0]]))
     1.5
@@ -62,7 +62,7 @@ def l0(Z: Num[np.ndarray, "sample mode"]) -> float:
 
 
 def firing_rate(Z: Num[np.ndarray, "sample mode"]) -> Float[np.ndarray, " mode"]:
-    """Share of the samples in which each mode is present, `(K,)` in [0, 1].
+    """Share of the samples in which each mode is active, `(K,)` in [0, 1].
 
     >>> firing_rate(np.array([[0.0, 2.0, 0.0], [1.0, 3.0, 0.0]]))
     array([0.5, 1. , 0. ])
@@ -71,7 +71,7 @@ def firing_rate(Z: Num[np.ndarray, "sample mode"]) -> Float[np.ndarray, " mode"]
 
 
 def dead_modes(Z: Num[np.ndarray, "sample mode"]) -> Bool[np.ndarray, " mode"]:
-    """Which modes are present in no sample, `(K,)`.
+    """Which modes are active in no sample, `(K,)`.
 
     >>> dead_modes(np.array([[0.0, 2.0, 0.0], [1.0, 3.0, 0.0]]))
     array([False, False,  True])
@@ -80,7 +80,7 @@ def dead_modes(Z: Num[np.ndarray, "sample mode"]) -> Bool[np.ndarray, " mode"]:
 
 
 def dense_modes(Z: Num[np.ndarray, "sample mode"], above: float = 0.5) -> Bool[np.ndarray, " mode"]:
-    """Which modes are present in more than a share of the samples, `(K,)`.
+    """Which modes are active in more than a share of the samples, `(K,)`.
 
     >>> dense_modes(np.array([[0.0, 2.0, 0.0], [1.0, 3.0, 0.0]]))
     array([False,  True, False])
@@ -172,7 +172,7 @@ def loading_share(
 
     The mass of a mode is `Σ_n |z_nk| · Σ_u |D_ku|`: where loadings and dictionary are non-negative,
     exactly the part of the reconstructed contributions that flows through it. All zeros where
-    nothing is present at all.
+    no mode is active.
 
     >>> loading_share(np.array([[3.0, 0.0], [0.0, 1.0]]), np.array([[1.0, 0.0], [0.5, 0.5]]))
     array([0.75, 0.25])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -13,12 +14,17 @@ from codeclens.attribution import Division, SiteContributions
 from codeclens.decomposition.matrices import View
 from codeclens.decomposition.modes import Modes
 from codeclens.errors import CodeclensError
+from codeclens.labelled import Labelled
+
+if TYPE_CHECKING:
+    import pandas
+    import xarray
 
 _ROUNDING = 1e-12
 
 
-@dataclass(frozen=True)
-class Shares:
+@dataclass(frozen=True, eq=False, repr=False)
+class Shares(Labelled):
     """How each unit's contributions divide among the modes that are active in each sample.
 
     `mode` `(B, A)` holds the numbers of the modes with a share, K for the unexplained remainder,
@@ -41,6 +47,38 @@ class Shares:
         contribution = np.einsum("bna,ba->bn", here, self.contribution)
         mode = np.tile(np.asarray(numbers, np.int64), (len(self.mode), 1))
         return Shares(mode, positive, negative, contribution)
+
+    def to_dataframe(self) -> pandas.DataFrame:
+        """One row for each mode with a share in a sample: its number and its contribution."""
+        import pandas
+
+        sample, part = np.nonzero(self.mode >= 0)
+        return pandas.DataFrame(
+            {
+                "sample": sample,
+                "mode": self.mode[sample, part],
+                "contribution": self.contribution[sample, part],
+            }
+        )
+
+    def to_xarray(self) -> xarray.Dataset:
+        """The arrays with the dimensions sample, part and unit."""
+        import xarray
+
+        parts = ("sample", "part")
+        return xarray.Dataset(
+            {
+                "mode": (parts, self.mode),
+                "contribution": (parts, self.contribution),
+                "positive": ((*parts, "unit"), self.positive),
+                "negative": ((*parts, "unit"), self.negative),
+            }
+        )
+
+    def title(self) -> str:
+        """One line that says what this is; the remainder has the largest number."""
+        samples, parts, units = self.positive.shape
+        return f"Shares of up to {parts} modes in {units} units, {samples} samples"
 
 
 def mode_shares(

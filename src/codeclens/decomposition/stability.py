@@ -136,5 +136,6 @@ carry 75 %.'
             f"{where} {int(found.sum())} of {len(found)} modes, which carry "
             f"{100 * share[found].sum():.0f} %"
         )
-    told = "" if np.isnan(by_chance) else f", by chance {by_chance:.2f}"
-    return f"Reproducible (cosine of {least:.2f} or more{told}): in " + "; in ".join(parts) + "."
+    chance_level = "" if np.isnan(by_chance) else f", by chance {by_chance:.2f}"
+    found_in = "; in ".join(parts)
+    return f"Reproducible (cosine of {least:.2f} or more{chance_level}): in {found_in}."

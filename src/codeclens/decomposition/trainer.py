@@ -123,8 +123,8 @@ class Training(ABC, Generic[Record]):
     checkpoint.
 
     The network, its optimizer, an optional `scheduler` and the `generators` are all that changes.
-    `patience` ends the training after so many epochs without a better score. With `keep_best` the
-    state of the best epoch is kept and restored at the end.
+    `patience` is the number of epochs without a better score after which the training ends. With
+    `keep_best` the state of the best epoch is kept and restored at the end.
     """
 
     record: Any  # the class of the records

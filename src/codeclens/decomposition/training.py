@@ -57,7 +57,7 @@ class Cosine:
         return 0.5 * (1 + math.cos(math.pi * (step - rising) / max(steps - rising, 1)))
 
     def start(self, optimizer: Optimizer, steps: int) -> LRScheduler:
-        """The scheduler for a training of so many steps."""
+        """The scheduler for a training of `steps` steps."""
         return LambdaLR(optimizer, lambda step: self.rate(min(step, steps), steps))
 
 
@@ -73,7 +73,7 @@ class Plateau:
     patience: int = 10
 
     def start(self, optimizer: Optimizer, steps: int) -> LRScheduler:
-        """The scheduler for a training of so many steps."""
+        """The scheduler for a training of `steps` steps."""
         return ReduceLROnPlateau(optimizer, factor=self.factor, patience=self.patience)
 
 
@@ -81,9 +81,9 @@ class Plateau:
 class TrainingSettings:
     """How to train: number of epochs, batch size, learning rate and when to stop.
 
-    `patience` stops after so many epochs without a better held-out R² and goes back to the best
-    epoch; `clip` limits the norm of the gradient. `precision` "bfloat16" computes the loss under
-    torch's autocast; parameters, gradients and scores stay float32.
+    `patience` is the number of epochs without a better held-out R² after which training stops and
+    goes back to the best epoch; `clip` limits the norm of the gradient. `precision` "bfloat16"
+    computes the loss under torch's autocast; parameters, gradients and scores stay float32.
     """
 
     epochs: int

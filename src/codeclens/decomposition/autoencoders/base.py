@@ -54,7 +54,8 @@ class Autoencoder(Estimator):
 
     Data are divided by the standard deviation of all their entries, `scale`. The share `held_out`
     of the samples, drawn by the seed, is held out of training; `r2` and `l0` are measured there.
-    `patience` stops after so many epochs without a better held-out R² and goes back to the best;
+    `patience` is the number of epochs without a better held-out R² after which training stops and
+    goes back to the best epoch;
     `clip` limits the norm of the gradient. Modes that fire in no training sample are dropped
     (`n_dropped`), the others sorted by their share of the reconstruction. Training runs on the
     device of the data; `precision` "bfloat16" computes its losses under torch's autocast.
@@ -82,11 +83,11 @@ class Autoencoder(Estimator):
 
     @abstractmethod
     def training_settings(self, n_train: int, n_features: int) -> TrainingSettings:
-        """How to train on so many samples of so many columns."""
+        """How to train on `n_train` samples of `n_features` columns."""
 
     @abstractmethod
     def is_non_negative(self, data: Tensor) -> bool:
-        """Whether the dictionary of these data shall have no negative entries."""
+        """Whether the dictionary of these data must have no negative entries."""
 
     def fit(
         self,
@@ -104,7 +105,7 @@ class Autoencoder(Estimator):
         every epoch; a `logbook` keeps the epochs' figures and a checkpoint, from which the same
         call resumes. The same seed and data give the same modes, and torch's global random state
         stays as it was. Raises CodeclensError for data that are not finite, constant or zero
-        throughout, or too few for so many modes, and where a checkpoint is of another training.
+        throughout, for too few samples, and where a checkpoint is of another training.
         """
         data = X if isinstance(X, StoredMatrix) else TensorMatrix(as_data(X))
         n_samples, n_features = data.shape
@@ -193,7 +194,7 @@ class Autoencoder(Estimator):
         return None
 
     def require_enough(self, n_samples: int, n_modes: int) -> None:
-        """Raise CodeclensError where samples are too few for so many modes."""
+        """Raise CodeclensError where there are too few samples for the number of modes."""
         require_samples(n_samples)
         train_size = len(split(n_samples, self.held_out, torch.Generator())[0])
         if train_size < n_modes:
@@ -357,11 +358,11 @@ class UnitRowAutoencoder(Autoencoder):
         )
 
     def is_non_negative(self, data: Tensor) -> bool:
-        """Whether the dictionary of these data shall have no negative entries."""
+        """Whether the dictionary of these data must have no negative entries."""
         return bool((data >= 0).all()) if self.non_negative is None else self.non_negative
 
     def training_settings(self, n_train: int, n_features: int) -> TrainingSettings:
-        """How to train on so many samples of so many columns."""
+        """How to train on `n_train` samples of `n_features` columns."""
         fewest, most = _EPOCHS
         rate = self.learning_rate or _RATE_TIMES_ROOT / math.sqrt(n_features)
         wanted = math.ceil(_STEPS / math.ceil(n_train / self.batch_size))
@@ -401,7 +402,7 @@ class CountedAutoencoder(UnitRowAutoencoder):
 
 
 def require_fewer(k: int | None, n_modes: int) -> None:
-    """Raise CodeclensError where more modes shall be active in a sample than there are."""
+    """Raise CodeclensError where k exceeds the number of modes."""
     if k is not None and k > n_modes:
         raise CodeclensError(
             f"k (={k}) must not exceed the number of modes (={n_modes}); "

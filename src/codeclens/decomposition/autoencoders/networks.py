@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Float, Int64
@@ -16,20 +16,28 @@ from codeclens.decomposition.autoencoders import sparse_products
 from codeclens.decomposition.training import Trainable
 
 
-class Encoder(nn.Module, ABC):
-    """An encoder; beside `forward` it can drop modes."""
+class ModeTensors(nn.Module):
+    """A module some of whose tensors have one row per mode, so that modes can be dropped."""
 
-    @abstractmethod
+    # The names of these parameters and buffers.
+    per_mode: ClassVar[tuple[str, ...]] = ()
+
     def keep(self, index: Int64[Tensor, " kept"]) -> None:
-        """Keep these modes, in this order."""
+        """Keep these modes, in this order, and drop the others."""
+        for name in self.per_mode:
+            value: Tensor = getattr(self, name)
+            rows = value.detach()[index.to(value.device)]
+            setattr(self, name, nn.Parameter(rows) if isinstance(value, nn.Parameter) else rows)
 
 
-class LinearEncoder(Encoder):
+class LinearEncoder(ModeTensors):
     """One linear layer behind a learned centre: `W (x − centre) + bias`.
 
     >>> LinearEncoder(4, 12)(torch.zeros(2, 4)).shape
     torch.Size([2, 12])
     """
+
+    per_mode: ClassVar[tuple[str, ...]] = ("weight", "bias")
 
     def __init__(self, n_features: int, n_modes: int) -> None:
         super().__init__()
@@ -40,11 +48,6 @@ class LinearEncoder(Encoder):
     def forward(self, x: Float[Tensor, "batch unit"]) -> Float[Tensor, "batch mode"]:
         """The codes before they are made sparse."""
         return sparse_products.encode(x - self.centre, self.weight, self.bias)
-
-    def keep(self, index: Int64[Tensor, " kept"]) -> None:
-        """Keep these modes, in this order."""
-        self.weight = nn.Parameter(self.weight.detach()[index])
-        self.bias = nn.Parameter(self.bias.detach()[index])
 
     @torch.no_grad()
     def point(self, index: Int64[Tensor, " new"], rows: Float[Tensor, "new unit"]) -> None:
@@ -62,6 +65,8 @@ class CorrectedEncoder(LinearEncoder):
     torch.Size([2, 12])
     """
 
+    per_mode: ClassVar[tuple[str, ...]] = ("weight", "bias", "last")
+
     def __init__(self, n_features: int, n_modes: int, *, hidden: int) -> None:
         super().__init__(n_features, n_modes)
         self.first = nn.Linear(n_features, hidden)
@@ -73,11 +78,6 @@ class CorrectedEncoder(LinearEncoder):
         hidden = torch.relu(self.second(torch.relu(self.first(x - self.centre))))
         return super().forward(x) + hidden @ self.last.T
 
-    def keep(self, index: Int64[Tensor, " kept"]) -> None:
-        """Keep these modes, in this order."""
-        super().keep(index)
-        self.last = nn.Parameter(self.last.detach()[index])
-
     @torch.no_grad()
     def point(self, index: Int64[Tensor, " new"], rows: Float[Tensor, "new unit"]) -> None:
         """Give some modes new directions, without a bias or a correction."""
@@ -85,7 +85,7 @@ class CorrectedEncoder(LinearEncoder):
         self.last[index] = 0
 
 
-class MLPEncoder(Encoder):
+class MLPEncoder(ModeTensors):
     """The reference's encoder: two hidden layers with dropout, ReLU and layer norm, then logits.
 
     Linear, Dropout, ReLU, LayerNorm, twice, then Linear without bias (method.md §3).
@@ -112,7 +112,7 @@ class MLPEncoder(Encoder):
         return logits
 
     def keep(self, index: Int64[Tensor, " kept"]) -> None:
-        """Keep these modes, in this order."""
+        """Keep these modes, in this order, and drop the others."""
         self.last.weight = nn.Parameter(self.last.weight.detach()[index])
 
     def _drop(self, h: Tensor) -> Tensor:
@@ -129,15 +129,17 @@ EncoderKind = Literal["linear", "mlp"]
 _POOL = 2048
 
 
-class SparseAutoencoder(Trainable):
+class SparseAutoencoder(ModeTensors, Trainable):
     """An encoder, sparse codes `z ≥ 0`, and a dictionary: `x ≈ z D`, without any offset.
 
-    The reconstruction has no offset, because modes shall account for all of the contributions,
+    The reconstruction has no offset, because modes must account for all of the contributions,
     including what all samples have in common.
     """
 
+    per_mode: ClassVar[tuple[str, ...]] = ("dictionary",)
+
     def __init__(
-        self, encoder: Encoder, *, n_features: int, n_modes: int, non_negative: bool
+        self, encoder: ModeTensors, *, n_features: int, n_modes: int, non_negative: bool
     ) -> None:
         super().__init__()
         self.encoder = encoder
@@ -161,8 +163,7 @@ class SparseAutoencoder(Trainable):
 
     def keep(self, index: Int64[Tensor, " kept"]) -> None:
         """Keep these modes, in this order, and drop the others."""
-        index = index.to(self.dictionary.device)
-        self.dictionary = nn.Parameter(self.dictionary.detach()[index])
+        super().keep(index)
         self.encoder.keep(index)
 
     def before_step(self) -> None:
@@ -188,6 +189,8 @@ class UnitRowNetwork(SparseAutoencoder):
     epochs, dead modes are resampled from the errors of badly reconstructed samples (after Bricken
     et al. 2023, "Towards Monosemanticity"); later ones could no longer converge.
     """
+
+    per_mode: ClassVar[tuple[str, ...]] = ("dictionary", "silent")
 
     silent: Tensor
     seen: Tensor
@@ -353,11 +356,6 @@ class UnitRowNetwork(SparseAutoencoder):
         self.encoder.point(dead, rows * size)
         self.silent[dead] = 0
         return dead
-
-    def keep(self, index: Int64[Tensor, " kept"]) -> None:
-        """Keep these modes, in this order, and drop the others."""
-        super().keep(index)
-        self.silent = self.silent[index.to(self.silent.device)]
 
 
 def largest(codes: Float[Tensor, "batch mode"], count: int) -> Float[Tensor, "batch mode"]:

@@ -87,6 +87,8 @@ class GatedNetwork(UnitRowNetwork):
     magnitude that output times `exp(gain)`. Only the gate is penalised.
     """
 
+    per_mode: ClassVar[tuple[str, ...]] = (*UnitRowNetwork.per_mode, "gate", "gain")
+
     def __init__(self, *, penalty: float, **shared: Any) -> None:
         super().__init__(**shared)
         self.penalty = penalty
@@ -115,13 +117,6 @@ class GatedNetwork(UnitRowNetwork):
         self.gate[new] = self.gate.mean()
         self.gain[new] = 0
         return new
-
-    def keep(self, index: Int64[Tensor, " kept"]) -> None:
-        """Keep these modes, in this order, and forget the others."""
-        super().keep(index)
-        index = index.to(self.gate.device)
-        self.gate = nn.Parameter(self.gate.detach()[index])
-        self.gain = nn.Parameter(self.gain.detach()[index])
 
 
 @dataclass(frozen=True, repr=False)
@@ -166,6 +161,8 @@ class JumpReLUNetwork(UnitRowNetwork):
     `width` is that of the kernel through which thresholds learn, in the unit of the codes.
     """
 
+    per_mode: ClassVar[tuple[str, ...]] = (*UnitRowNetwork.per_mode, "log_threshold")
+
     width: Tensor
 
     def __init__(self, *, penalty: float, k: int | None, bandwidth: float, **shared: Any) -> None:
@@ -182,7 +179,7 @@ class JumpReLUNetwork(UnitRowNetwork):
         pre = torch.relu(self.encoder(x))
         level = level_of(pre, self.few if self.k is None else self.k)
         self.log_threshold.copy_(level.log().expand_as(self.log_threshold))
-        # Where nearly all codes shall be active, their level is nearly zero and gives no width.
+        # Where nearly all codes are to be active, their level is nearly zero and gives no width.
         self.width.copy_(self.bandwidth * level_of(pre, self.few))
 
     def select(self, pre: Float[Tensor, "batch mode"]) -> Float[Tensor, "batch mode"]:
@@ -207,12 +204,6 @@ class JumpReLUNetwork(UnitRowNetwork):
         new = super().renew(dead)
         self.log_threshold[new] = self.log_threshold.mean()
         return new
-
-    def keep(self, index: Int64[Tensor, " kept"]) -> None:
-        """Keep these modes, in this order, and forget the others."""
-        super().keep(index)
-        kept = self.log_threshold.detach()[index.to(self.log_threshold.device)]
-        self.log_threshold = nn.Parameter(kept)
 
 
 class _Jump(torch.autograd.Function):

@@ -131,7 +131,7 @@ class ThresholdSAE(Autoencoder):
         self._require("penalty", least=0)
 
     def is_non_negative(self, data: Tensor) -> bool:
-        """Whether the dictionary shall have no negative entries."""
+        """Whether the dictionary must have no negative entries."""
         return self.non_negative
 
     def network(

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float
 from torch import Tensor
 
 from codeclens.decomposition.autoencoders.base import CountedAutoencoder
@@ -138,6 +138,8 @@ class MatryoshkaNetwork(BatchTopKNetwork):
     `level` `(K,)` is the smallest part that holds each mode, 0 for the innermost.
     """
 
+    per_mode: ClassVar[tuple[str, ...]] = (*BatchTopKNetwork.per_mode, "level")
+
     level: Tensor
 
     def __init__(self, *, levels: int, **shared: Any) -> None:
@@ -157,11 +159,6 @@ class MatryoshkaNetwork(BatchTopKNetwork):
             total = total + error.square().mean()
             start = end
         return total / len(self.ends), error
-
-    def keep(self, index: Int64[Tensor, " kept"]) -> None:
-        """Keep these modes, in this order, and forget the others."""
-        super().keep(index)
-        self.level = self.level[index.to(self.level.device)]
 
 
 @dataclass(frozen=True, repr=False)

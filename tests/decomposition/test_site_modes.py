@@ -1,4 +1,4 @@
-"""Modes are told from those of other stores, networks and samples."""
+"""Modes of several sites: printed as tables, and checked against stores and samples."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from codeclens.attribution import Conductance
 from codeclens.decomposition import (
     NMF,
     Modes,
+    ModesBySeed,
+    ModesBySite,
     decompose,
     require_modes_of,
     require_samples_of,
@@ -69,3 +71,39 @@ def test_fewer_samples_and_other_keys(tmp_path: Path) -> None:
         require_samples_of(store, {"1": renamed})
     without_any_origin = replace(found, labels=None, keys=None, provenance={})
     require_samples_of(store, {"1": without_any_origin})
+
+
+def test_modes_of_several_sites_print_as_a_table(tmp_path: Path) -> None:
+    store = stored(tmp_path / "a.zarr")
+    found = decompose(store, NMF(n_modes=2))
+    assert isinstance(found, ModesBySite)
+    assert list(found) == store.sites
+    assert found == {site: found[site] for site in store.sites}
+    table = found.to_dataframe()
+    assert table["site"].tolist() == store.sites
+    assert table["r2"].tolist() == [one.r2 for one in found.values()]
+    assert len(repr(found).splitlines()) == 2 + len(found)
+    assert found._repr_html_().count("<tr") == 1 + len(found)
+    data = found.to_xarray()
+    assert data.site.values.tolist() == store.sites
+    np.testing.assert_array_equal(data.r2, table["r2"])
+    rows = found.modes_dataframe()
+    assert len(rows) == sum(len(one) for one in found.values())
+    many = ModesBySite({f"layer{number}": found[store.sites[0]] for number in range(40)})
+    assert len(repr(many).splitlines()) <= 20
+    for nothing in (ModesBySite({}), ModesBySeed({})):
+        assert len(nothing.to_dataframe()) == 0
+        assert len(repr(nothing).splitlines()) <= 20
+    assert len(ModesBySite({}).modes_dataframe()) == 0
+
+
+def test_modes_of_several_seeds_print_as_a_table(tmp_path: Path) -> None:
+    store = stored(tmp_path / "a.zarr")
+    found = decompose(store, NMF(n_modes=2), seed=[3, 5])
+    assert isinstance(found, ModesBySeed)
+    site = store.sites[0]
+    assert list(found[site]) == [3, 5]
+    assert found.of_seed(5)[site] is found[site][5]
+    assert found.to_dataframe()["seed"].tolist() == [3, 5] * len(store.sites)
+    assert dict(found.to_xarray().sizes) == {"fit": 2 * len(store.sites)}
+    assert repr(found).startswith(f"Modes of {len(found)} sites from the seeds 3, 5")
