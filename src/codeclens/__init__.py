@@ -13,20 +13,22 @@ if TYPE_CHECKING:
         ActivationGradient,
         Blur,
         Conductance,
+        Samples,
+        Site,
+        contributions,
+        find_sites,
+        in_axes,
+    )
+    from codeclens.attribution.targets import (
         Contrast,
         Entropy,
         Label,
         Output,
         Predicted,
-        Samples,
-        Site,
         Sum,
         Surprisal,
         Token,
         TopKSum,
-        contributions,
-        find_sites,
-        in_axes,
     )
     from codeclens.control import ablate, control_curve, preserve, scale, steer
     from codeclens.decomposition import (
@@ -119,9 +121,12 @@ __all__ = [
 _ROOMS = {
     "analysis": ("Hierarchy", "flow", "layer_statistics", "semantics"),
     "attribution": (
-        *("ActivationGradient", "Blur", "Conductance", "Contrast", "Entropy", "Label"),
-        *("Output", "Predicted", "Samples", "Site", "Sum", "Surprisal", "Token"),
-        *("TopKSum", "contributions", "find_sites", "in_axes"),
+        *("ActivationGradient", "Blur", "Conductance", "Samples", "Site", "contributions"),
+        *("find_sites", "in_axes"),
+    ),
+    "attribution.targets": (
+        *("Contrast", "Entropy", "Label", "Output", "Predicted", "Sum", "Surprisal", "Token"),
+        "TopKSum",
     ),
     "control": ("ablate", "control_curve", "preserve", "scale", "steer"),
     "decomposition": (

@@ -14,13 +14,27 @@ from codeclens.attribution import (
     ActivationGradient,
     Attributor,
     Contrast,
+    Entropy,
     Label,
     Output,
     Predicted,
+    Sum,
+    Surprisal,
+    Target,
+    Token,
     TopKSum,
 )
-from codeclens.attribution.targets import bind
+from codeclens.attribution.targets import (
+    Bound,
+    bind,
+    described_target,
+    parse_target,
+    target_name,
+    target_unit,
+    target_words,
+)
 from codeclens.errors import CodeclensError
+from codeclens.extraction.fingerprint import describe
 
 OUTPUT = torch.tensor([[1.0, 4.0, 2.0], [7.0, 3.0, 5.0]])
 LATER = torch.tensor([[9.0, 0.5, 1.0], [0.1, 8.0, 2.0]])
@@ -110,8 +124,8 @@ MISTAKES: list[tuple[Any, Any, Any, str]] = [
         None,
         r"gives float for an output of shape \(2, 3\); it must give",
     ),
-    (Predicted, OUTPUT, None, r"Predicted.* is no target; pass Predicted\(\), Label\(\)"),
-    ("predicted", OUTPUT, None, r"'predicted' is no target; pass Predicted\(\), Label\(\)"),
+    (Predicted, OUTPUT, None, r"Predicted.* is not a target; pass Predicted\(\), Label\(\)"),
+    ("predicted", OUTPUT, None, r"'predicted' is not a target; pass Predicted\(\), Label\(\)"),
 ]
 
 
@@ -133,12 +147,98 @@ def test_mistakes_are_told_in_one_sentence(
         (lambda: Output(1, of="probability"), 'of is "logits" or "probabilities"'),  # type: ignore
         (lambda: Predicted("log"), r"Predicted\(of='log'\) is not known"),  # type: ignore[arg-type]
         (lambda: Contrast(1, 1), r"Contrast\(1, 1\) is always 0"),
-        (lambda: TopKSum(0), r"TopKSum\(k=0\) needs a whole number from 1"),
+        (lambda: TopKSum(0), r"k of TopKSum \(=0\) must be a whole number at least 1"),
     ],
 )
 def test_targets_that_mean_nothing_are_refused(make: Any, message: str) -> None:
     with pytest.raises(CodeclensError, match=message):
         make()
+
+
+class Squared(Target):
+    """A target of a user's own, which says nothing about itself."""
+
+    def bind(self, output: Tensor, labels: Tensor | None) -> Bound:
+        return lambda output: output.square().sum(dim=1)
+
+
+CLASSES = ["ant", "bee", "cat"]
+WORDS: list[tuple[Any, str, str, str]] = [
+    (Predicted(), "the logit of the predicted class", "bee", "logits"),
+    (
+        *(Predicted("probabilities"), "the probability of the predicted class"),
+        *("bee (probability)", "probability"),
+    ),
+    (Label(), "the logit of the labelled class", "cat", "logits"),
+    (Output(-1), 'the logit of "cat"', "cat", "logits"),
+    (Output([0, 2]), 'the logit of "ant" + "cat"', "ant + cat", "logits"),
+    (Output(2, "probabilities"), 'the probability of "cat"', "cat (probability)", "probability"),
+    (TopKSum(2), "the sum of the 2 largest logits", "bee + cat", "logits"),
+    (Contrast(), "the largest logit minus the second largest", "bee − cat", "logits"),
+    (Contrast(0, 1), 'the logit of "ant" minus that of "bee"', "ant − bee", "logits"),
+    (Sum(), "the sum of all outputs", "the sum of all outputs", "logits"),
+    (Entropy(), *["the entropy of the predicted probabilities"] * 2, "nats"),
+    (Squared(), "the target", "the target", "logits"),
+    (lambda output: output[:, 0], "a function of the output", "the target", "units"),
+]
+
+
+@pytest.mark.parametrize(("target", "words", "name", "unit"), WORDS)
+def test_a_target_knows_its_words_and_its_unit(
+    target: Any, words: str, name: str, unit: str
+) -> None:
+    assert target_words(target, CLASSES) == words
+    assert target_name(target, OUTPUT[:1], CLASSES, torch.tensor([2])) == name
+    assert target_unit(target) == unit
+    assert target_unit(target, "Hz") == (unit if unit in ("nats", "probability") else "Hz")
+
+
+def test_a_token_has_the_words_and_the_unit_of_its_target() -> None:
+    token = Token(1, Entropy())
+    assert token.words() == "the entropy of the predicted probabilities at token 1"
+    assert Token(0, Output(2)).name(OUTPUT[None], CLASSES) == "cat at token 0"
+    assert token.unit("Hz") == "nats"
+
+
+@pytest.mark.parametrize(
+    ("text", "target"),
+    [
+        ("predicted", Predicted("probabilities")),
+        ("label", Label("probabilities")),
+        ("output:-1", Output(-1, "probabilities")),
+        ("output:1,2", Output([1, 2], "probabilities")),
+        ("topksum:3", TopKSum(3, "probabilities")),
+        ("contrast:1,2", Contrast(1, 2, "probabilities")),
+        ("sum", Sum()),
+        ("entropy", Entropy()),
+        ("token:-1", Token(-1)),
+    ],
+)
+def test_a_target_is_read_from_text_and_from_its_description(text: str, target: Target) -> None:
+    found = parse_target(text, "probabilities")
+    assert found == target
+    assert described_target(describe(found)) == target
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("top", 'There is no target "top"; the nearest names are '),
+        ("surprisal", 'There is no target "surprisal"'),
+        ("output", 'The target "output" is not of the form output:INDEX'),
+        ("output:one", 'The target "output:one" is not of the form output:INDEX'),
+        ("sum:1", 'The target "sum:1" is not of the form sum'),
+    ],
+)
+def test_a_text_that_names_no_target_is_refused(text: str, message: str) -> None:
+    with pytest.raises(CodeclensError, match=message):
+        parse_target(text)
+
+
+def test_a_description_gives_words_without_the_values() -> None:
+    surprisal = Surprisal(torch.zeros(3), torch.eye(3))
+    assert target_words(described_target(describe(surprisal))) == surprisal.words()
+    assert described_target(describe(lambda output: output[:, 0])) is None
 
 
 def test_an_index_may_be_one_of_numpy() -> None:

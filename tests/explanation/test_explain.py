@@ -15,9 +15,10 @@ from torch import Tensor, nn
 import networks
 from codeclens import CodeclensError, Conductance, Contrast, Output, explain
 from codeclens.attribution import Samples, contributions
+from codeclens.attribution.targets import target_name
 from codeclens.control import activation_at, keep
 from codeclens.decomposition import NMF, PCA, Modes, mode_shares
-from codeclens.explanation import Explanation, target_words
+from codeclens.explanation import Explanation
 from codeclens.explanation.explanation_figure import net_map
 from codeclens.explanation.sums import Term
 
@@ -218,11 +219,11 @@ def test_what_users_get_wrong_is_told(case: str) -> None:
 
 def test_targets_are_called_by_their_classes() -> None:
     output = torch.tensor([[0.0, 3.0, 2.0, -1.0, 0.5]])
-    assert target_words(Output([0, 4]), output, CLASSES) == "ant + eel"
-    assert target_words(Output(-1), output) == "output 4"
-    assert target_words(Contrast(), output, CLASSES) == "bee − cat"
-    assert target_words(lambda y: y[:, 0], output, CLASSES) == "the target"
-    assert target_words(Output(1, of="probabilities"), output, CLASSES) == "bee (probability)"
+    assert target_name(Output([0, 4]), output, CLASSES) == "ant + eel"
+    assert target_name(Output(-1), output) == "output 4"
+    assert target_name(Contrast(), output, CLASSES) == "bee − cat"
+    assert target_name(lambda y: y[:, 0], output, CLASSES) == "the target"
+    assert target_name(Output(1, of="probabilities"), output, CLASSES) == "bee (probability)"
 
 
 def test_it_draws_and_writes_itself(tmp_path: Path) -> None:

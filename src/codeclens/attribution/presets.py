@@ -14,7 +14,7 @@ from codeclens.errors import CodeclensError
 Modules = Mapping[str, nn.Module]
 
 
-class Found(NamedTuple):
+class PresetSite(NamedTuple):
     """What a site needs: see `Site`."""
 
     name: str
@@ -72,14 +72,14 @@ _FUSED = ("MultiheadAttention", "ShiftedWindowAttention", "ShiftedWindowAttentio
 _HEAD_COUNTS = ("num_heads", "num_attention_heads", "n_heads", "n_head", "heads")
 
 
-def find_preset(preset: str, model: nn.Module) -> list[Found]:
+def find_preset(preset: str, model: nn.Module) -> list[PresetSite]:
     """Find what a preset names, in the order of definition.
 
     Raises CodeclensError for an unknown preset and where a preset finds nothing.
 
     >>> layer = nn.TransformerEncoderLayer(8, nhead=2, batch_first=True)
     >>> find_preset("@mlp", nn.Sequential(layer))
-    [Found(name='0.linear2', port='input', item=None, heads=None)]
+    [PresetSite(name='0.linear2', port='input', item=None, heads=None)]
     """
     if preset not in _FINDERS:
         near = difflib.get_close_matches(preset, _FINDERS, n=1, cutoff=0.0)[0]
@@ -98,7 +98,7 @@ def find_preset(preset: str, model: nn.Module) -> list[Found]:
     return found
 
 
-def _blocks(modules: Modules) -> Iterator[Found]:
+def _blocks(modules: Modules) -> Iterator[PresetSite]:
     names: list[str] = []
     for name, module in modules.items():
         inside = any(name.startswith(f"{outer}.") for outer in names)
@@ -109,7 +109,7 @@ def _blocks(modules: Modules) -> Iterator[Found]:
         names = [n for n, m in modules.items() if isinstance(m, _ACTIVATIONS)]
     for name in names:
         several = _GIVES_SEVERAL.fullmatch(type(modules[name]).__name__)
-        yield Found(name, item=0 if several else None)
+        yield PresetSite(name, item=0 if several else None)
 
 
 def _is_block(module: nn.Module) -> bool:
@@ -119,17 +119,17 @@ def _is_block(module: nn.Module) -> bool:
     return composite and bool(_BLOCK.fullmatch(called)) and not _NO_BLOCK.fullmatch(called)
 
 
-def _mlps(modules: Modules) -> Iterator[Found]:
+def _mlps(modules: Modules) -> Iterator[PresetSite]:
     for name, _ in _inputs(modules, _SECOND_LINEAR):
-        yield Found(name, "input")
+        yield PresetSite(name, "input")
 
 
-def _attentions(modules: Modules) -> Iterator[Found]:
+def _attentions(modules: Modules) -> Iterator[PresetSite]:
     for name, _ in _mixed_values(modules):
-        yield Found(name, "input")
+        yield PresetSite(name, "input")
 
 
-def _heads(modules: Modules) -> Iterator[Found]:
+def _heads(modules: Modules) -> Iterator[PresetSite]:
     for name, owner in _mixed_values(modules):
         heads = _head_count(owner)
         if heads is None:
@@ -137,7 +137,7 @@ def _heads(modules: Modules) -> Iterator[Found]:
                 f'The attention that owns "{name}" does not say how many heads it has; '
                 f'pass Site("{name}", port="input", heads=…).'
             )
-        yield Found(name, "input", heads=heads)
+        yield PresetSite(name, "input", heads=heads)
 
 
 def _mixed_values(modules: Modules) -> list[tuple[str, nn.Module]]:
@@ -178,7 +178,7 @@ def _head_count(owner: nn.Module) -> int | None:
     return None
 
 
-_FINDERS: dict[str, Callable[[Modules], Iterator[Found]]] = {
+_FINDERS: dict[str, Callable[[Modules], Iterator[PresetSite]]] = {
     "@blocks": _blocks,
     "@mlp": _mlps,
     "@attention": _attentions,

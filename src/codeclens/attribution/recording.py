@@ -54,7 +54,7 @@ class Leaf:
         return torch.full((), unread, dtype=self.dtype, device=self.device).expand(shape)
 
 
-class Recording:
+class RecordedRun:
     """One run of a model that keeps what was computed before a site.
 
     Run the model within `patched(recording.forwards(model))` and call `meet` where the site is met.
@@ -118,7 +118,7 @@ class Recording:
                 outputs.append(self.kept.get(number, RUN))
         return [entry for entry in found.values() if any(output is not RUN for output in entry[1])]
 
-    def compare(self, other: Recording, size: int, other_size: int) -> str | None:
+    def compare(self, other: RecordedRun, size: int, other_size: int) -> str | None:
         """Find the axes of samples by a run on another number of them; a reason where one cannot.
 
         `other_size` is the number of samples of the `other` recording, `size` that of this one.
@@ -229,7 +229,7 @@ class UnreplayableError(CodeclensError):
 class Watch:
     """One site during one run: its tensor, and in which calls it and the output were met."""
 
-    def __init__(self, site: Site, selector: Selector, recording: Recording) -> None:
+    def __init__(self, site: Site, selector: Selector, recording: RecordedRun) -> None:
         self.site = site
         self.recording = recording
         self._selector = selector

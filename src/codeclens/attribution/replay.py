@@ -16,7 +16,7 @@ from codeclens.attribution.recording import (
     Leaf,
     Name,
     Reads,
-    Recording,
+    RecordedRun,
     Watch,
     mapped,
     patched,
@@ -70,7 +70,7 @@ class Replay:
         self._overwritten = True
         self._reads: Reads | None = None
         # What a run on another number of samples told: itself, how many, and which are read.
-        self._pilot = Recording()
+        self._pilot = RecordedRun()
         self.few = 0
         self.wanted: set[Name] = set()
         self._copies = 1
@@ -162,7 +162,7 @@ class Replay:
 
     def watch(self, wanted: set[Name] | None = None) -> Watch:
         """What notes a run at this site; `wanted` names the tensors that are kept, None all."""
-        return Watch(self.site, self.selector, Recording(wanted))
+        return Watch(self.site, self.selector, RecordedRun(wanted))
 
     def learn(self, watch: Watch, output: Tensor, x: Tensor) -> str | None:
         """What is read and overwritten in a replay of a few samples; a reason against replays."""

@@ -26,7 +26,9 @@ def complaint(error: ValidationError, settings: type[BaseModel], source: str) ->
     if name == "seeds":
         wanted = "should be whole numbers separated by commas, for example 0,1,2"
     if name == "target":
-        wanted = "should be predicted, label or output:INDEX, for example output:3"
+        from codeclens.attribution.targets import TARGET_FORMS
+
+        wanted = f"should be {', '.join(TARGET_FORMS[:-1])} or {TARGET_FORMS[-1]}"
     others = sorted({str(p["loc"][0]) for p in problems[1:] if p["loc"]} - {name})
     more = f" (also wrong: {', '.join(others)})" if others else ""
     return f"{source}: {name} (={first['input']!r}) {wanted}{more}."
@@ -223,8 +225,8 @@ class ExtractSettings(Settings):
     """The attribution method."""
     steps: int = Field(default=20, ge=1)
     """Integration steps from the baseline to the image (conductance)."""
-    target: str = Field("predicted", pattern=r"^(predicted|label|output:-?\d+)$")
-    """The output to explain: predicted, label or output:INDEX."""
+    target: str = "predicted"
+    """The output to explain: predicted, label, output:INDEX, contrast:INDEX,INDEX, topksum:K …"""
     target_scale: Literal["logits", "probabilities"] = "logits"
     """Explain the logit or the probability of the target."""
     baseline: float = 0.0
@@ -267,6 +269,14 @@ class ExtractSettings(Settings):
     """Only print what would be done: samples, units, bytes, time and memory."""
     strict: bool = False
     """Stop at the first unreadable image. [default: record and skip it]"""
+
+    @field_validator("target")
+    @classmethod
+    def _named(cls, value: str) -> str:
+        from codeclens.attribution.targets import parse_target
+
+        parse_target(value)
+        return value
 
     @field_validator("sites", mode="before")
     @classmethod

@@ -16,6 +16,7 @@ from torch import nn
 
 import codeclens as cl
 from codeclens import zoo
+from codeclens.attribution.targets import parse_target
 from codeclens.cli.config import ExtractSettings, configuration, write_section
 from codeclens.errors import CodeclensError
 from codeclens.extraction import (
@@ -33,7 +34,7 @@ from codeclens.progress import Advance, progress
 from codeclens.reporting import gap_sentence, gaps
 
 if TYPE_CHECKING:
-    from codeclens.attribution import Method, Target
+    from codeclens.attribution import Method
 
 
 _SHOWN_SKIPPED = 3
@@ -59,7 +60,7 @@ def run_extract(settings: ExtractSettings) -> None:
     options: dict[str, Any] = {
         "sites": settings.sites or ready.sites,
         "method": method_of(settings),
-        "target": target_of(settings),
+        "target": parse_target(settings.target, settings.target_scale),
         "baseline": settings.baseline,
         "output": selector(settings.output) if settings.output else ready.output,
         "batch_size": settings.batch_size,
@@ -177,15 +178,6 @@ def engine_of(settings: ExtractSettings) -> Literal["local"] | RayEngine:
     )
 
 
-def target_of(settings: ExtractSettings) -> Target:
-    """The target of the options: predicted, label or output:INDEX."""
-    kind, _, index = settings.target.partition(":")
-    if kind == "output":
-        return cl.Output(int(index), of=settings.target_scale)
-    target = cl.Label if kind == "label" else cl.Predicted
-    return target(of=settings.target_scale)
-
-
 def selector(text: str) -> str | int:
     """The entry of the model's output that holds the classes: a key or an index.
 
@@ -256,7 +248,7 @@ def load_again(store: cl.ContributionStore, purpose: str, function: str) -> Relo
     method = replace(method_of(settings), **store.metadata["learned"])  # type: ignore[type-var]
     options = {
         "method": method,
-        "target": target_of(settings),
+        "target": parse_target(settings.target, settings.target_scale),
         "baseline": settings.baseline,
         "output": selector(settings.output) if settings.output else ready.output,
     }

@@ -1,6 +1,6 @@
 """Explaining: the output for one input as a sum over modes, each with what is known of it."""
 
-from codeclens.explanation.explaining import explain, target_words
+from codeclens.explanation.explaining import explain
 from codeclens.explanation.explanation_figure import explanation_figure
 from codeclens.explanation.explanations import Explanation
 from codeclens.explanation.sums import SiteExplanation, Term
@@ -11,5 +11,4 @@ __all__ = [
     "Term",
     "explain",
     "explanation_figure",
-    "target_words",
 ]

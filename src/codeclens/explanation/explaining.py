@@ -15,18 +15,14 @@ from codeclens.analysis.semantics import short_names
 from codeclens.attribution import (
     Attributor,
     Baseline,
-    Contrast,
     Contributions,
-    Label,
     Method,
-    Output,
     Predicted,
     Selector,
     Target,
-    TopKSum,
 )
 from codeclens.attribution.baselines import as_baseline
-from codeclens.attribution.targets import Bound, bind
+from codeclens.attribution.targets import Bound, bind, target_name, target_unit
 from codeclens.control import Intervention, activation_at, outputs_under, removal
 from codeclens.decomposition import Modes, shares_of
 from codeclens.decomposition.shares import Shares
@@ -44,49 +40,6 @@ MAPS = ("places", "pixels")
 _MEASURED = 32
 # So many of them run as one batch.
 _AT_ONCE = 8
-
-
-def target_words(
-    target: Target | Bound,
-    output: Tensor,
-    classes: Sequence[str] | None = None,
-    labels: Tensor | None = None,
-) -> str:
-    """The name of the target of one sample, by its output `(1, …)` and the classes' names.
-
-    >>> output = Tensor([[0.0, 3.0, 2.0]])
-    >>> target_words(Predicted(), output, ["tub", "espresso", "cup"])
-    'espresso'
-    >>> target_words(Contrast(), output, ["tub", "espresso", "cup"])
-    'espresso − cup'
-    """
-    if output.ndim != 2:
-        return "the target"
-
-    def called(index: int) -> str:
-        index %= output.shape[1]
-        named = classes is not None and index < len(classes)
-        return str(classes[index]) if named and classes is not None else f"output {index}"
-
-    scale = " (probability)" if getattr(target, "of", "logits") == "probabilities" else ""
-    order = output[0].argsort(descending=True, stable=True).tolist()
-    if isinstance(target, Predicted):
-        words = called(order[0])
-    elif isinstance(target, Label) and labels is not None:
-        words = called(int(labels[0]))
-    elif isinstance(target, Output):
-        chosen = [target.index] if isinstance(target.index, int) else list(target.index)
-        words = " + ".join(called(int(index)) for index in chosen)
-    elif isinstance(target, Contrast):
-        first, second = order[0], order[1]
-        if target.first is not None and target.second is not None:
-            first, second = target.first, target.second
-        words = f"{called(first)} − {called(second)}"
-    elif isinstance(target, TopKSum):
-        words = " + ".join(called(index) for index in order[: target.k])
-    else:
-        return "the target"
-    return words + scale
 
 
 def explain(
@@ -178,10 +131,10 @@ def explain(
         {site: part.explained(most) for site, part in parts.items()},
         target=float(found.target[0]),
         baseline_target=float(found.baseline_target[0]),
-        words=target_words(chosen_target, result, classes, labels),
-        prediction=target_words(Predicted(), result, classes),
+        words=target_name(chosen_target, result, classes, labels),
+        prediction=Predicted().name(result, classes),
         picture=_picture(x, picture),
-        unit=_unit(chosen_target),
+        unit=target_unit(chosen_target),
     )
 
 
@@ -406,8 +359,3 @@ def _picture(x: Tensor, picture: Picture | None) -> np.ndarray[Any, Any] | None:
         # Scaled to be seen; with the transform's mean and std, as_picture gives its true colours.
         picture = (values - values.min()) / max(float(np.ptp(values)), 1e-12)
     return np.round(255 * as_pixels(picture)).astype(np.uint8)
-
-
-def _unit(target: Target | Bound) -> str:
-    known = {"logits": "logits", "probabilities": "probability"}
-    return known.get(getattr(target, "of", ""), "units")

@@ -16,9 +16,9 @@ from codeclens.pages.words import Cell, counted
 from codeclens.reporting.mode_section import modes_section
 from codeclens.reporting.store_sections import (
     completeness_section,
+    explained_words,
     layers_section,
     provenance_section,
-    target_words,
 )
 
 
@@ -93,7 +93,7 @@ def lead(store: ContributionStore, modes: Mapping[str, Modes]) -> str:
         f"{counted(len(store), 'sample')} {'was' if len(store) == 1 else 'were'} shown to a "
         f"{settings['model']['class']}. For each of {counted(units, 'hidden unit')} at "
         f"{counted(len(store.sites), 'site')} the contribution to "
-        f"{target_words(settings['target'])} was computed."
+        f"{explained_words(settings)} was computed."
     )
     if modes:
         found = sum(len(one) for one in modes.values())

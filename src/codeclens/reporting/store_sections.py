@@ -11,6 +11,7 @@ from jaxtyping import Float
 
 from codeclens.analysis import LayerStatistics, layer_figure
 from codeclens.analysis.correlations import best_follower
+from codeclens.attribution.targets import described_target, target_words
 from codeclens.decomposition import Modes
 from codeclens.extraction import ContributionStore
 from codeclens.pages.document import Block, Facts, Figure, Points, Section, Table, Text
@@ -248,7 +249,7 @@ def provenance_section(
         ("samples", samples_words(store)),
         ("sites", ", ".join(f"`{site}`" for site in store.sites)),
         ("method", f"`{call_words(settings['method'])}`"),
-        ("target", f"{target_words(settings['target'])}, `{call_words(settings['target'])}`"),
+        ("target", f"{explained_words(settings)}, `{call_words(settings['target'])}`"),
         ("baseline", f"`{call_words(settings['baseline'])}`"),
         ("completeness", gap_sentence(gaps(store))),
         ("extracted", store.metadata["created"]),
@@ -298,21 +299,9 @@ def data_words(data: Mapping[str, Any]) -> str:
     return text
 
 
-def target_words(target: Any) -> str:
-    """The target in words.
-
-    >>> target_words({"class": "Output", "index": 3, "of": "logits"})
-    'the logit of output 3'
-    """
-    if not isinstance(target, Mapping):
-        return "a function of the output"
-    scale = {"logits": "logit", "probabilities": "probability"}.get(target.get("of", ""), "value")
-    of = {
-        "Predicted": "the class that the network predicts",
-        "Label": "the class that the label names",
-        "Output": f"output {target.get('index')}",
-    }.get(str(target.get("class")), "the target")
-    return f"the {scale} of {of}"
+def explained_words(settings: Mapping[str, Any]) -> str:
+    """What a store's contributions explain, by its settings: "the logit of output 3"."""
+    return target_words(described_target(settings["target"]), settings.get("classes"))
 
 
 def call_words(description: Any) -> str:

@@ -12,12 +12,12 @@ import xarray as xr
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from codeclens.attribution import Conductance, Output, Site, Surprisal
+from codeclens.attribution import Conductance, Output, Site
 from codeclens.attribution.attributor import Attributor
 from codeclens.attribution.baselines import Baseline
 from codeclens.attribution.methods import Method
 from codeclens.attribution.results import Contributions, split_signs
-from codeclens.attribution.targets import Bound, Target
+from codeclens.attribution.targets import Bound, Target, target_unit
 from codeclens.errors import CodeclensError, require_number, unknown
 from codeclens.extraction.data import spread
 from codeclens.retina.movies import Movie
@@ -132,7 +132,7 @@ def _targets(
             raise unknown("cell", name, model.cells, "The model has")
     asked = [_Asked(name, Output(model.cells.index(name)), "Hz") for name in names]
     for name, target in (targets or {}).items():
-        asked.append(_Asked(name, target, "nats" if isinstance(target, Surprisal) else "Hz"))
+        asked.append(_Asked(name, target, target_unit(target, "Hz")))
     if not asked or len({one.name for one in asked}) < len(asked):
         raise CodeclensError(
             f"The targets are {[one.name for one in asked]}; pass one or more, each with a unique "
