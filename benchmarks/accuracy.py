@@ -156,9 +156,12 @@ class Judged:
     ) -> Contributions:
         options: dict[str, Any] = {"sites": SITES[self.name], "reduce": None}
         attributor = Attributor(found.model, method=method, **options)
-        placed: Any = attributor.prepare(pilot) if method.pilot else method
+        if method.pilot:
+            attributor = attributor.prepared(pilot)
         if stride > 1:
-            attributor.method = Conductance(rule=method.rule, nodes=placed.nodes[::stride])
+            placed: Any = attributor.method
+            every = Conductance(rule=method.rule, nodes=placed.nodes[::stride])
+            attributor = attributor.replaced(method=every)
         result = attributor(x)
         full = {key: site.full for key, site in result.items()}
         return {key: values.contiguous() for key, values in full.items() if values is not None}

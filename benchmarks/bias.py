@@ -107,7 +107,7 @@ def audit(model: nn.Module, x: Tensor, labels: Tensor, site: str, seed: int) -> 
 def contributed(model: nn.Module, x: Tensor, site: str) -> Contributions:
     """The contributions of images to the class that is predicted."""
     attributor = Attributor(model, sites=site, method=cl.Conductance(steps=STEPS))
-    attributor.prepare(x[:BATCH])
+    attributor = attributor.prepared(x[:BATCH])
     return Contributions.joined([attributor(batch) for batch in x.split(BATCH)])
 
 

@@ -58,9 +58,8 @@ def at_once(
 ) -> Callable[[], Contributions]:
     """Ours at all sites, prepared and ready to run."""
     attributor = Attributor(model, sites=sites, method=method, reduce=None if full else "sum")
-    attributor.prepare(x)
-    attributor.survey(x)
-    return lambda: attributor(x)
+    prepared = attributor.prepared(x)
+    return lambda: prepared(x)
 
 
 def captum_nodes(steps: int) -> list[float]:

@@ -71,8 +71,7 @@ def gaps(case: Case, steps: Iterable[int] = STEPS, portion: int = 5) -> Gaps:
             method=Conductance(count, rule="secant"),
             target=case.target,
             output=case.output,
-        )
-        attributor.prepare(case.x)
+        ).prepared(case.x)
         change.clear()
         for rows in case.x.split(portion):
             c = attributor(rows)

@@ -50,7 +50,7 @@ class Sides:
         self.x = torch.stack([image for image in loaded if image is not None])
         # Nodes that are placed already: the pilot is not what is compared.
         pilot = Attributor(self.model, sites="@blocks", method=Conductance(STEPS))
-        self.method: Any = pilot.prepare(self.x[:: max(1, images // 4)])
+        self.method: Any = pilot.prepared(self.x[:: max(1, images // 4)]).method
 
     def end_to_end(self, **options: Any) -> None:
         """From files to a store."""
@@ -70,7 +70,7 @@ class Sides:
         x = self.x.contiguous(memory_format=torch.channels_last) if channels_last else self.x
         model = folded(self.model, x[:2]) if fold else self.model
         attributor = Attributor(model, sites="@blocks", method=self.method)
-        attributor.survey(x[: self.batch])
+        attributor = attributor.prepared(x[: self.batch])
 
         def work() -> None:
             for part in x.split(self.batch):

@@ -84,9 +84,7 @@ def floor(model: nn.Module, x: Tensor, steps: int = STEPS, first_block: str = "l
 def extraction(model: nn.Module, x: Tensor, rule: Rule, steps: int) -> Work:
     """Contributions at all 16 blocks, ready to run."""
     method = Conductance(steps=steps, rule=rule, nodes="uniform")
-    attributor = Attributor(model, sites="@blocks", method=method)
-    attributor.prepare(x)
-    attributor.survey(x)
+    attributor = Attributor(model, sites="@blocks", method=method).prepared(x)
     return lambda: attributor(x)
 
 

@@ -138,9 +138,7 @@ def judge(
     """Hold every method and control against the exact effects on the images `x` `(N, …)`."""
 
     def attributed(method: Method) -> Contributions:
-        attributor = Attributor(model, sites=sites, method=method)
-        attributor.prepare(pilot)
-        return attributor(x)
+        return Attributor(model, sites=sites, method=method).prepared(pilot)(x)
 
     zero = attributed(AblationEffect("zero", batch_size=16))
     scores = {name: _table(attributed(method)) for name, method in methods.items()}

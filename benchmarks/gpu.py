@@ -117,10 +117,8 @@ def of_a_store(folder: Path, limit: int, batch: int) -> None:
     decoding = (time.perf_counter() - start) / len(data)
     x = torch.stack([image for image in loaded if image is not None]).cuda()
     x = x.contiguous(memory_format=torch.channels_last)
-    pilot = Attributor(model, sites="@blocks", method=Conductance(STEPS))
-    method: Any = pilot.prepare(x[:4])
-    attributor = Attributor(model, sites="@blocks", method=method)
-    attributor.survey(x[:batch])
+    attributor = Attributor(model, sites="@blocks", method=Conductance(STEPS)).prepared(x[:4])
+    method: Any = attributor.method
 
     def alone() -> None:
         for part in x.split(batch):

@@ -84,7 +84,7 @@ def reduced(model: nn.Module, x: Tensor, reduction: str, block: int) -> Reduced:
     elif reduction == "attention":
         weights = attention(model, x, block)
     attributor = Attributor(model, sites=site, method=cl.Conductance(steps=STEPS), reduce=None)
-    attributor.prepare(x[:BATCH])
+    attributor = attributor.prepared(x[:BATCH])
     parts = []
     for start in range(0, len(x), BATCH):
         found = attributor(x[start : start + BATCH])[site.key]

@@ -27,7 +27,7 @@ class Labelled(ABC):
     """
 
     @abstractmethod
-    def to_xarray(self) -> xarray.Dataset:
+    def to_xarray(self) -> xarray.Dataset | xarray.DataTree:
         """Everything that was found, as arrays with named dimensions and coordinates."""
 
     @abstractmethod

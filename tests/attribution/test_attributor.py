@@ -60,8 +60,7 @@ def test_several_targets_share_their_forwards() -> None:
     forwards: list[int] = []
     model.register_forward_hook(lambda *_: forwards.append(1))
     targets = [Output(0), Predicted("probabilities"), Contrast(), lambda y: y[:, 2] ** 2]
-    attributor = Attributor(model, sites=["layer1.0", "layer2.0"], method=SECANT)
-    attributor.survey(x)
+    attributor = Attributor(model, sites=["layer1.0", "layer2.0"], method=SECANT).prepared(x)
     forwards.clear()
     together = attributor.several(x, targets)
     assert len(forwards) == 5  # nodes
@@ -102,6 +101,40 @@ def test_the_drive_before_the_output_nonlinearity_is_a_target() -> None:
     torch.testing.assert_close(rate.target, model(x)[:, 1].detach())
     expected = attribute(model[:3], x, **given)
     assert_equal(drive, expected)
+
+
+# --- Preparation ---
+
+
+def test_preparation_gives_a_new_attributor_and_changes_nothing() -> None:
+    model, x = networks.residual_cnn().double(), networks.noise(4, 3, 12, 12)
+    attributor = Attributor(model, sites="layer1.0")
+    before = dict(vars(attributor))
+    prepared = attributor.prepared(x)
+    assert vars(attributor) == before
+    assert isinstance(prepared.method, Conductance)
+    assert isinstance(prepared.method.nodes, tuple)
+    assert prepared.prepared(x.flip(0)) is prepared
+    forwards: list[int] = []
+    model.register_forward_hook(lambda *_: forwards.append(1))
+    prepared(x)
+    assert len(forwards) == len(prepared.method.nodes)
+
+
+def test_an_attributor_that_is_not_prepared_learns_from_every_batch() -> None:
+    model, x = networks.residual_cnn().double(), networks.noise(4, 3, 12, 12)
+    attributor = Attributor(model, sites="layer1.0")
+    attributor(x[:2])
+    assert_equal(attributor(x[2:]), attributor.prepared(x[2:])(x[2:]))
+
+
+def test_another_method_keeps_what_was_learned() -> None:
+    model, x = networks.residual_cnn().double(), networks.noise(4, 3, 12, 12)
+    prepared = Attributor(model, sites="layer1.0").prepared(x)
+    other = prepared.replaced(method=ActivationGradient())
+    assert other.survey(x) is prepared.survey(x)
+    assert isinstance(prepared.method, Conductance)
+    assert_equal(other(x), attribute(model, x, sites="layer1.0", method=ActivationGradient()))
 
 
 # --- Memory ---

@@ -142,8 +142,7 @@ def test_the_callers_gradient_mode_does_not_matter(mode: Callable[[], Any]) -> N
     assert expected.net.abs().max() > 0
     with mode():
         attributor = Attributor(model, sites="layer1.0", baseline=torch.zeros(3, 12, 12))
-        attributor.prepare(x)
-        found = attributor(x.clone())["layer1.0"]
+        found = attributor.prepared(x)(x.clone())["layer1.0"]
         torch.testing.assert_close(found.positive, expected.positive)
 
 

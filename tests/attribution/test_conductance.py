@@ -81,7 +81,7 @@ def test_each_sample_takes_the_steps_that_it_needs() -> None:
         rows = found.steps == steps
         nodes = Conductance(2, tolerance=tolerance, max_steps=16)
         attributor = Attributor(model, sites=SITES, method=nodes)
-        placed = attributor.prepare(x)
+        placed = attributor.prepared(x).method
         assert isinstance(placed, Conductance)
         assert isinstance(placed.nodes, tuple)
         plain = Conductance(nodes=placed.nodes[:: 16 // steps])

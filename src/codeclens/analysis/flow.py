@@ -92,6 +92,7 @@ class FlowModel:
 
     def __call__(self, x: Tensor, labels: Tensor | None = None) -> BatchFlow:
         """Divide the contributions of a batch among modes, and among pairs of them."""
+        self.attributor = self.attributor.prepared(x)
         found = self.attributor(x, labels)
         for site in self.sites:
             if site not in found:

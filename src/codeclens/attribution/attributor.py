@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import replace
 from functools import partial
 from typing import Any, Literal, TypeVar
@@ -25,27 +26,37 @@ from codeclens.attribution.results import (
 )
 from codeclens.attribution.sites import Site, find_sites
 from codeclens.attribution.surveys import Survey, survey
-from codeclens.attribution.targets import Bound, Predicted, Target, bind
-from codeclens.errors import CodeclensError
+from codeclens.attribution.targets import (
+    Bound,
+    Predicted,
+    Target,
+    bind,
+    require_labels_for,
+    target_unit,
+    target_words,
+)
+from codeclens.errors import CodeclensError, require_number
 
 Reduce = Literal["sum"] | None
 Labels = Tensor | Sequence[int] | None
 _Found = TypeVar("_Found")
 
-# Bytes of a portion of a batch on the CPU, by its survey. Secants take half as much again.
+# The memory in bytes of the samples that are computed at once on the CPU, as the survey estimates
+# it. Secants take half as much again.
 MEMORY_AT_ONCE = 400_000_000
 
 
 class Attributor:
-    """What `contributions` prepares once: the sites of a model, a method and a target.
+    """The sites of a model, a method and a target, to compute the contributions of many batches.
 
-    Call it with one batch after another. The first batch tells which sites are cuts, which modules
-    are called several times (each call its own site), which tensors are changed in place, and
-    where the nodes of a path best lie; `prepare` does the same with samples of your choice.
-    `sites` are the sites asked for, before that.
+    `prepared(x)` gives an attributor that has learned from a few samples what all batches share:
+    which sites are cuts, which modules are called several times (each call is a site), which
+    tensors are changed in place, and where the nodes of the path lie. Call that one with batch
+    after batch. An attributor that is not prepared learns all this from each batch anew. An
+    attributor never changes. `sites` are the sites asked for, before any preparation.
 
-    A batch is worked through `at_once` samples at a time; unless that is given, as many as take
-    about 0.4 GB on the CPU, where larger portions are no faster, and all of them elsewhere.
+    `at_once` samples are computed at a time; by default as many as need about 0.4 GB on the CPU,
+    where larger portions are no faster, and the whole batch on other devices.
     """
 
     def __init__(
@@ -60,15 +71,16 @@ class Attributor:
         output: Selector = None,
         at_once: int | None = None,
     ) -> None:
-        if at_once is not None and at_once < 1:
-            raise CodeclensError(f"At least one sample is taken at once, not at_once={at_once}.")
+        if at_once is not None:
+            require_number("at_once", at_once, least=1)
         if reduce not in ("sum", None):
             raise CodeclensError(
                 f'reduce={reduce!r} is not known; use "sum", or None to keep positions.'
             )
         if isinstance(method, type) or not (method is None or hasattr(method, "attribute")):
             raise CodeclensError(
-                f"{method!r} is no method; pass for example Conductance() or ActivationGradient()."
+                f"{method!r} is not a method; pass for example Conductance() or "
+                "ActivationGradient()."
             )
         if not isinstance(model, nn.Module):
             raise CodeclensError(
@@ -85,28 +97,41 @@ class Attributor:
         self.at_once = at_once
         self._survey: Survey | None = None
 
+    def replaced(
+        self, *, model: nn.Module | None = None, method: Method | None = None
+    ) -> Attributor:
+        """The same attributor with another model or method; what it has learned is kept."""
+        made = copy(self)
+        made.model = self.model if model is None else model
+        made.method = self.method if method is None else method
+        return made
+
     def survey(self, x: Tensor) -> Survey:
-        """What the sites are, found out with the first samples of `x` and remembered."""
-        if self._survey is None:
-            # Two, where there are two: one would not tell an axis of samples from one of length 1.
-            self._survey = survey(self.model, self.sites, x[:2], self.output)
-        return self._survey
+        """What the sites are, from the first samples of `x` unless the attributor is prepared."""
+        if self._survey is not None:
+            return self._survey
+        # Two, where there are two: one would not tell an axis of samples from one of length 1.
+        return survey(self.model, self.sites, x[:2], self.output)
 
-    def prepare(self, x: Tensor) -> Method:
-        """Let the method learn what it needs from a few samples `x` `(B, …)`, once for a data set.
+    def prepared(self, x: Tensor) -> Attributor:
+        """The same attributor, prepared with a few samples `x` `(B, …)` for a whole data set.
 
-        Returns the method as it is used from then on: `Conductance` with its nodes placed.
+        Its sites are surveyed and its `method` has its nodes placed. Gives the attributor itself if
+        it is prepared already.
         """
         _require_usable(x)
-        if self.method.pilot:
-            with torch.inference_mode(False), torch.enable_grad():
+        if self._survey is not None and not self.method.pilot:
+            return self
+        made = copy(self)
+        with torch.inference_mode(False), torch.enable_grad():
+            x = _plain(x)
+            found = made._survey = self.survey(x)
+            if pilot := self.method.pilot:
                 # Before the pilot is taken: there may be a baseline for each sample of the batch.
-                start = _start(self.baseline, _plain(x))[: self.method.pilot]
-                x = _plain(x[: self.method.pilot])
-                found = self.survey(x)
+                start = _start(self.baseline, x)[:pilot]
                 with Probe(self.model, found.sites, self.output, found.overwritten) as probe:
-                    self.method = self.method.prepare(probe, x, start)
-        return self.method
+                    made.method = self.method.prepare(probe, x[:pilot], start)
+        return made
 
     def __call__(self, x: Tensor, labels: Labels = None) -> Contributions:
         """Contributions of one batch `x` `(B, …)`; `labels` `(B,)` for targets that need them."""
@@ -123,14 +148,17 @@ class Attributor:
         # Whatever the caller's mode, gradients are needed here, and none beyond this call.
         with torch.inference_mode(False), torch.enable_grad():
             x = _plain(x)
-            self.prepare(x)
-            _require_labels_of(labels, x)
+            ready = self.prepared(x)
+            require_labels_for(labels, len(x))
             starts = [_start(self.baseline, x, draw) for draw in range(self.baseline.draws)]
             parts = [
-                self._attribute(
-                    x[rows], [start[rows] for start in starts], targets, _of(labels, rows)
+                ready._attribute(
+                    x[rows],
+                    [start[rows] for start in starts],
+                    targets,
+                    None if labels is None else labels[rows],
                 )
-                for rows in self._portions(x, targets)
+                for rows in ready._portions(x, targets)
             ]
         return [Contributions.joined(each) for each in zip(*parts, strict=True)]
 
@@ -168,10 +196,10 @@ class Attributor:
         """What a walk along the path finds, for every baseline of the batch."""
         with torch.inference_mode(False), torch.enable_grad():
             x = _plain(x)
-            self.prepare(x)
-            method = secants_of(self.method)
+            ready = self.prepared(x)
+            method = secants_of(ready.method)
             starts = [_start(self.baseline, x, draw) for draw in range(self.baseline.draws)]
-            found = self.survey(x)
+            found = ready.survey(x)
             with Probe(self.model, found.sites, self.output, found.overwritten) as probe:
 
                 def at_x(here: Pass) -> list[Bound]:
@@ -225,9 +253,11 @@ class Attributor:
                 prediction.long(),
                 wide(estimate),
                 result.steps,
-                result.uncovered,
+                frozenset(result.uncovered),
+                target_words(target),
+                target_unit(target),
             )
-            for explained in result.explained
+            for target, explained in zip(targets, result.explained, strict=True)
         ]
 
     def _reduced(
@@ -308,18 +338,6 @@ def _as_labels(labels: Any) -> Tensor | None:
         return torch.as_tensor(labels)
     except (TypeError, ValueError, RuntimeError):
         raise CodeclensError(f"Labels are {labels!r}; pass one integer for each sample.") from None
-
-
-def _require_labels_of(labels: Tensor | None, x: Tensor) -> None:
-    if labels is not None and labels.shape != x.shape[:1]:
-        raise CodeclensError(
-            f"Labels have shape {tuple(labels.shape)} for {len(x)} samples; "
-            "pass one integer for each sample."
-        )
-
-
-def _of(labels: Tensor | None, rows: slice) -> Tensor | None:
-    return None if labels is None else labels[rows]
 
 
 def _averaged(draws: list[Attributed]) -> Attributed:

@@ -6,22 +6,29 @@ import math
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from codeclens.attribution.sites import Site
-from codeclens.errors import CompletenessWarning
+from codeclens.errors import CompletenessWarning, unknown
+from codeclens.labelled import Labelled, labels
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas
+    import xarray
 
 
-@dataclass(frozen=True)
-class SiteContributions:
-    """The contributions of one site's units `(B, U)`, in the target's own units (logits, Hz …).
+@dataclass(frozen=True, eq=False, repr=False)
+class SiteContributions(Labelled):
+    """The contributions of one site's units `(B, U)`, in the unit of the target (logits, Hz …).
 
-    `positive` ≥ 0 and `negative` ≤ 0 are summed over positions with their signs apart;
-    `activation` is the mean over positions at x. `completeness` `(B,)` is ΣC − (T(x) − T(x0)), NaN
-    where the site is no cut or the method has no baseline. `full` holds the contributions in the
-    activation's own layout where `reduce=None` asked for them.
+    `positive` ≥ 0 and `negative` ≤ 0 are summed over positions, each sign separately; `activation`
+    is the mean over positions at x. `completeness` `(B,)` is ΣC − (T(x) − T(x0)), NaN if the site
+    is not a cut or the method has no baseline. `full` holds the contributions in the layout of the
+    activation, if `reduce=None` asked for them.
     """
 
     site: Site
@@ -37,38 +44,61 @@ class SiteContributions:
         """Positive and negative contributions together `(B, U)`."""
         return self.positive + self.negative
 
-    def __repr__(self) -> str:
+    def title(self) -> str:
         samples, units = self.positive.shape
-        return f"SiteContributions({self.site.key!r}: {samples} samples × {units} units)"
+        return f'{units} units at "{self.site.key}", means over {_counted(samples)}'
+
+    def to_xarray(self) -> xarray.Dataset:
+        """`contribution` over sample, unit and sign, `activation` and `completeness`."""
+        import xarray
+
+        signed = torch.stack([self.positive, self.negative], dim=2)
+        return xarray.Dataset(
+            {
+                "contribution": (("sample", "unit", "sign"), _array(signed)),
+                "activation": (("sample", "unit"), _array(self.activation)),
+                "completeness": ("sample", _array(self.completeness)),
+            },
+            {"sign": labels(["positive", "negative"])},
+            {"site": self.site.key, "is_cut": int(self.is_cut)},
+        )
+
+    def to_dataframe(self) -> pandas.DataFrame:
+        """One row for each unit, with means over the samples."""
+        import pandas
+
+        return pandas.DataFrame(
+            {
+                "unit": range(self.positive.shape[1]),
+                "positive": _array(self.positive).mean(axis=0),
+                "negative": _array(self.negative).mean(axis=0),
+                "net": _array(self.net).mean(axis=0),
+                "activation": _array(self.activation).mean(axis=0),
+            }
+        )
 
 
-class Contributions(Mapping[str, SiteContributions]):
-    """A mapping from site key to `SiteContributions`, with what belongs to the samples.
+@dataclass(frozen=True, eq=False, repr=False)
+class Contributions(Labelled, Mapping[str, SiteContributions]):
+    """A mapping from site key to `SiteContributions`, with what is known of every sample.
 
-    `target` and `baseline_target` `(B,)` are T(x) and T(x0) (NaN where the method has no
-    baseline); `prediction` `(B,)` is the class with the largest output at x (−1 where the output
-    has no classes). Where the method adapts to a tolerance, `steps` `(B,)` says how many it took
-    and `estimate` `(B,)` the relative change of the contributions in the last doubling (else None
-    and NaN). `uncovered` names operations of the model that have no secant rule.
+    `target` and `baseline_target` `(B,)` are T(x) and T(x0) (NaN if the method has no baseline);
+    `prediction` `(B,)` is the class with the largest output at x (−1 if the output has no classes).
+    If the method adapts to a tolerance, `steps` `(B,)` is the number of steps and `estimate` `(B,)`
+    the relative change of the contributions in the last doubling (otherwise None and NaN).
+    `uncovered` names operations of the model without a secant rule. `words` and `unit` say what
+    was explained.
     """
 
-    def __init__(
-        self,
-        sites: Mapping[str, SiteContributions],
-        target: Tensor,
-        baseline_target: Tensor,
-        prediction: Tensor,
-        estimate: Tensor,
-        steps: Tensor | None = None,
-        uncovered: Iterable[str] = (),
-    ) -> None:
-        self._sites = dict(sites)
-        self.target = target
-        self.baseline_target = baseline_target
-        self.prediction = prediction
-        self.estimate = estimate
-        self.steps = steps
-        self.uncovered = frozenset(uncovered)
+    sites: Mapping[str, SiteContributions]
+    target: Tensor
+    baseline_target: Tensor
+    prediction: Tensor
+    estimate: Tensor
+    steps: Tensor | None = None
+    uncovered: frozenset[str] = frozenset()
+    words: str = "the target"
+    unit: str = ""
 
     @staticmethod
     def joined(parts: Sequence[Contributions]) -> Contributions:
@@ -76,64 +106,112 @@ class Contributions(Mapping[str, SiteContributions]):
         first, *others = parts
         if not others:
             return first
-        sites = {key: _joined([part[key] for part in parts]) for key in first}
         steps = [part.steps for part in parts if part.steps is not None]
-        return Contributions(
-            sites,
-            torch.cat([part.target for part in parts]),
-            torch.cat([part.baseline_target for part in parts]),
-            torch.cat([part.prediction for part in parts]),
-            torch.cat([part.estimate for part in parts]),
-            torch.cat(steps) if steps else None,
-            frozenset().union(*(part.uncovered for part in parts)),
+        return replace(
+            first,
+            sites={key: _joined([part[key] for part in parts]) for key in first},
+            steps=torch.cat(steps) if steps else None,
+            uncovered=frozenset().union(*(part.uncovered for part in parts)),
+            **_concatenated(parts, "target", "baseline_target", "prediction", "estimate"),
         )
 
     def __getitem__(self, key: str) -> SiteContributions:
-        try:
-            return self._sites[key]
-        except KeyError:
-            known = ", ".join(f'"{k}"' for k in self._sites)
-            raise KeyError(f'No contributions of site "{key}"; there are {known}.') from None
+        if key not in self.sites:
+            raise KeyError(str(unknown("site", key, self.sites, "The contributions have")))
+        return self.sites[key]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._sites)
+        return iter(self.sites)
 
     def __len__(self) -> int:
-        return len(self._sites)
+        return len(self.sites)
 
-    def __repr__(self) -> str:
-        return f"Contributions({len(self.target)} samples at {', '.join(self._sites)})"
+    def title(self) -> str:
+        unit = f" ({self.unit})" if self.unit else ""
+        return f"Contributions to {self.words}{unit}, {_counted(len(self.target))}"
+
+    def to_xarray(self) -> xarray.DataTree:
+        """A tree: at its root what is known of every sample, below it a data set for each site."""
+        import xarray
+
+        samples = {
+            name: ("sample", _array(getattr(self, name)))
+            for name in ("target", "baseline_target", "prediction", "estimate", "steps")
+            if getattr(self, name) is not None
+        }
+        about = {
+            "explained": self.words,
+            "unit": self.unit,
+            "uncovered": ", ".join(sorted(self.uncovered)),
+        }
+        root = xarray.Dataset(samples, {"sample": range(len(self.target))}, about)
+        # The site of the whole model has the empty name, which is that of the root.
+        below = {key or "model": site.to_xarray() for key, site in self.items()}
+        return xarray.DataTree.from_dict({"/": root, **below})
+
+    def to_dataframe(self) -> pandas.DataFrame:
+        """One row for each site: its units, the gap of completeness and mean sums over units.
+
+        `relative_gap` is the median gap relative to the median change of the target.
+        """
+        import pandas
+
+        change = self.target - self.baseline_target
+        return pandas.DataFrame(
+            {
+                "site": key,
+                "samples": len(self.target),
+                "units": site.positive.shape[1],
+                "is_cut": site.is_cut,
+                "relative_gap": _relative_gap(site.completeness, change),
+                "positive": float(site.positive.sum(dim=1).mean()),
+                "negative": float(site.negative.sum(dim=1).mean()),
+            }
+            for key, site in self.items()
+        )
 
 
 def _joined(parts: Sequence[SiteContributions]) -> SiteContributions:
     full = [part.full for part in parts if part.full is not None]
-    return replace(
-        parts[0],
-        positive=torch.cat([part.positive for part in parts]),
-        negative=torch.cat([part.negative for part in parts]),
-        activation=torch.cat([part.activation for part in parts]),
-        completeness=torch.cat([part.completeness for part in parts]),
-        full=torch.cat(full) if full else None,
-    )
+    names = ("positive", "negative", "activation", "completeness")
+    return replace(parts[0], full=torch.cat(full) if full else None, **_concatenated(parts, *names))
 
 
-# The median gap, relative to the median change of the target, from which on a user should know.
+def _concatenated(parts: Sequence[Any], *names: str) -> dict[str, Any]:
+    return {name: torch.cat([getattr(part, name) for part in parts]) for name in names}
+
+
+def _array(values: Tensor) -> np.ndarray[Any, Any]:
+    found: np.ndarray[Any, Any] = values.detach().cpu().numpy()
+    return found
+
+
+def _counted(samples: int) -> str:
+    return f"{samples:,} sample{'' if samples == 1 else 's'}"
+
+
+def _relative_gap(gap: Tensor, change: Tensor) -> float:
+    """The median gap relative to the median change of the target; NaN if there is no change."""
+    scale = change.abs().median().item()
+    return gap.abs().median().item() / scale if scale > 0 else math.nan
+
+
+# Users are warned from this relative gap on.
 GAP_WORTH_A_WARNING = 0.25
 
 
 def warn_of_gaps(gaps: Mapping[str, Tensor], change: Tensor, uncovered: Iterable[str] = ()) -> None:
-    """Warn once, naming the worst site, where contributions miss the change of the target by much.
+    """Warn once, naming the worst site, if contributions miss the change of the target by much.
 
     `gaps` holds the completeness `(B,)` of every site and `change` `(B,)` is T(x) − T(x0).
     Operations that are `uncovered` by secant rules are named with the gap they cause, however
     small it is.
     """
-    scale = change.abs().median().item()
-    relative = {key: gap.abs().median().item() / scale for key, gap in gaps.items() if scale > 0}
+    relative = {key: _relative_gap(gap, change) for key, gap in gaps.items()}
     known = {key: gap for key, gap in relative.items() if not math.isnan(gap)}
     worst = max(known, key=lambda key: known[key], default=None)
     missed = (
-        "no site is a cut, so that their effect is not known"
+        "no site is a cut, so their effect is not known"
         if worst is None
         else f'contributions at "{worst}" miss the change of the target by {known[worst]:.1%} '
         "(median over samples)"
@@ -149,7 +227,7 @@ def warn_of_gaps(gaps: Mapping[str, Tensor], change: Tensor, uncovered: Iterable
 
 
 def warn_of_tolerance(tolerance: float | None, estimate: Tensor) -> None:
-    """Warn once where the estimate `(B,)` of the error of some samples is above the tolerance."""
+    """Warn once if the estimated error `(B,)` of some samples is above the tolerance."""
     missed = estimate > (math.inf if tolerance is None else tolerance)
     if missed.any():
         warnings.warn(
@@ -164,9 +242,9 @@ def warn_of_tolerance(tolerance: float | None, estimate: Tensor) -> None:
 def split_signs(contributions: Tensor) -> tuple[Tensor, Tensor]:
     """Sum the positive and the negative contributions of every unit over its positions.
 
-    Signs are split before the sum, because within one channel excitation at one place and
-    suppression at another would cancel: `C⁺_u = Σ_p max(C_{u,p}, 0)` and `C⁻_u = Σ_p min(C_{u,p},
-    0)`. Takes `(B, U, P)`, gives two `(B, U)`: the first ≥ 0, the second ≤ 0. (arXiv 2603.06557.)
+    Signs are split before the sum; otherwise excitation at one position of a channel and
+    suppression at another would cancel: `C⁺_u = Σ_p max(C_{u,p}, 0)`, `C⁻_u = Σ_p min(C_{u,p}, 0)`.
+    Takes `(B, U, P)`, gives two `(B, U)`: the first ≥ 0, the second ≤ 0. (arXiv 2603.06557.)
 
     >>> import torch
     >>> split_signs(torch.tensor([[[1.0, -2.0, 3.0]]]))

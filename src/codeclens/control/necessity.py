@@ -328,7 +328,7 @@ class _Contributed:
             rows = slice(start, start + _BATCH)
             batch = x[rows].to(device)
             if start == 0:
-                attributor.prepare(batch)
+                attributor = attributor.prepared(batch)
             parts.append(attributor(batch, None if labels is None else labels[rows]))
         (found,) = Contributions.joined(parts).values()
         return found

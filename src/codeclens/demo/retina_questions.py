@@ -80,11 +80,10 @@ def population_contributions(
     model: ResponseModel, film: Movie, method: Conductance
 ) -> Contributions:
     """Contributions to the sum of all rates, with their places."""
+    windows = film.windows(model.history)
     attributor = Attributor(
         model, sites=model.sites, method=method, target=Sum(), baseline=0.0, reduce=None
-    )
-    windows = film.windows(model.history)
-    attributor.prepare(windows[:: max(1, len(windows) // 16)])
+    ).prepared(windows[:: max(1, len(windows) // 16)])
     return Contributions.joined([attributor(part) for part in windows.split(BATCH)])
 
 

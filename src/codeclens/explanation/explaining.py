@@ -100,7 +100,7 @@ def explain(
     attributor = Attributor(
         model, sites=list(by_site), method=method, target=chosen_target, baseline=baseline,
         output=output, reduce=None,
-    )  # fmt: skip
+    ).prepared(x)  # fmt: skip
     found = attributor(x, labels)
     change = float((found.target.double() - found.baseline_target.double())[0])
     parts = {site: _divided(one, found, change) for site, one in by_site.items()}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from copy import copy
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from importlib import import_module
 from itertools import islice
@@ -148,11 +147,11 @@ class ShardMaker:
         _require_one_baseline(self.attributor.baseline, x)
         with _named(pilot), self._device.precision():
             self._fold(x)
-            prepared = self.attributor.prepare(x)
-            self.attributor.survey(x)
+            self.attributor = self.attributor.prepared(x)
             self._count_outputs(x)
         # Any method finds the numbers of units; this one is the cheapest.
-        found = self._attribute(_changed(self.attributor, method=ActivationGradient()), pilot[:1])
+        cheapest = self.attributor.replaced(method=ActivationGradient())
+        found = self._attribute(cheapest, pilot[:1])
         sites = [
             self._entry(found[key], group)
             for key, group in zip(found, group_names(found), strict=True)
@@ -160,18 +159,18 @@ class ShardMaker:
         return {
             "sample_shape": list(x.shape[1:]),
             "sites": [asdict(site) for site in sites],
-            "learned": _filled_in(method, prepared),
+            "learned": _filled_in(method, self.attributor.method),
         }
 
     def resume(self, learned: dict[str, Any]) -> None:
         """Use the options that `learn` found when the store was begun."""
         if learned:
             method: Any = self.attributor.method
-            self.attributor = _changed(self.attributor, method=replace(method, **learned))
+            self.attributor = self.attributor.replaced(method=replace(method, **learned))
         x = self._stacked(self._pilot(_SURVEYED))
         with self._device.precision():
             self._fold(x)
-            self.attributor.survey(x)
+            self.attributor = self.attributor.prepared(x)
             self._count_outputs(x)
 
     def make(
@@ -220,7 +219,7 @@ class ShardMaker:
         if self.options.computing.fold_batchnorm and not self._folded:
             old = self.attributor
             model = folded(old.model, x[:_SURVEYED], old.sites, old.output)
-            self.attributor = _changed(old, model=model)
+            self.attributor = old.replaced(model=model)
             self._folded = True
 
     def _count_outputs(self, x: Tensor) -> None:
@@ -338,13 +337,6 @@ def _named(batch: Sequence[Sample]) -> Iterator[None]:
         first, last = batch[0].key, batch[-1].key
         where = f'"{first}"' if len(batch) == 1 else f'"{first}" to "{last}"'
         raise CodeclensError(f"{error} (The batch was {where}.)") from error
-
-
-def _changed(attributor: Attributor, **attributes: Any) -> Attributor:
-    """A copy of an attributor, with the same survey of sites but other attributes."""
-    other = copy(attributor)
-    vars(other).update(attributes)
-    return other
 
 
 def _filled_in(method: Any, prepared: Any) -> dict[str, Any]:

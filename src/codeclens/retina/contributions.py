@@ -102,7 +102,7 @@ def movie_contributions(
     model.eval()
     try:
         pilots = rows[torch.tensor(list(spread(len(rows), PILOTS)))]
-        attributor.prepare(windows[pilots].to(device))
+        attributor = attributor.prepared(windows[pilots].to(device))
         parts = [
             _part(attributor.several(windows[part].to(device), [t.target for t in asked]), lags)
             for part in rows.split(batch_size)

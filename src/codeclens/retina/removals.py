@@ -94,6 +94,7 @@ def removal_effects(
     kept = []
     for portion in np.array_split(np.arange(len(clips)), -(-len(clips) // max(at_once, 1))):
         windows = clips.windows[torch.from_numpy(portion)].to(start.device)
+        attributor = attributor.prepared(windows)
         mine = divided.rows(clips.rows[portion])
         contributed = [
             one[place.key].full

@@ -341,7 +341,7 @@ def path_maps(
     attributor = Attributor(
         model, sites=modes.site, method=method, target=target, baseline=baseline,
         output=output, reduce=None,
-    )  # fmt: skip
+    ).prepared(x)  # fmt: skip
     found = attributor(x, labels)
     wanted = range(len(modes) + 1) if which is None else which
     return maps_of_modes(attributor, x, found, {modes.site: modes}, {modes.site: wanted}, labels)[
