@@ -193,13 +193,17 @@ def test_the_steps_of_several_baselines_are_those_of_the_worst() -> None:
         (lambda: Conductance(2, nodes=[0, 0.1, 0.3, 1], tolerance=0.1), "make 3 segments"),
         (lambda: Conductance(nodes=[0, 1], tolerance=0.1), "room to double 1 steps"),
         (lambda: Conductance(5, nodes=[0, 0.5, 1]), "steps=5 contradicts .* 2 segments"),
-        (lambda: Conductance(tolerance="0.1"), "number such as 0.05, not '0.1'"),  # type: ignore
-        (lambda: Conductance(tolerance=math.inf), "above 0 and finite, not inf"),
-        (lambda: Conductance(tolerance=math.nan), "above 0 and finite, not nan"),
-        (lambda: Conductance(10.0), r"not steps=10\.0"),  # type: ignore[arg-type]
-        (lambda: Conductance(max_steps=0), "not max_steps=0"),
-        (lambda: Conductance(nodes=None), "None places no nodes"),  # type: ignore[arg-type]
-        (lambda: Conductance(nodes=Geometric), "places no nodes"),  # type: ignore[arg-type]
+        (
+            lambda: Conductance(tolerance="0.1"),
+            r"tolerance \(='0.1'\) must be above 0; for example 0\.05",
+        ),  # type: ignore
+        (lambda: Conductance(tolerance=math.inf), r"tolerance \(=inf\) must be above 0"),
+        (lambda: Conductance(tolerance=math.nan), r"tolerance \(=nan\) must be above 0"),
+        (lambda: Conductance(10.5), r"steps \(=10\.5\) must be a whole"),  # type: ignore[arg-type]
+        (lambda: Conductance(True), r"steps \(=True\) must be a whole"),
+        (lambda: Conductance(max_steps=0), r"max_steps \(=0\) must be a whole number at least 1"),
+        (lambda: Conductance(nodes=None), "None does not place nodes"),  # type: ignore[arg-type]
+        (lambda: Conductance(nodes=Geometric), "does not place nodes"),  # type: ignore[arg-type]
         (lambda: Conductance(nodes=["a", "b"]), "must be numbers"),  # type: ignore[list-item]
     ],
 )

@@ -540,7 +540,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
         r'The model has no site "layer3\.0"; the nearest names are "layer\d\.\d", "layer\d\.\d", ',
     ),
     ({"sites": []}, r'No sites were given; pass a module name, a glob or "@blocks"\.'),
-    ({"sites": "@block"}, r'There is no preset "@block"; the presets are @blocks, @mlp'),
+    ({"sites": "@block"}, r'There is no preset "@block"; the nearest names are "@blocks"'),
     (
         {"x": torch.ones(2, 3, 12, 12, dtype=torch.uint8)},
         r"The input is torch\.uint8; contributions need a floating-point input",

@@ -286,10 +286,10 @@ def test_gradient_times_activation_is_captums(network: str) -> None:
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        ({"rule": "simpson"}, r"Conductance has no rule 'simpson'; the rules are .*\"trapezoid\""),
-        ({"steps": 0}, r"Conductance needs at least one step, not steps=0\."),
-        ({"steps": -3}, r"Conductance needs at least one step, not steps=-3\."),
-        ({"steps": 2.5}, r"Conductance needs at least one step, not steps=2\.5\."),
+        ({"rule": "simpson"}, r'Conductance has no rule "simpson"; the nearest names are "'),
+        ({"steps": 0}, r"steps \(=0\) must be a whole number at least 1"),
+        ({"steps": -3}, r"steps \(=-3\) must be a whole number at least 1"),
+        ({"steps": 2.5}, r"steps \(=2\.5\) must be a whole number at least 1"),
         ({"nodes": [0.5]}, r"ascend from 0 \(baseline\) to 1 \(input\), not \(0\.5,\)\."),
         ({"nodes": [0.0, 0.7, 0.3, 1.0]}, r"not \(0\.0, 0\.7, 0\.3, 1\.0\)\."),
         ({"nodes": [0.0, 1.5]}, r"not \(0\.0, 1\.5\)\."),

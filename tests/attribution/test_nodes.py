@@ -132,15 +132,15 @@ def test_the_first_geometric_node_goes_down_as_steps_grow() -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Power(-1), r"Power\(p=-1\) needs a power above 0"),
+        (lambda: Power(-1), r"p \(=-1\) must be above 0"),
         (lambda: Power(0), "above 0"),
-        (lambda: Geometric(0.0), r"Geometric\(start=0.0\) needs a start between 0"),
-        (lambda: Geometric(2.0), "start between 0"),
-        (lambda: ArcLength(start=0), r"ArcLength\(start=0\) needs a start between 0"),
-        (lambda: ArcLength(start=2), "start between 0"),
-        (lambda: ArcLength(pilot=0), r"ArcLength\(pilot=0\) needs a whole number from 1"),
-        (lambda: ArcLength(grid=1), r"ArcLength\(grid=1\) needs a whole number from 2"),
-        (lambda: ArcLength(crowding=0), "crowding=0"),
+        (lambda: Geometric(0.0), r"start \(=0.0\) must be above 0 and below 1"),
+        (lambda: Geometric(2.0), "above 0 and below 1"),
+        (lambda: ArcLength(start=0), r"start \(=0\) must be above 0 and below 1"),
+        (lambda: ArcLength(start=2), "above 0 and below 1"),
+        (lambda: ArcLength(pilot=0), r"pilot \(=0\) must be a whole number at least 1"),
+        (lambda: ArcLength(grid=1), r"grid \(=1\) must be a whole number at least 2"),
+        (lambda: ArcLength(crowding=0), r"crowding \(=0\) must be above 0"),
     ],
 )
 def test_schedules_that_place_nothing_are_refused(make: Any, message: str) -> None:

@@ -37,7 +37,9 @@ def test_a_site_is_read_from_its_text_and_written_back(text: str, site: Site) ->
 
 @pytest.mark.parametrize("text", ["", "a#b", "a:inside", "a[", "a[0]b", "#1", "a#-1"])
 def test_what_is_no_site_is_said_to_be_none(text: str) -> None:
-    with pytest.raises(CodeclensError, match=r"is no site: write a module name, .*\"fc2:input\""):
+    with pytest.raises(
+        CodeclensError, match=r"is not a site: write a module name, .*\"fc2:input\""
+    ):
         Site.parse(text)
 
 
@@ -210,7 +212,7 @@ def test_a_site_is_an_output_or_an_input() -> None:
 
 @pytest.mark.parametrize("sites", [3, None, ["0", 3], [None], nn.ReLU()])
 def test_what_is_no_site_is_refused(sites: object) -> None:
-    with pytest.raises(CodeclensError, match="is no site; pass module names"):
+    with pytest.raises(CodeclensError, match="is not a site; pass module names"):
         find_sites(nn.Sequential(nn.ReLU()), sites)  # type: ignore[arg-type]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
@@ -22,13 +21,11 @@ from codeclens.attribution.path import (
     Schedule,
     are_given,
     integrate,
-    is_number,
-    is_whole,
     require_ascending,
 )
 from codeclens.attribution.sites import Site
 from codeclens.attribution.targets import Bound
-from codeclens.errors import CodeclensError
+from codeclens.errors import CodeclensError, require_number, unknown
 
 
 @dataclass(frozen=True)
@@ -44,17 +41,17 @@ class Conductance:
 
     `nodes` places the ends of the segments: `"arc"` (default; by arc length in hidden space,
     from forward passes of a few samples), `"uniform"` (as published), `"power"`, `"geometric"`, an
-    object of `codeclens.attribution.path`, or the nodes themselves. With a `tolerance` the steps
-    are doubled, for each sample until the contributions per unit change by less than that share
-    (L2 over units, the worst site), up to `max_steps`; that last change is kept as the estimate of
-    the error, which is smaller. One node is in memory at a time.
+    object of `codeclens.attribution.path`, or the nodes themselves. With a `tolerance` the steps of
+    each sample are doubled until its contributions change by less than that share (L2 norm over
+    units, at the worst site), up to `max_steps`. The last change is kept as the estimate of the
+    error; the error itself is smaller. One node is in memory at a time.
 
-    There are 20 steps unless they are given. Given nodes are as many steps as they have segments;
-    with a tolerance they are the finest, and `steps` of them (a quarter, if not said) are the
-    beginning.
+    There are 20 steps by default. Given nodes determine the steps, one per segment; with a
+    tolerance they are the finest nodes, and the first round takes `steps` of them (by default a
+    quarter).
 
     Raises CodeclensError for an unknown rule or schedule, fewer than one step, nodes that do not
-    ascend, steps that contradict given nodes, a tolerance that leaves nothing to double.
+    ascend, steps that contradict given nodes, and a tolerance without room to double the steps.
     (arXiv 2603.06557 with `Conductance(10, "trapezoid", "uniform")`.)
 
     >>> Conductance(10, "trapezoid", "uniform").complete
@@ -63,7 +60,7 @@ class Conductance:
     2
     """
 
-    # None stands for what the nodes say, or 20; a made method has a number here.
+    # None means: as the nodes say, or 20. After construction it is a number.
     steps: int = None  # type: ignore[assignment]
     rule: Rule = "secant"
     nodes: Schedule | Nodes | Sequence[float] | Tensor = "arc"
@@ -74,28 +71,25 @@ class Conductance:
 
     def __post_init__(self) -> None:
         if self.rule not in RULES:
-            known = ", ".join(f'"{rule}"' for rule in RULES)
-            raise CodeclensError(f"Conductance has no rule {self.rule!r}; the rules are {known}.")
+            raise unknown("rule", self.rule, RULES, "Conductance has")
         if isinstance(self.nodes, str) and self.nodes not in SCHEDULES:
-            known = ", ".join(f'"{name}"' for name in SCHEDULES)
-            raise CodeclensError(f"There are no nodes {self.nodes!r}; the schedules are {known}.")
+            raise unknown("schedule", self.nodes, SCHEDULES)
         steps: Any = self.steps
         given = steps is not None
         for name in ("steps", "max_steps"):
             value: Any = getattr(self, name)
             if value is None and name == "steps":
                 continue
-            if not is_whole(value) or value < 1:
-                raise CodeclensError(f"Conductance needs at least one step, not {name}={value!r}.")
+            require_number(name, value, least=1, whole=True)
             object.__setattr__(self, name, int(value))
         if self.tolerance is not None:
-            _require_tolerance(self.tolerance)
+            require_number("tolerance", self.tolerance, above=0, hint="for example 0.05")
         nodes: Any = self.nodes
         if are_given(nodes):
             self._use(require_ascending(nodes), given)
         elif isinstance(nodes, type) or not isinstance(nodes, str | Nodes):
             raise CodeclensError(
-                f'{nodes!r} places no nodes; pass "arc", Geometric() or the nodes themselves.'
+                f'{nodes!r} does not place nodes; pass "arc", Geometric() or the nodes themselves.'
             )
         elif not given:
             object.__setattr__(self, "steps", 20)
@@ -106,7 +100,7 @@ class Conductance:
             )
 
     def _use(self, alphas: Alphas, given: bool) -> None:
-        """Take given nodes, and what they say about the steps."""
+        """Set the given nodes, and the steps that they determine."""
         object.__setattr__(self, "nodes", alphas)
         segments = len(alphas) - 1
         if not given:
@@ -125,7 +119,7 @@ class Conductance:
 
     @property
     def pilot(self) -> int:
-        """How many samples `prepare` wants to look at; 0 where the nodes need none."""
+        """The number of samples that `prepare` needs to place the nodes, 0 for none."""
         return 0 if are_given(self.nodes) else self._schedule.pilot
 
     @property
@@ -133,7 +127,7 @@ class Conductance:
         return SCHEDULES[self.nodes] if isinstance(self.nodes, str) else self.nodes  # type: ignore
 
     def prepare(self, probe: Probe, x: Tensor, baseline: Tensor) -> Conductance:
-        """The same with its nodes placed, by forward passes of the samples `x` where needed."""
+        """The same method with its nodes placed, if necessary by forward passes of samples `x`."""
         if are_given(self.nodes):
             return self
         schedule, most = self._schedule, self._most
@@ -168,7 +162,7 @@ class Conductance:
         baseline: Tensor,
         at_x: AtInput,
     ) -> Attributed:
-        """Double the steps, for those samples alone whose contributions still change."""
+        """Double the steps of those samples whose contributions still change."""
         stride = max(1, (len(alphas) - 1) // self.steps)
         fixed: list[Bound] = []
 
@@ -194,33 +188,26 @@ class Conductance:
 
 
 def _replace(best: Attributed, finer: Attributed, rows: Tensor, sites: list[Site]) -> Tensor:
-    """Put the finer contributions of some samples in place; their relative change, the worst."""
+    """Replace the contributions of some samples by finer ones; returns their relative change."""
     worst = torch.zeros(len(rows), device=rows.device)
     for old, new in zip(best.explained, finer.explained, strict=True):
         for site in sites:
             before, after = old.contributions[site.key], new.contributions[site.key]
             units = site.units(after).sum(dim=2)
             moved = (units - site.units(before[rows]).sum(dim=2)).norm(dim=1)
-            # Units that contribute nothing at all have nothing to be wrong about.
+            # Where all contributions are zero there is no error.
             worst = torch.maximum(worst, (moved / units.norm(dim=1)).nan_to_num_(0.0))
             before[rows] = after
     return worst
 
 
 def _every(alphas: Alphas, stride: int) -> Alphas:
-    """Every so manieth node, and always the last: a path that stops short of x sums to less."""
+    """Every `stride`-th node, and always the last: a path that stops before x sums to less."""
     return (*alphas[:-1:stride], alphas[-1])
 
 
-def _require_tolerance(tolerance: Any) -> None:
-    if not is_number(tolerance):
-        raise CodeclensError(f"A tolerance is a number such as 0.05, not {tolerance!r}.")
-    if not 0 < tolerance < math.inf:
-        raise CodeclensError(f"A tolerance must be above 0 and finite, not {tolerance!r}.")
-
-
 def _for_rows(bound: Bound, rows: Tensor, count: int) -> Bound:
-    """A target that was fixed for a whole batch, for some of its samples."""
+    """A target that was fixed for a whole batch, restricted to some of its samples."""
 
     def value(output: Tensor) -> Tensor:
         whole = output.new_zeros(count, *output.shape[1:]).index_copy(0, rows, output)

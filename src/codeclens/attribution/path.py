@@ -1,12 +1,10 @@
-"""The integral along a path of inputs: nodes visited one after another, by one of several rules."""
+"""The integral along a path of inputs: where its nodes lie, and the rules that sum over them."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from numbers import Integral, Real
 from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import torch
@@ -16,7 +14,7 @@ from codeclens.attribution.capture import Pass, Probe
 from codeclens.attribution.methods import AtInput, Attributed, Explained, gradients_of, wide
 from codeclens.attribution.secant import SecantMode, unseen
 from codeclens.attribution.targets import Bound
-from codeclens.errors import CodeclensError
+from codeclens.errors import CodeclensError, require_number
 
 Alphas = tuple[float, ...]
 Schedule = Literal["uniform", "power", "geometric", "arc"]
@@ -24,50 +22,36 @@ Schedule = Literal["uniform", "power", "geometric", "arc"]
 
 @runtime_checkable
 class Nodes(Protocol):
-    """A way to place `steps + 1` nodes between 0 (the baseline) and 1 (the input), ascending.
+    """Places `steps + 1` ascending nodes between 0 (the baseline) and 1 (the input).
 
-    `pilot` says how many samples it wants to look at; 0 where it needs none.
+    `pilot` is the number of samples that it needs to see, 0 for none.
     """
 
     @property
     def pilot(self) -> int: ...
 
     def place(self, steps: int, probe: Probe, x: Tensor, baseline: Tensor) -> Alphas:
-        """Place the nodes, by forward passes of the pilot samples `x` `(B, …)` if need be."""
+        """Place the nodes, if necessary by forward passes of the pilot samples `x` `(B, …)`."""
         ...
 
 
-def is_number(value: Any) -> bool:
-    """Whether a setting is a real number, and no truth value."""
-    return isinstance(value, Real) and not isinstance(value, bool)
-
-
-def is_whole(value: Any) -> bool:
-    """Whether a setting is a whole number, one of numpy too, and no truth value."""
-    return not isinstance(value, bool) and isinstance(value, Integral)
-
-
-def _require_start(nodes: Geometric | ArcLength) -> None:
-    if not is_number(nodes.start) or not 0 < nodes.start < 1:
-        raise CodeclensError(
-            f"{type(nodes).__name__}(start={nodes.start!r}) needs a start between 0 (the baseline) "
-            "and 1 (the input), for example 0.005."
-        )
+def _require_start(start: float) -> None:
+    hint = "0 is the baseline and 1 the input, a start is for example 0.005"
+    require_number("start", start, above=0, below=1, hint=hint)
 
 
 @dataclass(frozen=True)
 class Power:
-    """Nodes `α = (s / S)^p`: uniform for p = 1 (as published), dense near the baseline above.
+    """Nodes `α = (s / S)^p`: uniform for p = 1 (as published), denser near the baseline for p > 1.
 
-    Raises CodeclensError where p is not a number above 0.
+    Raises CodeclensError unless p is a number above 0.
     """
 
     p: float = 3.0
     pilot: ClassVar[int] = 0
 
     def __post_init__(self) -> None:
-        if not is_number(self.p) or not 0 < self.p < math.inf:
-            raise CodeclensError(f"Power(p={self.p!r}) needs a power above 0, for example 3.")
+        require_number("p", self.p, above=0, hint="for example 3")
 
     def place(self, steps: int, probe: Probe, x: Tensor, baseline: Tensor) -> Alphas:
         return tuple((s / steps) ** self.p for s in range(steps + 1))
@@ -75,25 +59,25 @@ class Power:
 
 @dataclass(frozen=True)
 class Geometric:
-    """Nodes in equal ratios from `start` to 1, and 0: what a network with batch norm calls for.
+    """Nodes in equal ratios from `start` to 1, and 0: for networks with batch norm.
 
-    Of up to 20 steps the first ends at `start`; of more, a twentieth of them divide the way from 0
-    to `start` evenly. Where a tolerance doubles the steps the first node goes down to a third each
-    time: else the first segment would stay as it is, with an error that no change would show.
+    With up to 20 steps the first ends at `start`; with more, a twentieth of them divide the range
+    from 0 to `start` evenly. Each time a tolerance doubles the steps, the first node moves to a
+    third: otherwise the first segment would stay the same, and its error would not be noticed.
 
-    Raises CodeclensError where `start` is not between 0 and 1.
+    Raises CodeclensError unless `start` is between 0 and 1.
     """
 
     start: float = 0.005
     pilot: ClassVar[int] = 0
 
     def __post_init__(self) -> None:
-        _require_start(self)
+        _require_start(self.start)
 
     def place(self, steps: int, probe: Probe, x: Tensor, baseline: Tensor) -> Alphas:
         if steps == 1:
             return (0.0, 1.0)
-        # The share of the nodes that lie below the start.
+        # The share of the nodes below the start.
         low = 1 / min(steps, 20)
         shares = [s / steps for s in range(1, steps)]
         inner = [
@@ -113,15 +97,15 @@ class Geometric:
 class ArcLength:
     """Nodes by arc length in hidden space, averaged over the sites and a few samples.
 
-    Along a fine geometric grid of α, forward passes only, the relative lengths
-    `‖a(α_{j+1}) − a(α_j)‖ / ‖a‖` are summed over the sites; their quantiles are the nodes. A
-    trained network changes on a logarithmic scale of contrast, so most nodes lie near the
-    baseline. Look once at a few samples of a data set and use the same nodes for all of it.
+    The relative lengths `‖a(α_{j+1}) − a(α_j)‖ / ‖a‖` along a fine geometric grid of α are summed
+    over the sites, from forward passes only; their quantiles are the nodes. A trained network
+    changes on a logarithmic scale of contrast, so most nodes lie near the baseline. Place the nodes
+    once, with a few samples of a data set, and use them for all of it.
 
-    `crowding` is the power of the length per logarithm of α to which nodes are as dense: 1 places
-    them at equal arc length, more crowds them where the network changes fastest, where a step
-    leaves the largest error (docs/accuracy.md). Raises CodeclensError for a pilot of no sample, a
-    grid of fewer than two nodes, a `start` that is not between 0 and 1.
+    The density of nodes is the length per logarithm of α to the power of `crowding`: 1 places them
+    at equal arc length; more moves them to where the network changes fastest and a step has the
+    largest error (docs/accuracy.md). Raises CodeclensError for a pilot without samples, a grid of
+    fewer than two nodes, and a `start` that is not between 0 and 1.
     """
 
     pilot: int = 2
@@ -130,19 +114,19 @@ class ArcLength:
     crowding: float = 1.3
 
     def __post_init__(self) -> None:
-        for name, least in (("pilot", 1), ("grid", 2)):
-            value: Any = getattr(self, name)
-            if not is_whole(value) or value < least:
-                raise CodeclensError(
-                    f"ArcLength({name}={value!r}) needs a whole number from {least} on."
-                )
-        _require_start(self)
-        if not is_number(self.crowding) or not 0 < self.crowding < math.inf:
-            raise CodeclensError(f"ArcLength(crowding={self.crowding!r}) needs a power above 0.")
+        require_number("pilot", self.pilot, least=1, whole=True)
+        require_number("grid", self.grid, least=2, whole=True)
+        _require_start(self.start)
+        require_number("crowding", self.crowding, above=0)
 
     def place(self, steps: int, probe: Probe, x: Tensor, baseline: Tensor) -> Alphas:
         x, baseline = x[: self.pilot], baseline[: self.pilot]
-        alphas = [0.0, *torch.logspace(_log10(self.start), 0, self.grid).tolist()]
+        alphas = [
+            0.0,
+            *torch.logspace(
+                torch.tensor(self.start, dtype=torch.float64).log10().item(), 0, self.grid
+            ).tolist(),
+        ]
         lengths = torch.zeros(self.grid, dtype=torch.float64)
         before: dict[str, Tensor] = {}
         for number, alpha in enumerate(alphas):
@@ -153,14 +137,14 @@ class ArcLength:
             before = now
         along = torch.cat([lengths.new_zeros(1), self._crowded(lengths, alphas).cumsum(0)])
         if not along[-1] > 0:
-            # Nothing moves at any site: every placing is as good.
+            # No activation changes at any site: all nodes are equally good.
             return Power(1).place(steps, probe, x, baseline)
         wanted = torch.linspace(0, 1, steps + 1, dtype=torch.float64) * along[-1]
         inner = _interpolate(wanted[1:-1], along, torch.tensor(alphas, dtype=torch.float64))
         return (0.0, *inner.tolist(), 1.0)
 
     def _crowded(self, lengths: Tensor, alphas: list[float]) -> Tensor:
-        # From the baseline to the first node the contrast has no ratio; it counts as a doubling.
+        # The first interval starts at contrast 0 and has no ratio; it counts as a doubling.
         above = torch.tensor([alphas[1] / 2, *alphas[1:]], dtype=torch.float64).log().diff()
         return above * (lengths / above) ** self.crowding
 
@@ -181,7 +165,7 @@ def are_given(nodes: object) -> bool:
 
 
 def require_ascending(nodes: Any) -> Alphas:
-    """Given nodes as a tuple; raises CodeclensError where they do not ascend within [0, 1]."""
+    """Given nodes as a tuple; raises CodeclensError unless they ascend within [0, 1]."""
     try:
         alphas = tuple(float(alpha) for alpha in nodes)
     except (TypeError, ValueError):
@@ -202,15 +186,11 @@ def _relative_length(before: Tensor, now: Tensor) -> float:
 
 
 def _interpolate(at: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    """Linear interpolation of y over ascending x, taking the last of equal places."""
+    """Linear interpolation of y over ascending x; of equal x the last counts."""
     high = torch.searchsorted(x, at, right=False).clamp(1, len(x) - 1)
     width = x[high] - x[high - 1]
     share = (at - x[high - 1]) / width.masked_fill(width == 0, 1)
     return y[high - 1] + share * (y[high] - y[high - 1])
-
-
-def _log10(value: float) -> float:
-    return float(torch.tensor(value, dtype=torch.float64).log10())
 
 
 Rule = Literal["secant", "trapezoid", "left", "midpoint"]
@@ -231,9 +211,9 @@ def integrate(
 def follow(
     walk: Walk, alphas: Alphas, x: Tensor, baseline: Tensor
 ) -> tuple[list[Tensor], list[Tensor]]:
-    """Walk from x back to the baseline, so that the first forward fixes the targets.
+    """Walk from x back to the baseline: the first forward, at x, fixes the targets.
 
-    Gives every target at x and at the baseline, `(B,)` each.
+    Returns every target at x and at the baseline, `(B,)` each.
     """
     ends: dict[float, list[Tensor]] = {}
     if alphas[-1] < 1:
@@ -260,11 +240,11 @@ class Walk:
         self._gradients: dict[tuple[int, str], Tensor] = {}
 
     def look(self, x: Tensor) -> list[Tensor]:
-        """The targets at an end of the path that is no node."""
+        """The targets at an end of the path that is not a node."""
         return [target.detach() for target in self._targets(self._probe(x))]
 
     def visit(self, x: Tensor) -> list[Tensor]:
-        """Add the segment between the node visited before, nearer to the input, and this one."""
+        """Add the segment between this node and the one visited before, nearer to the input."""
         here = self._probe(x)
         targets = self._targets(here)
         self._add_all(here.activations, gradients_of(targets, here.activations))
@@ -292,7 +272,7 @@ class Walk:
         self._gradients[number, key] = gradient
 
     def _change(self, key: str, activation: Tensor) -> Tensor | None:
-        """How the activation differs from that at the node before; None at the first."""
+        """The change of the activation to the node visited before; None at the first node."""
         here = wide(activation.detach())
         before = self._activations.get(key)
         self._activations[key] = here
@@ -304,7 +284,7 @@ class Walk:
 
 
 class _LeftWalk(Walk):
-    """The gradient of the node nearer to the baseline alone."""
+    """Uses only the gradient at the node nearer to the baseline."""
 
     def _add(self, number: int, key: str, gradient: Tensor, change: Tensor | None) -> None:
         if change is not None:
@@ -312,7 +292,7 @@ class _LeftWalk(Walk):
 
 
 class _MidpointWalk(_LeftWalk):
-    """The gradient halfway between two nodes, which takes one more forward a segment."""
+    """Uses the gradient halfway between two nodes, with one more forward per segment."""
 
     def __init__(self, probe: Probe, at_x: AtInput) -> None:
         super().__init__(probe, at_x)
@@ -333,7 +313,7 @@ class _MidpointWalk(_LeftWalk):
 
 
 class SecantWalk(_LeftWalk):
-    """Secants in place of derivatives: the sum over a segment is exact."""
+    """Uses secants in place of derivatives: the sum over a segment is exact."""
 
     def __init__(self, probe: Probe, at_x: AtInput) -> None:
         super().__init__(probe, at_x)
@@ -343,19 +323,19 @@ class SecantWalk(_LeftWalk):
     def visit(self, x: Tensor) -> list[Tensor]:
         first = not self._bounds
         here, targets = self._forward(x)
-        # At the first node there is no segment yet, hence nothing to pass back.
+        # There is no segment yet at the first node.
         gradients = [] if first else gradients_of(targets, here.activations)
         self._add_all(here.activations, gradients)
         return [target.detach() for target in targets]
 
     def _forward(self, x: Tensor) -> tuple[Pass, list[Tensor]]:
-        """Run the model with the secants since the node before, and read the targets."""
+        """Run the model with secants to the node visited before, and read the targets."""
         self._mode.step()
         first = not self._bounds
         while True:
             with self._mode:
                 here = self._probe(x)
-            # What fixes the targets is no part of the path.
+            # Fixing the targets is not part of the path.
             self._fix(here)
             with self._mode:
                 targets = self._targets(here)
@@ -377,7 +357,7 @@ RULES: dict[Rule, type[Walk]] = {
 
 
 def _between(baseline: Tensor, x: Tensor, alpha: float) -> Tensor:
-    # The ends exactly as they were given, not up to rounding.
+    # The ends are returned exactly, not up to rounding.
     if alpha in (0.0, 1.0):
         return x if alpha else baseline
     return torch.lerp(baseline, x, alpha)

@@ -1,21 +1,20 @@
-"""Presets: where to look in networks whose kind is known by the names of their classes."""
+"""Presets: sites of networks whose architecture is known by the names of its classes."""
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Literal, NamedTuple
 
 from torch import nn
 
-from codeclens.errors import CodeclensError
+from codeclens.errors import CodeclensError, unknown
 
 Modules = Mapping[str, nn.Module]
 
 
 class PresetSite(NamedTuple):
-    """What a site needs: see `Site`."""
+    """The fields of a `Site` that a preset sets."""
 
     name: str
     port: Literal["output", "input"] = "output"
@@ -23,19 +22,19 @@ class PresetSite(NamedTuple):
     heads: int | None = None
 
 
-# Blocks are recognised by how their class is called; the outermost match counts, so that a block
+# Blocks are recognised by the name of their class. The outermost match counts, so that a block
 # inside a block is not found twice.
 _BLOCK = re.compile(
     r"\w*Block(V\d+|\dd|ClassAttn)?|\w*Bottle[nN]eck|\w*InvertedResidual|\w*M[Bb]Conv|DlaBasic"
     r"|DepthwiseSeparableConv|EdgeResidual|XceptionModule|Fire|Inception(?!Aux)\w*|\w*Layer"
 )
-# What is called like a block and is none: the parts of blocks, and stages made of blocks.
+# Names like those of blocks that are not blocks: parts of blocks, and stages made of blocks.
 _NO_BLOCK = re.compile(
     r"\w*(Norm|Drop|Embed|Conv(?!Ne[xX]t)|Pool|Linear|Attention|Attn|SE|Activation|M[Ll][Pp])\w*Layer"
     r"|\w*(MLP|Mlp|Stem|SE|Patch)Block"
     r"|_?DenseBlock|MaxVitBlock|MobileViTMobileNetLayer"
 )
-# In transformers these give their hidden states first, then other tensors.
+# In transformers these return their hidden states first, then other tensors.
 _GIVES_SEVERAL = re.compile(r"(?!SwinTransformer)\w*Swin\w*(Layer|Block)|\w*T5Block")
 _ACTIVATIONS = (
     *(nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.SELU, nn.GELU, nn.SiLU, nn.Mish),
@@ -67,26 +66,22 @@ _OUTPUT_PROJECTION = (
         ),
     ),
 )
-# These hand the weights of their projection to one function: the projection is never called.
+# These pass the weights of their projection to one function: the projection is never called.
 _FUSED = ("MultiheadAttention", "ShiftedWindowAttention", "ShiftedWindowAttentionV2")
 _HEAD_COUNTS = ("num_heads", "num_attention_heads", "n_heads", "n_head", "heads")
 
 
 def find_preset(preset: str, model: nn.Module) -> list[PresetSite]:
-    """Find what a preset names, in the order of definition.
+    """Find the sites that a preset names, in the order of definition.
 
-    Raises CodeclensError for an unknown preset and where a preset finds nothing.
+    Raises CodeclensError for an unknown preset and if a preset finds nothing.
 
     >>> layer = nn.TransformerEncoderLayer(8, nhead=2, batch_first=True)
     >>> find_preset("@mlp", nn.Sequential(layer))
     [PresetSite(name='0.linear2', port='input', item=None, heads=None)]
     """
     if preset not in _FINDERS:
-        near = difflib.get_close_matches(preset, _FINDERS, n=1, cutoff=0.0)[0]
-        raise CodeclensError(
-            f'There is no preset "{preset}"; the presets are {", ".join(_FINDERS)} '
-            f'(did you mean "{near}"?).'
-        )
+        raise unknown("preset", preset, _FINDERS)
     modules = {name: module for name, module in model.named_modules() if name}
     found = list(_FINDERS[preset](modules))
     if not found:
@@ -105,7 +100,7 @@ def _blocks(modules: Modules) -> Iterator[PresetSite]:
         if not inside and _is_block(module):
             names.append(name)
     if not names:
-        # A plain stack has no blocks: its nonlinearities are where units act.
+        # A plain stack has no blocks: its units are the outputs of its nonlinearities.
         names = [n for n, m in modules.items() if isinstance(m, _ACTIVATIONS)]
     for name in names:
         several = _GIVES_SEVERAL.fullmatch(type(modules[name]).__name__)
@@ -114,7 +109,7 @@ def _blocks(modules: Modules) -> Iterator[PresetSite]:
 
 def _is_block(module: nn.Module) -> bool:
     called = type(module).__name__
-    # A layer without layers inside is one linear map or one activation, whatever it is called.
+    # A layer without layers inside is one linear map or one activation, whatever its name.
     composite = next(module.children(), None) is not None
     return composite and bool(_BLOCK.fullmatch(called)) and not _NO_BLOCK.fullmatch(called)
 
@@ -134,7 +129,7 @@ def _heads(modules: Modules) -> Iterator[PresetSite]:
         heads = _head_count(owner)
         if heads is None:
             raise CodeclensError(
-                f'The attention that owns "{name}" does not say how many heads it has; '
+                f'The attention around "{name}" does not say how many heads it has; '
                 f'pass Site("{name}", port="input", heads=…).'
             )
         yield PresetSite(name, "input", heads=heads)
@@ -147,8 +142,8 @@ def _mixed_values(modules: Modules) -> list[tuple[str, nn.Module]]:
         called = type(modules[fused[0]]).__name__
         item = "[0]" if called == "MultiheadAttention" else ""
         raise CodeclensError(
-            f'"{fused[0]}" is a {called}, which mixes values and projects them in one function, so '
-            f'there is nothing to tap between; take its output "{fused[0]}{item}" instead.'
+            f'"{fused[0]}" is a {called}, which mixes and projects values in one function: no '
+            f'tensor lies between. Take its output "{fused[0]}{item}" instead.'
         )
     return found
 
@@ -156,7 +151,7 @@ def _mixed_values(modules: Modules) -> list[tuple[str, nn.Module]]:
 def _inputs(
     modules: Modules, table: tuple[tuple[re.Pattern[str], tuple[str, ...]], ...]
 ) -> Iterator[tuple[str, nn.Module]]:
-    """Names of the children that the table lists, with the module that owns each of them."""
+    """Names of the children that the table lists, each with the module it is a part of."""
     for name, module in modules.items():
         called = type(module).__name__
         if called in _FUSED:

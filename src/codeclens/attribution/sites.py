@@ -1,8 +1,7 @@
-"""Sites: the tensors inside a network that we look at, and how they are named and found."""
+"""Sites: the tensors inside a network whose units are analysed, and how they are named."""
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -12,14 +11,14 @@ from typing import Literal
 from torch import Tensor, nn
 
 from codeclens.attribution.presets import find_preset
-from codeclens.errors import CodeclensError
+from codeclens.errors import CodeclensError, unknown
 
 Port = Literal["output", "input"]
 
 _SPEC = re.compile(
     r"^(?P<name>[^:\[\]#]+)(?::(?P<port>input|output))?(?:\[(?P<item>\w+)\])?(?:#(?P<call>\d+))?$"
 )
-# Layers that tell where units are in what they take and give.
+# Layers whose kind says which axis of their input and output holds the units.
 _CHANNELS_LAST = (nn.Linear, nn.LayerNorm)
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _CHANNELS_FIRST = (
@@ -28,7 +27,7 @@ _CHANNELS_FIRST = (
     *(nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.GroupNorm),
     *(nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d),
 )
-# Layers that leave the layout as it is, by where they are defined.
+# Layers that keep the layout, by the module of torch that defines them.
 _KEEP_LAYOUT = tuple(f"torch.nn.modules.{kind}" for kind in ("activation", "dropout", "pooling"))
 
 
@@ -38,7 +37,7 @@ class Site:
 
     Written as text: `"layer1.0"`, `"fc2:input"`, `"relu#1"` (its second call), `"h.0[0]"` (the
     first element of a tuple). `heads` groups the features of a token into that many attention
-    heads; `unit_axis` says where the units are when the number of dimensions does not tell.
+    heads; `unit_axis` is the axis of the units, if the number of dimensions does not show it.
 
     >>> Site.parse("blocks.3.mlp.fc2:input").key
     'blocks.3.mlp.fc2:input'
@@ -55,8 +54,8 @@ class Site:
     item: int | str | None = None
     heads: int | None = None
     unit_axis: int | None = None
-    # Of a module whose layers are linear, the sizes that units can have; a gate of linear layers
-    # may give feature maps, which only the tensor tells.
+    # The possible numbers of units of a module whose layers are linear. A gate of linear layers may
+    # return feature maps; only the tensor shows that.
     _widths: frozenset[int] = field(default=frozenset(), compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -69,11 +68,11 @@ class Site:
 
     @classmethod
     def parse(cls, text: str) -> Site:
-        """Read a site from its text; raises CodeclensError where the text is no site."""
+        """Read a site from its text; raises CodeclensError if the text is not a site."""
         match = _SPEC.match(text)
         if match is None:
             raise CodeclensError(
-                f'"{text}" is no site: write a module name, optionally with ":input", '
+                f'"{text}" is not a site: write a module name, optionally with ":input", '
                 '"[item]" and "#call", for example "layer1.0" or "fc2:input".'
             )
         item = int(match["item"]) if (match["item"] or "").isdigit() else match["item"]
@@ -83,7 +82,7 @@ class Site:
 
     @property
     def key(self) -> str:
-        """The name under which results of this site are filed."""
+        """The name of the site in results."""
         port = ":input" if self.port == "input" else ""
         item = "" if self.item is None else f"[{self.item}]"
         call = "" if self.call is None else f"#{self.call}"
@@ -109,7 +108,7 @@ class Site:
         return flat.reshape(samples, self.heads, features // self.heads * positions)
 
     def restore(self, units: Tensor, like: Tensor) -> Tensor:
-        """Give values `(B, U, P)` the layout of the activation `like` again: inverse of `units`."""
+        """Give values `(B, U, P)` the layout of the activation `like`: the inverse of `units`."""
         moved = like.movedim(self._axis(like), 1)
         shape = (units.shape[0], *moved.shape[1:])
         return (
@@ -147,12 +146,12 @@ class Site:
 def find_sites(model: nn.Module, sites: str | Site | Iterable[str | Site]) -> list[Site]:
     """Find the sites that patterns name, in natural order within each pattern.
 
-    A pattern is a module name, a glob (`"layer*.*"`; `*` stops at no dot), either with `":input"`,
-    or a preset: `"@blocks"` (outputs of residual or transformer blocks; activations of a plain
-    `nn.Sequential`), `"@mlp"` (hidden neurons: input of each MLP's second linear layer),
+    A pattern is a module name or a glob such as `"layer*.*"`, either with `":input"`, or a preset:
+    `"@blocks"` (outputs of residual or transformer blocks; activations of a plain
+    `nn.Sequential`), `"@mlp"` (hidden neurons: the input of each MLP's second linear layer),
     `"@attention"` (mixed values before the output projection), `"@heads"` (the same by head).
 
-    Raises CodeclensError, with the nearest names, where nothing matches.
+    Raises CodeclensError, with the nearest names, if nothing matches.
 
     >>> model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
     >>> [site.key for site in find_sites(model, "@blocks")]
@@ -165,7 +164,7 @@ def find_sites(model: nn.Module, sites: str | Site | Iterable[str | Site]) -> li
     for pattern in patterns:
         if not isinstance(pattern, str | Site):
             raise CodeclensError(
-                f'{pattern!r} is no site; pass module names, globs, "@blocks" or Site objects.'
+                f'{pattern!r} is not a site; pass module names, globs, "@blocks" or Site objects.'
             )
     if not patterns:
         raise CodeclensError('No sites were given; pass a module name, a glob or "@blocks".')
@@ -177,7 +176,7 @@ def find_sites(model: nn.Module, sites: str | Site | Iterable[str | Site]) -> li
             if found.setdefault(site.key, complete) != complete:
                 raise CodeclensError(
                     f'Site "{site.key}" is asked for twice with different units '
-                    f"({found[site.key]} and {complete}); look at one of them at a time."
+                    f"({found[site.key]} and {complete}); ask for one of them at a time."
                 )
     return list(found.values())
 
@@ -211,9 +210,7 @@ def _glob(pattern: str, modules: Mapping[str, nn.Module]) -> list[Site]:
 def _require(name: str, modules: Mapping[str, nn.Module]) -> None:
     if name and name in modules:
         return
-    near = difflib.get_close_matches(name, filter(None, modules), n=3, cutoff=0.0)
-    offered = ", ".join(f'"{n}"' for n in near)
-    raise CodeclensError(f'The model has no site "{name}"; the nearest names are {offered}.')
+    raise unknown("site", name, filter(None, modules), "The model has")
 
 
 def natural_key(name: str) -> list[tuple[int, int | str]]:
@@ -227,12 +224,12 @@ def natural_key(name: str) -> list[tuple[int, int | str]]:
 
 
 def _with_axis(site: Site, modules: Mapping[str, nn.Module]) -> Site:
-    """Take the unit axis from the module's kind, or from its neighbours, where that is certain."""
+    """Set the unit axis by the kind of the module or of its neighbours, where that is certain."""
     if site.unit_axis is not None:
         return site
     module = modules[site.name]
     if type(module).__module__ in _KEEP_LAYOUT:
-        # Only in a Sequential is the layer defined before this one also the one that ran before.
+        # Only in a Sequential is the layer that is defined before also the one that runs before.
         parent = modules.get(site.name.rpartition(".")[0])
         for sibling in parent if isinstance(parent, nn.Sequential) else ():
             if sibling is module:
@@ -260,7 +257,7 @@ def _layer_axis(layer: nn.Module) -> int | None:
     if isinstance(layer, _CHANNELS_FIRST):
         return 1
     if isinstance(layer, nn.LayerNorm):
-        # There are layer norms over the channels of feature maps, and over whole feature maps.
+        # Some layer norms act on the channels of feature maps, others on whole feature maps.
         first = type(layer).__name__.endswith("2d")
         first = first or getattr(layer, "data_format", None) == "channels_first"
         return 1 if first or len(layer.normalized_shape) > 1 else -1
