@@ -171,9 +171,9 @@ def test_the_model_is_left_as_it_was() -> None:
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        ({"to": "mean"}, r"sets units to='mean'; choose \"baseline\" or \"zero\"\."),
-        ({"batch_size": 0}, r"a batch_size of at least 1, not 0\."),
-        ({"batch_size": 2.5}, r"a batch_size of at least 1, not 2\.5\."),
+        ({"to": "mean"}, r"has no to='mean'; choose \"baseline\" or \"zero\"\."),
+        ({"batch_size": 0}, r"batch_size \(=0\) must be a whole number at least 1"),
+        ({"batch_size": 2.5}, r"batch_size \(=2\.5\) must be a whole number at least 1"),
     ],
 )
 def test_mistakes(settings: dict[str, Any], sentence: str) -> None:

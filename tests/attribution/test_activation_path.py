@@ -163,9 +163,9 @@ def test_the_model_is_left_as_it_was() -> None:
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        ({"rule": "simpson"}, r"no rule 'simpson'; the rules are \"secant\", \"trapezoid\""),
-        ({"steps": 0}, r"at least one step, not steps=0\."),
-        ({"steps": 1.5}, r"at least one step, not steps=1\.5\."),
+        ({"rule": "simpson"}, r'no rule "simpson"; the nearest names are "'),
+        ({"steps": 0}, r"steps \(=0\) must be a whole number at least 1"),
+        ({"steps": 1.5}, r"steps \(=1\.5\) must be a whole number at least 1"),
     ],
 )
 def test_mistakes(settings: dict[str, Any], sentence: str) -> None:

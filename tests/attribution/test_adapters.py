@@ -262,12 +262,12 @@ def test_sites_that_captum_cannot_look_at() -> None:
     x = networks.noise(3, 6)
     with pytest.raises(CodeclensError, match='"shared#0" is one of several of "shared"'):
         attribute(networks.called_twice().double(), x, "shared", method)
-    with pytest.raises(CodeclensError, match="cannot look at item 'hidden' of \"inner\""):
+    with pytest.raises(CodeclensError, match="cannot attribute to item 'hidden' of \"inner\""):
         attribute(networks.wrapped("dict").double(), x, "inner[hidden]", method)
     pairing = networks.seeded(lambda: Pairing(False)).double()
-    with pytest.raises(CodeclensError, match='"pair", which gives a tuple that is not all tensors'):
+    with pytest.raises(CodeclensError, match='"pair": it returns a tuple that is not all tensors'):
         attribute(pairing, x, "pair", method)
-    with pytest.raises(CodeclensError, match="_NoInput cannot look at the input"):
+    with pytest.raises(CodeclensError, match="_NoInput cannot attribute to the input"):
         attribute(once()[0], x, "act:input", Captum(_NoInput))
     assert not any(module._forward_hooks for module in pairing.modules())
 
@@ -283,7 +283,7 @@ def test_an_attribution_of_another_shape() -> None:
     model, x = networks.plain_cnn().double(), networks.noise(2, 3, 12, 12)
     with pytest.raises(
         CodeclensError,
-        match=r"LayerGradCam gives .* \(2, 1, 6, 6\) at \"4\", whose activation is \(2, 8, 6, 6\)",
+        match=r"LayerGradCam .*\(2, 1, 6, 6\) at \"4\", whose activation is \(2, 8, 6, 6\)",
     ):
         attribute(model, x, "4", Captum(attr.LayerGradCam))
 
@@ -291,9 +291,9 @@ def test_an_attribution_of_another_shape() -> None:
 @pytest.mark.parametrize(
     ("factory", "settings", "sentence"),
     [
-        (3, {}, r"3 is no layer attribution of Captum; pass its class"),
-        (attr.IntegratedGradients, {}, r"IntegratedGradients is no layer attribution"),
-        (attr.NeuronConductance, {}, r"NeuronConductance is no layer attribution"),
+        (3, {}, r"3 is not a layer attribution of Captum; pass its class"),
+        (attr.IntegratedGradients, {}, r"IntegratedGradients is not a layer attribution"),
+        (attr.NeuronConductance, {}, r"NeuronConductance is not a layer attribution"),
         (attr.LayerConductance, {"steps": 4}, r"takes no setting steps=4 here; .* n_steps"),
         (attr.LayerConductance, {"target": 1}, r"LayerConductance takes no setting target=1 here"),
     ],
@@ -419,5 +419,5 @@ def test_a_site_that_the_target_does_not_need() -> None:
 
 @pytest.mark.parametrize("wrong", [_Nothing, "EpsilonPlus", None])
 def test_what_is_no_composite(wrong: Any) -> None:
-    with pytest.raises(CodeclensError, match="is no composite of zennit; pass an instance"):
+    with pytest.raises(CodeclensError, match="is not a composite of zennit; pass an instance"):
         Zennit(wrong)

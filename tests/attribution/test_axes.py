@@ -92,9 +92,9 @@ def test_contributions_turn_with_the_axes(network) -> None:
     [
         ("*", {}, "3 sites"),
         (Site("1", heads=2), {}, "heads of one"),
-        ("1", {"tokens": [3]}, "has 3, counted"),
-        ("1", {"tokens": []}, "do not fit"),
-        ("1", {"axes": "ica"}, "not known"),
+        ("1", {"tokens": [3]}, "has 3, from 0 on"),
+        ("1", {"tokens": []}, "do not exist"),
+        ("1", {"axes": "ica"}, 'no axes "ica"; the nearest names are'),
         ("1", {"axes": 2 * torch.eye(4)}, "orthogonal"),
         ("1", {"axes": torch.eye(3)}, "orthogonal"),
     ],

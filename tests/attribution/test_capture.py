@@ -319,17 +319,17 @@ class Odd(nn.Module):
     [
         (
             lambda x: (x, x),
-            r'Site "inner" gives no tensor but a tuple of 2; name the tensor in it, for example '
+            r'Site "inner" returns a tuple of 2, not a tensor; name the tensor in it, for example '
             r'"inner\[0\]"\.',
         ),
         (
             lambda x: {"ids": x.long(), "a": x, "b": x},
-            r"gives no tensor but a dict with 'ids', 'a', 'b'; name the tensor in it, "
+            r"returns a dict with 'ids', 'a', 'b', not a tensor; name the tensor in it, "
             r'for example "inner\[a\]"\.',
         ),
-        (lambda x: None, r'Site "inner" gives no tensor but a NoneType; choose another module\.'),
-        (lambda x: "text", r'Site "inner" gives no tensor but a str; choose another module\.'),
-        (lambda x: x.argmax(1), r'Site "inner" gives torch.int64, which has no gradient; choose'),
+        (lambda x: None, r'Site "inner" returns a NoneType, not a tensor; choose another module\.'),
+        (lambda x: "text", r'Site "inner" returns a str, not a tensor; choose another module\.'),
+        (lambda x: x.argmax(1), r'Site "inner" is torch.int64, which has no gradient; choose'),
     ],
 )
 def test_a_site_that_gives_no_tensor(make: Callable[[Tensor], object], sentence: str) -> None:

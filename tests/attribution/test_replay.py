@@ -447,10 +447,10 @@ def fixed(net: Layered, x: Tensor) -> Tensor:
 
 
 REASONS = {
-    aliased: "what follows the site gives something else",
-    random: "what follows the site gives something else",
-    counted: "a Numbered gives numbers that depend on the samples",
-    crossed_before: r"a Crossed gives \(1, 1\) for 1 and \(3, 3\) for 3 samples",
+    aliased: "the part after the site gives another output",
+    random: "the part after the site gives another output",
+    counted: "a Numbered returns numbers that depend on the samples",
+    crossed_before: r"a Crossed returns \(1, 1\) for 1 and \(3, 3\) for 3 samples",
     branching: "which modules run depends on the samples",
     fixed: "RuntimeError: shape '\\[3, 6\\]' is invalid for input of size 6",
 }
@@ -505,10 +505,10 @@ def test_mistakes() -> None:
         Replay(model, "frist", x)
     with pytest.raises(CodeclensError, match=r'from one site, .* several: "first", "last"'):
         Replay(model, "*st", x)
-    with pytest.raises(CodeclensError, match='"0" gives no tensor but a tuple of 2; name'):
+    with pytest.raises(CodeclensError, match='"0" returns a tuple of 2, not a tensor; name'):
         Replay(nn.Sequential(Twice()), "0", x, output=0)
     turned = nn.Sequential(nn.Unflatten(1, (6, 1)), Turned(), nn.Flatten())
-    with pytest.raises(CodeclensError, match=r'"1" gives a tensor of shape \(1, 3, 6\) for 3'):
+    with pytest.raises(CodeclensError, match=r'"1" returns a tensor of shape \(1, 3, 6\) for 3'):
         Replay(turned, "1", x)
 
 

@@ -109,7 +109,7 @@ class Folding(nn.Module):
 def test_a_site_whose_first_axis_counts_something_else(first: bool, shape: str) -> None:
     model = networks.seeded(lambda: Folding(first))
     sentence = (
-        rf'Site "inner" gives a tensor of shape {shape} for 2 samples; its first axis does not'
+        rf'Site "inner" returns a tensor of shape {shape} for 2 samples; its first axis does not'
     )
     with pytest.raises(CodeclensError, match=sentence):
         Attributor(model, sites="inner")(torch.ones(4, 6))
@@ -155,9 +155,9 @@ def test_whatever_a_forward_raises_is_told_in_one_sentence() -> None:
         ({"reduce": "mean"}, r"reduce='mean' is not known; use \"sum\", or None"),
         (
             {"method": "conductance"},
-            r"'conductance' is no method; pass for example Conductance\(\)",
+            r"'conductance' is not a method; pass for example Conductance\(\)",
         ),
-        ({"method": Conductance}, r"is no method; pass for example Conductance\(\)"),
+        ({"method": Conductance}, r"is not a method; pass for example Conductance\(\)"),
     ],
 )
 def test_options_that_are_none(options: dict[str, object], sentence: str) -> None:

@@ -15,7 +15,7 @@ from codeclens.attribution.path import RULES, Rule, integrate
 from codeclens.attribution.replay import Replay, released
 from codeclens.attribution.sites import Site
 from codeclens.attribution.targets import Bound
-from codeclens.errors import CodeclensError
+from codeclens.errors import CodeclensError, require_number, unknown
 
 
 @dataclass(frozen=True)
@@ -23,10 +23,10 @@ class ActivationPath:
     """Integrated gradients in activation space, site by site.
 
     `C = (a − a0) ⊙ ∫₀¹ ∂T/∂a (a0 + α (a − a0)) dα`, where a and a0 are the site's activations at x
-    and at the baseline input. Around a site that is no cut everything else stays as it is at x.
-    `steps` segments of equal length; rules as in `Conductance`: with `"secant"` contributions sum
+    and at the baseline input. If the site is not a cut, everything around it stays as it is at x.
+    `steps` segments have equal length; rules as in `Conductance`: with `"secant"` contributions sum
     to T(x) − T(x0) exactly at a cut, with `"trapezoid"`, `"left"` and `"midpoint"` in the limit.
-    Only what follows the site runs at each node.
+    Only the part of the model after the site runs at each node.
 
     Raises CodeclensError for an unknown rule and fewer than one step. (method.md §2; Captum's
     LayerIntegratedGradients.)
@@ -47,14 +47,8 @@ class ActivationPath:
 
     def __post_init__(self) -> None:
         if self.rule not in RULES:
-            known = ", ".join(f'"{rule}"' for rule in RULES)
-            raise CodeclensError(
-                f"ActivationPath has no rule {self.rule!r}; the rules are {known}."
-            )
-        if not isinstance(self.steps, int) or isinstance(self.steps, bool) or self.steps < 1:
-            raise CodeclensError(
-                f"ActivationPath needs at least one step, not steps={self.steps!r}."
-            )
+            raise unknown("rule", self.rule, RULES, "ActivationPath has")
+        require_number("steps", self.steps, least=1, whole=True)
 
     def prepare(self, probe: Probe, x: Tensor, baseline: Tensor) -> ActivationPath:
         return self
@@ -90,7 +84,7 @@ class ActivationPath:
 
 
 class _Suffix(Probe):
-    """What follows a site, as a probe of that site whose input is the site's activation."""
+    """The part of a model after a site, as a probe whose input is the site's activation."""
 
     def __init__(self, replay: Replay) -> None:
         super().__init__(replay.model, [replay.site])
@@ -106,16 +100,16 @@ class _Suffix(Probe):
 class AblationEffect:
     """The exact effect of each unit: `T(x) − T(x with the unit set to its baseline)`.
 
-    The unit is replaced at all its positions, `to="baseline"` by its activation at the baseline
-    input or `to="zero"`; everything else at the site stays as it is at x. The effect belongs to the
-    unit as a whole: it is spread evenly over its positions, so that the sum over them is right, and
+    The unit is set at all its positions to its activation at the baseline input (`to="baseline"`)
+    or to zero (`to="zero"`); everything else at the site stays as it is at x. The effect is that of
+    the unit as a whole: it is spread evenly over the positions, so that their sum is right, and
     either the positive or the negative part of a unit is zero. Effects need not sum to anything.
 
-    One forward a unit, of what follows the site alone; `batch_size` is how many samples run at
-    once: as many units as fit, at least one. Units that are at their baseline anyway are not run.
+    Needs one forward per unit, of the part of the model after the site; `batch_size` samples run at
+    once: as many units as fit, at least one. Units already at their baseline are skipped.
 
     Raises CodeclensError for another `to` and a batch size below 1. (method.md §2, the ground truth
-    for judging all other methods.)
+    for all other methods.)
 
     >>> from codeclens.attribution import contributions
     >>> model = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.ReLU(), torch.nn.Linear(3, 2))
@@ -136,12 +130,9 @@ class AblationEffect:
     def __post_init__(self) -> None:
         if self.to not in ("baseline", "zero"):
             raise CodeclensError(
-                f'AblationEffect sets units to={self.to!r}; choose "baseline" or "zero".'
+                f'AblationEffect has no to={self.to!r}; choose "baseline" or "zero".'
             )
-        if not isinstance(self.batch_size, int) or self.batch_size < 1:
-            raise CodeclensError(
-                f"AblationEffect needs a batch_size of at least 1, not {self.batch_size!r}."
-            )
+        require_number("batch_size", self.batch_size, least=1, whole=True)
 
     def prepare(self, probe: Probe, x: Tensor, baseline: Tensor) -> AblationEffect:
         return self
@@ -188,7 +179,7 @@ class AblationEffect:
                 for effect, bound, target in zip(found, bounds, here, strict=True):
                     for unit, one in zip(chosen, output.split(len(activation)), strict=True):
                         effect[:, unit] = wide(target) - wide(bound(one))
-        # Where a unit of a sample was at its baseline, nothing but rounding can have changed.
+        # If a unit of a sample was at its baseline, only rounding can have changed the target.
         return [effect.masked_fill_(~differs, 0) for effect in found]
 
 

@@ -19,7 +19,7 @@ from codeclens.attribution.sites import Site
 from codeclens.attribution.targets import Bound
 from codeclens.errors import CodeclensError
 
-# What the adapter itself passes to Captum's `attribute`, or needs as it is.
+# Arguments of Captum's `attribute` that the adapter sets itself, or needs at their defaults.
 _OURS = ("additional_forward_args", "baselines", "inputs", "return_convergence_delta", "target")
 _PORT = "attribute_to_layer_input"
 
@@ -28,15 +28,15 @@ _PORT = "attribute_to_layer_input"
 class Captum:
     """Layer attribution by Captum, such as `Captum(LayerConductance, n_steps=20)`.
 
-    `factory(model, layer)` makes the attribution, `settings` go to its `attribute`. It gets a model
-    whose output is our target `(B,)`, and our baseline where it takes `baselines`. Sites are the
-    output of a module or, where Captum offers it, its input; of a module that gives a tuple, one
+    `factory(model, layer)` makes the attribution, `settings` are passed to its `attribute`. It gets
+    a model whose output is our target `(B,)`, and our baseline if it takes `baselines`. Sites are
+    the output of a module or, if Captum offers it, its input; of a module that returns a tuple, one
     item by number. `complete` is whether Captum offers a convergence delta.
 
-    Raises CodeclensError for what is no layer attribution, for settings that `attribute` does not
-    take or the adapter sets itself, for a site that Captum cannot look at (one call of several, an
-    item by name, a structure that is not all tensors), and for attributions that are not shaped
-    like the activation (such as Grad-CAM's).
+    Raises CodeclensError if the factory does not make a layer attribution, for settings that
+    `attribute` does not take or the adapter sets itself, for a site that Captum cannot attribute to
+    (one call of several, an item by name, a structure that is not all tensors), and for
+    attributions that do not have the shape of the activation (such as Grad-CAM's).
 
     >>> from captum.attr import LayerConductance
     >>> from codeclens.attribution import contributions
@@ -81,15 +81,15 @@ class Captum:
         totals: list[dict[str, Tensor]] = []
         with released(probe) as model, _tidied(model):
             for bound in bounds:
-                whole = _Explained(model, probe.output, bound, len(x))
+                whole = _TargetModel(model, probe.output, bound, len(x))
                 found = {site.key: self._at(site, whole, x, baseline) for site in probe.sites}
                 totals.append(found)
         for key, shape in shapes.items():
             if totals[0][key].shape != shape:
                 raise CodeclensError(
-                    f"{self._name} gives a tensor of shape {tuple(totals[0][key].shape)} at "
-                    f'"{key}", whose activation is {tuple(shape)}; contributions need a number for '
-                    "each of its entries, so choose another attribution."
+                    f"{self._name} returns a tensor of shape {tuple(totals[0][key].shape)} at "
+                    f'"{key}", whose activation is {tuple(shape)}; choose an attribution with a '
+                    "number for each entry of the activation."
                 )
         return Attributed([Explained(*each) for each in zip(totals, targets, ends, strict=True)])
 
@@ -97,8 +97,8 @@ class Captum:
     def _name(self) -> str:
         return getattr(self.factory, "__name__", None) or repr(self.factory)
 
-    def _at(self, site: Site, whole: _Explained, x: Tensor, baseline: Tensor) -> Tensor:
-        """What the attribution says about one site, in the layout of its activation."""
+    def _at(self, site: Site, whole: _TargetModel, x: Tensor, baseline: Tensor) -> Tensor:
+        """The attribution to one site, in the layout of its activation."""
         layer = whole.model.get_submodule(site.name)
         attribution = self.factory(whole, layer)
         taken = _taken(attribution)
@@ -112,7 +112,7 @@ class Captum:
         hook = layer.register_forward_hook(lambda _m, _a, given: _require_tensors(site, given))
         try:
             with warnings.catch_warnings():
-                # DeepLift says at every call that it uses hooks and removes them.
+                # DeepLift warns at every call that it uses hooks and removes them.
                 warnings.filterwarnings("ignore", message="Setting forward, backward hooks")
                 found = attribution.attribute(
                     x.clone().requires_grad_(), additional_forward_args=(samples,), **settings
@@ -126,33 +126,33 @@ class Captum:
     def _require_expressible(self, site: Site, taken: Mapping[str, Any]) -> None:
         if site.call is not None:
             raise CodeclensError(
-                f'Captum does not tell the calls of a module apart, and "{site.key}" is one of '
-                f'several of "{site.name}"; look at another module.'
+                f'Captum does not distinguish the calls of a module, and "{site.key}" is one of '
+                f'several of "{site.name}"; choose another module.'
             )
         if isinstance(site.item, str):
             raise CodeclensError(
-                f'Captum cannot look at item {site.item!r} of "{site.name}", only at items by '
-                "number; look at a module that gives a tensor."
+                f'Captum cannot attribute to item {site.item!r} of "{site.name}", only to items '
+                "by number; choose a module that returns a tensor."
             )
         if site.port == "input" and _PORT not in taken:
             raise CodeclensError(
-                f'{self._name} cannot look at the input of a module, as "{site.key}" asks; look at '
-                "the output of the module before it."
+                f'{self._name} cannot attribute to the input of a module, as "{site.key}" asks; '
+                "choose the output of the module before it."
             )
 
     def _check(self) -> None:
         if not callable(self.factory):
             raise CodeclensError(
-                f"{self.factory!r} is no layer attribution of Captum; pass its class, for example "
-                "Captum(captum.attr.LayerConductance)."
+                f"{self.factory!r} is not a layer attribution of Captum; pass its class, for "
+                "example Captum(captum.attr.LayerConductance)."
             )
         layer = nn.Identity()
         attribution = self.factory(nn.Identity(), layer)
         taken = _taken(attribution)
         if getattr(attribution, "layer", None) is not layer or "neuron_selector" in taken:
             raise CodeclensError(
-                f"{self._name} is no layer attribution of Captum; pass one that takes a model and "
-                "a layer, for example Captum(captum.attr.LayerConductance)."
+                f"{self._name} is not a layer attribution of Captum; pass one that takes a model "
+                "and a layer, for example Captum(captum.attr.LayerConductance)."
             )
         known = sorted(taken.keys() - {*_OURS, _PORT, "kwargs"})
         for name in self.settings:
@@ -163,8 +163,8 @@ class Captum:
                 )
 
 
-class _Explained(nn.Module):
-    """A model whose output is a target, fixed for the samples of a batch."""
+class _TargetModel(nn.Module):
+    """A model whose output is a target that is fixed for the samples of a batch."""
 
     def __init__(self, model: nn.Module, selector: Selector, bound: Bound, count: int) -> None:
         super().__init__()
@@ -175,9 +175,9 @@ class _Explained(nn.Module):
         self.training = False
 
     def forward(self, x: Tensor, samples: Tensor) -> Tensor:
-        """The target `(R,)` of rows `(R, …)`, each of them one of the samples that are numbered.
+        """The target `(R,)` of rows `(R, …)`; `samples` `(R,)` says which sample each row is.
 
-        A row for each step of a path, say: in whatever order, as many for every sample.
+        For example one row per step of a path, in any order, equally many for every sample.
         """
         output = run(self.model, x.clone(), self.selector)
         order = samples.argsort(stable=True)
@@ -188,7 +188,7 @@ class _Explained(nn.Module):
 
 @contextmanager
 def _tidied(model: nn.Module) -> Iterator[None]:
-    """What is left on modules when an attribution fails half-way is taken off again."""
+    """Remove the attributes that an attribution leaves on modules when it fails half-way."""
     before = [(module, set(vars(module))) for module in model.modules()]
     try:
         yield
@@ -209,8 +209,8 @@ def _require_tensors(site: Site, given: Any) -> None:
         return
     if not isinstance(given, tuple | list) or not all(isinstance(g, Tensor) for g in given):
         raise CodeclensError(
-            f'Captum cannot look at "{site.key}", which gives a {type(given).__name__} that is not '
-            "all tensors; look at a module that gives a tensor."
+            f'Captum cannot attribute to "{site.key}": it returns a {type(given).__name__} that is '
+            "not all tensors; choose a module that returns a tensor."
         )
 
 
@@ -218,13 +218,13 @@ def _require_tensors(site: Site, given: Any) -> None:
 class Zennit:
     """Relevance by a composite of zennit: `Zennit(zennit.composites.EpsilonPlus())`.
 
-    The composite replaces the backward rules of the layers that it names, and its canonizers, if
-    any, the layers themselves. The relevance of the output, which is the output times the gradient
-    of the target there (the logit of the explained class alone), is passed back, and what arrives
-    at a site is its contribution. There is no baseline, hence no completeness. Inputs, calls and
-    items of modules work as for our own methods, all sites in one pass.
+    The composite replaces the backward rules of the layers that it names; its canonizers, if any,
+    replace layers. The relevance of the output (the output times the gradient of the target: only
+    the logit of the explained class) is passed back, and the relevance at a site is its
+    contribution. There is no baseline, hence no completeness. Inputs, calls and items of modules
+    work as for our own methods, all sites in one pass.
 
-    Raises CodeclensError for what is no composite. (Layer-wise relevance propagation by default;
+    Raises CodeclensError if the composite is not one of zennit. (Layer-wise relevance propagation;
     arXiv 2106.13200 for zennit.)
 
     >>> class Plain:
@@ -248,7 +248,7 @@ class Zennit:
             getattr(self.composite, "context", None)
         ):
             raise CodeclensError(
-                f"{self.composite!r} is no composite of zennit; pass an instance, for example "
+                f"{self.composite!r} is not a composite of zennit; pass an instance, for example "
                 "Zennit(zennit.composites.EpsilonPlus())."
             )
 
@@ -276,7 +276,7 @@ class Zennit:
 
 
 def _relevance(output: Tensor, bound: Bound) -> tuple[Tensor, Tensor]:
-    """The target `(B,)`, and the relevance of the output: the gradient there times the output."""
+    """The target `(B,)`, and the relevance of the output: its gradient times the output."""
     leaf = output.detach().requires_grad_()
     target = bound(leaf)
     (gradient,) = torch.autograd.grad(target.sum(), leaf)

@@ -140,12 +140,12 @@ class Attributor:
     def several(
         self, x: Tensor, targets: Sequence[Target | Bound], labels: Labels = None
     ) -> list[Contributions]:
-        """Contributions to each of several targets: one forward a node, one backward a target."""
+        """Contributions to several targets: one forward per node, one backward per target."""
         _require_tensor(x)
         labels = _as_labels(labels)
         if not targets:
             raise CodeclensError("There is no target to explain; pass at least one.")
-        # Whatever the caller's mode, gradients are needed here, and none beyond this call.
+        # Gradients are needed here in any mode of the caller, and none outside this call.
         with torch.inference_mode(False), torch.enable_grad():
             x = _plain(x)
             ready = self.prepared(x)
@@ -169,12 +169,12 @@ class Attributor:
         pairs: Sequence[Pair],
         labels: Tensor | None = None,
     ) -> dict[Pair, Tensor]:
-        """What passes through every part of one site and then every part of another `(B, A, A)`.
+        """Contributions through every part of one site and then every part of another `(B, A, A)`.
 
-        `divisions` says for each site how its units' contributions divide into parts, `pairs` are
-        keys of sites, the earlier first. Where both sites are cuts, rows sum to the contribution of
-        each part of the earlier one, columns to that of each part of the later one. Raises
-        CodeclensError for a method that is not secants along a path.
+        `divisions` says for each site how the contributions of its units divide into parts; `pairs`
+        are keys of sites, the earlier first. If both sites are cuts, rows sum to the contribution
+        of each part of the earlier one, columns to that of each part of the later one. Raises
+        CodeclensError unless the method is Conductance with secants.
         """
         draws = self._walked(x, labels, partial(joint_along, divisions=divisions, pairs=pairs))
         return {pair: torch.stack([draw[pair] for draw in draws]).mean(dim=0) for pair in pairs}
@@ -182,10 +182,10 @@ class Attributor:
     def pixels(
         self, x: Tensor, divisions: Mapping[str, Division], labels: Tensor | None = None
     ) -> dict[str, Tensor]:
-        """What passes from each pixel through every part of each site `(A, 2, B, …)`, signs apart.
+        """Contributions from each pixel through every part of each site `(A, 2, B, …)`, by sign.
 
-        A part's two maps sum over pixels to what it contributes, exactly. Raises CodeclensError for
-        a method that is not secants along a path.
+        The two maps of a part sum over pixels exactly to its contribution. Raises CodeclensError
+        unless the method is Conductance with secants.
         """
         draws = self._walked(x, labels, partial(pixels_along, divisions=divisions))
         return {key: torch.stack([draw[key] for draw in draws]).mean(dim=0) for key in divisions}
@@ -193,7 +193,7 @@ class Attributor:
     def _walked(
         self, x: Tensor, labels: Tensor | None, walk: Callable[..., _Found]
     ) -> list[_Found]:
-        """What a walk along the path finds, for every baseline of the batch."""
+        """The result of a walk along the path, for every baseline of the batch."""
         with torch.inference_mode(False), torch.enable_grad():
             x = _plain(x)
             ready = self.prepared(x)
@@ -205,17 +205,17 @@ class Attributor:
                 def at_x(here: Pass) -> list[Bound]:
                     return [bind(self.target, here.output.detach(), labels)]
 
-                # Schedules without a pilot are placed for each run.
+                # Schedules without a pilot place their nodes for each run.
                 placed = method.prepare(probe, x, starts[0])
                 return [walk(placed, probe, x, start, at_x) for start in starts]
 
     def _portions(self, x: Tensor, targets: Sequence[Target | Bound]) -> list[slice]:
-        """The samples that are taken at once, as equal as can be."""
+        """The portions of a batch that are computed at once, of nearly equal size."""
         count = self.at_once or len(x)
         if self.at_once is None and x.device.type == "cpu":
             count = max(1, MEMORY_AT_ONCE // max(1, self.survey(x).memory))
         if not all(isinstance(target, Target) for target in targets):
-            # A function may have been written for just these samples.
+            # A function may be written for this batch as a whole.
             count = len(x)
         ends = torch.arange(len(x)).tensor_split(-(-len(x) // count))
         return [slice(int(rows[0]), int(rows[-1]) + 1) for rows in ends]
@@ -316,7 +316,7 @@ def _require_finite(site: Site, contributions: Tensor) -> None:
 
 
 def _start(baseline: Baseline, x: Tensor, draw: int = 0) -> Tensor:
-    """The baseline of a batch, in its shape; raises CodeclensError where it does not fit."""
+    """The baseline of a batch, in its shape; raises CodeclensError if it does not fit."""
     given = _plain(baseline.at(x, draw))
     try:
         resolved: Tensor = given.to(x).expand_as(x)
@@ -352,7 +352,7 @@ def _averaged(draws: list[Attributed]) -> Attributed:
             if mine.baseline_target is not None and theirs.baseline_target is not None:
                 mine.baseline_target.add_(theirs.baseline_target)
         first.uncovered.update(other.uncovered)
-    # A mean is as sure as the least sure of its parts.
+    # The mean has the steps and the error of its worst part.
     steps = [draw.steps for draw in draws if draw.steps is not None]
     estimates = [draw.estimate for draw in draws if draw.estimate is not None]
     for mine in first.explained:
@@ -368,7 +368,7 @@ def _averaged(draws: list[Attributed]) -> Attributed:
 
 
 def _plain(values: Tensor) -> Tensor:
-    """Without its history, and usable by autograd where it was made in inference mode."""
+    """Without its graph, and usable by autograd even if it was made in inference mode."""
     return values.clone() if values.is_inference() else values.detach()
 
 
@@ -387,16 +387,16 @@ def contributions(
     """Compute how much each hidden unit at `sites` contributed to the target, for every sample.
 
     `x` is `(B, …)`; `sites` are module names, globs, presets such as `"@blocks"` or `Site`s (see
-    `find_sites`); `method` is `Conductance()` and `target` is `Predicted()` unless given;
-    contributions are counted from `baseline`, a number, a tensor that broadcasts to `x`, or an
-    object of `codeclens.attribution.baselines`;
-    `output` selects from a dict, tuple or dataclass output; `reduce=None` keeps positions too.
-    The results, `(B, U)` for each site, are in the target's units. The model is left as it was.
+    `find_sites`); `method` is `Conductance()` and `target` is `Predicted()` by default;
+    contributions are relative to `baseline`, a number, a tensor that broadcasts to `x`, or an
+    object of `codeclens.attribution.baselines`; `output` selects from a dict, tuple or dataclass
+    output; `reduce=None` also keeps positions. The results, `(B, U)` for each site, are in the unit
+    of the target. The model is left as it was.
 
-    Warns with CompletenessWarning where the contributions of a cut miss T(x) − T(x0) by much, and
-    where a tolerance was not reached.
-    Raises CodeclensError for an unknown site, labels out of range, NaN in the input, an output
-    that is no tensor. (arXiv 2603.06557, contributions by integrated gradients.)
+    Warns with CompletenessWarning if the contributions at a cut miss T(x) − T(x0) by much, and if a
+    tolerance was not reached. Raises CodeclensError for an unknown site, labels out of range, NaN
+    in the input, an output that is not a tensor. (arXiv 2603.06557, contributions by integrated
+    gradients.)
 
     >>> import torch
     >>> _ = torch.manual_seed(0)

@@ -1,4 +1,4 @@
-"""Axes: a network that says the same, but shows a site in other units, such as principal axes."""
+"""Axes: the same network with a site in other units, such as principal axes."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 from codeclens.attribution.capture import frozen, tapped
 from codeclens.attribution.sites import Site, find_sites
-from codeclens.errors import CodeclensError
+from codeclens.errors import CodeclensError, unknown
 
 Axes = Literal["varimax", "principal", "features"] | Tensor
-# Images that run at once.
+# Images in one forward.
 _BATCH = 128
 _TURNS = 200
 
@@ -28,23 +28,23 @@ def in_axes(
     axes: Axes = "varimax",
     tokens: Sequence[int] | None = None,
 ) -> tuple[nn.Module, Site]:
-    """A copy of a model in which a site's tokens are rewritten in other units, and where they are.
+    """A copy of a model in which a site's tokens are written in other units, and that site.
 
-    A stream of tokens has no units of its own: other features would do as well, and each serves
-    every class, so neither contributions nor control are sparse in features. The copy turns the
-    features of each token by an orthogonal matrix and back, so that it computes the same (up to
-    rounding); between the two lies the site that is returned, whose units are the coordinates,
-    counted from each token's mean over `x` `(N, …)`: to ablate one is to put it back to its mean.
-    Whatever takes a model and a site takes these: `extract`, `control_curves`, `ablate`.
+    A stream of tokens has no preferred units: other features would serve as well, and each serves
+    every class, so neither contributions nor control are sparse in features. The copy rotates the
+    features of each token by an orthogonal matrix and back, so it computes the same (up to
+    rounding). The returned site lies between the two; its units are the coordinates, relative to
+    each token's mean over `x` `(N, …)`: to ablate a unit is to set it to its mean. Model and site
+    can be passed to `extract`, `control_curves`, `ablate` and all other functions.
 
-    `axes` are `"principal"` (of the activations of `x`, widest first), `"varimax"` (these turned
-    until each is large in few samples and tokens; Kaiser 1958), `"features"` (as they are, only
-    counted from the mean) or an orthogonal matrix `(U, U)` with an axis in each column. No labels
-    are used. `tokens` are those that are rewritten, `[0]` for a class token in front; the others
-    pass by, and what they contribute is not seen.
+    `axes` are `"principal"` (of the activations of `x`, in order of variance), `"varimax"` (these
+    rotated until each is large in few samples and tokens; Kaiser 1958), `"features"` (unchanged,
+    only relative to the mean) or an orthogonal matrix `(U, U)` with an axis in each column. No
+    labels are used. `tokens` are those that are rotated, `[0]` for a class token in front; the
+    others bypass the site, and their contributions are not included.
 
-    Raises CodeclensError where the site is not a tensor `(B, tokens, features)` or `(B, features)`,
-    for tokens that it has not, and for a matrix that is not orthogonal.
+    Raises CodeclensError unless the site is a tensor `(B, tokens, features)` or `(B, features)`,
+    for tokens that do not exist, and for a matrix that is not orthogonal.
 
     >>> _ = torch.manual_seed(0)
     >>> model, x = nn.Sequential(nn.Linear(4, 4), nn.GELU(), nn.Linear(4, 2)), torch.randn(20, 4)
@@ -56,15 +56,15 @@ def in_axes(
     place = found[0]
     if len(found) > 1 or place.heads is not None or place.call is not None:
         raise CodeclensError(
-            f'"{site}" means {len(found)} sites, or a call or the heads of one; axes are turned at '
-            "the output or input of one module."
+            f'"{site}" stands for {len(found)} sites, or for a call or the heads of one; axes are '
+            "rotated at the output or input of one module."
         )
     values = _activations(model, place, x)
     count, features = values.shape[1:]
     chosen = list(range(count)) if tokens is None else list(tokens)
     if not chosen or not all(0 <= token < count for token in chosen):
         raise CodeclensError(
-            f'tokens={tokens} do not fit site "{place.key}", which has {count}, counted from 0.'
+            f'tokens={tokens} do not exist at site "{place.key}", which has {count}, from 0 on.'
         )
     values = values[:, chosen]
     mean = values.mean(dim=0)
@@ -78,7 +78,7 @@ def in_axes(
 
 
 class _Shown(nn.Module):
-    """A module whose output, or input, passes through other units on its way."""
+    """A module whose output, or input, passes through other units."""
 
     matrix: Tensor
     mean: Tensor
@@ -104,7 +104,7 @@ class _Shown(nn.Module):
         if self._tokens is None:
             return self._turned(given, self.mean)
         found = self._turned(given[:, self._tokens], self.mean)
-        # Out of place, for whoever differentiates.
+        # Out of place, so that it can be differentiated.
         parts = list(given.split(1, dim=1))
         for token, part in zip(self._tokens, found.split(1, dim=1), strict=True):
             parts[token] = part
@@ -124,7 +124,7 @@ def _activations(model: nn.Module, site: Site, x: Tensor) -> Float[Tensor, "batc
     if not kept or kept[0].ndim not in (2, 3) or site.item is not None:
         shape = tuple(kept[0].shape) if kept else "nothing"
         raise CodeclensError(
-            f'Site "{site.key}" gives {shape}; axes are for a tensor (batch, tokens, features) '
+            f'Site "{site.key}" returns {shape}; axes need a tensor (batch, tokens, features) '
             "or (batch, features)."
         )
     values = torch.cat(kept)
@@ -137,13 +137,12 @@ def _matrix(axes: Axes, centred: Tensor, features: int) -> Tensor:
         given = axes.detach().cpu().double()
         if given.shape != one.shape or not torch.allclose(given.T @ given, one, atol=1e-4):
             raise CodeclensError(
-                f"axes of shape {tuple(axes.shape)} are no orthogonal matrix of {features} columns."
+                f"axes of shape {tuple(axes.shape)} are not an orthogonal matrix of {features} "
+                "columns."
             )
         return axes
     if axes not in get_args(get_args(Axes)[0]):
-        raise CodeclensError(
-            f'axes="{axes}" are not known; choose "varimax", "principal", "features" or a matrix.'
-        )
+        raise unknown("axes", axes, get_args(get_args(Axes)[0]))
     if axes == "features":
         return torch.eye(features)
     flat = centred.reshape(-1, features).double()
@@ -152,7 +151,7 @@ def _matrix(axes: Axes, centred: Tensor, features: int) -> Tensor:
 
 
 def _varimax(scores: Tensor) -> Tensor:
-    """The rotation after which squared scores differ most (Kaiser 1958), `(U, U)`."""
+    """The rotation that maximises the variance of squared scores (Kaiser 1958), `(U, U)`."""
     turn, before = torch.eye(scores.shape[1], dtype=scores.dtype), 0.0
     for _ in range(_TURNS):
         turned = scores @ turn

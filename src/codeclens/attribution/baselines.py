@@ -1,4 +1,4 @@
-"""Baselines: the input from which contributions are counted."""
+"""Baselines: the reference inputs to which contributions are relative."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from codeclens.errors import CodeclensError
+from codeclens.errors import CodeclensError, require_number
 
 
 @runtime_checkable
 class Baseline(Protocol):
-    """Gives the baseline of a batch; where there are several `draws`, contributions are averaged.
+    """Gives the baseline of a batch; with several `draws`, contributions are averaged over them.
 
-    A sample's baseline depends on that sample and the draw alone, never on its batch.
+    A sample's baseline depends only on that sample and the draw, never on the rest of the batch.
     """
 
     @property
@@ -30,7 +30,7 @@ class Baseline(Protocol):
 
 @dataclass(frozen=True)
 class Constant:
-    """One number everywhere: 0 is a grey image where inputs are normalised."""
+    """One number everywhere: 0 is a grey image if inputs are normalised."""
 
     value: float = 0.0
     draws: ClassVar[int] = 1
@@ -41,7 +41,7 @@ class Constant:
 
 @dataclass(frozen=True, eq=False)
 class Given:
-    """A given input, one for all samples `(…)` or one for each `(B, …)`: the mean image, say."""
+    """A given input, for all samples `(…)` or for each of them `(B, …)`, such as the mean image."""
 
     values: Tensor
     draws: ClassVar[int] = 1
@@ -50,7 +50,7 @@ class Given:
     def mean(cls, inputs: Tensor | Iterable[Tensor]) -> Given:
         """The mean of many inputs: of a tensor `(N, …)`, or of batches of them, one at a time.
 
-        Raises CodeclensError where there is no input.
+        Raises CodeclensError without inputs.
 
         >>> Given.mean(torch.tensor([[0.0, 4.0], [2.0, 0.0]])).values
         tensor([1., 2.])
@@ -74,7 +74,7 @@ class Given:
 
 @dataclass(frozen=True)
 class Blur:
-    """Each image blurred by a Gaussian of `sigma` pixels: contributions of its details alone.
+    """Each image blurred by a Gaussian of `sigma` pixels: the contributions are of its details.
 
     >>> image = torch.zeros(1, 1, 9, 9)
     >>> image[..., 4, 4] = 1.0
@@ -98,7 +98,7 @@ class Blur:
 
 
 def _blurred(x: Tensor, sigma: float, axis: int) -> Tensor:
-    # Beyond the border the image is continued by its edge, so that a flat image stays flat.
+    # The edge continues beyond the border, so that a flat image stays flat.
     reach = max(1, int(3 * sigma + 0.5))
     offsets = torch.arange(-reach, reach + 1, dtype=x.dtype, device=x.device)
     kernel = (-(offsets**2) / (2 * sigma**2)).exp()
@@ -112,8 +112,8 @@ def _blurred(x: Tensor, sigma: float, axis: int) -> Tensor:
 class Samples:
     """A distribution of inputs: contributions averaged over `draws` of them (expected gradients).
 
-    `inputs` is `(M, …)`; the draws are taken without replacement by `seed`, once for all samples.
-    Raises CodeclensError where there are fewer inputs than draws.
+    `inputs` is `(M, …)`; they are drawn without replacement by `seed`, once for all samples. Raises
+    CodeclensError if there are fewer inputs than draws.
 
     >>> Samples(torch.randn(20, 3, 8, 8), draws=4).at(torch.zeros(2, 3, 8, 8), draw=0).shape
     torch.Size([3, 8, 8])
@@ -124,11 +124,8 @@ class Samples:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if not 1 <= self.draws <= len(self.inputs):
-            raise CodeclensError(
-                f"Samples(draws={self.draws}) needs from 1 to {len(self.inputs)} draws, as many "
-                "as there are inputs."
-            )
+        hint = "each draw is another input"
+        require_number("draws", self.draws, least=1, most=len(self.inputs), whole=True, hint=hint)
 
     def at(self, x: Tensor, draw: int) -> Tensor:
         order = torch.randperm(len(self.inputs), generator=torch.Generator().manual_seed(self.seed))
@@ -140,7 +137,7 @@ class Samples:
 
 
 def as_baseline(baseline: float | Tensor | Sequence[float] | Baseline) -> Baseline:
-    """A number or a tensor as the baseline that it means; any Baseline as it is.
+    """A number or a tensor as a baseline; any Baseline as it is.
 
     Raises CodeclensError for anything else.
     """
@@ -149,13 +146,13 @@ def as_baseline(baseline: float | Tensor | Sequence[float] | Baseline) -> Baseli
     try:
         if baseline is None or isinstance(baseline, str | type):
             raise TypeError(baseline)
-        # A tensor of a number would have torch's default precision, not the input's.
+        # As a tensor, a number would have the default precision of torch, not the input's.
         if isinstance(baseline, int | float):
             return Constant(float(baseline))
         values = torch.as_tensor(baseline)
     except (TypeError, ValueError, RuntimeError):
         raise CodeclensError(
-            f"{baseline!r} is no baseline; pass a number, a tensor, or an object such as Blur() or "
-            "Given.mean(images)."
+            f"{baseline!r} is not a baseline; pass a number, a tensor, or an object such as "
+            "Blur() or Given.mean(images)."
         ) from None
     return Constant(float(values)) if values.ndim == 0 else Given(values)

@@ -1,4 +1,4 @@
-"""Capture: run a model once with its sites tapped, and leave it as it was."""
+"""Capture: run a model with its sites tapped, and leave it as it was."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Selector = int | str | Site | Callable[[Any], Tensor] | None
 def frozen(model: nn.Module) -> Iterator[None]:
     """Evaluation mode and parameters without gradients; both are as before afterwards.
 
-    What was compiled runs as it is written in the meantime: sites lie between its operations.
+    Compiled modules run uncompiled in the meantime: sites lie between their operations.
 
     >>> model = nn.Sequential(nn.Linear(2, 2), nn.Dropout())
     >>> with frozen(model):
@@ -35,7 +35,7 @@ def frozen(model: nn.Module) -> Iterator[None]:
     gradients = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
     try:
         for module, _ in training:
-            # Not .eval(): modules may override it, and it walks the tree once for each module.
+            # Not .eval(): modules may override it, and each call would walk the whole tree.
             module.training = False
         for parameter, _ in gradients:
             parameter.requires_grad_(False)
@@ -49,7 +49,7 @@ def frozen(model: nn.Module) -> Iterator[None]:
 
 
 def _uncompiled() -> AbstractContextManager[Any]:
-    # Nothing can be compiled before the compiler was imported, which takes seconds.
+    # Importing the compiler takes seconds; nothing is compiled before it is imported.
     stance = getattr(torch.compiler, "set_stance", None)
     loaded = stance is not None and "torch._dynamo" in sys.modules
     return stance("force_eager") if stance is not None and loaded else nullcontext()
@@ -57,7 +57,7 @@ def _uncompiled() -> AbstractContextManager[Any]:
 
 @contextmanager
 def same_randomness(model: nn.Module) -> Iterator[None]:
-    """The random state is afterwards as it was before, on the CPU and where the model lies.
+    """Restores the random state afterwards, on the CPU and on the devices of the model.
 
     >>> with same_randomness(nn.Linear(1, 1)):
     ...     first = torch.rand(3)
@@ -71,9 +71,9 @@ def same_randomness(model: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def tapped(model: nn.Module, sites: Sequence[Site], edit: Edit) -> Iterator[None]:
-    """Call `edit(site, tensor)` at every site of every forward; what it returns is used instead.
+    """Call `edit(site, tensor)` at every site in every forward, and use the tensor it returns.
 
-    A site with `call=None` is met at every call of its module, `call=1` at the second one only.
+    A site with `call=None` stands for every call of its module, `call=1` for the second one only.
     The hooks are always removed.
 
     >>> model = nn.Sequential(nn.Linear(2, 3), nn.ReLU())
@@ -120,21 +120,23 @@ def _hook(module: nn.Module, port: tuple[str, str], met: Callable[..., Any]) -> 
 
 
 def _item(site: Site, values: Any, listed: bool) -> Tensor:
-    """The site's tensor among what its module takes (`listed`) or gives."""
+    """The site's tensor among the inputs (`listed`) or the outputs of its module."""
     key = _key(site, values, listed)
     try:
         value = values if key is None else _get(values, key)
     except (KeyError, IndexError, TypeError, AttributeError):
         raise CodeclensError(
-            f'Site "{site.key}" has no item {key!r}: it gives {_describe(values)}.'
+            f'Site "{site.key}" has no item {key!r}: it returns {_describe(values)}.'
         ) from None
     if not isinstance(value, Tensor):
         hint = next((f"{site.name}[{i}]" for i in _tensor_items(value)), None)
         advice = f'name the tensor in it, for example "{hint}"' if hint else "choose another module"
-        raise CodeclensError(f'Site "{site.key}" gives no tensor but {_describe(value)}; {advice}.')
+        raise CodeclensError(
+            f'Site "{site.key}" returns {_describe(value)}, not a tensor; {advice}.'
+        )
     if not value.is_floating_point():
         raise CodeclensError(
-            f'Site "{site.key}" gives {value.dtype}, which has no gradient; choose another module.'
+            f'Site "{site.key}" is {value.dtype}, which has no gradient; choose another module.'
         )
     return value
 
@@ -147,7 +149,7 @@ def _replaced(site: Site, values: Any, edited: Tensor, listed: bool) -> Any:
         items = list(values)
         fields_of = getattr(values, "_fields", None)
         items[fields_of.index(key) if isinstance(key, str) and fields_of else int(key)] = edited
-        # Named tuples take their fields one by one.
+        # Named tuples take their fields as separate arguments.
         return type(values)(items) if fields_of is None else type(values)(*items)
     if is_dataclass(values) and not isinstance(values, type):
         return replace(values, **{str(key): edited})
@@ -155,20 +157,20 @@ def _replaced(site: Site, values: Any, edited: Tensor, listed: bool) -> Any:
 
 
 def _key(site: Site, values: Any, listed: bool) -> int | str | None:
-    """Where the site's tensor is among the values; None where they are the tensor themselves."""
+    """The place of the site's tensor among the values; None if they are the tensor itself."""
     if site.item is not None:
         return site.item
     if listed:
-        # The inputs of a module come as a tuple or dict; its first one is meant.
+        # The inputs of a module are a tuple or dict; the first one is the site.
         return next(iter(values)) if isinstance(values, dict) else 0
     items = _tensor_items(values)
-    # A layer may give a state or nothing at all beside its tensor: no doubt which one is meant.
+    # A layer may return a state or None alongside its only tensor.
     return items[0] if len(items) == 1 else None
 
 
 def _get(values: Any, key: int | str) -> Any:
     if isinstance(values, Tensor):
-        raise TypeError("what is indexed here is a structure, not the samples of a tensor")
+        raise TypeError("a structure is indexed here, not the samples of a tensor")
     if isinstance(key, str) and not isinstance(values, Mapping):
         return getattr(values, key)
     return values[key]
@@ -196,10 +198,10 @@ def _describe(value: Any) -> str:
 
 
 def select(output: Any, selector: Selector) -> Tensor:
-    """Take the one tensor that is explained out of whatever a model returns.
+    """Select the one tensor that is explained from the output of a model.
 
-    `selector` is a key, an index or a function; `None` where the model returns a tensor. Raises
-    CodeclensError where the selection is no tensor, naming what there is.
+    `selector` is a key, an index or a function; None if the model returns a tensor. Raises
+    CodeclensError if the selection is not a tensor, naming what there is.
 
     >>> select({"logits": torch.zeros(2, 3)}, "logits").shape
     torch.Size([2, 3])
@@ -220,10 +222,10 @@ def select(output: Any, selector: Selector) -> Tensor:
 
 
 def run(model: nn.Module, x: Tensor, selector: Selector) -> Tensor:
-    """Run a model and take what is explained out of its output, or from a site inside it.
+    """Run a model and select what is explained from its output, or from a site inside it.
 
-    A `Site` as the selector explains a tensor inside the network: the drive of a cell before its
-    output nonlinearity, say.
+    A `Site` as the selector explains a tensor inside the network, for example the drive of a cell
+    before its output nonlinearity.
 
     >>> model = nn.Sequential(nn.Linear(2, 3), nn.Softplus())
     >>> run(model, torch.ones(4, 2), Site("0")).shape
@@ -235,7 +237,7 @@ def run(model: nn.Module, x: Tensor, selector: Selector) -> Tensor:
 
     def catch(_: Site, tensor: Tensor) -> Tensor:
         caught.append(tensor)
-        # The model goes on with a copy: it may change its own in place.
+        # The model continues with a copy: it may change the tensor in place.
         return tensor.clone()
 
     with tapped(model, [selector], catch):
@@ -255,7 +257,7 @@ def _selected(output: Any, selector: Selector) -> Any:
 
 @dataclass(frozen=True)
 class Pass:
-    """What one forward gave: the selected output and the activation of every site by its key."""
+    """The result of one forward: the selected output, and the activation of every site by key."""
 
     output: Tensor
     activations: dict[str, Tensor]
@@ -264,9 +266,9 @@ class Pass:
 class Probe:
     """A model with its sites tapped, for forwards whose gradients reach the sites and stop there.
 
-    Use it as a context; inside, `probe(x)` runs the model. The activation of the earliest sites is
-    a leaf, so that the backward stops there by itself; later ones stay part of the graph. A model
-    that draws random numbers draws the same ones in every forward.
+    Use it as a context; inside, `probe(x)` runs the model. The activations of the earliest sites
+    are leaves, so the backward stops there; later ones stay part of the graph. A model that draws
+    random numbers draws the same ones in every forward.
     """
 
     def __init__(
@@ -279,8 +281,8 @@ class Probe:
         self.model = model
         self.sites = list(sites)
         self.output = output
-        # Sites whose tensor the model changes in place afterwards (an in-place ReLU, say): these
-        # are handed on as copies, so that what we keep stays what it was.
+        # Sites whose tensor the model changes in place afterwards, for example by an in-place ReLU.
+        # The model gets copies of these, so that the kept activations do not change.
         self.overwritten = overwritten
         self._kept: dict[str, Tensor] = {}
         self._contexts = ExitStack()
@@ -289,7 +291,7 @@ class Probe:
         with ExitStack() as entered:
             entered.enter_context(frozen(self.model))
             entered.enter_context(tapped(self.model, self.sites, self._tap))
-            # Nothing failed: what was entered is left with the probe, not here.
+            # Nothing failed: the contexts are closed by __exit__, not here.
             self._contexts = entered.pop_all()
         return self
 
@@ -303,7 +305,7 @@ class Probe:
             return self._run(x)
 
     def look(self, x: Tensor) -> dict[str, Tensor]:
-        """Run the model on `x` without gradients, for the activations alone."""
+        """The activations at `x`, by a run without gradients."""
         with torch.no_grad():
             return {key: a.detach() for key, a in self._run(x).activations.items()}
 

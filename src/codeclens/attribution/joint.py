@@ -1,4 +1,4 @@
-"""Joint contributions: what passes through one part of a site, and then through one of the next."""
+"""Joint contributions: through one part of a site, and then through one part of the next."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ Pair = tuple[str, str]
 class Division:
     """How the contributions of a site's units divide among A parts, for each sample.
 
-    `positive` and `negative` `(B, A, U)` are each part's share of what a unit contributes where it
-    excites and where it suppresses; `excites` `(B, U, P)` says where it does the former. Shares of
-    all parts that sum to 1 divide everything.
+    `positive` and `negative` `(B, A, U)` are each part's share of a unit's positive and negative
+    contributions; `excites` `(B, U, P)` is true at positions where the contribution is positive. If
+    the shares of all parts sum to 1, everything is divided.
 
     >>> half = torch.full((1, 2, 3), 0.5)
     >>> Division(half, half, torch.ones(1, 3, 4, dtype=torch.bool)).field(0).shape
@@ -53,14 +53,14 @@ class Division:
 
 
 def secants_of(method: Method) -> Conductance:
-    """The method, if it sums secants along a path; raises CodeclensError else."""
+    """The method, if it is Conductance with secants; raises CodeclensError otherwise."""
     if (
         not isinstance(method, Conductance)
         or method.rule != "secant"
         or method.tolerance is not None
     ):
         raise CodeclensError(
-            f"{method!r} has no joint contributions, whose sums must be exact; take "
+            f"{method!r} has no joint contributions: their sums must be exact. Pass "
             'Conductance(steps) with rule="secant" and without a tolerance.'
         )
     return method
@@ -75,12 +75,11 @@ def joint_along(
     divisions: Mapping[str, Division],
     pairs: Sequence[Pair],
 ) -> dict[Pair, Float[Tensor, "batch source sink"]]:
-    """What passes through every part of one site and then every part of another, for each pair.
+    """Contributions through every part of one site and then every part of another, for each pair.
 
-    In every segment of the path the cotangent that arrives at the later site is restricted to a
-    part's share, passed back to the earlier one by secants, and multiplied by the change of the
-    activation there; what comes out is divided among the parts there. The nodes of `method` are
-    placed.
+    In every segment of the path the cotangent at the later site is restricted to a part's share,
+    passed back to the earlier site by secants, multiplied by the change of the activation there,
+    and divided among the parts there. The nodes of `method` must be placed.
     """
     walk = _JointWalk(probe, at_x, divisions, pairs)
     follow(walk, require_ascending(method.nodes), x, baseline)
@@ -95,7 +94,7 @@ def joint_along(
 
 
 class _JointWalk(SecantWalk):
-    """Passes back what arrives at one site, a part at a time, to the site before."""
+    """Passes the cotangent of each part of a site back to the earlier site."""
 
     def __init__(
         self,
@@ -108,9 +107,9 @@ class _JointWalk(SecantWalk):
         self._sites: dict[str, Site] = {site.key: site for site in probe.sites}
         self._divisions = divisions
         self._pairs = pairs
-        # For each pair and each part of its sink: by unit of the source, where the unit excites on
-        # the whole and where it suppresses. Positions are summed at once, so that memory does not
-        # grow with the parts.
+        # For each pair and each part of its sink: by unit of the source, the sums over positions
+        # that excite on the whole and over those that suppress. Positions are summed at once, so
+        # memory does not grow with the number of parts.
         self.joint = {
             (source, sink): [
                 torch.zeros(*divisions[source].positive[:, 0].shape, 2).to(
@@ -161,7 +160,7 @@ class _JointWalk(SecantWalk):
         )
         if back is None:
             raise CodeclensError(
-                f'Nothing of site "{source}" reaches site "{sink}"; name the sites in their order '
+                f'Site "{sink}" does not depend on site "{source}"; name the sites in their order '
                 "from input to output."
             )
         return wide(back)
@@ -182,12 +181,12 @@ def pixels_along(
     at_x: AtInput,
     divisions: Mapping[str, Division],
 ) -> dict[str, Float[Tensor, "part sign batch *input"]]:
-    """What passes from each pixel through every part of each site, `(A, 2, B, …)` by site.
+    """Contributions from each pixel through every part of each site, `(A, 2, B, …)` by site.
 
-    In every segment of the path the cotangent that arrives at a site is restricted to a part's
-    share, passed back to the input by secants, and multiplied by the change of the pixels. The
-    first of the two signs holds the places where a unit excites on the whole, the second those
-    where it suppresses. The nodes of `method` are placed.
+    In every segment of the path the cotangent at a site is restricted to a part's share, passed
+    back to the input by secants, and multiplied by the change of the pixels. The first of the two
+    maps is of the positions where a unit excites on the whole, the second of those where it
+    suppresses. The nodes of `method` must be placed.
     """
     walk = _PixelWalk(probe, at_x, divisions)
     follow(walk, require_ascending(method.nodes), x, baseline)
@@ -197,7 +196,7 @@ def pixels_along(
 
 
 class _PixelWalk(SecantWalk):
-    """Passes back what arrives at a site, a part at a time, to the input itself."""
+    """Passes the cotangent of each part of a site back to the input."""
 
     def __init__(self, probe: Probe, at_x: AtInput, divisions: Mapping[str, Division]) -> None:
         super().__init__(probe, at_x)
@@ -207,7 +206,7 @@ class _PixelWalk(SecantWalk):
         self.maps: dict[str, list[list[Tensor]]] = {}
 
     def visit(self, x: Tensor) -> list[Tensor]:
-        # The input is a leaf here, so that everything behind it is on the way and has its secant.
+        # The input is a leaf here, so that every operation after it has its secant.
         start = x.detach().clone().requires_grad_()
         here, targets = self._forward(start)
         if self._x is None:

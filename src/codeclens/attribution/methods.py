@@ -12,17 +12,17 @@ from torch import Tensor
 from codeclens.attribution.capture import Pass, Probe
 from codeclens.attribution.targets import Bound
 
-# Called once with the forward at x, before any gradient: it fixes the targets and keeps what is
-# wanted of the activations, so that a method holds no more than it needs.
+# Called once with the forward at x, before any gradient. It fixes the targets and keeps what is
+# needed of the activations, so that the method need not keep them.
 AtInput = Callable[[Pass], list[Bound]]
 
 
 @dataclass(frozen=True)
 class Explained:
-    """What a method computed for one target of one batch.
+    """The result of a method for one target and one batch.
 
     `contributions` by site key, in the layout of each activation `(B, …)`; `target` and
-    `baseline_target` `(B,)`, the latter None where the method has no baseline.
+    `baseline_target` `(B,)`, the latter None if the method has no baseline.
     """
 
     contributions: dict[str, Tensor]
@@ -32,10 +32,10 @@ class Explained:
 
 @dataclass(frozen=True)
 class Attributed:
-    """What a method computed for one batch: for every target what explains it.
+    """The result of a method for one batch, with one entry of `explained` for each target.
 
-    `uncovered` names the operations that have no secant rule; `steps` and `estimate` `(B,)` are,
-    for a method that adapts, the steps it took and the relative error that it estimates.
+    `uncovered` names the operations that have no secant rule. If the method adapts to a tolerance,
+    `steps` and `estimate` `(B,)` are its number of steps and its estimate of the relative error.
     """
 
     explained: list[Explained]
@@ -45,7 +45,7 @@ class Attributed:
 
 
 class Method(Protocol):
-    """A method turns one batch into contributions at every site, in one pass for all sites."""
+    """Computes the contributions of one batch, in one pass for all sites."""
 
     @property
     def complete(self) -> bool:
@@ -54,11 +54,11 @@ class Method(Protocol):
 
     @property
     def pilot(self) -> int:
-        """How many samples `prepare` wants to look at; 0 where it needs none."""
+        """The number of samples that `prepare` needs, 0 for none."""
         ...
 
     def prepare(self, probe: Probe, x: Tensor, baseline: Tensor) -> Method:
-        """The same method with what it has to learn once from the first samples of a data set."""
+        """The same method with all that it learns once from the first samples of a data set."""
         ...
 
     def attribute(self, probe: Probe, x: Tensor, baseline: Tensor, at_x: AtInput) -> Attributed:
@@ -70,9 +70,9 @@ class Method(Protocol):
 class ActivationGradient:
     """Gradient times activation at x: `C = a ⊙ ∂T/∂a`, by one forward and one backward.
 
-    With `normalize=True` the gradient is divided by its norm over all units and positions of the
-    site, `C = a ⊙ g / ‖g‖₂`, for each sample (`act_normgrad` in the published code; a sample whose
-    gradient is zero contributes zero). There is no baseline, hence no completeness.
+    With `normalize=True` the gradient of each sample is divided by its norm over all units and
+    positions of the site, `C = a ⊙ g / ‖g‖₂` (`act_normgrad` in the published code; contributions
+    are zero where the gradient is). There is no baseline, hence no completeness.
 
     >>> from torch import nn
     >>> from codeclens.attribution import contributions
@@ -111,14 +111,14 @@ class ActivationGradient:
 
 
 def wide(values: Tensor) -> Tensor:
-    """At least single precision: half precision is accumulated in float32."""
+    """Convert half precision to float32, in which contributions are accumulated."""
     return values if values.dtype == torch.float64 else values.float()
 
 
 def gradients_of(
     targets: Sequence[Tensor], activations: dict[str, Tensor]
 ) -> list[dict[str, Tensor]]:
-    """∂T/∂a of every target at every site; zero where a target does not depend on a site."""
+    """∂T/∂a of every target at every site; zero if a target does not depend on a site."""
     return [
         _gradients(target, activations, keep_graph=number + 1 < len(targets))
         for number, target in enumerate(targets)

@@ -1,4 +1,4 @@
-"""Recordings: what a model computed before a site, kept so that it need not be computed again."""
+"""Recorded runs: what a model computes before a site, kept so that it is computed only once."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from codeclens.attribution.capture import Selector, frozen, run, same_randomness
 from codeclens.attribution.sites import Site
 from codeclens.errors import CodeclensError
 
-# A call that runs as it is, among those that give what was recorded.
+# Stands for a call that runs the module, among calls that return what was recorded.
 RUN = object()
-# Which tensor: the number of the call that gave it and its place among what that call gave.
+# A tensor: the number of the call that returned it, and its place in what that call returned.
 Name = tuple[int, int]
 
 
 @dataclass
 class Leaf:
-    """A tensor that a module gave: with its values where something reads them, else its shape.
+    """A tensor that a module returned: its values if something reads them, otherwise its shape.
 
-    `axis` is the one that grows with the number of samples, None where there is none.
+    `axis` is the one that grows with the number of samples, None if there is none.
     """
 
     name: Name
@@ -37,18 +37,18 @@ class Leaf:
 
     @classmethod
     def of(cls, name: Name, tensor: Tensor, keep: bool) -> Leaf:
-        # A copy: the model may change its own in place.
+        # A copy: the model may change the tensor in place.
         values = tensor.detach().clone() if keep else None
         return cls(name, tuple(tensor.shape), tensor.dtype, tensor.device, values)
 
     def handed(self, copies: int) -> Tensor:
-        """The tensor for `copies` copies of the batch, one after another, free to be changed."""
+        """The tensor for `copies` copies of the batch, one after another, as a new tensor."""
         repeats = [1] * len(self.shape)
         if self.axis is not None and repeats:
             repeats[self.axis] = copies
         if self.values is not None:
             return self.values.repeat(repeats) if copies > 1 else self.values.clone()
-        # Nothing reads it. Of one number, so that it takes no room; not a number, to be seen.
+        # Nothing reads it: one number takes no memory, and NaN would be noticed.
         shape = [size * times for size, times in zip(self.shape, repeats, strict=True)]
         unread = float("nan") if self.dtype.is_floating_point else 0
         return torch.full((), unread, dtype=self.dtype, device=self.device).expand(shape)
@@ -57,26 +57,26 @@ class Leaf:
 class RecordedRun:
     """One run of a model that keeps what was computed before a site.
 
-    Run the model within `patched(recording.forwards(model))` and call `meet` where the site is met.
-    `wanted` names the tensors whose values are kept; None keeps all.
+    Run the model within `patched(recorded.forwards(model))` and call `meet` when it reaches the
+    site. `wanted` names the tensors whose values are kept; None keeps all.
     """
 
     def __init__(self, wanted: set[Name] | None = None) -> None:
         self.wanted = wanted
-        # Calls before the site in the order in which they began, each with those around it.
+        # Calls before the site in the order of their beginning, each with the calls around it.
         self.calls: list[tuple[nn.Module, tuple[int, ...]]] = []
-        # What was given by the outermost of those that had finished, by number.
+        # What the outermost of the finished calls returned, by number.
         self.kept: dict[int, Any] = {}
-        # The calls that had not finished, from the moment when the site is met.
+        # The calls that have not finished when the site is reached.
         self.running: frozenset[int] | None = None
         self.stack: list[int] = []
 
     def meet(self) -> None:
-        """From here on the model runs what follows the site."""
+        """The site is reached: from here on the model runs what follows it."""
         self.running = frozenset(self.stack)
 
     def forwards(self, model: nn.Module) -> list[tuple[nn.Module, Callable[..., Any]]]:
-        """What every module runs instead of its forward, to be recorded."""
+        """For every module the function that runs in place of its forward and records it."""
         modules = (m for m in model.modules() if not isinstance(m, torch.jit.ScriptModule))
         return [(module, self._recorded(module, module.forward)) for module in modules]
 
@@ -98,7 +98,7 @@ class RecordedRun:
         return recorded
 
     def _keep(self, number: int, given: Any) -> None:
-        # Whoever gets this needs nothing of what was called inside.
+        # With the result of the outer call, those of the calls inside are not needed.
         for inner in [n for n in self.kept if n > number]:
             del self.kept[inner]
         place = iter(range(len(list(leaves(given, Tensor)))))
@@ -110,7 +110,7 @@ class RecordedRun:
         self.kept[number] = mapped(given, Tensor, leaf)
 
     def entries(self) -> list[tuple[nn.Module, list[Any]]]:
-        """For every module that need not run: call by call what to give, or RUN."""
+        """For every module that does not run: what each of its calls returns, or RUN."""
         found: dict[int, tuple[nn.Module, list[Any]]] = {}
         for number, (module, within) in enumerate(self.calls):
             if self.kept.keys().isdisjoint(within):
@@ -119,9 +119,10 @@ class RecordedRun:
         return [entry for entry in found.values() if any(output is not RUN for output in entry[1])]
 
     def compare(self, other: RecordedRun, size: int, other_size: int) -> str | None:
-        """Find the axes of samples by a run on another number of them; a reason where one cannot.
+        """Find the sample axes by comparison with a run on another number of samples.
 
-        `other_size` is the number of samples of the `other` recording, `size` that of this one.
+        `size` is the number of samples of this run, `other_size` that of the `other`. Returns the
+        reason if the axes cannot be found.
         """
         if self.calls != other.calls or self.kept.keys() != other.kept.keys():
             return "which modules run depends on the samples"
@@ -131,7 +132,7 @@ class RecordedRun:
             if list(leaves(mine, (bool, int, float, str))) != list(
                 leaves(theirs, (bool, int, float, str))
             ):
-                return f"a {kind} gives numbers that depend on the samples"
+                return f"a {kind} returns numbers that depend on the samples"
             for leaf, its in zip(leaves(mine, Leaf), leaves(theirs, Leaf), strict=True):
                 grown = [axis for axis, n in enumerate(leaf.shape) if n != its.shape[axis]]
                 leaf.axis = grown[0] if grown else None
@@ -139,18 +140,18 @@ class RecordedRun:
                 if len(grown) > 1 or any(
                     leaf.shape[axis] * other_size != its.shape[axis] * size for axis in grown
                 ):
-                    return f"a {kind} gives {shapes}, so that no axis counts them"
+                    return f"a {kind} returns {shapes}, so no axis counts them"
         return None
 
 
 class Reads(TorchDispatchMode):
-    """Notes which of the tensors handed out any operation reads."""
+    """Notes which of the watched tensors are read by any operation."""
 
     def __init__(self) -> None:
         super().__init__()
         self.read: set[Name] = set()
         self._names: dict[int, Name] = {}
-        # While they live nothing else has their id.
+        # As long as they are alive, no other object has their id.
         self._alive: list[Tensor] = []
 
     def watch(self, tensor: Tensor, name: Name) -> None:
@@ -172,7 +173,7 @@ class Reads(TorchDispatchMode):
 
 @contextmanager
 def patched(forwards: Iterable[tuple[nn.Module, Callable[..., Any]]]) -> Iterator[None]:
-    """Modules run other functions than their own forward, which they get back afterwards."""
+    """Replace the forward of modules by other functions, and restore it afterwards."""
     before = []
     try:
         for module, forward in forwards:
@@ -188,14 +189,14 @@ def patched(forwards: Iterable[tuple[nn.Module, Callable[..., Any]]]) -> Iterato
 
 
 def mapped(value: Any, kind: type, change: Callable[[Any], Any]) -> Any:
-    """A copy of a (nested) structure with everything of a kind in it changed."""
+    """A copy of a (nested) structure in which all objects of a kind are changed."""
     if isinstance(value, kind):
         return change(value)
     if isinstance(value, Mapping):
         return type(value)({k: mapped(v, kind, change) for k, v in value.items()})  # type: ignore
     if isinstance(value, tuple | list):
         items = [mapped(item, kind, change) for item in value]
-        # Named tuples take their fields one by one.
+        # Named tuples take their fields as separate arguments.
         return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
     if is_dataclass(value) and not isinstance(value, type):
         found = {f.name: mapped(getattr(value, f.name), kind, change) for f in fields(value)}
@@ -204,7 +205,7 @@ def mapped(value: Any, kind: type, change: Callable[[Any], Any]) -> Any:
 
 
 def leaves(value: Any, kind: Any) -> Iterator[Any]:
-    """Everything of a kind in a (nested) structure."""
+    """All objects of a kind in a (nested) structure."""
     if isinstance(value, kind):
         yield value
     elif isinstance(value, Mapping):
@@ -219,7 +220,7 @@ def leaves(value: Any, kind: Any) -> Iterator[Any]:
 
 
 class UnreplayableError(CodeclensError):
-    """What follows a site cannot be run alone; `site` is which."""
+    """The part of the model after `site` cannot be run on its own."""
 
     def __init__(self, site: Site, message: str) -> None:
         super().__init__(f'Site "{site.key}" {message}')
@@ -227,14 +228,14 @@ class UnreplayableError(CodeclensError):
 
 
 class Watch:
-    """One site during one run: its tensor, and in which calls it and the output were met."""
+    """One site during one run: its tensor, and the calls around the site and the output."""
 
     def __init__(self, site: Site, selector: Selector, recording: RecordedRun) -> None:
         self.site = site
         self.recording = recording
         self._selector = selector
         self._met: list[Tensor] = []
-        # The calls around each of the site's, and around each of the output where that is a site.
+        # The calls around each call of the site, and around each of the output if it is a site.
         self._stacks: list[tuple[int, ...]] = []
         self._shown: list[tuple[int, ...]] = []
 
@@ -260,7 +261,7 @@ class Watch:
             yield
 
     def activation(self, samples: int) -> Tensor:
-        """The site's tensor; raises CodeclensError where there is not one for all samples."""
+        """The site's tensor; raises CodeclensError unless there is one for all samples."""
         if not self._met:
             raise CodeclensError(
                 f'Site "{self.site.key}" is not reached when the model runs; choose another module.'
@@ -275,14 +276,14 @@ class Watch:
         if found.ndim < 1 or len(found) != samples:
             raise UnreplayableError(
                 self.site,
-                f"gives a tensor of shape {tuple(found.shape)} for {samples} samples; "
+                f"returns a tensor of shape {tuple(found.shape)} for {samples} samples; "
                 "its first axis does not count them. Choose another module.",
             )
         return found
 
     @property
     def place(self) -> Site:
-        """The site's call as a replay counts them, in which some modules do not run."""
+        """The site with its call as a replay counts calls: some modules do not run there."""
         return self._renumbered(replace(self.site, call=self.site.call or 0), self._stacks)
 
     @property
@@ -294,7 +295,7 @@ class Watch:
 
     @property
     def early(self) -> bool:
-        """Whether the output is a site that lies where a replay does not run."""
+        """Whether the output is a site in a part of the model that a replay does not run."""
         if not isinstance(self._selector, Site):
             return False
         call = self._selector.call
@@ -306,13 +307,13 @@ class Watch:
         return replace(site, call=sum(self._remains(stack) for stack in stacks[: site.call]))
 
     def _remains(self, stack: tuple[int, ...]) -> bool:
-        """Whether what lies within these calls runs in a replay too."""
+        """Whether a replay runs what lies within these calls."""
         running = self.recording.running
         return running is not None and running.issuperset(stack)
 
 
 def watched(model: nn.Module, watches: Sequence[Watch], selector: Selector, x: Tensor) -> Tensor:
-    """Run the model on `x` while its sites are watched, all in one run; gives the output."""
+    """Run the model on `x` once while all its sites are watched; returns the output."""
     with ExitStack() as contexts:
         contexts.enter_context(frozen(model))
         contexts.enter_context(same_randomness(model))

@@ -1,4 +1,4 @@
-"""Replay: run only what follows a site, again and again, with other tensors in its place."""
+"""Replay: run only the part of a model after a site, with other activations at the site."""
 
 from __future__ import annotations
 
@@ -30,21 +30,21 @@ _INPUT = (-1, 0)
 
 
 class Replay:
-    """A model that has run on `x` `(B, …)`, from a site on: `replay(activation)` gives its output.
+    """The part of a model after a site: `replay(activation)` returns the output of the model.
 
-    `activation` is `(M·B, …)`: M copies of the batch, one after another, of the site's tensor as it
-    shall be. The output is `(M·B, …)`, what `output` selects; gradients flow from it to the
+    `activation` `(M·B, …)` replaces the site's tensor, for M copies of the batch `x` `(B, …)`, one
+    after another. The output is `(M·B, …)`, as `output` selects it; gradients flow from it to the
     activation. What comes before the site is not computed again: each outermost submodule whose
-    call had finished by then gives what it gave for `x`. The site's tensor and the model's output
-    at `x` are `activation` and `output`.
+    call had finished before returns what it returned for `x`. The attributes `activation` and
+    `output` are the site's tensor and the model's output at `x`.
 
-    Replaying `activation` must give `output` exactly. This is tried once; where it does not
-    (`shortened` is False), one warning says why, and the whole model runs every time. As a context
-    the model stays prepared from call to call, for that use alone. It is left as it was, whatever
-    happens. (With `x` None nothing is run yet: `record` takes several replays through one run.)
+    Replaying `activation` must give `output` exactly. This is tried once; if it does not
+    (`shortened` is False), one warning says why, and the whole model runs every time. Within a
+    `with` the model stays prepared from call to call and can be used for nothing else. It is always
+    left as it was. (With `x` None nothing is run yet: `record` records several replays in one run.)
 
     Raises CodeclensError for a site that is not reached, runs several times (name one call,
-    `"relu#1"`) or does not count samples, and for an activation that does not fit the site.
+    `"relu#1"`) or has no sample axis, and for an activation that does not fit the site.
 
     >>> model = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 2))
     >>> replay = Replay(model, "1", torch.ones(4, 2))
@@ -64,12 +64,12 @@ class Replay:
         self._start: Leaf
         self.selector = output
         self._entered: ExitStack | None = None
-        # The site and the selected output by the calls that a replay counts.
+        # The site and the selected output, with calls as a replay counts them.
         self._place, self._shown = self.site, output
         self._entries: list[tuple[nn.Module, list[Any]]] | None = None
         self._overwritten = True
         self._reads: Reads | None = None
-        # What a run on another number of samples told: itself, how many, and which are read.
+        # From a run on another number of samples: the run, that number, and the tensors read.
         self._pilot = RecordedRun()
         self.few = 0
         self.wanted: set[Name] = set()
@@ -81,7 +81,7 @@ class Replay:
 
     @property
     def shortened(self) -> bool:
-        """Whether only what follows the site runs; False where the whole model does."""
+        """Whether only the part after the site runs, not the whole model."""
         return self._entries is not None
 
     def __enter__(self) -> Replay:
@@ -146,7 +146,7 @@ class Replay:
             yield
 
     def _stub(self, module: nn.Module, recorded: list[Any]) -> Callable[..., Any]:
-        """What a module runs instead of its forward: what it gave, call by call."""
+        """Runs in place of the forward of a module: returns what was recorded, call by call."""
         forward = module.forward
 
         def given(*args: Any, **kwargs: Any) -> Any:
@@ -158,14 +158,14 @@ class Replay:
 
         return given
 
-    # --- The recording, step by step; `record` takes several replays through all of them ---
+    # --- The steps of a recording, which `record` runs for several replays at once ---
 
     def watch(self, wanted: set[Name] | None = None) -> Watch:
-        """What notes a run at this site; `wanted` names the tensors that are kept, None all."""
+        """Watches this site during a run; `wanted` names the tensors to keep, None all."""
         return Watch(self.site, self.selector, RecordedRun(wanted))
 
     def learn(self, watch: Watch, output: Tensor, x: Tensor) -> str | None:
-        """What is read and overwritten in a replay of a few samples; a reason against replays."""
+        """Find what a replay of a few samples reads and overwrites; a reason if it fails."""
         self._pilot, self.few = watch.recording, len(x)
         self.activation, self.output = watch.activation(len(x)), output
         self._place, self._shown = watch.place, watch.shown
@@ -181,7 +181,7 @@ class Replay:
                 self(given)
         except CodeclensError:
             raise
-        except Exception as error:  # whatever a model does with another number of samples
+        except Exception as error:  # anything a model may do with another number of samples
             return _reason(error)
         finally:
             self.wanted, self._reads = self._reads.read, None
@@ -189,7 +189,7 @@ class Replay:
         return None
 
     def take(self, watch: Watch, output: Tensor, x: Tensor, reason: str | None) -> str | None:
-        """Replay the run that was watched from now on; a reason where that is not possible."""
+        """Replay the watched run from now on; a reason if that is not possible."""
         self.activation, self.output = watch.activation(len(x)), output
         self._place, self._shown = watch.place, watch.shown
         reason = reason or watch.recording.compare(self._pilot, len(x), self.few)
@@ -200,15 +200,15 @@ class Replay:
         return reason
 
     def attempt(self) -> str | None:
-        """A reason where replaying the activation does not give the output."""
+        """A reason if replaying the activation does not give the output."""
         try:
             again = self(self.activation)
-        except Exception as error:  # whatever a model does when parts of it are left out
+        except Exception as error:  # anything a model may do when parts of it do not run
             return _reason(error)
-        return None if _same(again, self.output) else "what follows the site gives something else"
+        return None if _same(again, self.output) else "the part after the site gives another output"
 
     def give_up(self, x: Tensor, reason: str) -> None:
-        """Run the whole model on `x` from now on, with a warning that says why."""
+        """Run the whole model on `x` from now on, with a warning that gives the reason."""
         self._entries, self._place, self._shown = None, self.site, self.selector
         self._start, self._overwritten = Leaf.of(_INPUT, x, keep=True), True
         warnings.warn(
@@ -221,7 +221,7 @@ class Replay:
 def record(replays: Sequence[Replay], x: Tensor) -> None:
     """Record several replays of one model and one output in the same run of `x` `(B, …)`.
 
-    A run on another number of samples goes before, and a replay at each site follows each run.
+    First the model runs on another number of samples; after each run every site is replayed once.
 
     >>> model = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 2))
     >>> both = [Replay(model, site, None) for site in ("0", "1")]
@@ -239,7 +239,7 @@ def record(replays: Sequence[Replay], x: Tensor) -> None:
             output = watched(model, watches, selector, few)
         except CodeclensError:
             raise
-        except Exception as error:  # whatever a model does with another number of samples
+        except Exception as error:  # anything a model may do with another number of samples
             reasons = [_reason(error)] * len(replays)
         else:
             reasons = [
@@ -257,10 +257,10 @@ def record(replays: Sequence[Replay], x: Tensor) -> None:
 
 
 def follow(replays: Sequence[Replay], x: Tensor) -> None:
-    """Take recorded replays on to the next batch `x` `(B, …)`: one run, in which all are recorded.
+    """Record existing replays anew for the next batch `x` `(B, …)`, all in one run.
 
-    What the first batch told is not asked again: which tensors are read, and that replaying gives
-    the output. Those that run the whole model are left as they are.
+    What the first batch showed is not checked again: which tensors are read, and that replaying
+    gives the output. Replays that run the whole model are left as they are.
 
     >>> model = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 2))
     >>> replay = Replay(model, "1", torch.ones(4, 2))
@@ -272,7 +272,7 @@ def follow(replays: Sequence[Replay], x: Tensor) -> None:
     if not shortened:
         return
     if any(len(x) == replay.few for replay in shortened):
-        # Axes of samples are those that grow with them: that takes two sizes.
+        # Sample axes are those that grow with the number of samples: that needs two numbers.
         record(shortened, x)
         return
     with torch.inference_mode(False), torch.no_grad():
@@ -287,7 +287,7 @@ def follow(replays: Sequence[Replay], x: Tensor) -> None:
 
 @contextmanager
 def released(probe: Probe) -> Iterator[nn.Module]:
-    """A probe's model without the probe's taps, which are back afterwards.
+    """The model of a probe without its taps, which are restored afterwards.
 
     >>> probe = Probe(nn.Linear(2, 2), [Site("")])
     >>> with probe, released(probe) as model:

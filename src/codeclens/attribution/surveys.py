@@ -1,4 +1,4 @@
-"""Surveys: one forward that tells what sites are before anything is computed at them."""
+"""Surveys: one forward that finds out about sites before contributions are computed there."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from codeclens.errors import CodeclensError
 
 @dataclass(frozen=True)
 class Survey:
-    """What one forward of one or two samples tells about sites.
+    """What one forward of one or two samples shows about sites.
 
-    `sites` are those asked for, where a module that is called several times gives a site a call;
-    `cuts` the keys of those through which every path from the input to the output passes;
-    `overwritten` the keys of those whose tensor is changed in place later. `memory` is about how
-    many bytes a sample takes on a path: the graph of one node, and each site's activation,
-    gradient and contributions.
+    `sites` are those asked for, one for each call if a module is called several times; `cuts` are
+    the keys of those through which every path from the input to the output passes; `overwritten`
+    are the keys of those whose tensor is changed in place later. `memory` is the approximate number
+    of bytes per sample: the graph of one node, and each site's activation, gradient and
+    contributions.
     """
 
     sites: list[Site]
@@ -33,10 +33,10 @@ class Survey:
 
 
 def survey(model: nn.Module, sites: Sequence[Site], x: Tensor, output: Selector = None) -> Survey:
-    """Look at what the sites of a model are, by one forward of `x` with gradients from the input.
+    """Survey the sites of a model, by one forward of `x` with gradients from the input.
 
-    Raises CodeclensError for a model that does not run on `x` or gives no tensor with its sample
-    axis, and for a site that is never reached, gives no tensor or has no sample axis.
+    Raises CodeclensError for a model that does not run on `x` or does not return a tensor with a
+    sample axis, and for a site that is never reached, is not a tensor or has no sample axis.
 
     >>> model = nn.Sequential(nn.Linear(2, 3), nn.ReLU(inplace=True))
     >>> found = survey(model, [Site("0"), Site("1")], torch.ones(1, 2))
@@ -48,12 +48,12 @@ def survey(model: nn.Module, sites: Sequence[Site], x: Tensor, output: Selector 
     def note(site: Site, activation: Tensor) -> Tensor:
         if activation.ndim < 2 or len(activation) != len(x):
             raise CodeclensError(
-                f'Site "{site.key}" gives a tensor of shape {tuple(activation.shape)} for '
+                f'Site "{site.key}" returns a tensor of shape {tuple(activation.shape)} for '
                 f"{len(x)} samples; its first axis does not count them. Choose another module, or "
                 "pass x[None] for a single sample."
             )
-        # The graph node of this copy belongs to this call of this site alone; an in-place change
-        # that the model makes later shows in the copy's version.
+        # The graph node of this copy stands for this call of this site only; if the model changes
+        # the tensor in place later, the version of the copy increases.
         copy = activation.clone()
         met.setdefault(site, []).append((copy, copy._version, copy.grad_fn))
         return copy
@@ -70,7 +70,7 @@ def survey(model: nn.Module, sites: Sequence[Site], x: Tensor, output: Selector 
         result = _run(model, start.clone(), output)
     if result.ndim == 0 or len(result) != len(x):
         raise CodeclensError(
-            f"The model gives a tensor of shape {tuple(result.shape)} for {len(x)} samples of "
+            f"The model returns a tensor of shape {tuple(result.shape)} for {len(x)} samples of "
             f"shape {tuple(x.shape[1:])}; its first axis must count the samples. Pass output=… to "
             "select another one, and x[None] for a single sample."
         )
@@ -90,13 +90,13 @@ def survey(model: nn.Module, sites: Sequence[Site], x: Tensor, output: Selector 
             if copy._version != version:
                 overwritten.add(one.key)
     at_sites = sum(copy.nbytes for calls in met.values() for copy, _, _ in calls)
-    # The graph holds the sites' copies beside the originals: once too often.
+    # The graph holds the sites' copies and the originals: one of them too many.
     memory = (graph.bytes + 2 * at_sites) // len(x)
     return Survey(list(resolved.values()), frozenset(cuts), frozenset(overwritten), memory)
 
 
 class _Kept:
-    """Counts what a graph keeps for its backward, beside the model's own tensors."""
+    """Counts the bytes that a graph keeps for its backward, except the model's own tensors."""
 
     def __init__(self, model: nn.Module) -> None:
         self.bytes = 0
@@ -108,7 +108,7 @@ class _Kept:
         if storage.data_ptr() not in self._seen:
             self._seen.add(storage.data_ptr())
             self.bytes += storage.nbytes()
-        # Without its history: a graph that keeps its own output would never be freed.
+        # Detached: a graph that keeps its own output would never be freed.
         return tensor.detach()
 
     def unpack(self, tensor: Tensor) -> Tensor:
@@ -116,12 +116,12 @@ class _Kept:
 
 
 def _run(model: nn.Module, x: Tensor, output: Selector) -> Tensor:
-    """Run the model, with one sentence instead of a traceback where the input does not fit."""
+    """Run the model; an input that does not fit gives one sentence instead of a traceback."""
     try:
         return run(model, x, output)
     except CodeclensError:
         raise
-    except Exception as error:  # whatever a user's forward raises, and torch for shapes that differ
+    except Exception as error:  # anything that a forward raises, for example for other shapes
         first = next(iter(str(error).strip().splitlines()), "")
         reason = f"{type(error).__name__}: {first}" if first else type(error).__name__
         raise CodeclensError(
