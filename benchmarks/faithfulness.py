@@ -1,6 +1,6 @@
-"""Faithfulness: how well contributions foretell what taking channels away really does.
+"""Faithfulness: how well contributions predict the effects of ablating channels.
 
-For every image and site the net contributions of all channels are held against the exact effects
+For every image and site the net contributions of all channels are compared with the exact effects
 of ablating one channel after another, set to its activation at the baseline or to zero: Spearman's
 rank correlation over channels. The same for random halves of the channels, set to baseline at
 once, over halves. Activations and a random order are the controls. The target is the logit of the
@@ -135,7 +135,7 @@ def judge(
     pilot: Tensor,
     methods: Mapping[str, Method] = METHODS,
 ) -> Faithfulness:
-    """Hold every method and control against the exact effects on the images `x` `(N, …)`."""
+    """Compare every method and control with the exact effects on the images `x` `(N, …)`."""
 
     def attributed(method: Method) -> Contributions:
         return Attributor(model, sites=sites, method=method).prepared(pilot)(x)
@@ -219,12 +219,14 @@ def lead(judged: Faithfulness, trial: Trial, name: str) -> Estimate:
 
 
 def sentence(judged: Faithfulness, trial: Trial) -> str:
-    """Whom the default is ahead of, whom it is behind, and whom it is not told apart from."""
+    """Which methods the default is ahead of, behind, or not significantly different from."""
     leads = {name: lead(judged, trial, name) for name in judged.found[trial] if name != DEFAULT}
     groups = {
         "is ahead of": [name for name, one in leads.items() if one.low > 0],
         "is behind": [name for name, one in leads.items() if one.high < 0],
-        "is not told apart from": [n for n, one in leads.items() if one.low <= 0 <= one.high],
+        "does not differ significantly from": [
+            name for name, one in leads.items() if one.low <= 0 <= one.high
+        ],
     }
     told = "; ".join(f"{what} {', '.join(names)}" for what, names in groups.items() if names)
     means = {name: np.median(rho.mean(axis=1)) for name, rho in judged.found[trial].items()}

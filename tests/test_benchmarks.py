@@ -135,7 +135,7 @@ def test_the_sentence_says_who_is_ahead() -> None:
     judged = Faithfulness(["site"], {"zero": found})
     assert faithfulness.sentence(judged, "zero") == (
         "Each channel to zero: the default is ahead of worse; is behind better; "
-        "is not told apart from like it. Highest: better, +0.70."
+        "does not differ significantly from like it. Highest: better, +0.70."
     )
     assert faithfulness.lead(judged, "zero", "better").value == pytest.approx(-0.2)
 

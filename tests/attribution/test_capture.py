@@ -286,7 +286,7 @@ def test_inputs_given_by_name_and_by_place() -> None:
 def test_an_item_that_is_not_there(wrong: Site) -> None:
     model = networks.wrapped("tuple")
     sentence = (
-        rf'Site "{wrong.name}\[.*\]" has no item {wrong.item!r}: it gives a t.*(of 2|\(2, 4\))'
+        rf'Site "{wrong.name}\[.*\]" has no item {wrong.item!r}: it returns a t.*(of 2|\(2, 4\))'
     )
     with (
         pytest.raises(CodeclensError, match=sentence),
