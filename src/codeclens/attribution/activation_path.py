@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from codeclens.attribution.capture import Pass, Probe
-from codeclens.attribution.methods import AtInput, Attributed, Explained, wide
+from codeclens.attribution.methods import AtInput, Attributed, Explained, Method, wide
 from codeclens.attribution.path import RULES, Rule, integrate
 from codeclens.attribution.replay import Replay, released
 from codeclens.attribution.sites import Site
@@ -19,7 +19,7 @@ from codeclens.errors import CodeclensError, require_number, unknown
 
 
 @dataclass(frozen=True)
-class ActivationPath:
+class ActivationPath(Method):
     """Integrated gradients in activation space, site by site.
 
     `C = (a − a0) ⊙ ∫₀¹ ∂T/∂a (a0 + α (a − a0)) dα`, where a and a0 are the site's activations at x
@@ -43,15 +43,11 @@ class ActivationPath:
     rule: Rule = "secant"
 
     complete: ClassVar[bool] = True
-    pilot: ClassVar[int] = 0
 
     def __post_init__(self) -> None:
         if self.rule not in RULES:
             raise unknown("rule", self.rule, RULES, "ActivationPath has")
         require_number("steps", self.steps, least=1, whole=True)
-
-    def prepare(self, probe: Probe, x: Tensor, baseline: Tensor) -> ActivationPath:
-        return self
 
     def attribute(self, probe: Probe, x: Tensor, baseline: Tensor, at_x: AtInput) -> Attributed:
         here = probe(x)
@@ -97,7 +93,7 @@ class _Suffix(Probe):
 
 
 @dataclass(frozen=True)
-class AblationEffect:
+class AblationEffect(Method):
     """The exact effect of each unit: `T(x) − T(x with the unit set to its baseline)`.
 
     The unit is set at all its positions to its activation at the baseline input (`to="baseline"`)
@@ -124,18 +120,12 @@ class AblationEffect:
     to: Literal["baseline", "zero"] = "baseline"
     batch_size: int = 64
 
-    complete: ClassVar[bool] = False
-    pilot: ClassVar[int] = 0
-
     def __post_init__(self) -> None:
         if self.to not in ("baseline", "zero"):
             raise CodeclensError(
                 f'AblationEffect has no to={self.to!r}; choose "baseline" or "zero".'
             )
         require_number("batch_size", self.batch_size, least=1, whole=True)
-
-    def prepare(self, probe: Probe, x: Tensor, baseline: Tensor) -> AblationEffect:
-        return self
 
     def attribute(self, probe: Probe, x: Tensor, baseline: Tensor, at_x: AtInput) -> Attributed:
         with torch.no_grad():

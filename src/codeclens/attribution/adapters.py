@@ -7,13 +7,13 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from codeclens.attribution.capture import Probe, Selector, run
-from codeclens.attribution.methods import AtInput, Attributed, Explained, wide
+from codeclens.attribution.methods import AtInput, Attributed, Explained, Method, wide
 from codeclens.attribution.replay import released
 from codeclens.attribution.sites import Site
 from codeclens.attribution.targets import Bound
@@ -25,7 +25,7 @@ _PORT = "attribute_to_layer_input"
 
 
 @dataclass(frozen=True, init=False)
-class Captum:
+class Captum(Method):
     """Layer attribution by Captum, such as `Captum(LayerConductance, n_steps=20)`.
 
     `factory(model, layer)` makes the attribution, `settings` are passed to its `attribute`. It gets
@@ -50,8 +50,6 @@ class Captum:
     factory: Callable[..., Any]
     settings: Mapping[str, Any]
 
-    pilot: ClassVar[int] = 0
-
     def __init__(self, factory: Callable[..., Any], **settings: Any) -> None:
         object.__setattr__(self, "factory", factory)
         object.__setattr__(self, "settings", settings)
@@ -63,9 +61,6 @@ class Captum:
         attribution = self.factory(nn.Identity(), nn.Identity())
         offered = getattr(attribution, "has_convergence_delta", None)
         return offered is not None and bool(offered()) and "baselines" in _taken(attribution)
-
-    def prepare(self, probe: Probe, x: Tensor, baseline: Tensor) -> Captum:
-        return self
 
     def attribute(self, probe: Probe, x: Tensor, baseline: Tensor, at_x: AtInput) -> Attributed:
         here = probe(x)
@@ -215,7 +210,7 @@ def _require_tensors(site: Site, given: Any) -> None:
 
 
 @dataclass(frozen=True)
-class Zennit:
+class Zennit(Method):
     """Relevance by a composite of zennit: `Zennit(zennit.composites.EpsilonPlus())`.
 
     The composite replaces the backward rules of the layers that it names; its canonizers, if any,
@@ -240,9 +235,6 @@ class Zennit:
 
     composite: Any
 
-    complete: ClassVar[bool] = False
-    pilot: ClassVar[int] = 0
-
     def __post_init__(self) -> None:
         if isinstance(self.composite, type) or not callable(
             getattr(self.composite, "context", None)
@@ -251,9 +243,6 @@ class Zennit:
                 f"{self.composite!r} is not a composite of zennit; pass an instance, for example "
                 "Zennit(zennit.composites.EpsilonPlus())."
             )
-
-    def prepare(self, probe: Probe, x: Tensor, baseline: Tensor) -> Zennit:
-        return self
 
     def attribute(self, probe: Probe, x: Tensor, baseline: Tensor, at_x: AtInput) -> Attributed:
         explained = []

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from codeclens.attribution.capture import Pass, Probe
-from codeclens.attribution.methods import AtInput, Attributed
+from codeclens.attribution.methods import AtInput, Attributed, Method
 from codeclens.attribution.path import (
     RULES,
     SCHEDULES,
@@ -29,7 +29,7 @@ from codeclens.errors import CodeclensError, require_number, unknown
 
 
 @dataclass(frozen=True)
-class Conductance:
+class Conductance(Method):
     """Integrated gradients along the input path, at hidden units (layer conductance).
 
     `C = ∫₀¹ ∂T/∂a (x(α)) ⊙ da(x(α))/dα dα` with `x(α) = x0 + α (x − x0)`, over `steps` segments.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -45,29 +45,32 @@ class Attributed:
 
 
 class Method(Protocol):
-    """Computes the contributions of one batch, in one pass for all sites."""
+    """Computes the contributions of one batch, in one pass for all sites.
+
+    A method of your own may inherit the defaults from this class and define `attribute` only.
+    """
 
     @property
     def complete(self) -> bool:
         """Whether contributions at a cut sum to T(x) − T(x0), up to quadrature."""
-        ...
+        return False
 
     @property
     def pilot(self) -> int:
         """The number of samples that `prepare` needs, 0 for none."""
-        ...
+        return 0
 
     def prepare(self, probe: Probe, x: Tensor, baseline: Tensor) -> Method:
         """The same method with all that it learns once from the first samples of a data set."""
-        ...
+        return self
 
     def attribute(self, probe: Probe, x: Tensor, baseline: Tensor, at_x: AtInput) -> Attributed:
-        """Compute the contributions of `x` `(B, …)` counted from `baseline`, of the same shape."""
+        """Compute the contributions of `x` `(B, …)` relative to a `baseline` of its shape."""
         ...
 
 
 @dataclass(frozen=True)
-class ActivationGradient:
+class ActivationGradient(Method):
     """Gradient times activation at x: `C = a ⊙ ∂T/∂a`, by one forward and one backward.
 
     With `normalize=True` the gradient of each sample is divided by its norm over all units and
@@ -83,12 +86,6 @@ class ActivationGradient:
     """
 
     normalize: bool = False
-
-    complete: ClassVar[bool] = False
-    pilot: ClassVar[int] = 0
-
-    def prepare(self, probe: Probe, x: Tensor, baseline: Tensor) -> ActivationGradient:
-        return self
 
     def attribute(self, probe: Probe, x: Tensor, baseline: Tensor, at_x: AtInput) -> Attributed:
         here = probe(x)
