@@ -122,7 +122,7 @@ def test_several_targets_share_the_runs() -> None:
     runs: list[int] = []
     model.fc.register_forward_hook(lambda _m, args, _o: runs.append(len(args[0])))
     labels = torch.tensor([0, 4, 2])
-    attributor = Attributor(model, sites="layer2.0", method=AblationEffect())
+    attributor = Attributor(model, sites="layer2.0", method=AblationEffect()).prepared(x)
     attributor(x)
     alone = len(runs)
     predicted, labelled = attributor.several(x, [Predicted(), Label()], labels)
