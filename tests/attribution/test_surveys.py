@@ -182,7 +182,7 @@ def test_an_input_of_another_type_than_the_model() -> None:
 def test_an_output_that_does_not_count_samples(wrap: object, shape: str) -> None:
     model = networks.returning(wrap)  # type: ignore[arg-type]
     sentence = (
-        rf"gives a tensor of shape {shape} for 2 samples of shape \(6,\); its first axis must"
+        rf"returns a tensor of shape {shape} for 2 samples of shape \(6,\); its first axis must"
     )
     with pytest.raises(CodeclensError, match=sentence):
         Attributor(model, sites="body.1")(torch.ones(3, 6))
