@@ -113,7 +113,7 @@ def noise_ceiling(
     >>> from codeclens.retina import Movie
     >>> movie = Movie(torch.zeros(400, 1, 1), rate=50.0, pixel=1.0, unit="deg")
     >>> signal = torch.rand(400, 1).square() * 40
-    >>> counts = torch.poisson((signal / 50).expand(20, 400, 1))
+    >>> counts = torch.poisson((signal / 50).expand(50, 400, 1))
     >>> found = noise_ceiling(Recording.from_counts(movie, counts, ["on"]))
     >>> bool(0.9 < found.ceiling.item() < 1), bool(found.explainable.item() < 0.5)
     (True, True)

@@ -363,9 +363,9 @@ def test_weights_and_names_are_checked(tmp_path: Path) -> None:
     name = "sequential.2.running_var"
     refused("variances", {name: -state[name]})
     refused("must be 2 unique names", {}, cells=["a"])
-    refused("2 different names", {}, cells=["a", "a"])
-    refused("2 different names", {}, cells="ab")
-    refused("pass three", {}, eps=(1e-3,))
+    refused("must be 2 unique names", {}, cells=["a", "a"])
+    refused("must be 2 unique names", {}, cells="ab")
+    refused("must be three numbers", {}, eps=(1e-3,))
     torch.save(checkpoint(Net(nn.Conv2d(6, 3, 5), AbsBatchNorm(3)), "BNCNN"), place)
     content = torch.load(place, weights_only=False)
     del content["model_state_dict"]["sequential.1.shift"]
@@ -441,7 +441,7 @@ def test_bad_data_are_said(experiment: Path, tmp_path: Path) -> None:
     with pytest.raises(CodeclensError, match="is a pickle"):
         load_deep_retina_data(pickled, **ABOUT)
     pickled.with_suffix(".h5").write_bytes(b"no")
-    with pytest.raises(CodeclensError, match="no HDF5 file"):
+    with pytest.raises(CodeclensError, match="not an HDF5 file"):
         load_deep_retina_data(pickled.with_suffix(".h5"), **ABOUT)
 
 

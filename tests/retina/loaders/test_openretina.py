@@ -353,7 +353,7 @@ def test_bad_checkpoints_are_said(tmp_path: Path, random: Callable[..., Tensor])
     refused({"readout.s.bias": torch.zeros(1)}, {}, "other cores are not supported")
     refused(core(random, "full") | {"readout.s.mu": torch.zeros(1)}, {}, "holds mu; Gaussian")
     waves = core(random, "custom_separable") | gaussian(random, 3, "s")
-    refused(waves, example("", temporal_kernel_sizes=None), "does not tell how long")
+    refused(waves, example("", temporal_kernel_sizes=None), "does not contain the length")
     pooled = example("full", downsample_input_kernel_size=(2, 1, 1))
     refused(state, pooled, "over 2 frames")
     broken = {key: v for key, v in state.items() if "layer1.conv" not in key}
@@ -394,7 +394,7 @@ def test_bad_data_are_said(session: Path) -> None:
     for options, says in (
         ({"responses": "dF"}, 'no unit of responses "dF"'),
         ({}, "responses to mouse cam, noise; choose one"),
-        ({"stimulus": "noise"}, "2 colours; pass colour="),
+        ({"stimulus": "noise"}, "2 colours; choose one by its number"),
         ({"stimulus": "noise", "colour": 2}, "colours 0 to 1"),
     ):
         with pytest.raises(CodeclensError, match=says):
@@ -404,7 +404,7 @@ def test_bad_data_are_said(session: Path) -> None:
     with pytest.raises(CodeclensError, match="could run code"):
         load_openretina_data(session, stimulus="mouse cam", responses="Hz", **ABOUT)
     place.unlink()
-    with pytest.raises(CodeclensError, match="holds no film"):
+    with pytest.raises(CodeclensError, match="There is no film"):
         load_openretina_data(session, stimulus="mouse cam", responses="Hz", **ABOUT)
     with pytest.raises(CodeclensError, match="is a pickle"):
         load_openretina_data(session.parent / "movies.pkl", responses="Hz", **ABOUT)
