@@ -36,6 +36,7 @@ from codeclens.control.removal import (
     remove,
     removing,
 )
+from codeclens.control.strict_controls import by_modes_of, clusters, learned_mask
 from codeclens.control.study import FRACTIONS, TRIALS, Study, control_curve, prepared
 from codeclens.control.sweep import count_units, outputs_under, predictions_under
 from codeclens.control.units import Units, ranked_units
@@ -64,7 +65,9 @@ __all__ = [
     "Units",
     "ablate",
     "activation_at",
+    "by_modes_of",
     "clamp",
+    "clusters",
     "compare_pairs",
     "control_curve",
     "control_curves",
@@ -75,6 +78,7 @@ __all__ = [
     "default_off",
     "intervene",
     "keep",
+    "learned_mask",
     "mode_direction",
     "mode_of",
     "mode_share",

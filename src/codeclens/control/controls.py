@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
@@ -146,6 +146,7 @@ class RankingInputs:
     measured: bool = False
     off: Off = 0.0
     baseline: Any = 0.0
+    _products: dict[int, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property
     def labels(self) -> Int[np.ndarray, " sample"]:
@@ -200,35 +201,50 @@ class RankingInputs:
         Summed over positions; each class has the same weight. This predicts, to first order, what
         switching a unit off removes. Raises CodeclensError without images.
         """
+        return np.asarray(np.mean([self.products(one)[0].mean(axis=0) for one in members], axis=0))
+
+    def images(self) -> tuple[Tensor, Int[np.ndarray, " sample"]]:
+        """The training images and their labels; raises CodeclensError where there are none."""
         if self.training is None:
             raise CodeclensError(
                 'The control "gradient" needs images of the class; pass training=(images, labels).'
             )
-        x, labels = self.training[0], np.asarray(self.training[1])
+        return self.training[0], np.asarray(self.training[1])
+
+    def products(
+        self, which: int
+    ) -> tuple[Float[np.ndarray, "sample unit"], Float[np.ndarray, "sample unit"]]:
+        """For a class's training images: gradient × (activation − off value), and activations.
+
+        The first is summed over positions, the second a mean over them. Computed once for a class.
+        """
+        if which not in self._products:
+            self._products[which] = self._computed(which)
+        return self._products[which]
+
+    def _computed(self, which: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+        x, labels = self.images()
+        rows = np.flatnonzero(labels == which)[:_GRADIENTS]
+        if not len(rows):
+            raise CodeclensError(f"No training image has the label {which}; pass some.")
         site = one_site(self.model, self.modes.site if self.site is None else self.site)
         # What does not depend on the image is computed once, from all of them.
         fixed = None if self.off == "baseline" else off_value(self.model, site, x, self.off)
         device = next((parameter.device for parameter in self.model.parameters()), x.device)
-        means = []
-        for which in members:
-            rows = np.flatnonzero(labels == which)[:_GRADIENTS]
-            if not len(rows):
-                raise CodeclensError(f"No training image has the label {which}; pass some.")
-            sums: Any = 0.0
-            for start in range(0, len(rows), _BATCH):
-                some = rows[start : start + _BATCH]
-                batch = x[some].to(device)
-                value = fixed
-                if value is None:
-                    value = off_value(self.model, site, batch, self.off, self.baseline)
-                attributor = Attributor(
-                    self.model, sites=site, method=GradientFrom(value), target=Label(),
-                    output=self.output,
-                )  # fmt: skip
-                (of_site,) = attributor(batch, torch.from_numpy(labels[some])).values()
-                sums = sums + of_site.net.sum(dim=0).double().cpu().numpy()
-            means.append(sums / len(rows))
-        return np.asarray(np.mean(means, axis=0))
+        net, activation = [], []
+        for start in range(0, len(rows), _BATCH):
+            some = rows[start : start + _BATCH]
+            batch, value = x[some].to(device), fixed
+            if value is None:
+                value = off_value(self.model, site, batch, self.off, self.baseline)
+            attributor = Attributor(
+                self.model, sites=site, method=GradientFrom(value), target=Label(),
+                output=self.output,
+            )  # fmt: skip
+            (found,) = attributor(batch, torch.from_numpy(labels[some])).values()
+            net.append(found.net.double().cpu().numpy())
+            activation.append(found.activation.double().cpu().numpy())
+        return np.concatenate(net), np.concatenate(activation)
 
     def _store(self, what: str) -> ContributionStore:
         if self.store is None:
