@@ -229,3 +229,67 @@ def test_mistakes(model: networks.ResidualCNN, images: Tensor, found: Contributi
         remove(model, modes, 0, c, baseline=0.0),
     ):
         model(images[:5])
+
+
+def test_support_and_opposition_add_up_to_both(found: Contributions, modes: Modes) -> None:
+    for c in (found[SITE], by_unit(found)):
+        both, plus, minus = (
+            mode_share(modes, 1, c, sign=sign) for sign in ("both", "positive", "negative")
+        )
+        torch.testing.assert_close(plus + minus, both)
+    by_sign = share_by_hand(modes, found[SITE], 1)
+    full = found[SITE].full
+    assert full is not None
+    for sign, part, there in (
+        ("positive", by_sign[0], full > 0),
+        ("negative", by_sign[1], full <= 0),
+    ):
+        expected = np.where(there.numpy(), part[:, :, None, None], 0.0)
+        share = mode_share(modes, 1, found[SITE], sign=sign)
+        np.testing.assert_allclose(share, expected, atol=1e-12)
+
+
+def test_support_alone_is_removed_where_it_is(
+    model: networks.ResidualCNN, images: Tensor, found: Contributions, modes: Modes
+) -> None:
+    a = activation_at(model, SITE, images)
+    act = removal(modes, 0, found, baseline=0.0, sign="positive")
+    share = mode_share(modes, 0, found, sign="positive")
+    torch.testing.assert_close(act(found[SITE].site, a), a * (1 - share.to(a)))
+
+
+@pytest.mark.parametrize("sign", ["both", "positive", "negative"])
+def test_controls_remove_as_much_from_other_units(
+    found: Contributions, modes: Modes, sign: str
+) -> None:
+    a = torch.ones_like(found[SITE].full)
+    for c, contributed in (
+        (found[SITE], found[SITE].full.abs()),
+        (by_unit(found), (found[SITE].positive - found[SITE].negative)[:, :, None, None]),
+    ):
+        removed = {
+            pattern: 1 - removal(modes, 2, c, baseline=0.0, sign=sign, pattern=pattern, seed=3)(
+                c.site, a
+            )
+            for pattern in ("mode", "permuted", "own")
+        }  # fmt: skip
+        # The same shares, at other units.
+        for here, there in zip(removed["mode"], removed["permuted"], strict=True):
+            units, others = (sorted(map(tuple, x.flatten(1).tolist())) for x in (here, there))
+            np.testing.assert_allclose(units, others, atol=1e-12)
+        # As much of each image's contributions, taken evenly from its own of that sign.
+        amounts = {name: (share * contributed).flatten(1).sum(dim=1)
+                   for name, share in removed.items()}  # fmt: skip
+        torch.testing.assert_close(amounts["own"], amounts["mode"])
+    own = removal(modes, 2, found, baseline=0.0, sign="positive", pattern="own")
+    shares = 1 - own(found[SITE].site, a)
+    for share, signed in zip(shares, found[SITE].full, strict=True):
+        assert torch.unique(share[signed > 0].round(decimals=9)).numel() <= 1
+        assert not share[signed < 0].any()
+
+
+def test_unknown_signs_and_patterns(found: Contributions, modes: Modes) -> None:
+    with pytest.raises(CodeclensError, match='no sign "plus"; the nearest'):
+        mode_share(modes, 0, found, sign="plus")
+    with pytest.raises(CodeclensError, match='no pattern "shuffled"'):
+        removal(modes, 0, found, baseline=0.0, pattern="shuffled")
