@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -94,7 +95,7 @@ def test_the_default_matches_how_contributions_count(
     # A baseline that is not one number is only named in the store.
     provenance = {"contributions": {"settings": {
         "method": {"class": "Conductance"}, "baseline": {"class": "Blur"}}}}  # fmt: skip
-    blurred = Modes("1", "sum", counted.method, counted.loadings, provenance=provenance)
+    blurred = replace(counted, provenance=provenance)
     with pytest.raises(CodeclensError, match="baseline of class Blur"):
         default_off(blurred)
     assert default_off(blurred, Blur(2.0)) == ("baseline", Blur(2.0))

@@ -220,7 +220,8 @@ class RankingInputs:
         """
         if which not in self._products:
             self._products[which] = self._computed(which)
-        return self._products[which]
+        product, activation = self._products[which]
+        return product, activation
 
     def _computed(self, which: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
         x, labels = self.images()
