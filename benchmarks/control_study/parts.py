@@ -131,7 +131,6 @@ def curves(seed: int, kind: str, off: Any, wide: bool) -> Part:
             controls += ["random", "best channels", "class mean", "class contrast", gradient]
         if wide and off == "baseline" and kind == "ablate":
             controls += ["k-means gradient", "learned mask"]
-            controls += [by_modes_of(data.modes(site, seed, fixed=True), "fixed target")]
         found = control_curves(
             data.of.model, data.held_out, modes, classes=data.classes, kind=kind,
             fractions=FRACTIONS, off=off, baseline=0.0, controls=controls, store=data.found,
@@ -159,6 +158,16 @@ def _rows(found: ControlCurves, site: str, seed: int) -> list[dict[str, Any]]:
                 }
             )  # fmt: skip
     return rows
+
+
+def fixed_target(data: Data, site: str) -> list[dict[str, Any]]:
+    """Curves of modes of contributions to one fixed target for all images."""
+    found = control_curves(
+        data.of.model, data.held_out, data.modes(site, 0), classes=data.classes,
+        fractions=FRACTIONS, off="baseline", baseline=0.0, store=data.found, resamples=100,
+        controls=[by_modes_of(data.modes(site, 0, fixed=True), "fixed target")],
+    )  # fmt: skip
+    return [row for row in _rows(found, site, 0) if row["condition"] == "fixed target"]
 
 
 # What is removed, from which units: the mode's share by sign, and its two controls.
@@ -246,9 +255,10 @@ def all_parts(seeds: int) -> dict[str, Part]:
         "ablate-baseline-0": curves(0, "ablate", "baseline", True),
         "shares": shares,
         "ablate-zero-0": curves(0, "ablate", 0.0, True),
-        "targets": targets,
         "halves": halves,
         "preserve-baseline-0": curves(0, "preserve", "baseline", True),
+        "targets": targets,
+        "ablate-fixed-0": fixed_target,
     }
     for seed in range(1, seeds):
         parts[f"ablate-baseline-{seed}"] = curves(seed, "ablate", "baseline", False)

@@ -72,8 +72,8 @@ def by_learned_mask(inputs: RankingInputs, members: Sequence[int]) -> Ranking:
     site = one_site(inputs.model, inputs.modes.site if inputs.site is None else inputs.site)
     value = off_value(inputs.model, site, x, inputs.off, inputs.baseline)
     scores = learned_mask(
-        inputs.model, site, (x, torch.from_numpy(labels)), members, value=value, output=inputs.output,
-        seed=inputs.seed,
+        inputs.model, site, (x, torch.from_numpy(labels)), members, value=value,
+        output=inputs.output, seed=inputs.seed,
     )  # fmt: skip
     source = "a mask trained by gradient on labelled images: an upper bound"
     return ByScore("learned mask", scores, source, True)
