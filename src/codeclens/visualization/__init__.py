@@ -20,6 +20,7 @@ from codeclens.visualization.fields import (
     strongest_box,
 )
 from codeclens.visualization.galleries import Exemplar, Exemplars, Gallery, exemplars, gallery
+from codeclens.visualization.gallery_figure import gallery_figure
 from codeclens.visualization.overlays import Overlay, as_picture, common_scale, overlay, smooth
 from codeclens.visualization.pixel_maps import (
     PixelMap,
@@ -46,7 +47,6 @@ from codeclens.visualization.sheets import (
     channel_figure,
     channel_maps,
     feature_figure,
-    gallery_figure,
     mode_figure,
 )
 

@@ -1,4 +1,4 @@
-"""Crops hold what maps show, and a mode's wall shows every kind of sample."""
+"""Crops hold what maps show, and the figure of a mode shows every kind of sample."""
 
 from __future__ import annotations
 
@@ -64,16 +64,23 @@ def test_a_wall_shows_every_kind_with_its_scale() -> None:
     found = gallery(modes, count=3)
     pictures = {int(row): rng.random((20, 20, 3)) for row in found.samples()}
     strongest = [one.sample for one in found[1]["strongest"]]
-    maps = {row: (rng.random((3, 20, 20)), -rng.random((3, 20, 20))) for row in strongest}
+    maps = {row: rng.normal(size=(5, 5)) for row in strongest}
     boxes = {row: Box(0, 0, 8, 8) for row in strongest}
-    figure = gallery_figure(found, 1, pictures, maps=maps, boxes=boxes, name="cat", count=3)
+    figure = gallery_figure(
+        found, 1, pictures, maps=maps, boxes=boxes, name="cat", count=3, loadings=Z[:, 1],
+        facts=["active in half of the samples"], captions=dict.fromkeys(pictures, "a picture"),
+        kinds=("strongest", "maps", "crops", "diverse", "typical", "negatives"),
+    )  # fmt: skip
     words = " ".join(text.get_text() for text in figure.texts)
-    for expected in ("conv, mode 1: cat", "strongest", "where it looks", "what it sees", "typical",
-                     "absent", "full colour", "present in"):  # fmt: skip
+    for expected in ("conv, mode 1: cat", "most active in", "where it acts", "outlined regions",
+                     "typical", "inactive in", "full colour", "active in the samples of",
+                     "active in half", "a picture", "by loading"):  # fmt: skip
         assert expected in words
-    assert f"{found[1]['strongest'][0].loading:.2f}" in words
-    # Six kinds of three pictures, and the classes.
-    assert len(figure.axes) == 6 * 3 + 1
-    assert {text.get_text() for text in figure.axes[-1].get_yticklabels()} == {"cat", "dog"}
+    assert f"{found[1]['strongest'][0].loading:.2g}" in words
+    # Six kinds of three pictures, the classes and the histogram.
+    assert len(figure.axes) == 6 * 3 + 2
+    assert {text.get_text() for text in figure.axes[-2].get_yticklabels()} == {"cat", "dog"}
+    with pytest.raises(CodeclensError, match='no kind "walls"'):
+        gallery_figure(found, 1, pictures, kinds=("walls",))
     with pytest.raises(CodeclensError, match="pictures are missing"):
         gallery_figure(found, 1, {})
