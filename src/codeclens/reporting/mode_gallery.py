@@ -36,7 +36,7 @@ from codeclens.labelled import Labelled, columns_of
 from codeclens.pages import Figure, Image, Page, Section, Text
 from codeclens.pages.document import Block
 from codeclens.pages.words import counted, percent
-from codeclens.visualization.canvas import save, styled
+from codeclens.visualization.canvas import styled
 from codeclens.visualization.fields import Box
 from codeclens.visualization.galleries import Gallery, gallery
 from codeclens.visualization.gallery_figure import gallery_figure
@@ -70,8 +70,8 @@ class Question:
 class ModeGallery(Labelled):
     """The gallery of the modes of one site.
 
-    `shown_modes` are the numbers of the modes, `samples` their samples by kind, `names` their names (""
-    where none is beyond chance), `pictures` what the network saw by row of the modes' samples.
+    `shown_modes` are the numbers of the modes, `samples` their samples by kind, `names` their names
+    ("" where none is beyond chance), `pictures` what the network saw by row of the modes' samples.
     `maps[mode]` holds place maps of the mode's strongest samples by row, which sum to the
     contributions in `contribution` `(M, n)`; `effect` `(M, n)` is by how much the target falls in
     each of these samples when the mode is removed (NaN where there are fewer samples, or where it
@@ -102,13 +102,15 @@ class ModeGallery(Labelled):
         """What is known of a mode, in sentences: its name's evidence, its numbers, its effect."""
         one = self.modes[mode]
         rank = self.shown_modes.index(mode)
-        told = []
-        if self.names[mode]:
-            told.append(f'Its loadings follow "{self.names[mode]}" beyond chance.')
+        best = ""
         if one.best_class is not None:
             name, correlation = one.best_class
-            shown = short_names([name])[0]
-            told.append(f'Best class: "{shown}", correlation {correlation:.2f}.')
+            best = f'; best class: "{short_names([name])[0]}", correlation {correlation:.2f}'
+        told = [
+            f'Named by what its loadings follow beyond chance: "{self.names[mode]}"{best}.'
+            if self.names[mode]
+            else f"No clear name: its loadings follow no class beyond chance{best}."
+        ]
         stable = "not measured" if np.isnan(one.stability) else f"{one.stability:.2f}"
         told.append(
             f"Active in {percent(one.firing_rate, 1)} of the samples; {percent(one.share, 1)} of "
@@ -142,14 +144,22 @@ class ModeGallery(Labelled):
             for row, values in self.maps.get(mode, {}).items()
         }
 
-    def section(self, *, count: int = 6) -> Section:
-        """A section of a page, with a part for each mode."""
+    def section(self, *, count: int = 6, pictures_to: Path | None = None) -> Section:
+        """A section of a page, with a part for each mode.
+
+        With `pictures_to` the pictures are written into this folder too, with the table modes.csv.
+        """
         parts: list[Block | Section] = [Text(self.title() + ".")]
         for mode in self.shown_modes:
             facts = " ".join(self.facts(mode))
             image = image_of(self.figure(mode, count=count))
             figure = Figure(image, f"Mode {mode} of `{self.site}`: {self.name(mode)}.", facts)
             parts.append(Section(f"Mode {mode}: {self.name(mode)}", [figure]))
+            if pictures_to is not None:
+                pictures_to.mkdir(parents=True, exist_ok=True)
+                (pictures_to / f"mode-{mode:03}.jpg").write_bytes(image.data)
+        if pictures_to is not None:
+            self.to_dataframe().to_csv(pictures_to / "modes.csv", index=False)
         return Section(f"The modes of {self.site}", parts, finding=self.finding())
 
     def finding(self) -> str:
@@ -167,15 +177,6 @@ class ModeGallery(Labelled):
             f"{text}; the largest measured effect is that of mode {mode} ({self.name(mode)}): "
             f"{_signed(float(means[best]))} {self.unit} in its strongest samples."
         )
-
-    def save(self, to: str | os.PathLike[str], *, count: int = 6) -> list[Path]:
-        """Write a PNG for each mode into a folder, and the table as modes.csv; returns the paths."""
-        folder = Path(to)
-        paths = []
-        for mode in self.shown_modes:
-            paths += save(self.figure(mode, count=count), folder / f"mode-{mode:03}.png")
-        self.to_dataframe().to_csv(folder / "modes.csv", index=False)
-        return [*paths, folder / "modes.csv"]
 
     def to_dataframe(self) -> pandas.DataFrame:
         """One row for each mode."""
@@ -249,12 +250,15 @@ def mode_gallery(
     require_number("count", count, least=1, whole=True)
     require_modes_of(store, {modes.site: modes})
     asked = Question() if question is None else question
+    names = tuple(names_beyond_chance(modes, hierarchy))
+    if hierarchy is not None and modes.classes is not None:
+        modes = replace(modes, classes=tuple(hierarchy.titles(list(modes.classes))))
     samples = gallery(modes, store, count=count, seed=seed)
     source = as_samples(images)
     size = len(modes) if most is None else min(most, len(modes))
     shown = tuple(int(mode) for mode in np.argsort(-modes.share, kind="stable")[:size])
     wanted = {one.sample for mode in shown for found in samples[mode].values() for one in found}
-    x = {row: _image(source, int(store.sample[row])) for row in sorted(wanted)}
+    x = {row: _image(source, store, row) for row in sorted(wanted)}
     strongest = {mode: [one.sample for one in samples[mode]["strongest"]] for mode in shown}
     rows = sorted({row for found in strongest.values() for row in found})
     total = len(rows) + (len(shown) if effects else 0)
@@ -279,7 +283,7 @@ def mode_gallery(
             if progress is not None:
                 progress(len(rows) + rank + 1, total)
     return ModeGallery(
-        modes, shown, samples, tuple(names_beyond_chance(modes, hierarchy)),
+        modes, shown, samples, names,
         {row: _picture(values, mean, std) for row, values in x.items()},
         _captions(modes, x), maps, contributed, effect, _unit(asked.target),
     )  # fmt: skip
@@ -322,13 +326,15 @@ def gallery_page(
             mode_gallery(store, one, model, images, question, count=count, progress=step, **options)
         )
     folder = Path(to)
-    for found in galleries:
-        found.save(folder / re.sub(r"[^\w.-]", "_", found.site), count=count)
+    sections = [
+        found.section(count=count, pictures_to=folder / re.sub(r"[^\w.-]", "_", found.site))
+        for found in galleries
+    ]
     page = Page(
         "The modes, one by one",
         subtitle=f"{counted(len(store), 'sample')}, {counted(len(chosen), 'site')}",
         opening=[Text(EXPLANATION, "small")],
-        sections=[found.section(count=count) for found in galleries],
+        sections=sections,
     )
     return page.save(folder / "gallery.html")
 
@@ -375,7 +381,13 @@ def _shifted(progress: Progress, place: int, count: int) -> Progress:
     return step
 
 
-def _image(source: Any, index: int) -> Tensor:
+def _image(source: Any, store: ContributionStore, row: int) -> Tensor:
+    index, key = int(store.sample[row]), str(store.key[row])
+    if not index < len(source) or source.key(index) != key:
+        raise CodeclensError(
+            f'Sample "{key}" of the store is not sample {index} of these images; pass the images '
+            "of the extraction, with the same limit."
+        )
     sample = source.load(index)
     if sample.image is None:
         raise CodeclensError(f'Sample "{sample.key}" cannot be read: {sample.reason}.')
@@ -418,16 +430,13 @@ def _contributions(
 
 def _of_rows(found: Contributions, places: Sequence[int]) -> Contributions:
     """The contributions of some samples of a batch."""
-    sites = {
-        key: replace(
-            one,
-            **{
-                name: None if getattr(one, name) is None else getattr(one, name)[list(places)]
-                for name in ("positive", "negative", "activation", "completeness", "full")
-            },
-        )
-        for key, one in found.items()
-    }
+    sites = {}
+    for key, one in found.items():
+        tensors: dict[str, Any] = {
+            name: None if getattr(one, name) is None else getattr(one, name)[list(places)]
+            for name in ("positive", "negative", "activation", "completeness", "full")
+        }
+        sites[key] = replace(one, **tensors)
     per_sample = ("target", "baseline_target", "prediction", "estimate")
     target, start, prediction, estimate = (getattr(found, n)[list(places)] for n in per_sample)
     return Contributions(sites, target, start, prediction, estimate)

@@ -67,10 +67,10 @@ def gallery_figure(
             "those of gallery.samples()."
         )
     classes = gallery.top_classes(mode, 6)
-    lines = [line for fact in facts for line in textwrap.wrap(fact, 84)]
+    lines = [line for fact in facts for line in textwrap.wrap(fact, 100)]
     tile = (_ACROSS - _GAP) / count - _GAP
     heights = [_HEADING + tile + (_CAPTION if _is_captioned(kind) else 0.04) for kind, _ in rows]
-    charts = _BARS + 0.5 if classes or loadings is not None else 0.0
+    charts = _BARS + 0.22 if classes or loadings is not None else 0.0
     high = _TITLE + _LINE * len(lines) + sum(heights) + charts
     with styled():
         figure = blank(_ACROSS, high)
