@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     )
     from codeclens.explanation import explain
     from codeclens.extraction import ContributionStore, ImageFolder, RayEngine, extract, plan
-    from codeclens.reporting import report
+    from codeclens.reporting import gallery_page, report
     from codeclens.visualization import pixel_map
 
 __version__ = "0.1.0"
@@ -102,6 +102,7 @@ __all__ = [
     "extract",
     "find_sites",
     "flow",
+    "gallery_page",
     "in_axes",
     "layer_statistics",
     "load_modes",
@@ -136,7 +137,7 @@ _ROOMS = {
     ),
     "explanation": ("explain",),
     "extraction": ("ContributionStore", "ImageFolder", "RayEngine", "extract", "plan"),
-    "reporting": ("report",),
+    "reporting": ("gallery_page", "report"),
     "visualization": ("pixel_map",),
 }
 _HOMES = {name: room for room, names in _ROOMS.items() for name in names}

@@ -21,6 +21,7 @@ from codeclens.cli.config import (
     DemoSettings,
     ExplainSettings,
     ExtractSettings,
+    GallerySettings,
     ReportSettings,
     RetinaSettings,
     complaint,
@@ -139,6 +140,21 @@ def explain(
     from codeclens.cli.explain_command import run_explain
 
     run_explain(settings)
+
+
+@app.command
+def gallery(
+    store: Place = None,
+    /,
+    *,
+    flags: Annotated[GallerySettings | None, Flat] = None,
+    common: Common = None,
+) -> None:
+    """Show every mode: its images, where it acts, its classes and its measured effect."""
+    settings = GallerySettings.resolve(flags, _file(common), store=store)
+    from codeclens.cli.gallery_command import run_gallery
+
+    run_gallery(settings)
 
 
 @app.command

@@ -157,7 +157,7 @@ class ExplainSettings(Settings):
     modes: Path | None = None
     """A folder that codeclens decompose wrote. [default: those that ship for the model]"""
     sites: list[str] | None = None
-    """Sites of the modes, by commas. [default: all; blocks.4.2, blocks.5.3 of modes that ship]"""
+    """Sites of the modes, by commas. [default: all; blocks.5.3 of the modes that ship]"""
     target: str = "predicted"
     """What is explained: predicted, or a class by its name or number."""
     instead_of: str | None = None
@@ -167,11 +167,13 @@ class ExplainSettings(Settings):
     baseline: float = 0.0
     """The baseline input, one value for all pixels, after the model's transform."""
     most: int = Field(default=6, ge=1)
-    """Modes of each site that are mapped, taken out and drawn one by one."""
+    """Modes of each site that are drawn one by one, those with the largest effects."""
     maps: bool = True
-    """Map each of these modes onto the pixels; most of the time goes there."""
+    """Draw where on the site each of these modes contributes."""
+    pixels: bool = False
+    """Also map each of these modes onto the pixels along the path, which takes longer."""
     effects: bool = True
-    """Measure what taking each of these modes out does."""
+    """Measure the effect of removing each mode."""
     output: str | None = None
     """Where the model returns a dict or tuple: the key or index of the class scores."""
     classes: Path | None = None
@@ -368,6 +370,41 @@ class AnalyzeSettings(Settings):
     """Random seed of the bootstrap intervals."""
 
 
+class GallerySettings(Settings):
+    """Options of `codeclens gallery`."""
+
+    command = "gallery"
+    needed: ClassVar[dict[str, str]] = {
+        "store": "a store of contributions: codeclens gallery STORE",
+        "modes": "modes: pass --modes FOLDER, which codeclens decompose wrote",
+        "to": "a place for its result: pass --to FOLDER",
+    }
+
+    store: Annotated[Path | None, Parameter(show=False)] = None
+    """A store written by codeclens extract, next to its config.yaml."""
+    modes: Path | None = None
+    """A folder written by codeclens decompose."""
+    sites: list[str] | None = None
+    """Sites of the modes, by commas. [default: all]"""
+    most: int | None = Field(default=None, ge=1)
+    """The strongest modes of each site. [default: all]"""
+    count: int = Field(default=6, ge=1)
+    """Images of each kind for each mode."""
+    effects: bool = True
+    """Measure the effect of removing each mode in the images in which it is most active."""
+    hierarchy: str | None = None
+    """Superclasses that may name modes: imagenet, or a file (see docs/semantics.md)."""
+    to: Path | None = None
+    """The folder for gallery.html, a picture of each mode and a table for each site."""
+    seed: int = 0
+    """Random seed of the images that are drawn."""
+
+    @field_validator("sites", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        return split_commas(value)
+
+
 class ReportSettings(Settings):
     """Options of `codeclens report`."""
 
@@ -383,6 +420,8 @@ class ReportSettings(Settings):
     """A folder written by codeclens decompose."""
     control: Path | None = None
     """A folder written by codeclens control; adds a section on what modes do."""
+    galleries: int = Field(default=6, ge=0)
+    """Modes of a middle and of the last site to show with their images, where these exist."""
     to: Path | None = None
     """The HTML file to write."""
     title: str | None = None
@@ -408,7 +447,7 @@ SETTINGS: dict[str, type[Settings]] = {
     settings.command: settings
     for settings in (
         ExtractSettings, DecomposeSettings, AnalyzeSettings, ControlSettings, ExplainSettings,
-        ReportSettings, DemoSettings, RetinaSettings,
+        GallerySettings, ReportSettings, DemoSettings, RetinaSettings,
     )
 }  # fmt: skip
 

@@ -19,12 +19,15 @@ from codeclens.cli.config import ExplainSettings, require_own, write_section
 from codeclens.cli.extract_command import class_names, selector
 from codeclens.decomposition import Modes, load_modes, ready_names
 from codeclens.errors import CodeclensError
+from codeclens.progress import progress
 from codeclens.reporting.run_files import save_sentences
 
-# Of the modes that ship, where nothing else is asked for.
-SHOWN = ("blocks.4.2", "blocks.5.3")
+# The default site of the modes that ship.
+SHOWN = ("blocks.5.3",)
 _MADE_BY = [
-    name for name in ExplainSettings.model_fields if name not in ("to", "overwrite", "maps")
+    name
+    for name in ExplainSettings.model_fields
+    if name not in ("to", "overwrite", "maps", "pixels")
 ]
 
 
@@ -39,23 +42,25 @@ def run_explain(settings: ExplainSettings) -> None:
     image = _opened(settings.image)
     x = ready.transform(image)[None]
     as_seen = getattr(ready.transform, "picture", None)
-    explanation = cl.explain(
-        ready.model,
-        x,
-        modes,
-        sites=sites,
-        method=cl.Conductance(settings.steps),
-        target=_target(settings, ready, x, classes),
-        baseline=settings.baseline,
-        output=selector(settings.output) if settings.output else ready.output,
-        most=settings.most,
-        maps=settings.maps,
-        effects=settings.effects,
-        classes=classes,
-        # Modes that ship carry a single photograph a class: only kinds of classes can be followed.
-        names=Hierarchy.from_file("imagenet") if settings.modes is None else None,
-        picture=None if as_seen is None else as_seen(image),
-    )
+    with progress("explain", None, "steps") as advance:
+        explanation = cl.explain(
+            ready.model,
+            x,
+            modes,
+            sites=sites,
+            method=cl.Conductance(settings.steps),
+            target=_target(settings, ready, x, classes),
+            baseline=settings.baseline,
+            output=selector(settings.output) if settings.output else ready.output,
+            most=settings.most,
+            maps="pixels" if settings.pixels else settings.maps,
+            effects=settings.effects,
+            classes=classes,
+            # The modes that ship carry one photograph of each class, so only superclasses name.
+            names=Hierarchy.from_file("imagenet") if settings.modes is None else None,
+            picture=None if as_seen is None else as_seen(image),
+            progress=advance,
+        )
     to = settings.to
     explanation.save(to / "explanation", most=settings.most)
     explanation.save(to / "explanation.html", most=settings.most)
@@ -69,8 +74,8 @@ def run_explain(settings: ExplainSettings) -> None:
 def modes_of(settings: ExplainSettings) -> tuple[Mapping[str, Modes], Sequence[str] | None]:
     """The modes that are meant, and at which sites; raises CodeclensError where there are none.
 
-    Without a folder they are those that ship with the package, of a middle and of a late block: all
-    sixteen would take minutes.
+    Without a folder they are those that ship with the package, of one late block: all sixteen would
+    take minutes.
     """
     if settings.modes is None and settings.model not in ready_names():
         raise CodeclensError(

@@ -12,6 +12,7 @@ import torch
 import codeclens
 import codeclens as cl
 from codeclens.cli.config import ReportSettings, write_section
+from codeclens.cli.gallery_command import galleries_section
 from codeclens.control.filing import Filing
 from codeclens.decomposition import load_modes
 from codeclens.errors import CodeclensError
@@ -29,6 +30,8 @@ def run_report(settings: ReportSettings) -> None:
     sections = []
     if settings.control:
         sections.append(controls_section(list(Filing(settings.control).all())))
+    if modes and settings.galleries:
+        sections.append(galleries_section(store, modes, settings.galleries, settings.seed))
     path = report(
         store, modes, to=settings.to, title=settings.title, sections=sections, seed=settings.seed
     )

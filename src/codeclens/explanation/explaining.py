@@ -102,6 +102,8 @@ def explain(
         output=output, reduce=None,
     ).prepared(x)  # fmt: skip
     found = attributor(x, labels)
+    if progress is not None:
+        progress(1, 1)
     change = float((found.target.double() - found.baseline_target.double())[0])
     parts = {site: _divided(one, found, change) for site, one in by_site.items()}
     result = _output_of(model, x, output)

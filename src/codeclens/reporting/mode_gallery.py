@@ -82,7 +82,7 @@ class ModeGallery(Labelled):
     shown_modes: tuple[int, ...]
     samples: Gallery
     names: tuple[str, ...]
-    pictures: Mapping[int, UInt8[np.ndarray, "row column 3"]]
+    pictures: Mapping[int, UInt8[np.ndarray, "height width 3"]]
     captions: Mapping[int, str]
     maps: Mapping[int, Mapping[int, Float[np.ndarray, "row column"]]]
     contribution: Float[np.ndarray, "mode rank"]
@@ -153,7 +153,7 @@ class ModeGallery(Labelled):
         for mode in self.shown_modes:
             facts = " ".join(self.facts(mode))
             image = image_of(self.figure(mode, count=count))
-            figure = Figure(image, f"Mode {mode} of `{self.site}`: {self.name(mode)}.", facts)
+            figure = Figure(image, facts, f"Samples of mode {mode} of {self.site}")
             parts.append(Section(f"Mode {mode}: {self.name(mode)}", [figure]))
             if pictures_to is not None:
                 pictures_to.mkdir(parents=True, exist_ok=True)

@@ -67,7 +67,7 @@ def gallery_figure(
             "those of gallery.samples()."
         )
     classes = gallery.top_classes(mode, 6)
-    lines = [line for fact in facts for line in textwrap.wrap(fact, 100)]
+    lines = [line for fact in facts for line in textwrap.wrap(fact, 92)]
     tile = (_ACROSS - _GAP) / count - _GAP
     heights = [_HEADING + tile + (_CAPTION if _is_captioned(kind) else 0.04) for kind, _ in rows]
     charts = _BARS + 0.22 if classes or loadings is not None else 0.0

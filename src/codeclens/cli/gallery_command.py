@@ -1,0 +1,73 @@
+"""`codeclens gallery`: every mode with its images; and the same for some modes in a report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import codeclens as cl
+from codeclens.analysis import Hierarchy
+from codeclens.cli.config import GallerySettings, write_section
+from codeclens.cli.extract_command import Reloaded, load_again
+from codeclens.decomposition import Modes, load_modes
+from codeclens.errors import CodeclensError
+from codeclens.pages import Section, Text
+from codeclens.progress import progress
+from codeclens.reporting import EXPLANATION, Question, gallery_page, mode_gallery
+
+# Images of each kind in a report.
+_IN_REPORT = 5
+
+
+def run_gallery(settings: GallerySettings) -> None:
+    """Write the gallery that the options describe, and print the path of its page."""
+    assert settings.store is not None
+    assert settings.modes is not None
+    assert settings.to is not None
+    store = cl.ContributionStore(settings.store)
+    modes = load_modes(settings.modes)
+    again = load_again(store, "A gallery", "gallery_page")
+    hierarchy = Hierarchy.from_file(settings.hierarchy) if settings.hierarchy else None
+    with progress("gallery", None, "steps") as advance:
+        page = gallery_page(
+            store, modes, again.ready.model, again.images, question_of(again), to=settings.to,
+            sites=settings.sites, most=settings.most, count=settings.count,
+            effects=settings.effects, hierarchy=hierarchy, seed=settings.seed, progress=advance,
+            batch_size=again.batch_size, **colours_of(again),
+        )  # fmt: skip
+    write_section(settings.to, settings)
+    print(f"The gallery is {page}")
+
+
+def galleries_section(
+    store: cl.ContributionStore, modes: Mapping[str, Modes], most: int, seed: int
+) -> Section:
+    """The strongest modes of a middle and of the last site, or a sentence on why there are none."""
+    sites = list(modes)
+    chosen = list(dict.fromkeys((sites[len(sites) // 2], sites[-1])))
+    title = "The strongest modes, one by one"
+    try:
+        again = load_again(store, "A gallery", "gallery_page")
+        found = [
+            mode_gallery(
+                store, modes[site], again.ready.model, again.images, question_of(again),
+                count=_IN_REPORT, most=most, seed=seed, batch_size=again.batch_size,
+                **colours_of(again),
+            )
+            for site in chosen
+        ]  # fmt: skip
+    except CodeclensError as error:
+        return Section(title, [Text(f"No images are shown: {error}")])
+    sections = [one.section(count=_IN_REPORT) for one in found]
+    return Section(title, [Text(EXPLANATION, "small"), *sections], found[-1].finding())
+
+
+def question_of(again: Reloaded) -> Question:
+    """What was asked in the extraction."""
+    return Question(**again.options)
+
+
+def colours_of(again: Reloaded) -> dict[str, Any]:
+    """The mean and the standard deviation of the network's transform, where it has them."""
+    transform = again.ready.transform
+    return {name: getattr(transform, name, None) for name in ("mean", "std")}

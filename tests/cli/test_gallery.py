@@ -1,0 +1,45 @@
+"""`codeclens gallery`, and the galleries in `codeclens report`."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Told = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def decomposed(desk: Path, told: Told) -> Path:
+    where = "--images", "images", "--to", "run/store.zarr", "--steps", 3, "--sites", "1"
+    assert told("extract", "--model", "tiny:build", *where)[0] == 0
+    assert told("decompose", "run/store.zarr", "--method", "nmf", "--n-modes", 3,
+                "--to", "run/modes")[0] == 0  # fmt: skip
+    return desk
+
+
+def test_a_gallery_and_a_report_with_galleries(decomposed: Path, told: Told) -> None:
+    to = "--to", "run/gallery", "--modes", "run/modes"
+    code, out, err = told("gallery", "run/store.zarr", *to, "--count", 2, "--most", 2)
+    assert (code, err) == (0, "")
+    assert "gallery.html" in out
+    page = (decomposed / "run" / "gallery" / "gallery.html").read_text(encoding="utf-8")
+    assert page.count("data:image/jpeg") == 2
+    code, _, err = told("report", "run/store.zarr", "--modes", "run/modes", "--to", "run/r.html",
+                        "--galleries", 1)  # fmt: skip
+    assert (code, err) == (0, "")
+    page = (decomposed / "run" / "r.html").read_text(encoding="utf-8")
+    assert "The strongest modes, one by one" in page
+    assert page.count("data:image/jpeg") == 1
+
+
+def test_a_report_without_images_says_why(decomposed: Path, told: Told) -> None:
+    shutil.rmtree(decomposed / "images")
+    code, _, err = told("report", "run/store.zarr", "--modes", "run/modes", "--to", "run/r.html")
+    assert (code, err) == (0, "")
+    page = (decomposed / "run" / "r.html").read_text(encoding="utf-8")
+    assert "No images are shown" in page
+    to = "--to", "run/gallery", "--modes", "run/modes"
+    assert told("gallery", "run/store.zarr", *to)[0] == 2
