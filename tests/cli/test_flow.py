@@ -51,7 +51,7 @@ def test_flow_is_written_and_told(decomposed: Path, told: Told) -> None:
     assert words.splitlines()[0] in out
     assert "This is from 3 samples" in words
     assert "too few for reliable numbers" in words
-    assert "tell R²" in (to / "sentences.txt").read_text(encoding="utf-8")
+    assert "they explain R²" in (to / "sentences.txt").read_text(encoding="utf-8")
     data = xarray.open_zarr(to / "flow.zarr", consolidated=False)
     for name in ("flow", "share", "samples"):
         np.testing.assert_array_equal(data[f"edge_{name}"], [float(row[name]) for row in rows])
