@@ -76,13 +76,13 @@ def of_modes(name: str) -> Method:
     def make(known: dict[str, np.ndarray]) -> Two:
         values = known[name]
         if name == "activation":
-            table = values - values.min(axis=0)
+            table = np.concatenate([np.maximum(values, 0), np.maximum(-values, 0)], axis=1)
         else:
             table = np.concatenate([known[f"{name} +"], -known[f"{name} -"]], axis=1)
         method = NMF(n_modes=2).fit(table.astype(np.float32), seed=0)
         loadings, dictionary = method.encode(table.astype(np.float32)), method.dictionary
         units = values.shape[1]
-        net = dictionary if name == "activation" else dictionary[:, :units] - dictionary[:, units:]
+        net = dictionary[:, :units] - dictionary[:, units:]
         return _apart(net * loadings.mean(axis=0)[:, None]), loadings
 
     return make

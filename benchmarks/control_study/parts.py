@@ -18,6 +18,7 @@ import codeclens as cl
 from benchmarks.control_study import merged
 from benchmarks.material import Material
 from codeclens.control import (
+    ByMode,
     ControlCurves,
     RankingInputs,
     by_modes_of,
@@ -27,7 +28,7 @@ from codeclens.control import (
     outputs_under,
     removal,
 )
-from codeclens.control.controls import by_activation_mode, by_gradient, by_summed_modes
+from codeclens.control.controls import by_gradient, by_summed_modes
 from codeclens.control.edits import one_site
 from codeclens.decomposition import Modes
 
@@ -98,11 +99,27 @@ class Data:
         """Contributions to one fixed target for all images: the sum of the classes' logits."""
         return self.store("fixed", cl.Output(self.classes), self.training)
 
-    def modes(self, site: str, seed: int, view: str = "concat", fixed: bool = False) -> Modes:
-        """Twenty modes by NMF, of contributions or with `view="activation"` of activations."""
+    def modes(self, site: str, seed: int, fixed: bool = False) -> Modes:
+        """Twenty modes of contributions by NMF, positive and negative parts apart."""
         store = self.fixed if fixed else self.found
-        method = cl.NMF(n_modes=MODES)
-        return cl.decompose(store, method, sites=[site], view=view, seed=seed)[site]
+        return cl.decompose(store, cl.NMF(n_modes=MODES), sites=[site], seed=seed)[site]
+
+    def activation_modes(self, site: str, seed: int, from_baseline: bool = False) -> Modes:
+        """Twenty modes of activations by NMF, positive and negative parts apart in the same way.
+
+        Mean activations over positions, or with `from_baseline` their differences from those at
+        the baseline.
+        """
+        values = np.asarray(self.found.view(site, "activation"), np.float32)
+        if from_baseline:
+            place = one_site(self.of.model, site)
+            rest = off_value(self.of.model, place, self.training[0], "baseline")
+            values = values - place.units(torch.as_tensor(rest)).mean(dim=2).numpy()
+        table = np.concatenate([np.maximum(values, 0), np.maximum(-values, 0)], axis=1)
+        method = cl.NMF(n_modes=MODES).fit(table, seed=seed)
+        return Modes(
+            site, "concat", method, method.encode(table), labels=np.asarray(self.found.label)
+        )
 
 
 Part = Callable[[Data, str], list[dict[str, Any]]]
@@ -116,7 +133,8 @@ def curves(seed: int, kind: str, off: Any, wide: bool) -> Part:
 
     def part(data: Data, site: str) -> list[dict[str, Any]]:
         modes = data.modes(site, seed)
-        activations = data.modes(site, seed, "activation")
+        activations = data.activation_modes(site, seed)
+        departures = data.activation_modes(site, seed, from_baseline=True)
         gradients = RankingInputs(data.of.model, modes, data.found, data.training, off=off)
 
         def summed_activations(inputs: RankingInputs, members: Sequence[int]) -> Any:
@@ -126,7 +144,13 @@ def curves(seed: int, kind: str, off: Any, wide: bool) -> Part:
         def gradient(inputs: RankingInputs, members: Sequence[int]) -> Any:
             return by_gradient(gradients, members)  # its gradients are computed once
 
-        controls: list[Any] = ["strength", "summed modes", by_activation_mode, summed_activations]
+        # Activations have no sign with respect to the target, so their modes rank by strength, as
+        # is published; the net entries are shown, too.
+        controls: list[Any] = [
+            "strength", "summed modes", strongest(activations, "activation modes"),
+            by_modes_of(activations, "activation modes, net"),
+            strongest(departures, "modes of activations from the baseline"), summed_activations,
+        ]  # fmt: skip
         if wide:
             controls += ["random", "best channels", "class mean", "class contrast", gradient]
         if wide and off == "baseline" and kind == "ablate":
@@ -134,12 +158,22 @@ def curves(seed: int, kind: str, off: Any, wide: bool) -> Part:
         found = control_curves(
             data.of.model, data.held_out, modes, classes=data.classes, kind=kind,
             fractions=FRACTIONS, off=off, baseline=0.0, controls=controls, store=data.found,
-            training=data.training, activation_modes=activations, trials=2, seed=seed,
+            training=data.training, trials=2, seed=seed,
             resamples=100,
         )  # fmt: skip
         return _rows(found, site, seed)
 
     return part
+
+
+def strongest(modes: Modes, name: str) -> Callable[[RankingInputs, Sequence[int]], ByMode]:
+    """A control: units by the strength of the mode that follows the class best."""
+
+    def make(inputs: RankingInputs, members: Sequence[int]) -> ByMode:
+        mode = mode_of(modes, members)
+        return ByMode(mode, name, f"mode {mode.index} of {name}", "strength")
+
+    return make
 
 
 def _rows(found: ControlCurves, site: str, seed: int) -> list[dict[str, Any]]:
@@ -225,7 +259,7 @@ def targets(data: Data, site: str) -> list[dict[str, Any]]:
     for name, modes in (
         ("each image's own class", data.modes(site, 0)),
         ("one fixed target", data.modes(site, 0, fixed=True)),
-        ("activations", data.modes(site, 0, "activation")),
+        ("activations", data.activation_modes(site, 0)),
     ):
         correlation = modes.class_correlation()[:, data.classes].max(axis=0)
         rows += [
