@@ -19,6 +19,7 @@ from codeclens.control.edits import (
     Kind,
     Put,
     Scale,
+    Value,
     as_value,
     one_site,
 )
@@ -127,27 +128,58 @@ def scale(
 def steer(
     model: nn.Module,
     where: Where,
-    direction: Given,
-    strength: float = 1.0,
+    direction: Given | None = None,
+    strength: float | None = None,
     units: Units | Indices | None = None,
     **choice: Unpack[Choice],
 ) -> Iterator[Intervention]:
     """Add `strength` times a direction in activation space, at all positions or at chosen ones.
 
-    `direction` is one number for each unit of the site `(U,)`, or a tensor in the layout of its
-    activation. The entries of a contribution mode are not activations, so they are not a direction;
-    `mode_direction` finds what the mode looks like in activations, scaled so that a strength of 1
-    adds the mode at its mean size in the samples where it is active, and −1 removes as much.
-    All units are moved unless some are chosen, as in `ablate`.
+    - `steer(model, mode, 2.0)` adds 2.0 times the mode's own direction (`Mode.direction`, which
+      `decompose` computes): what the mode looks like in activations at its typical loading. 1 adds
+      as much of it as its samples have on average, −1 removes as much.
+    - `steer(model, site, direction, 2.0)` adds 2.0 times a direction (1.0 if no strength is given):
+      one number for each unit of the site `(U,)`, or a tensor in the layout of its activation. The
+      site may be a mode's, and the direction one that `mode_direction` computed.
+
+    The entries of a contribution mode are not activations, so they are not a direction. All units
+    are moved unless some are chosen, as in `ablate`. Raises CodeclensError for a bare number as a
+    direction, and for a mode without one.
 
     >>> model = nn.Sequential(nn.Identity(), nn.Flatten())
     >>> with steer(model, "0", [1.0, 0.0, -1.0], strength=2.0):
     ...     model(torch.ones(1, 3))
     tensor([[ 3.,  1., -1.]])
     """
-    edit = Add(as_value(direction), strength)
+    edit = Add(*_steering(where, direction, strength))
     with _act(model, where, edit, units, choice, everything=True) as done:
         yield done
+
+
+def _steering(where: Where, direction: Given | None, strength: float | None) -> tuple[Value, float]:
+    """The direction and the strength that the arguments of `steer` mean."""
+    bare = direction is None or np.ndim(direction) == 0
+    if not bare:
+        assert direction is not None
+        return as_value(direction), 1.0 if strength is None else strength
+    if not isinstance(where, Mode):
+        raise CodeclensError(
+            f"direction={direction} is not a direction; pass one number for each unit of the site, "
+            "and then the strength, or a mode and its strength: steer(model, mode, 2.0)."
+        )
+    if (direction is None) == (strength is None):
+        raise CodeclensError(
+            f"steer(model, mode, strength) takes one number, the strength, and got direction="
+            f"{direction} and strength={strength}; a direction has one number for each unit."
+        )
+    if where.direction is None:
+        raise CodeclensError(
+            f'Mode {where.index} of "{where.site}" has no direction in activation space, since it '
+            "was not found by decompose in a store; compute one with mode_direction and pass it: "
+            "steer(model, mode, direction, strength)."
+        )
+    amount = strength if direction is None else direction
+    return as_value(where.direction), float(np.asarray(amount))
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 import numpy as np
 import torch
+from jaxtyping import Float32
 
 from codeclens.decomposition import quality
 from codeclens.decomposition.autoencoders.base import Autoencoder
@@ -235,6 +236,9 @@ def _modes(
         loadings = np.concatenate([fitted.encode(part) for _, part in _blocks(X)])
     else:
         loadings = fitted.encode(X)
+    measured = _quality(matrix, loadings, fitted)
+    if isinstance(store, ContributionStore):
+        measured["direction"] = _directions(store, task.site, loadings)
     return Modes(
         site=task.site,
         view=view,
@@ -243,13 +247,28 @@ def _modes(
         labels=np.asarray(store.label, dtype=np.int64),
         classes=None if store.classes is None else tuple(store.classes),
         keys=np.asarray(store.key),
-        quality=_quality(matrix, loadings, fitted),
+        quality=measured,
         provenance={
             "codeclens": version("codeclens"),
             "seed": task.seed,
             "contributions": store.metadata,
         },
     )
+
+
+def _directions(
+    store: ContributionStore, site: str, loadings: np.ndarray[Any, Any]
+) -> Float32[np.ndarray, "mode unit"]:
+    """The direction of each mode in activation space `(K, U)`: see `Mode.direction`."""
+    z = loadings.astype(np.float64)
+    z -= z.mean(axis=0)
+    shared = np.zeros((z.shape[1], store.units(site)))
+    for rows, block in _blocks(StoredMatrix(store.reader(site, "activation"), store.sample)):
+        shared += z[rows].T @ block
+    spread = np.maximum((z**2).sum(axis=0), 1e-300)
+    active = np.maximum((loadings > 0).sum(axis=0), 1)
+    typical = loadings.sum(axis=0, dtype=np.float64) / active
+    return np.asarray(typical[:, None] * shared / spread[:, None], np.float32)
 
 
 def _quality(matrix: SampleMatrix, Z: np.ndarray[Any, Any], fitted: Fitted) -> dict[str, Any]:

@@ -48,7 +48,9 @@ class Mode:
     active in each sample. `share` is its share of the reconstructed contributions, `firing_rate`
     the share of samples with a loading above zero, and `best_class` the class whose indicator
     correlates best with the loadings, with that correlation (None without labels). `stability` is
-    the cosine with its partner in other fits (NaN where there are none).
+    the cosine with its partner in other fits (NaN where there are none). `direction` `(U,)` is what
+    the mode looks like in activations, at its typical loading (the mean where it is active): the
+    slope of mean activations over loadings, times that loading; None where it was not computed.
 
     >>> mode = Mode("conv", 0, np.array([0.9, 0.0, 0.1]), np.array([0.0, -0.5, 0.0]), np.ones(4))
     >>> mode.weights, mode.top_units(count=2)
@@ -64,6 +66,7 @@ class Mode:
     firing_rate: float = float("nan")
     best_class: tuple[str, float] | None = None
     stability: float = float("nan")
+    direction: Float[np.ndarray, " unit"] | None = None
 
     @property
     def weights(self) -> Float[np.ndarray, " unit"]:
@@ -477,6 +480,7 @@ class Modes(Labelled, Sequence[Mode]):
                 f"(0 to {len(self) - 1})."
             )
         number %= len(self)
+        directions = self.quality.get("direction")
         return Mode(
             site=self.site,
             index=number,
@@ -487,6 +491,7 @@ class Modes(Labelled, Sequence[Mode]):
             firing_rate=float(self.firing_rate[number]),
             best_class=self._best_class(number),
             stability=float(self.stability[number]),
+            direction=None if directions is None else directions[number],
         )
 
     @cached_property
