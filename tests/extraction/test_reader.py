@@ -162,3 +162,38 @@ def test_a_damaged_file_is_named(made: Path, tmp_path: Path, damage: str) -> Non
     with pytest.raises(CodeclensError, match=words):
         list(store.batches("3"))
     assert store.view("3", "positive").shape == (297, 6)
+
+
+def test_five_thousand_shards_are_read_with_few_open_files(tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource", reason="limits on open files are POSIX")
+    rows, shards = 2, 5000
+    site = SiteEntry("3", "3", 2, True)
+    layout = Layout(rows * shards, "float32", rows, (site,))
+    settings = {"dtype": "float32", "shard_size": rows, "classes": None}
+    metadata = {"format": 1, "samples": layout.samples, "settings": settings, "sites": [vars(site)]}
+    with writing(tmp_path, lambda: metadata, lambda _: None) as writer, writer.claim(0):
+        arrays = blank(layout, rows)
+        arrays["valid"][:] = True
+        writer.write(0, arrays, {})
+    # Each shard is the first one, with contributions that are the numbers of the rows.
+    flat = [f"{name}/c" for name, (_, row) in layout.arrays.items() if not row]
+    for shard in range(shards):
+        numbers = np.repeat(np.arange(shard * rows, (shard + 1) * rows, dtype="<f4"), 2)
+        for name, sign in (("positive", 1), ("negative", -1)):
+            file = tmp_path / layout.file(f"sites/3/{name}", shard)
+            file.parent.mkdir(exist_ok=True)
+            file.write_bytes((sign * numbers).tobytes())
+        for folder in (*flat, "shard_record/c") if shard else ():
+            (tmp_path / folder / str(shard)).hardlink_to(tmp_path / folder / "0")
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(256, limits[0]), limits[1]))
+    try:
+        store = ContributionStore(tmp_path)
+        wanted = np.repeat(np.arange(rows * shards), 4).reshape(-1, 4)
+        np.testing.assert_array_equal(store.view("3"), wanted)
+        drawn = np.concatenate(list(store.batches("3", batch=512)))
+        np.testing.assert_array_equal(drawn[np.argsort(drawn[:, 0])], wanted)
+        assert not np.array_equal(drawn, wanted)
+        assert len(store.label) == rows * shards
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)

@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import Any, Literal, cast
 
 import numpy as np
+import torch
 from jaxtyping import Float32, Int64
 
 from codeclens.errors import CodeclensError
@@ -21,8 +22,8 @@ Rows = np.ndarray[Any, Any]
 SHUFFLED_ROWS = 8192
 # Bytes of a long row, and the number of long rows in a block.
 LONG_ROW, LONG_BLOCK = 8192, 1024
-# Files mapped at the same time; systems allow some ten thousand.
-MOST_MAPPED = 4096
+# Files that a reader maps at the same time; a process may have some ten thousand.
+MOST_MAPPED = 1024
 
 _PARTS: dict[View, tuple[str, ...]] = {
     "concat": ("positive", "negative"),
@@ -45,6 +46,7 @@ class SiteReader:
 
     Chunks are uncompressed and in ascending order, so row r of a shard begins at byte
     r × row length. Memory-mapping the files is several times faster than reading through Zarr.
+    A mapped file needs no file descriptor, so a store may have any number of shards.
     """
 
     def __init__(
@@ -165,18 +167,24 @@ class SiteReader:
         return block if count == len(rows) else block[rows - low]
 
     def _mapped(self, number: int, shard: int) -> Rows:
-        """One file of a store on disk, memory-mapped."""
+        """One file of a store on disk, memory-mapped; not to be written."""
         found = self._maps.get((number, shard))
         if found is None:
             file = self.layout.file(self._parts[number], shard)
-            shape = len(self.layout.rows(shard)), self.units
-            try:
-                mapped = np.memmap(f"{self.path}/{file}", self._dtype, "r", shape=shape)
-            except (FileNotFoundError, ValueError):
-                raise CodeclensError(damaged(self.path, file)) from None
+            rows = len(self.layout.rows(shard))
+            length = rows * self.units * self._dtype.itemsize
             while len(self._maps) >= MOST_MAPPED:
                 del self._maps[next(iter(self._maps))]
-            found = self._maps[number, shard] = np.asarray(mapped)
+            # Python's mmap keeps a descriptor open for each file, torch's does not.
+            try:
+                mapped = torch.from_file(
+                    f"{self.path}/{file}", shared=False, size=length, dtype=torch.uint8
+                )
+            except RuntimeError as error:
+                raise CodeclensError(_not_mapped(self.path, file, length, error)) from None
+            found = mapped.numpy().view(self._dtype).reshape(rows, self.units)
+            found.flags.writeable = False
+            self._maps[number, shard] = found
         return found
 
     def _fetched(self, path: ObjectFolder, file: str, offset: int, length: int) -> bytes:
@@ -195,6 +203,16 @@ def damaged(path: Location, name: str) -> str:
         f'"{name}" in the store "{path}" is missing or truncated; run the same extraction again '
         "to repair it."
     )
+
+
+def _not_mapped(path: Location, name: str, length: int, error: RuntimeError) -> str:
+    try:
+        whole = (path / name).stat().st_size >= length
+    except OSError:
+        whole = False
+    if not whole:
+        return damaged(path, name)
+    return f'"{name}" in the store "{path}" cannot be read: {error}.'
 
 
 def _split(ascending: Int64[np.ndarray, " rows"], step: int) -> list[slice]:
