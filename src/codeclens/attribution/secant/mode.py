@@ -34,6 +34,8 @@ Rule = Callable[..., Any]
 
 RULES: dict[str, Rule] = {}
 LINEAR: set[str] = set()
+# Rules that call torch's function once, for the value of the tensor that they are given.
+AT_ONCE: set[Rule] = set()
 # Rules that hold for complex numbers too.
 COMPLEX: set[str] = set()
 
@@ -96,6 +98,14 @@ class SecantMode(TorchFunctionMode):
             return before
         self.uncovered.add(_OTHER_WAY)
         return None
+
+    def between(self, *tensors: Tensor) -> list[tuple[Tensor, Tensor]] | None:
+        """The same tensors at the node before and at this one, pair by pair; None at the first.
+
+        Unlike the tensors given they stay what they are, so that a pullback may use them later.
+        """
+        before = self.remember(*tensors)
+        return None if before is None else list(zip(before, self._now[-1], strict=True))
 
     def _recall(self, tensors: Sequence[Tensor]) -> tuple[Tensor, ...] | None:
         number = len(self._now)
@@ -179,8 +189,9 @@ class SecantMode(TorchFunctionMode):
                 return rule(self, func, *args, **kwargs)
             # What is remembered must outlive the change, and the result go where it was to go.
             into = args[0]
-            result = rule(self, out_of_place(func, name), into.clone(), *args[1:], **kwargs)
-            return into.copy_(result)
+            func = _writing(func, name, into) if rule in AT_ONCE else out_of_place(func, name)
+            result = rule(self, func, into.clone(), *args[1:], **kwargs)
+            return into.copy_(result) if into._is_view() else _Written.apply(into, result)
         finally:
             self._within -= 1
 
@@ -193,6 +204,14 @@ class SecantMode(TorchFunctionMode):
         for old, now in zip(before or (), operands, strict=False):
             if old.shape != now.shape or not torch.equal(old, now):
                 self.uncovered.add(described(name, now))
+
+
+def _writing(func: Any, name: str, into: Tensor) -> Any:
+    """What changes `into` itself, whatever copy of it is given."""
+    own = into.detach()
+    if name.endswith("_"):
+        return lambda _, *args, **kwargs: func(own, *args, **kwargs)
+    return lambda _, *args, **kwargs: func(own, *args, inplace=True, **kwargs)
 
 
 _OTHER_WAY = "control flow that depends on the input"
@@ -224,6 +243,19 @@ class _Backward(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> Any:
         return None, None, *ctx.pullback(gradients[0])
+
+
+class _Written(torch.autograd.Function):
+    """A tensor into which another was written; its old values get no gradient, not even zeros."""
+
+    @staticmethod
+    def forward(ctx: Any, into: Tensor, result: Tensor) -> Tensor:
+        ctx.mark_dirty(into)
+        return into if result.data_ptr() == into.data_ptr() else into.copy_(result)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> Any:
+        return None, gradients[0]
 
 
 def with_gradient(value: Tensor, pullback: Pullback, *inputs: Tensor) -> Tensor:
@@ -328,7 +360,7 @@ def unseen(targets: Iterable[Tensor], named: Iterable[Any] = ()) -> set[str]:
             continue
         name = node.name().rpartition("::")[2].partition("Backward")[0]
         if isinstance(node, BackwardCFunction):
-            if not hasattr(node, "pullback"):
+            if not hasattr(node, "pullback") and name != _Written.__name__:
                 found.add(f"{name} (an autograd.Function)")
         elif name == "DifferentiableGraph":
             found.add("a scripted part")

@@ -10,7 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from codeclens.attribution.secant import slopes
 from codeclens.attribution.secant.mode import (
+    AT_ONCE,
     COMPLEX,
     RULES,
     SecantMode,
@@ -18,8 +20,10 @@ from codeclens.attribution.secant.mode import (
     unfinished,
     with_gradient,
 )
+from codeclens.attribution.secant.slopes import Into, in_pieces
 
 Func = Callable[..., Any]
+aten: Any = torch.ops.aten
 
 # A change of the value that is no rounding where that of the input is.
 _JUMP = 0.01
@@ -88,21 +92,226 @@ def _slope(
 
 
 for _name in (
-    *("leaky_relu", "elu", "selu", "celu", "gelu", "silu", "hardswish", "hardsigmoid", "mish"),
-    *("sigmoid", "tanh", "softplus", "softsign", "logsigmoid", "hardshrink", "softshrink"),
-    *("tanhshrink", "threshold", "prelu", "rrelu", "exp", "expm1", "log", "log1p", "log2", "log10"),
-    *("sin", "cos", "tan", "atan", "arctan", "erf", "erfc", "sinh", "cosh", "asinh", "clamp"),
-    *("clamp_min", "clamp_max", "special_erf", "log_sigmoid", "nan_to_num", "exp2", "logit"),
-    *("expit", "special_expit", "erfinv", "special_erfinv", "lgamma", "digamma", "sinc"),
-    # Steps: their secant is what they jump by, where torch's derivative is 0 everywhere.
-    *("sign", "sgn", "floor", "ceil", "round", "trunc", "frac"),
+    *("rrelu", "softsign", "tan", "sinh", "cosh", "asinh", "nan_to_num", "exp2", "logit"),
+    *("erfinv", "special_erfinv", "lgamma", "digamma", "sinc"),
 ):
     elementwise(_name)
-elementwise("relu6", lambda z: F.relu6(z))
-elementwise("swish", F.silu)
-elementwise("hardtanh")
 elementwise("heaviside", lambda z, at_zero: torch.heaviside(z.detach(), at_zero) + 0 * z)
-elementwise("magnitude", torch.abs)
+
+
+def _closed(*names: str, keep_value: bool = False) -> Callable[[Callable[..., Into]], None]:
+    """Register nonlinearities whose secant has a closed form.
+
+    What is decorated takes the settings of a call and gives what writes the gradient from that of
+    the value and from z at both nodes, after the values at both where `keep_value`.
+    """
+
+    def register(made: Callable[..., Into]) -> None:
+        def secant(mode: SecantMode, func: Func, z: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+            value: Tensor = func(z.detach(), *args, **kwargs)
+            kept = mode.between(value, z) if keep_value else mode.between(z)
+            if kept is None:
+                return unfinished(value, z)
+            into, given = made(*args, **kwargs), [t for pair in kept for t in pair]
+            return with_gradient(value, lambda g: (in_pieces(into, g, *given),), z)
+
+        RULES.update(dict.fromkeys(names, secant))
+        AT_ONCE.add(secant)
+
+    return register
+
+
+def _by_slope(slope: slopes.Slope, *settings: Any) -> Into:
+    def into(out: Tensor, g: Tensor, *given: Tensor) -> None:
+        torch.mul(slope(*given, *settings), g, out=out)
+
+    return into
+
+
+@_closed("relu")
+def _relu() -> Into:
+    return _by_slope(slopes.of_relu)
+
+
+@_closed("relu6")
+def _relu6() -> Into:
+    return _by_slope(slopes.of_clamp, 0.0, 6.0)
+
+
+@_closed("hardtanh")
+def _hardtanh(min_val: float = -1.0, max_val: float = 1.0) -> Into:
+    return _by_slope(slopes.of_clamp, min_val, max_val)
+
+
+@_closed("leaky_relu")
+def _leaky_relu(negative_slope: float = 0.01) -> Into:
+    return _by_slope(slopes.of_leaky_relu, negative_slope)
+
+
+@_closed("hardsigmoid")
+def _hardsigmoid() -> Into:
+    return _by_slope(lambda z0, z: slopes.of_clamp(z0, z, -3.0, 3.0).div_(6))
+
+
+@_closed("hardswish")
+def _hardswish() -> Into:
+    return _by_slope(slopes.of_hardswish)
+
+
+@_closed("softshrink")
+def _softshrink(lambd: float = 0.5) -> Into:
+    return _by_slope(lambda z0, z: slopes.of_clamp(z0, z, -lambd, lambd).neg_().add_(1))
+
+
+@_closed("threshold", keep_value=True)
+def _threshold(threshold: float, value: float) -> Into:
+    return _by_slope(slopes.of_jumps, lambda z: z.gt(threshold).to(z))
+
+
+@_closed("hardshrink", keep_value=True)
+def _hardshrink(lambd: float = 0.5) -> Into:
+    return _by_slope(slopes.of_jumps, lambda z: z.abs().gt(lambd).to(z))
+
+
+@_closed("sign", "sgn", "floor", "ceil", "round", "trunc", keep_value=True)
+def _steps(*_: Any, **__: Any) -> Into:
+    """Their secant is what they jump by, where torch's derivative is 0 everywhere."""
+    return _by_slope(slopes.of_jumps, 0.0)
+
+
+@_closed("frac", keep_value=True)
+def _frac() -> Into:
+    return _by_slope(slopes.of_jumps, 1.0)
+
+
+@_closed("elu")
+def _elu(alpha: float = 1.0) -> Into:
+    return _by_slope(slopes.of_elu, alpha)
+
+
+@_closed("celu")
+def _celu(alpha: float = 1.0) -> Into:
+    return _by_slope(slopes.of_elu, alpha, 1.0, 1 / alpha)
+
+
+@_closed("selu")
+def _selu() -> Into:
+    return _by_slope(slopes.of_elu, 1.6732632423543772, 1.0507009873554805)
+
+
+@_closed("sigmoid", "expit", "special_expit", keep_value=True)
+def _sigmoid() -> Into:
+    return _by_slope(slopes.of_sigmoid)
+
+
+@_closed("tanh", keep_value=True)
+def _tanh() -> Into:
+    return _by_slope(slopes.of_tanh)
+
+
+@_closed("tanhshrink")
+def _tanhshrink() -> Into:
+    return _by_slope(lambda z0, z: slopes.of_tanh(z0.tanh(), z.tanh(), z0, z).neg_().add_(1))
+
+
+@_closed("exp", keep_value=True)
+def _exp() -> Into:
+    return _by_slope(slopes.of_exp)
+
+
+@_closed("expm1", "special_expm1")
+def _expm1() -> Into:
+    return _by_slope(lambda z0, z: slopes.of_exp(z0.exp(), z.exp(), z0, z))
+
+
+@_closed("log", keep_value=True)
+def _log() -> Into:
+    return _by_slope(slopes.of_log)
+
+
+@_closed("log1p", "special_log1p", keep_value=True)
+def _log1p() -> Into:
+    return _by_slope(slopes.of_log, 1.0)
+
+
+@_closed("log2")
+def _log2() -> Into:
+    return _by_slope(lambda z0, z: slopes.of_log(z0.log(), z.log(), z0, z).div_(math.log(2)))
+
+
+@_closed("log10")
+def _log10() -> Into:
+    return _by_slope(lambda z0, z: slopes.of_log(z0.log(), z.log(), z0, z).div_(math.log(10)))
+
+
+@_closed("sin")
+def _sin() -> Into:
+    return _by_slope(slopes.of_sin)
+
+
+@_closed("cos")
+def _cos() -> Into:
+    return _by_slope(slopes.of_sin, math.pi / 2)
+
+
+@_closed("atan", "arctan")
+def _atan() -> Into:
+    return _by_slope(slopes.of_atan)
+
+
+@_closed("gelu", keep_value=True)
+def _gelu(approximate: str = "none") -> Into:
+    return slopes.smooth(lambda g, z: aten.gelu_backward(g, z, approximate=approximate))
+
+
+@_closed("silu", "swish", keep_value=True)
+def _silu() -> Into:
+    return slopes.smooth(aten.silu_backward)
+
+
+@_closed("mish", keep_value=True)
+def _mish() -> Into:
+    return slopes.smooth(aten.mish_backward)
+
+
+@_closed("softplus", keep_value=True)
+def _softplus(beta: float = 1.0, threshold: float = 20.0) -> Into:
+    return slopes.smooth(lambda g, z: aten.softplus_backward(g, z, beta, threshold), 1 / beta)
+
+
+@_closed("logsigmoid", "log_sigmoid", keep_value=True)
+def _logsigmoid() -> Into:
+    return slopes.smooth(lambda g, z: g * torch.sigmoid(-z))
+
+
+@_closed("erf", "special_erf", keep_value=True)
+def _erf() -> Into:
+    return slopes.smooth(lambda g, z: g * z.square().neg_().exp_() * (2 / math.sqrt(math.pi)))
+
+
+@_closed("erfc", "special_erfc", keep_value=True)
+def _erfc() -> Into:
+    return slopes.smooth(lambda g, z: g * z.square().neg_().exp_() * (-2 / math.sqrt(math.pi)))
+
+
+@_closed("square")
+def _square() -> Into:
+    return _by_slope(torch.add)
+
+
+@_closed("whole power")
+def _whole_power(exponent: int) -> Into:
+    return _by_slope(slopes.of_whole_power, int(exponent))
+
+
+_WHOLE_POWER = RULES.pop("whole power")
+
+
+@_closed("magnitude")
+def _magnitude() -> Into:
+    return _by_slope(slopes.of_abs)
+
+
 _MAGNITUDE = RULES.pop("magnitude")
 COMPLEX.update(("abs", "reciprocal"))
 
@@ -115,30 +324,35 @@ def _abs(mode: SecantMode, func: Func, z: Tensor) -> Any:
         return torch.view_as_real(z).square().sum(-1).sqrt()
 
 
-@rule("relu")
-def _relu(mode: SecantMode, func: Func, z: Tensor, *_: Any, **__: Any) -> Tensor:
-    before = mode.remember(z)
-    value = torch.relu(z.detach())
-    if before is None:
+@rule("clamp", "clamp_min", "clamp_max")
+def _clamp(mode: SecantMode, func: Func, z: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+    low, high = (kwargs.get(key) for key in ("min", "max"))
+    if args and func.__name__.rstrip("_").endswith("max"):
+        (high,) = args
+    elif args:
+        low, high = (*args, high)[:2]
+    kept = mode.between(z)
+    value: Tensor = func(z.detach(), *args, **kwargs)
+    if kept is None:
         return unfinished(value, z)
-    slope = _gate(before[0], z.detach())
-    return with_gradient(value, lambda g: (g * slope,), z)
+    ((z0, now),) = kept
+    if isinstance(low, Tensor) or isinstance(high, Tensor):
+        # Bounds by channel have their places: they go with the whole tensor alone.
+        return with_gradient(value, lambda g: (g * slopes.of_clamp(z0, now, low, high),), z)
+    into = _by_slope(slopes.of_clamp, low, high)
+    return with_gradient(value, lambda g: (in_pieces(into, g, z0, now),), z)
 
 
-def _gate(z0: Tensor, z: Tensor) -> Tensor:
-    """The secant of relu: 1 or 0 where both have one sign, else the share of the way above zero."""
-    width = (z - z0).abs_().add_(torch.finfo(z.dtype).tiny)
-    return torch.maximum(z0, z).div_(width).clamp_(0, 1)
-
-
-@rule("square")
-def _square(mode: SecantMode, func: Func, z: Tensor) -> Tensor:
-    before = mode.remember(z)
-    value = z.detach().square()
-    if before is None:
+@rule("prelu")
+def _prelu(mode: SecantMode, func: Func, z: Tensor, weight: Tensor) -> Tensor:
+    kept = mode.between(z)
+    value = torch.prelu(z.detach(), weight.detach())
+    if kept is None:
         return unfinished(value, z)
-    total = before[0] + z.detach()
-    return with_gradient(value, lambda g: (g * total,), z)
+    ((z0, now),) = kept
+    shape = (-1, *[1] * (z.ndim - 2)) if weight.numel() > 1 else ()
+    below = weight.detach().reshape(shape)
+    return with_gradient(value, lambda g: (g * slopes.of_leaky_relu(z0, now, below),), z)
 
 
 @rule("reciprocal")
@@ -180,7 +394,7 @@ def rsqrt_slope(r0: Tensor, r: Tensor) -> Tensor:
 
 @rule("pow")
 def _pow(mode: SecantMode, func: Func, z: Any, exponent: Any) -> Any:
-    simple: dict[float, Func] = {2: _square, 0.5: _sqrt, -1: _reciprocal, -0.5: _rsqrt}
+    simple: dict[float, Func] = {0.5: _sqrt, -1: _reciprocal, -0.5: _rsqrt}
     if isinstance(exponent, nn.Parameter):
         exponent = exponent.detach()
     if isinstance(exponent, Tensor) and exponent.requires_grad:
@@ -195,7 +409,8 @@ def _pow(mode: SecantMode, func: Func, z: Any, exponent: Any) -> Any:
         return z
     if exponent in simple:
         return simple[exponent](mode, func, z)
-    return _POWER(mode, torch.pow, z, exponent)
+    whole = exponent in range(2, 9)
+    return (_WHOLE_POWER if whole else _POWER)(mode, torch.pow, z, exponent)
 
 
 elementwise("power")

@@ -9,71 +9,105 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from codeclens.attribution.secant import slopes
 from codeclens.attribution.secant.mode import SecantMode, rule, unfinished, with_gradient
 from codeclens.attribution.secant.nonlinearities import rsqrt_slope
 from codeclens.attribution.secant.products import balance
+from codeclens.attribution.secant.slopes import in_rows
 
 Func = Callable[..., Any]
 
 
 @rule("softmax", "_softmax")
 def _softmax(mode: SecantMode, func: Func, z: Tensor, dim: int = -1, *_: Any, **kw: Any) -> Tensor:
-    """Δy = λ(y) (Δz − Σ p Δz), λ(y) the logarithmic mean of y0 and y1."""
+    """Δy = λ(y) (Δz − ΔL), λ(y) the logarithmic mean of y0 and y1, ΔL = Σ p Δz."""
     z = z if kw.get("dtype") is None else z.to(kw["dtype"])
-    log_y = z.detach().log_softmax(dim)
-    before = mode.remember(z, log_y)
-    if before is None:
-        return unfinished(log_y.exp(), z)
-    share = _shares(before[0], z.detach(), dim)
-    slope = _exp_slope(before[1], log_y)
+    y = z.detach().softmax(dim)
+    kept = mode.between(z, y, _log_sum(z, y, dim))
+    if kept is None:
+        return unfinished(y, z)
 
-    def pullback(g: Tensor) -> tuple[Tensor]:
-        h = g * slope
-        return (h - share * h.sum(dim, keepdim=True),)
+    def pullback(out: Tensor, g: Tensor, *given: Tensor) -> None:
+        change, change_of_sum, share = _shares(*given)
+        h = slopes.shape_of_tanh(change.sub_(change_of_sum)).mul_(given[2] + given[3]).mul_(g)
+        torch.addcmul(h, share, h.sum(-1, keepdim=True), value=-1, out=out)
 
-    return with_gradient(log_y.exp(), pullback, z)
+    return with_gradient(y, lambda g: (_along(pullback, dim, g, *kept),), z)
 
 
-@rule("log_softmax")
+@rule("log_softmax", "_log_softmax")
 def _log_softmax(
     mode: SecantMode, func: Func, z: Tensor, dim: int = -1, *_: Any, **kw: Any
 ) -> Tensor:
     """Δy = Δz − Σ p Δz."""
     z = z if kw.get("dtype") is None else z.to(kw["dtype"])
     value = z.detach().log_softmax(dim)
-    before = mode.remember(z)
-    if before is None:
+    y = value.exp()
+    kept = mode.between(z, y, _log_sum(z, y, dim))
+    if kept is None:
         return unfinished(value, z)
-    share = _shares(before[0], z.detach(), dim)
-    return with_gradient(value, lambda g: (g - share * g.sum(dim, keepdim=True),), z)
+
+    def pullback(out: Tensor, g: Tensor, *given: Tensor) -> None:
+        share = _shares(*given)[2]
+        torch.addcmul(g, share, g.sum(-1, keepdim=True), value=-1, out=out)
+
+    return with_gradient(value, lambda g: (_along(pullback, dim, g, *kept),), z)
 
 
 @rule("logsumexp")
 def _logsumexp(mode: SecantMode, func: Func, z: Tensor, dim: Any, keepdim: bool = False) -> Tensor:
-    kept = z.detach().logsumexp(dim, keepdim=True)
-    value = kept if keepdim else z.detach().logsumexp(dim)
-    before = mode.remember(z)
-    if before is None:
+    """Δy = Σ p Δz."""
+    if not isinstance(dim, int) and len(dim) != 1:
+        dims = sorted(d % z.ndim for d in dim) or list(range(z.ndim))
+        kept_dims = [d for d in range(z.ndim) if d not in dims]
+        with mode:
+            merged = z.permute(*kept_dims, *dims).flatten(len(kept_dims)).logsumexp(-1)
+            shape = [1 if d in dims else n for d, n in enumerate(z.shape)]
+            return merged.reshape(shape) if keepdim else merged
+    (dim,) = (dim,) if isinstance(dim, int) else dim
+    kept_value = z.detach().logsumexp(dim, keepdim=True)
+    value = kept_value if keepdim else kept_value.squeeze(dim)
+    y = (z.detach() - kept_value).exp()
+    kept = mode.between(z, y, kept_value)
+    if kept is None:
         return unfinished(value, z)
-    share = _shares(before[0], z.detach(), dim)
-    return with_gradient(value, lambda g: (g.reshape(kept.shape) * share,), z)
+
+    def pullback(out: Tensor, g: Tensor, *given: Tensor) -> None:
+        torch.mul(_shares(*given)[2], g, out=out)
+
+    def whole(g: Tensor) -> tuple[Tensor]:
+        return (_along(pullback, dim, g.reshape(kept_value.shape).expand_as(z), *kept),)
+
+    return with_gradient(value, whole, z)
 
 
-def _exp_slope(z0: Tensor, z: Tensor) -> Tensor:
-    """Δ exp(z) / Δz = exp(max) (1 − e^−|Δz|) / |Δz|, the logarithmic mean; 0 where both are −∞."""
-    top = torch.maximum(z0, z)
-    change = (z - z0).abs().nan_to_num_(nan=0.0, posinf=torch.finfo(z.dtype).max)
-    ratio = torch.where(change < 1e-4, 1 - change / 2, -torch.expm1(-change) / change)
-    return top.exp() * ratio
+def _log_sum(z: Tensor, y: Tensor, dim: int) -> Tensor:
+    """The logarithm of the sum of exp z, by the largest entry and its share y of the sum."""
+    return z.detach().amax(dim, keepdim=True) - y.amax(dim, keepdim=True).log_()
 
 
-def _shares(z0: Tensor, z: Tensor, dim: int) -> Tensor:
-    """The p with Δ logsumexp(z) = Σ p Δz: logarithmic means of the terms over that of the sums."""
-    # Both nodes are taken relative to one common largest value, or the difference of sums is lost.
-    top = torch.maximum(z0, z).amax(dim, keepdim=True)
-    z0, z = z0 - top, z - top
-    sums = _exp_slope(z0.logsumexp(dim, keepdim=True), z.logsumexp(dim, keepdim=True))
-    return _exp_slope(z0, z) / sums
+def _along(
+    into: Callable[..., None], dim: int, g: Tensor, *kept: tuple[Tensor, Tensor]
+) -> Tensor:
+    """A pullback along an axis, some rows at a time, given what was kept of both nodes."""
+    given = [t.movedim(dim, -1) for t in (g, *(t for pair in kept for t in pair))]
+    return in_rows(into, *given).movedim(-1, dim)
+
+
+def _shares(
+    z0: Tensor, z: Tensor, y0: Tensor, y: Tensor, sum0: Tensor, sum1: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Δz, ΔL and the p with ΔL = Σ p Δz, L the logarithm of the sum of exp z and y the softmax.
+
+    p are the logarithmic means of the terms over that of the sums S = exp L. With the logarithmic
+    mean of a and b as (a + b) tanh(d / 2) / d, where d is the difference of the logarithms, and
+    w = S1 / (S0 + S1) it is ((1 − w) y0 + w y1) times the ratio of the two tanh(d / 2) / d.
+    """
+    change, change_of_sum = (z - z0).nan_to_num_(0.0), sum1 - sum0
+    share = torch.lerp(y0, y, change_of_sum.sigmoid())
+    share.mul_(slopes.shape_of_tanh(change.clone()))
+    share.div_(slopes.shape_of_tanh(change_of_sum.clone()))
+    return change, change_of_sum, share
 
 
 @rule("scaled_dot_product_attention")
@@ -116,29 +150,49 @@ def _attention(
 
 
 def _normalized(
-    mode: SecantMode, x: Tensor, dims: list[int], eps: float, centred: bool = True
+    mode: SecantMode, x: Tensor, eps: float, weight: Tensor | None = None, centred: bool = True
 ) -> Tensor:
-    """y = c r with c = x − mean(x) and r = (mean(c²) + ε)^−½.
+    """y = weight c r along the last axis with c = x − mean(x) and r = (mean(c²) + ε)^−½.
 
-    Δy = c̃ Δr + r̃ Δc for any two means c̃ = w c0 + (1 − w) c1 and r̃ = (1 − w) r0 + w r1;
+    Δ(c r) = c̃ Δr + r̃ Δc for any two means c̃ = w c0 + (1 − w) c1 and r̃ = (1 − w) r0 + w r1;
     Δr = ρ Δv with ρ the secant of r, Δv = mean((c0 + c1) Δc).
     """
-    values = x.detach()
-    c = values - values.mean(dims, keepdim=True) if centred else values
-    r = (c.square().mean(dims, keepdim=True) + eps).rsqrt()
-    before = mode.remember(c, r)
-    if before is None:
-        return unfinished(c * r, x)
-    sum_c, slope, weight = before[0] + c, rsqrt_slope(before[1], r), balance(before[1], r)
-    mean_c, mean_r = torch.lerp(c, before[0], weight), torch.lerp(before[1], r, weight)
+    values = x.detach().contiguous()
+    value, r, middle = _normal(values, eps, weight, centred)
+    kept = mode.between(values, r, *([] if middle is None else [middle]))
+    if kept is None:
+        return unfinished(value, x)
+    (x0, x1), (r0, r1), *middles = kept
+    weights = balance(r0, r1)
+    mean_r, slope = torch.lerp(r0, r1, weights), rsqrt_slope(r0, r1).div_(x.shape[-1])
+    rows = [mean_r, slope, weights, *(t for pair in middles for t in pair)]
 
-    def pullback(g: Tensor) -> tuple[Tensor]:
-        at_r = (g * mean_c).sum(dims, keepdim=True)
-        count = g.numel() // at_r.numel()
-        at_c = g * mean_r + sum_c * (at_r * slope / count)
-        return (at_c - at_c.mean(dims, keepdim=True) if centred else at_c,)
+    def into(
+        out: Tensor, g: Tensor, x0: Tensor, x1: Tensor, mean_r: Tensor, slope: Tensor, w: Tensor,
+        *middles: Tensor,
+    ) -> None:  # fmt: skip
+        g = g if weight is None else g * weight
+        c0, c1 = (x0 - middles[0], x1 - middles[1]) if middles else (x0, x1)
+        at_r = (torch.lerp(c1, c0, w) * g).sum(-1, keepdim=True)
+        at_c = (c0 + c1).mul_(at_r.mul_(slope)).addcmul_(g, mean_r)
+        if middles:
+            torch.sub(at_c, at_c.mean(-1, keepdim=True), out=out)
+        else:
+            out.copy_(at_c)
 
-    return with_gradient(c * r, pullback, x)
+    return with_gradient(value, lambda g: (in_rows(into, g, x0, x1, *rows).view(x.shape),), x)
+
+
+def _normal(
+    x: Tensor, eps: float, weight: Tensor | None, centred: bool
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """The normalised tensor along its last axis, and by row r and, if it is centred, the mean."""
+    if centred:
+        value, middle, r = torch.native_layer_norm(x, x.shape[-1:], weight, None, eps)
+        return value, r, middle
+    r = (x.square().mean(-1, keepdim=True) + eps).rsqrt()
+    value = x * r
+    return (value if weight is None else value.mul_(weight)), r, None
 
 
 def _affine(y: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
@@ -157,8 +211,7 @@ def _layer_norm(
     eps: float = 1e-5,
     *_: Any,
 ) -> Tensor:
-    dims = list(range(-len(tuple(normalized_shape)), 0))
-    return _affine(_normalized(mode, x, dims, eps), weight, bias)
+    return _by_rows(mode, x, normalized_shape, eps, weight, bias)
 
 
 @rule("rms_norm")
@@ -170,9 +223,28 @@ def _rms_norm(
     weight: Tensor | None = None,
     eps: float | None = None,
 ) -> Tensor:
-    dims = list(range(-len(tuple(normalized_shape)), 0))
     small = torch.finfo(x.dtype).eps if eps is None else eps
-    return _affine(_normalized(mode, x, dims, small, centred=False), weight, None)
+    return _by_rows(mode, x, normalized_shape, small, weight, centred=False)
+
+
+def _by_rows(
+    mode: SecantMode,
+    x: Tensor,
+    normalized_shape: Any,
+    eps: float,
+    weight: Tensor | None,
+    bias: Tensor | None = None,
+    centred: bool = True,
+) -> Tensor:
+    """Normalise over the last axes, as many as `normalized_shape` has."""
+    axes = len(tuple(normalized_shape))
+    flat = x.flatten(-axes)
+    if weight is not None and not weight.requires_grad:
+        y = _normalized(mode, flat, eps, weight.flatten(), centred).view(x.shape)
+        return y if bias is None else y + bias
+    y = _normalized(mode, flat, eps, None, centred).view(x.shape)
+    with mode:
+        return _affine(y, weight, bias)
 
 
 @rule("group_norm")
@@ -187,7 +259,7 @@ def _group_norm(
     *_: Any,
 ) -> Tensor:
     grouped = x.reshape(x.shape[0], num_groups, -1)
-    y = _normalized(mode, grouped, [-1], eps).reshape(x.shape)
+    y = _normalized(mode, grouped, eps).reshape(x.shape)
     return _affine(y, *(_per_channel(p, x) for p in (weight, bias)))
 
 
@@ -207,7 +279,7 @@ def _instance_norm(
 ) -> Any:
     if not use_input_stats:
         return func(x, running_mean, running_var, weight, bias, False, momentum, eps)
-    y = _normalized(mode, x, list(range(2, x.ndim)), eps)
+    y = _normalized(mode, x.flatten(2), eps).reshape(x.shape)
     return _affine(y, *(_per_channel(p, x) for p in (weight, bias)))
 
 
@@ -216,11 +288,31 @@ def _per_channel(values: Tensor | None, x: Tensor) -> Tensor | None:
 
 
 @rule("batch_norm")
-def _batch_norm(mode: SecantMode, func: Func, x: Tensor, *args: Any, **kwargs: Any) -> Any:
-    training = kwargs.get("training", args[4] if len(args) > 4 else False)
-    if training:
+def _batch_norm(
+    mode: SecantMode,
+    func: Func,
+    x: Tensor,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+    *_: Any,
+) -> Any:
+    """By running statistics a scale for each channel, which needs nothing of x kept."""
+    if training or running_var is None:
         mode.uncovered.add("batch_norm by batch statistics")
-    return func(x, *args, **kwargs)
+        return func(x, running_mean, running_var, weight, bias, training, momentum, eps)
+    if any(t is not None and t.requires_grad for t in (weight, bias)):
+        plain = func(x, running_mean, running_var, None, None, False, momentum, eps)
+        with mode:
+            return _affine(plain, *(_per_channel(p, x) for p in (weight, bias)))
+    value = func(x.detach(), running_mean, running_var, weight, bias, False, momentum, eps)
+    scale = (running_var + eps).rsqrt()
+    scale = (scale if weight is None else scale * weight).reshape(-1, *[1] * (x.ndim - 2))
+    return with_gradient(value, lambda g: (g * scale,), x)
 
 
 @rule("norm", "linalg_vector_norm", "vector_norm")

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from codeclens.attribution.secant.mode import COMPLEX, SecantMode, rule, unfinished, with_gradient
+from codeclens.attribution.secant.slopes import in_pieces
 
 Func = Callable[..., Any]
 
@@ -55,15 +56,28 @@ def _mul(mode: SecantMode, func: Func, u: Any, v: Any) -> Any:
     if _steady(u) or _steady(v):
         return torch.mul(u, v)
     value = u.detach() * v.detach()
-    means = _partners(mode, u, v, value.dtype)
-    if means is None:
+    kept = mode.between(*(t for t, other in ((v, u), (u, v)) if other.requires_grad))
+    if kept is None:
         return unfinished(value, u, v)
-    both = list(zip(means, (u, v), strict=True))
 
     def pullback(g: Tensor) -> tuple[Tensor | None, ...]:
-        return tuple(None if m is None else _to_shape(g * m.conj(), t) for m, t in both)
+        pairs = iter(kept)
+        return tuple(
+            _times_mean(g, *next(pairs), t) if t.requires_grad else None for t in (u, v)
+        )
 
     return with_gradient(value, pullback, u, v)
+
+
+def _times_mean(g: Tensor, before: Tensor, now: Tensor, like: Tensor) -> Tensor:
+    """The gradient at one factor, by the mean of the other at both nodes."""
+    if g.shape == now.shape == like.shape and now.dtype == g.dtype and not g.is_complex():
+        return in_pieces(_mean_into, g, before, now)
+    return _to_shape(g * mean(before, now, g.dtype).conj(), like)
+
+
+def _mean_into(out: Tensor, g: Tensor, before: Tensor, now: Tensor) -> None:
+    torch.mul((before + now).div_(2), g, out=out)
 
 
 @rule("div")
@@ -145,12 +159,30 @@ def _rpow(mode: SecantMode, func: Func, exponent: Tensor, base: float) -> Any:
 
 @rule("matmul", "einsum_pair")
 def _matmul(mode: SecantMode, func: Func, u: Tensor, v: Tensor) -> Tensor:
-    return _bilinear(mode, torch.matmul, u, v)
+    if u.ndim < 2 or v.ndim < 2 or _steady(u) or _steady(v):
+        return _bilinear(mode, torch.matmul, u, v)
+    value = u.detach() @ v.detach()
+    kept = mode.between(*(t for t, other in ((v, u), (u, v)) if other.requires_grad))
+    if kept is None:
+        return unfinished(value, u, v)
+
+    def pullback(g: Tensor) -> tuple[Tensor | None, ...]:
+        means = iter(kept)
+        g = g / 2
+        at_u = _to_shape(g @ _sum(*next(means)).mH, u) if u.requires_grad else None
+        at_v = _to_shape(_sum(*next(means)).mH @ g, v) if v.requires_grad else None
+        return at_u, at_v
+
+    return with_gradient(value, pullback, u, v)
+
+
+def _sum(before: Tensor, now: Tensor) -> Tensor:
+    return before + now
 
 
 @rule("rmatmul")
 def _rmatmul(mode: SecantMode, func: Func, v: Tensor, u: Tensor) -> Tensor:
-    return _bilinear(mode, torch.matmul, u, v)
+    return _matmul(mode, func, u, v)
 
 
 @rule("mv", "dot", "vdot", "inner", "outer", "ger", "kron")
