@@ -23,14 +23,17 @@ def _softmax(mode: SecantMode, func: Func, z: Tensor, dim: int = -1, *_: Any, **
     """Δy = λ(y) (Δz − ΔL), λ(y) the logarithmic mean of y0 and y1, ΔL = Σ p Δz."""
     z = z if kw.get("dtype") is None else z.to(kw["dtype"])
     y = z.detach().softmax(dim)
-    kept = mode.between(z, y, _log_sum(z, y, dim))
+    kept = mode.between(*_finite(z, y, dim))
     if kept is None:
         return unfinished(y, z)
 
     def pullback(out: Tensor, g: Tensor, *given: Tensor) -> None:
-        change, change_of_sum, share = _shares(*given)
-        h = slopes.shape_of_tanh(change.sub_(change_of_sum)).mul_(given[2] + given[3]).mul_(g)
-        torch.addcmul(h, share, h.sum(-1, keepdim=True), value=-1, out=out)
+        half, half_of_sum, share = _shares(*given)
+        # Twice the logarithmic mean, by half the difference of the logarithms.
+        twice = slopes.tanh_ratio(half.sub_(half_of_sum).add_(slopes.NUDGE))
+        h = twice.mul_(given[2] + given[3]).mul_(g)
+        total = h.sum(-1, keepdim=True).mul_(0.5)
+        torch.addcmul(h.mul_(0.5), share, total, value=-1, out=out)
 
     return with_gradient(y, lambda g: (_along(pullback, dim, g, *kept),), z)
 
@@ -43,7 +46,7 @@ def _log_softmax(
     z = z if kw.get("dtype") is None else z.to(kw["dtype"])
     value = z.detach().log_softmax(dim)
     y = value.exp()
-    kept = mode.between(z, y, _log_sum(z, y, dim))
+    kept = mode.between(*_finite(z, y, dim))
     if kept is None:
         return unfinished(value, z)
 
@@ -81,14 +84,19 @@ def _logsumexp(mode: SecantMode, func: Func, z: Tensor, dim: Any, keepdim: bool 
     return with_gradient(value, whole, z)
 
 
-def _log_sum(z: Tensor, y: Tensor, dim: int) -> Tensor:
-    """The logarithm of the sum of exp z, by the largest entry and its share y of the sum."""
-    return z.detach().amax(dim, keepdim=True) - y.amax(dim, keepdim=True).log_()
+def _finite(z: Tensor, y: Tensor, dim: int) -> tuple[Tensor, Tensor, Tensor]:
+    """z without −∞, of which there is no difference, its softmax y and the log of its sum of exp.
+
+    The last by the largest entry and its share of the sum.
+    """
+    z = z.detach()
+    lowest, top = torch.finfo(z.dtype).min / 4, z.amax(dim, keepdim=True)
+    if z.numel() and z.amin() < lowest:
+        z = z.clamp(min=lowest)
+    return z, y, top - y.amax(dim, keepdim=True).log_()
 
 
-def _along(
-    into: Callable[..., None], dim: int, g: Tensor, *kept: tuple[Tensor, Tensor]
-) -> Tensor:
+def _along(into: Callable[..., None], dim: int, g: Tensor, *kept: tuple[Tensor, Tensor]) -> Tensor:
     """A pullback along an axis, some rows at a time, given what was kept of both nodes."""
     given = [t.movedim(dim, -1) for t in (g, *(t for pair in kept for t in pair))]
     return in_rows(into, *given).movedim(-1, dim)
@@ -97,17 +105,17 @@ def _along(
 def _shares(
     z0: Tensor, z: Tensor, y0: Tensor, y: Tensor, sum0: Tensor, sum1: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Δz, ΔL and the p with ΔL = Σ p Δz, L the logarithm of the sum of exp z and y the softmax.
+    """½ Δz, ½ ΔL and the p with ΔL = Σ p Δz, L the logarithm of the sum of exp z and y the softmax.
 
     p are the logarithmic means of the terms over that of the sums S = exp L. With the logarithmic
-    mean of a and b as (a + b) tanh(d / 2) / d, where d is the difference of the logarithms, and
-    w = S1 / (S0 + S1) it is ((1 − w) y0 + w y1) times the ratio of the two tanh(d / 2) / d.
+    mean of a and b as ½ (a + b) tanh(h) / h, where h is half the difference of the logarithms, and
+    w = S1 / (S0 + S1) it is ((1 − w) y0 + w y1) times the ratio of the two tanh(h) / h.
     """
-    change, change_of_sum = (z - z0).nan_to_num_(0.0), sum1 - sum0
-    share = torch.lerp(y0, y, change_of_sum.sigmoid())
-    share.mul_(slopes.shape_of_tanh(change.clone()))
-    share.div_(slopes.shape_of_tanh(change_of_sum.clone()))
-    return change, change_of_sum, share
+    of_sum = sum1 - sum0
+    share = torch.lerp(y0, y, of_sum.sigmoid())
+    half, of_sum = (z - z0).mul_(0.5).add_(slopes.NUDGE), of_sum.mul_(0.5).add_(slopes.NUDGE)
+    share.mul_(slopes.tanh_ratio(half)).mul_(slopes.tanh_ratio(of_sum).reciprocal_())
+    return half, of_sum, share
 
 
 @rule("scaled_dot_product_attention")
@@ -150,15 +158,20 @@ def _attention(
 
 
 def _normalized(
-    mode: SecantMode, x: Tensor, eps: float, weight: Tensor | None = None, centred: bool = True
+    mode: SecantMode,
+    x: Tensor,
+    eps: float,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    centred: bool = True,
 ) -> Tensor:
-    """y = weight c r along the last axis with c = x − mean(x) and r = (mean(c²) + ε)^−½.
+    """y = weight c r + bias along the last axis with c = x − mean(x) and r = (mean(c²) + ε)^−½.
 
     Δ(c r) = c̃ Δr + r̃ Δc for any two means c̃ = w c0 + (1 − w) c1 and r̃ = (1 − w) r0 + w r1;
     Δr = ρ Δv with ρ the secant of r, Δv = mean((c0 + c1) Δc).
     """
     values = x.detach().contiguous()
-    value, r, middle = _normal(values, eps, weight, centred)
+    value, r, middle = _normal(values, eps, weight, bias, centred)
     kept = mode.between(values, r, *([] if middle is None else [middle]))
     if kept is None:
         return unfinished(value, x)
@@ -184,11 +197,11 @@ def _normalized(
 
 
 def _normal(
-    x: Tensor, eps: float, weight: Tensor | None, centred: bool
+    x: Tensor, eps: float, weight: Tensor | None, bias: Tensor | None, centred: bool
 ) -> tuple[Tensor, Tensor, Tensor | None]:
     """The normalised tensor along its last axis, and by row r and, if it is centred, the mean."""
     if centred:
-        value, middle, r = torch.native_layer_norm(x, x.shape[-1:], weight, None, eps)
+        value, middle, r = torch.native_layer_norm(x, x.shape[-1:], weight, bias, eps)
         return value, r, middle
     r = (x.square().mean(-1, keepdim=True) + eps).rsqrt()
     value = x * r
@@ -239,12 +252,12 @@ def _by_rows(
     """Normalise over the last axes, as many as `normalized_shape` has."""
     axes = len(tuple(normalized_shape))
     flat = x.flatten(-axes)
-    if weight is not None and not weight.requires_grad:
-        y = _normalized(mode, flat, eps, weight.flatten(), centred).view(x.shape)
-        return y if bias is None else y + bias
-    y = _normalized(mode, flat, eps, None, centred).view(x.shape)
-    with mode:
-        return _affine(y, weight, bias)
+    if any(t is not None and t.requires_grad for t in (weight, bias)):
+        y = _normalized(mode, flat, eps, centred=centred).view(x.shape)
+        with mode:
+            return _affine(y, weight, bias)
+    flat_weight, flat_bias = (t if t is None else t.flatten() for t in (weight, bias))
+    return _normalized(mode, flat, eps, flat_weight, flat_bias, centred).view(x.shape)
 
 
 @rule("group_norm")

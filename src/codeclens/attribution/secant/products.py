@@ -62,9 +62,7 @@ def _mul(mode: SecantMode, func: Func, u: Any, v: Any) -> Any:
 
     def pullback(g: Tensor) -> tuple[Tensor | None, ...]:
         pairs = iter(kept)
-        return tuple(
-            _times_mean(g, *next(pairs), t) if t.requires_grad else None for t in (u, v)
-        )
+        return tuple(_times_mean(g, *next(pairs), t) if t.requires_grad else None for t in (u, v))
 
     return with_gradient(value, pullback, u, v)
 

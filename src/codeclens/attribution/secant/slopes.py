@@ -17,7 +17,7 @@ from torch import Tensor
 # Elements of a piece: all temporary tensors of one piece together fit into a level-2 cache.
 PIECE = 2**15
 # Added to a difference, so that 0/0 becomes the limit; it changes no difference that matters.
-_NUDGE = 1e-30
+NUDGE = 1e-30
 
 Slope = Callable[..., Tensor]
 # Writes the gradient at an input, from that at the value and from what was kept of both nodes.
@@ -116,26 +116,26 @@ def of_hardswish(z0: Tensor, z: Tensor) -> Tensor:
     return mean.addcmul_(z0 + z, of_clamp(z0, z, -3.0, 3.0)).div_(12)
 
 
-def shape_of_tanh(change: Tensor) -> Tensor:
-    """tanh(d / 2) / d of differences d, which are overwritten; ½ at 0 and where both are −∞."""
-    change = change.add_(_NUDGE)
-    return torch.tanh(change / 2).div_(change)
+def tanh_ratio(h: Tensor) -> Tensor:
+    """tanh(h) / h of numbers that are not 0."""
+    return torch.tanh(h).div_(h)
 
 
 def of_sigmoid(y0: Tensor, y: Tensor, z0: Tensor, z: Tensor) -> Tensor:
-    """tanh(d / 2) / d · (y (1 − y0) + y0 (1 − y)) with y the sigmoid of z."""
-    return (y0 + y).addcmul_(y0, y, value=-2).mul_(shape_of_tanh(z - z0))
+    """½ tanh(h) / h · (y (1 − y0) + y0 (1 − y)) with h = d / 2 and y the sigmoid of z."""
+    half = (z - z0).mul_(0.5).add_(NUDGE)
+    return (y0 + y).mul_(0.5).addcmul_(y0, y, value=-1).mul_(tanh_ratio(half))
 
 
 def of_tanh(y0: Tensor, y: Tensor, z0: Tensor, z: Tensor) -> Tensor:
     """tanh(d) / d · (1 − y y0) with y = tanh z."""
-    return (y0 * y).neg_().add_(1).mul_(shape_of_tanh((z - z0).mul_(2))).mul_(2)
+    return torch.rsub(y0 * y, 1).mul_(tanh_ratio((z - z0).add_(NUDGE)))
 
 
 def of_exp(y0: Tensor, y: Tensor, z0: Tensor, z: Tensor) -> Tensor:
-    """The logarithmic mean of y = exp z: (y + y0) tanh(d / 2) / d; 0 where both are 0."""
-    change = (z - z0).nan_to_num_(0.0)
-    return shape_of_tanh(change).mul_(y0 + y)
+    """The logarithmic mean of y = exp z: ½ (y + y0) tanh(h) / h with h = d / 2."""
+    half = (z - z0).nan_to_num_(0.0).mul_(0.5).add_(NUDGE)
+    return tanh_ratio(half).mul_(y0 + y).mul_(0.5)
 
 
 def of_elu(z0: Tensor, z: Tensor, alpha: float, scale: float = 1.0, rate: float = 1.0) -> Tensor:
@@ -149,7 +149,7 @@ def of_elu(z0: Tensor, z: Tensor, alpha: float, scale: float = 1.0, rate: float 
 def of_log(y0: Tensor, y: Tensor, z0: Tensor, z: Tensor, offset: float = 0.0) -> Tensor:
     """Of y = log(offset + z): 2 atanh(x) / d with x = d / (z + z0), or of distant nodes Δy / d."""
     change, total = z - z0, (z + z0).add_(2 * offset)
-    x = (change / total).add_(_NUDGE)
+    x = (change / total).add_(NUDGE)
     near = torch.atanh(x).div_(x).div_(total).mul_(2)
     far = (y - y0).div_(change).nan_to_num_(0.0, torch.inf, -torch.inf)
     return torch.where(x.abs_() < 0.3, near, far)
@@ -157,14 +157,14 @@ def of_log(y0: Tensor, y: Tensor, z0: Tensor, z: Tensor, offset: float = 0.0) ->
 
 def of_sin(z0: Tensor, z: Tensor, shift: float = 0.0) -> Tensor:
     """Of sin(z + shift): cos(middle + shift) sin(d / 2) / (d / 2)."""
-    half = (z - z0).div_(2).add_(_NUDGE)
+    half = (z - z0).div_(2).add_(NUDGE)
     middle = (z + z0).div_(2).add_(shift).cos_()
     return middle.mul_(half.sin().div_(half))
 
 
 def of_atan(z0: Tensor, z: Tensor) -> Tensor:
     """The angle between (1, z0) and (1, z), over d."""
-    change = (z - z0).add_(_NUDGE)
+    change = (z - z0).add_(NUDGE)
     return torch.atan2(change, (z * z0).add_(1)).div_(change)
 
 
@@ -187,15 +187,17 @@ def of_jumps(y0: Tensor, y: Tensor, z0: Tensor, z: Tensor, derivative: Any) -> T
 def smooth(derivative: Callable[[Tensor, Tensor], Tensor], scale: float = 1.0) -> Into:
     """What writes g · slope of a smooth function: Δy / d, or of a small d the derivative halfway.
 
-    `derivative(g, z)` gives g φ'(z). A difference is small where the curvature of the function,
-    which bends within `scale`, changes the result by no more than rounding does.
+    `derivative(g, z)` gives g φ'(z). A difference is small where rounding harms the quotient more
+    than the curvature of the function, which bends within `scale`, harms the derivative. Up to
+    there the two are blended: a choice for each element would take a processor far longer.
     """
 
     def into(out: Tensor, g: Tensor, y0: Tensor, y: Tensor, z0: Tensor, z: Tensor) -> None:
-        change = z - z0
+        change = (z - z0).add_(NUDGE)
         far = (y - y0).div_(change).mul_(g)
         near = derivative(g, (z + z0).div_(2))
         little = scale * torch.finfo(z.dtype).eps ** (1 / 3)
-        torch.where(change.abs_() < little, near, far, out=out)
+        weight = change.div_(little).square_().clamp_(max=1)
+        torch.lerp(near, far, weight, out=out)
 
     return into
