@@ -159,7 +159,7 @@ def _rpow(mode: SecantMode, func: Func, exponent: Tensor, base: float) -> Any:
 def _matmul(mode: SecantMode, func: Func, u: Tensor, v: Tensor) -> Tensor:
     if u.ndim < 2 or v.ndim < 2 or _steady(u) or _steady(v):
         return _bilinear(mode, torch.matmul, u, v)
-    value = u.detach() @ v.detach()
+    value: Tensor = u.detach() @ v.detach()
     kept = mode.between(*(t for t, other in ((v, u), (u, v)) if other.requires_grad))
     if kept is None:
         return unfinished(value, u, v)
@@ -167,15 +167,11 @@ def _matmul(mode: SecantMode, func: Func, u: Tensor, v: Tensor) -> Tensor:
     def pullback(g: Tensor) -> tuple[Tensor | None, ...]:
         means = iter(kept)
         g = g / 2
-        at_u = _to_shape(g @ _sum(*next(means)).mH, u) if u.requires_grad else None
-        at_v = _to_shape(_sum(*next(means)).mH @ g, v) if v.requires_grad else None
+        at_u = _to_shape(g @ torch.add(*next(means)).mH, u) if u.requires_grad else None
+        at_v = _to_shape(torch.add(*next(means)).mH @ g, v) if v.requires_grad else None
         return at_u, at_v
 
     return with_gradient(value, pullback, u, v)
-
-
-def _sum(before: Tensor, now: Tensor) -> Tensor:
-    return before + now
 
 
 @rule("rmatmul")

@@ -7,7 +7,6 @@ pass only the tensors at the two nodes are kept.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
