@@ -176,7 +176,8 @@ def _matmul(mode: SecantMode, func: Func, u: Tensor, v: Tensor) -> Tensor:
 
 @rule("rmatmul")
 def _rmatmul(mode: SecantMode, func: Func, v: Tensor, u: Tensor) -> Tensor:
-    return _matmul(mode, func, u, v)
+    product: Tensor = _matmul(mode, func, u, v)
+    return product
 
 
 @rule("mv", "dot", "vdot", "inner", "outer", "ger", "kron")
