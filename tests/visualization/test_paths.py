@@ -22,6 +22,7 @@ from codeclens.attribution import (
 )
 from codeclens.decomposition import NMF, PCA, Modes, mode_shares
 from codeclens.visualization import path_maps
+from codeclens.visualization.pixel_maps import maps_of_modes, net_maps_of_modes
 from visualization.slow_pixels import slow_path_maps
 
 NODES = (0.0, 0.15, 0.5, 1.0)
@@ -142,3 +143,17 @@ def test_what_cannot_be_summed_and_who_is_not_there_are_told() -> None:
         path_maps(made.model, made.x[:1], made.modes, [0], method=Conductance(4, "trapezoid"))
     with pytest.raises(CodeclensError, match="secant"):
         path_maps(made.model, made.x[:1], made.modes, [0], method=ActivationGradient())
+
+
+def test_net_maps_are_the_sums_of_both_signs() -> None:
+    model, x = networks.residual_cnn().double(), networks.noise(2, 3, 8, 8)
+    attributor = Attributor(model, sites="layer1.1", reduce=None, method=Conductance(3))
+    attributor = attributor.prepared(x)
+    found = attributor(x)
+    values = np.random.default_rng(0).gamma(0.5, size=(20, found["layer1.1"].positive.shape[1]))
+    modes = Modes("layer1.1", "positive", (nmf := NMF(n_modes=2).fit(values)), nmf.encode(values))
+    given = (attributor, x, found, {"layer1.1": modes}, {"layer1.1": [1, 2]})
+    net = net_maps_of_modes(*given)["layer1.1"]
+    for one in maps_of_modes(*given)["layer1.1"]:
+        assert one.mode is not None
+        torch.testing.assert_close(net[one.mode], one.net, rtol=1e-9, atol=1e-12)

@@ -180,14 +180,20 @@ class Attributor:
         return {pair: torch.stack([draw[pair] for draw in draws]).mean(dim=0) for pair in pairs}
 
     def pixels(
-        self, x: Tensor, divisions: Mapping[str, Division], labels: Tensor | None = None
+        self,
+        x: Tensor,
+        divisions: Mapping[str, Division],
+        labels: Tensor | None = None,
+        *,
+        signs: bool = True,
     ) -> dict[str, Tensor]:
-        """Contributions from each pixel through every part of each site `(A, 2, B, …)`, by sign.
+        """Contributions from each pixel through every part of each site `(A, 2, B, …)`, by site.
 
-        The two maps of a part sum over pixels exactly to its contribution. Raises CodeclensError
-        unless the method is Conductance with secants.
+        The two maps of a part sum over pixels exactly to its contribution; without `signs` they are
+        one map `(A, 1, B, …)`, in half of the time. Raises CodeclensError unless the method is
+        Conductance with secants.
         """
-        draws = self._walked(x, labels, partial(pixels_along, divisions=divisions))
+        draws = self._walked(x, labels, partial(pixels_along, divisions=divisions, signs=signs))
         return {key: torch.stack([draw[key] for draw in draws]).mean(dim=0) for key in divisions}
 
     def _walked(

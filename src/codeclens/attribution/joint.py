@@ -180,15 +180,17 @@ def pixels_along(
     baseline: Tensor,
     at_x: AtInput,
     divisions: Mapping[str, Division],
+    signs: bool = True,
 ) -> dict[str, Float[Tensor, "part sign batch *input"]]:
     """Contributions from each pixel through every part of each site, `(A, 2, B, …)` by site.
 
     In every segment of the path the cotangent at a site is restricted to a part's share, passed
     back to the input by secants, and multiplied by the change of the pixels. The first of the two
     maps is of the positions where a unit excites on the whole, the second of those where it
-    suppresses. The nodes of `method` must be placed.
+    suppresses. Without `signs` there is one map of all positions, `(A, 1, B, …)`, for half of the
+    backward passes. The nodes of `method` must be placed.
     """
-    walk = _PixelWalk(probe, at_x, divisions)
+    walk = _PixelWalk(probe, at_x, divisions, signs)
     follow(walk, require_ascending(method.nodes), x, baseline)
     return {
         key: torch.stack([torch.stack(pair) for pair in parts]) for key, parts in walk.maps.items()
@@ -198,11 +200,18 @@ def pixels_along(
 class _PixelWalk(SecantWalk):
     """Passes the cotangent of each part of a site back to the input."""
 
-    def __init__(self, probe: Probe, at_x: AtInput, divisions: Mapping[str, Division]) -> None:
+    def __init__(
+        self, probe: Probe, at_x: AtInput, divisions: Mapping[str, Division], signs: bool
+    ) -> None:
         super().__init__(probe, at_x)
         self._sites: dict[str, Site] = {site.key: site for site in probe.sites}
         self._divisions = divisions
         self._x: Tensor | None = None
+        # Where each map of a part collects its positions.
+        self._places = {
+            key: (one.excites, ~one.excites) if signs else (torch.ones_like(one.excites),)
+            for key, one in divisions.items()
+        }
         self.maps: dict[str, list[list[Tensor]]] = {}
 
     def visit(self, x: Tensor) -> list[Tensor]:
@@ -212,9 +221,10 @@ class _PixelWalk(SecantWalk):
         if self._x is None:
             self.maps = {
                 key: [
-                    [torch.zeros_like(wide(start.detach())) for _ in "+-"] for _ in range(d.parts)
+                    [torch.zeros_like(wide(start.detach())) for _ in self._places[key]]
+                    for _ in range(one.parts)
                 ]
-                for key, d in self._divisions.items()
+                for key, one in self._divisions.items()
             }
         elif targets[0].requires_grad:
             self._pass_back(targets[0], here.activations, start, wide(self._x - x))
@@ -235,9 +245,7 @@ class _PixelWalk(SecantWalk):
             units = self._sites[key].units(cotangent)
             for part in range(division.parts):
                 field = division.field(part).to(units)
-                for total, places in zip(
-                    self.maps[key][part], (division.excites, ~division.excites), strict=True
-                ):
+                for total, places in zip(self.maps[key][part], self._places[key], strict=True):
                     share = field.where(places, 0)
                     if not share.any():
                         continue

@@ -48,7 +48,7 @@ def run_explain(settings: ExplainSettings) -> None:
             x,
             modes,
             sites=sites,
-            method=cl.Conductance(settings.steps),
+            method=cl.Conductance(settings.steps, nodes="geometric"),
             target=_target(settings, ready, x, classes),
             baseline=settings.baseline,
             output=selector(settings.output) if settings.output else ready.output,

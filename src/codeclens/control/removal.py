@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from codeclens.attribution import Site, SiteContributions
 from codeclens.control.edits import Intervention, Kind, Value, Withdraw
 from codeclens.control.units import Positions
-from codeclens.decomposition import Mode, Modes, mode_shares
+from codeclens.decomposition import Mode, Modes, Shares, mode_shares
 from codeclens.errors import CodeclensError, require_number, unknown
 
 Which = int | Mode | Sequence[int]
@@ -45,6 +45,7 @@ def mode_share(
     found: SignedContributions | Mapping[str, SignedContributions],
     *,
     sign: Sign = "both",
+    shares: Shares | None = None,
 ) -> Tensor:
     """The share of each unit's contributions that is due to a mode, or to several, in [0, 1].
 
@@ -54,7 +55,8 @@ def mode_share(
     tensor in the layout of the activation: at each position that of the sign that the unit has
     there. Otherwise it is `(B, U)`, the mean over both signs, weighted by how much the unit
     contributes with either sign. `sign="positive"` or `"negative"` counts the contributions of that
-    sign alone; the two add up to the share of both.
+    sign alone; the two add up to the share of both. `shares` are those of all modes
+    (`shares_of(modes, found, most=len(modes))`), where they are known already.
 
     Raises CodeclensError for modes of another site, for a mode that does not exist and for another
     sign.
@@ -71,7 +73,7 @@ def mode_share(
     if sign not in get_args(Sign):
         raise unknown("sign", sign, get_args(Sign))
     here = of_site(modes, found)
-    plus, minus = _by_sign(modes, which, here)
+    plus, minus = _by_sign(modes, which, here, shares)
     if here.full is None:
         return _by_unit(here, plus, minus, sign)
     units = here.site.units(here.full)
@@ -94,13 +96,16 @@ def unit_share(
     return _by_unit(here, *_by_sign(modes, which, here))
 
 
-def _by_sign(modes: Modes, which: Which, here: SignedContributions) -> tuple[Tensor, Tensor]:
+def _by_sign(
+    modes: Modes, which: Which, here: SignedContributions, shares: Shares | None = None
+) -> tuple[Tensor, Tensor]:
     numbers = numbers_of(modes, which)
-    positive, negative, activation = (
-        part.detach().cpu().double().numpy()
-        for part in (here.positive, here.negative, here.activation)
-    )
-    shares = mode_shares(modes, positive, negative, activation, most=len(modes))
+    if shares is None:
+        positive, negative, activation = (
+            part.detach().cpu().double().numpy()
+            for part in (here.positive, here.negative, here.activation)
+        )
+        shares = mode_shares(modes, positive, negative, activation, most=len(modes))
     mine = np.isin(shares.mode, numbers)[:, :, None]
     # Sums of shares may exceed 1 by rounding.
     plus, minus = (
@@ -193,17 +198,20 @@ def removal(
     pattern: Pattern = "mode",
     seed: int = 0,
     positions: Positions | None = None,
+    shares: Shares | None = None,
 ) -> Intervention:
     """The intervention of `remove`, or with `alone` of `keep`: for sweeps (`outputs_under`).
 
     `pattern` makes controls for the units of the mode. "permuted" gives each unit the share of
     another unit, drawn with `seed`. "own" removes as much of each image's contributions as the mode
-    does, but evenly from all of the image's contributions of that sign, whatever the mode.
+    does, but evenly from all of the image's contributions of that sign, whatever the mode. `shares`
+    are those of `mode_share`, which save time for many modes of one batch.
     """
     if pattern not in get_args(Pattern):
         raise unknown("pattern", pattern, get_args(Pattern))
     here = of_site(modes, found)
-    share = _elsewhere(mode_share(modes, which, here, sign=sign), here, pattern, sign, seed)
+    share = mode_share(modes, which, here, sign=sign, shares=shares)
+    share = _elsewhere(share, here, pattern, sign, seed)
     edit = Withdraw(1 - share if alone else share, baseline)
     return Intervention(
         here.site, edit, torch.ones((), dtype=torch.bool), 0.0, modes.n_units, positions

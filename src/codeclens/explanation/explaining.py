@@ -15,6 +15,7 @@ from codeclens.analysis.semantics import short_names
 from codeclens.attribution import (
     Attributor,
     Baseline,
+    Conductance,
     Contributions,
     Method,
     Predicted,
@@ -24,14 +25,13 @@ from codeclens.attribution import (
 from codeclens.attribution.baselines import as_baseline
 from codeclens.attribution.targets import Bound, bind, target_name, target_unit
 from codeclens.control import Intervention, activation_at, outputs_under, removal
-from codeclens.decomposition import Modes, shares_of
-from codeclens.decomposition.shares import Shares
+from codeclens.decomposition import Modes, Shares, shares_of
 from codeclens.errors import CodeclensError, require_number, unknown
 from codeclens.explanation.explanations import Explanation
 from codeclens.explanation.sums import SiteExplanation, Term
 from codeclens.visualization.galleries import Exemplar, exemplars
 from codeclens.visualization.overlays import Picture, as_pixels
-from codeclens.visualization.pixel_maps import maps_of_modes
+from codeclens.visualization.pixel_maps import net_maps_of_modes
 from codeclens.visualization.place_maps import place_maps
 
 Maps = Literal["places", "pixels"]
@@ -74,9 +74,10 @@ def explain(
     its superclasses too, or by the given `names` (one for each mode of a site).
 
     `modes` are those of one site or of several (`sites` picks some). `target=Contrast(a, b)` asks
-    why a and not b. `method`, `target`, `baseline`, `output` and `labels` are those of
-    `contributions`; `classes` names the outputs; `picture` is what the network saw, for drawings;
-    `progress(done, total)` counts the steps.
+    why a and not b. `method` (by default 20 steps at geometric nodes, which need no pilot),
+    `target`, `baseline`, `output` and `labels` are those of `contributions`. `classes` names the
+    outputs; `picture` is what the network saw, for drawings; `progress(done, total)` counts the
+    steps.
 
     Raises CodeclensError for more than one input, for sites without modes, for pixel maps with a
     method that is not secants along a path, and as `contributions` does.
@@ -98,8 +99,8 @@ def explain(
     by_site = _chosen(modes, sites)
     chosen_target: Target | Bound = Predicted() if target is None else target
     attributor = Attributor(
-        model, sites=list(by_site), method=method, target=chosen_target, baseline=baseline,
-        output=output, reduce=None,
+        model, sites=list(by_site), target=chosen_target, baseline=baseline, output=output,
+        method=Conductance(nodes="geometric") if method is None else method, reduce=None,
     ).prepared(x)  # fmt: skip
     found = attributor(x, labels)
     if progress is not None:
@@ -113,7 +114,7 @@ def explain(
         _measure(list(parts.values()), runs, most, progress)
     shown = {site: part.first(most) for site, part in parts.items()}
     pixels = (
-        maps_of_modes(attributor, x, found, by_site, shown, labels)
+        net_maps_of_modes(attributor, x, found, by_site, shown, labels)
         if kind == "pixels" and x.ndim == 4
         else {}
     )
@@ -121,13 +122,7 @@ def explain(
         if kind is not None:
             places = place_maps(part.modes, found, shown[site])
             part.amend({mode: {"places": places.of(0, mode)} for mode in shown[site]})
-        part.amend(
-            {
-                one.mode: {"positive": one.positive[0], "negative": one.negative[0]}
-                for one in pixels.get(site, ())
-                if one.mode is not None
-            }
-        )
+        part.amend({mode: {"pixels": map_[0]} for mode, map_ in pixels.get(site, {}).items()})
         part.amend(_known(part.modes, list(part.terms), names, examples))
     return Explanation(
         {site: part.explained(most) for site, part in parts.items()},
@@ -149,6 +144,7 @@ class _Parts:
     change: float
     terms: dict[int, Term]
     rest: float
+    shares: Shares
 
     def first(self, count: int) -> list[int]:
         """The modes that come first: those with the largest effects, or contributions."""
@@ -193,7 +189,7 @@ def _divided(modes: Modes, found: Contributions, change: float) -> _Parts:
     rest = amounts.pop(len(modes), 0.0)
     order = sorted(amounts, key=lambda mode: -abs(amounts[mode]))
     terms = {k: Term(modes.site, k, "", amounts[k], float(loadings[k])) for k in order}
-    return _Parts(modes, here.is_cut, change, terms, rest)
+    return _Parts(modes, here.is_cut, change, terms, rest, shares)
 
 
 @dataclass(frozen=True)
@@ -239,7 +235,9 @@ def _measure(
 
     def cut(part: _Parts, which: int | Sequence[int], alone: bool = False) -> Intervention:
         rest = resting[part.modes.site]
-        return removal(part.modes, which, runs.found, baseline=rest, alone=alone)
+        return removal(
+            part.modes, which, runs.found, baseline=rest, alone=alone, shares=part.shares
+        )
 
     before, *after = runs.targets([cut(part, mode) for part, mode in pairs], progress)
     for (part, mode), target in zip(pairs, after, strict=True):

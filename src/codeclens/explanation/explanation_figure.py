@@ -267,9 +267,8 @@ def pixel_figure(explanation: SumsOverModes, one: SiteExplanation) -> Figure:
 
 def net_map(term: Term) -> tuple[Tensor, Tensor]:
     """What pixels add to the target through a mode, smoothed, and what they take from it."""
-    assert term.positive is not None
-    assert term.negative is not None
-    net = (term.positive + term.negative).sum(dim=0)
+    assert term.pixels is not None
+    net = term.pixels.sum(dim=0)
     spread_out = smooth(net, _SMOOTHING * min(net.shape))
     return spread_out.clamp(min=0), spread_out.clamp(max=0)
 

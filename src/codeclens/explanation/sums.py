@@ -28,9 +28,9 @@ class Term:
     when exactly the mode's share is removed from the activation, and `alone` by how much it rises
     above the site at the baseline when the mode alone is kept (None where not measured). `loading`
     says how active the mode is, `name` which classes it follows ("" where none is beyond chance).
-    `places` is the contribution at each place of the site, `positive` and `negative` `(C, H, W)`
-    are the pixel map along the path; both sum to the contribution. `exemplars` are the samples in
-    which the mode is most active, `shows` their classes, or keys where these are unknown.
+    `places` is the contribution at each place of the site, `pixels` `(C, H, W)` that of each pixel
+    along the path; both sum to the contribution. `exemplars` are the samples in which the mode is
+    most active, `shows` their classes, or keys where these are unknown.
     """
 
     site: str
@@ -41,8 +41,7 @@ class Term:
     effect: float | None = None
     alone: float | None = None
     places: Float[np.ndarray, "*place"] | None = None
-    positive: Float[Tensor, "*input"] | None = None
-    negative: Float[Tensor, "*input"] | None = None
+    pixels: Float[Tensor, "*input"] | None = None
     exemplars: tuple[Exemplar, ...] = ()
     shows: tuple[str, ...] = ()
 
@@ -136,7 +135,7 @@ class SiteExplanation:
     @property
     def mapped(self) -> tuple[Term, ...]:
         """The modes that have a pixel map."""
-        return tuple(term for term in self.terms if term.positive is not None)
+        return tuple(term for term in self.terms if term.pixels is not None)
 
     def __repr__(self) -> str:
         return f"SiteExplanation({self.site!r}: {len(self.terms)} modes, change {self.change:+.3g})"

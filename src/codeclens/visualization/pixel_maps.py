@@ -22,6 +22,7 @@ from codeclens.attribution import (
     Target,
     find_sites,
 )
+from codeclens.attribution.joint import Division
 from codeclens.attribution.targets import Bound
 from codeclens.decomposition import Modes, division, shares_of
 from codeclens.errors import CodeclensError, require_number
@@ -361,14 +362,7 @@ def maps_of_modes(
 
     The attributor keeps positions (`reduce=None`) and sums secants along a path.
     """
-    chosen = {key: mode_numbers(modes[key], numbers) for key, numbers in which.items()}
-    divisions = {
-        key: division(
-            shares_of(modes[key], found[key], most=len(modes[key])).only(numbers), found[key]
-        )
-        for key, numbers in chosen.items()
-        if numbers
-    }
+    chosen, divisions = _divisions(found, modes, which)
     maps = attributor.pixels(x, divisions, labels) if divisions else {}
     return {
         key: [
@@ -377,6 +371,41 @@ def maps_of_modes(
         ]
         for key, numbers in chosen.items()
     }
+
+
+def net_maps_of_modes(
+    attributor: Attributor,
+    x: Tensor,
+    found: Contributions,
+    modes: Mapping[str, Modes],
+    which: Mapping[str, Sequence[int]],
+    labels: Tensor | None = None,
+) -> dict[str, dict[int, Tensor]]:
+    """The sums of both maps of each mode, by site and mode: half of the backward passes.
+
+    Each sums over pixels to the contribution of the mode.
+    """
+    chosen, divisions = _divisions(found, modes, which)
+    maps = attributor.pixels(x, divisions, labels, signs=False) if divisions else {}
+    return {
+        key: {number: one[0] for number, one in zip(chosen[key], parts, strict=True)}
+        for key, parts in maps.items()
+    }
+
+
+def _divisions(
+    found: Contributions, modes: Mapping[str, Modes], which: Mapping[str, Sequence[int]]
+) -> tuple[dict[str, list[int]], dict[str, Division]]:
+    """The numbers of the modes, and how the contributions of each site divide among them."""
+    chosen = {key: mode_numbers(modes[key], numbers) for key, numbers in which.items()}
+    divisions = {
+        key: division(
+            shares_of(modes[key], found[key], most=len(modes[key])).only(numbers), found[key]
+        )
+        for key, numbers in chosen.items()
+        if numbers
+    }
+    return chosen, divisions
 
 
 @dataclass(frozen=True)
