@@ -152,7 +152,9 @@ def curves(seed: int, kind: str, off: Any, wide: bool) -> Part:
             strongest(departures, "modes of activations from the baseline"), summed_activations,
         ]  # fmt: skip
         if wide:
-            controls += ["random", "best channels", "class mean", "class contrast", gradient]
+            controls += ["class contrast", gradient]
+        if wide and off == "baseline":
+            controls += ["random", "best channels", "class mean"]
         if wide and off == "baseline" and kind == "ablate":
             controls += ["k-means gradient", "learned mask"]
         found = control_curves(
