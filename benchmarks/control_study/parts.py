@@ -28,7 +28,7 @@ from codeclens.control import (
     outputs_under,
     removal,
 )
-from codeclens.control.controls import by_gradient, by_summed_modes
+from codeclens.control.controls import by_summed_modes
 from codeclens.control.edits import one_site
 from codeclens.decomposition import Modes
 
@@ -135,14 +135,9 @@ def curves(seed: int, kind: str, off: Any, wide: bool) -> Part:
         modes = data.modes(site, seed)
         activations = data.activation_modes(site, seed)
         departures = data.activation_modes(site, seed, from_baseline=True)
-        gradients = RankingInputs(data.of.model, modes, data.found, data.training, off=off)
-
         def summed_activations(inputs: RankingInputs, members: Sequence[int]) -> Any:
             own = RankingInputs(inputs.model, activations, inputs.store)
             return replace(by_summed_modes(own, members), name="summed activation modes")
-
-        def gradient(inputs: RankingInputs, members: Sequence[int]) -> Any:
-            return by_gradient(gradients, members)  # its gradients are computed once
 
         # Activations have no sign with respect to the target, so their modes rank by strength, as
         # is published; the net entries are shown, too.
@@ -152,7 +147,7 @@ def curves(seed: int, kind: str, off: Any, wide: bool) -> Part:
             strongest(departures, "modes of activations from the baseline"), summed_activations,
         ]  # fmt: skip
         if wide:
-            controls += ["class contrast", gradient]
+            controls += ["class contrast", "gradient"]
         if wide and off == "baseline":
             controls += ["random", "best channels", "class mean"]
         if wide and off == "baseline" and kind == "ablate":
