@@ -2,8 +2,8 @@
 
 At every block nine fractions of its channels are ablated, as a control curve does. A full run
 computes the whole network each time. Replay computes what lies before the blocks once for each
-batch, and then only what follows a block: how much faster that can be at best is a matter of where
-the blocks lie, and printed as what the multiplications say.
+batch, and then only what follows a block: the speedup depends on where the
+blocks are; the one that the multiplications predict is printed, too.
 
     python -m benchmarks.control                       # spread blocks and the last eight, batch 8
     python -m benchmarks.control --images 16 --pairs 5
@@ -32,7 +32,7 @@ SPREAD, LAST = slice(1, None, 2), slice(8, None)
 
 @dataclass(frozen=True)
 class Sweep:
-    """Full runs against replay: times, the largest difference, and what products foretell."""
+    """Full runs and replay: times, the largest difference, and the predicted speedup."""
 
     name: str
     times: Paired
@@ -43,7 +43,7 @@ class Sweep:
     def __str__(self) -> str:
         return (
             f"{self.name}: {self.times}; largest difference {self.difference}; multiplications "
-            f"foretell {self.expected:.2f}, and no more than {self.limit:.2f} however many images"
+            f"predict {self.expected:.2f}, and no more than {self.limit:.2f} however many images"
         )
 
 

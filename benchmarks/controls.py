@@ -1,8 +1,8 @@
 """Do modes choose units better than other ways do? Control curves of all classes, on real networks.
 
 Contributions of some images become modes; on other images the units of each class's mode are
-ablated, and preserved, beside those that every control chooses, and a test over classes says which
-is more selective. Then each mode is removed, and kept alone, beside what it contributes.
+ablated, and preserved, and so are those that every control chooses; a test over classes says which
+is more selective. Then each mode is removed, and kept alone, and compared with what it contributes.
 
     python -m benchmarks.controls digits-resnet --to FOLDER
     CODECLENS_BENCH=… python -m benchmarks.controls cifar-resnet56 --sites layer2.8,layer3.4
@@ -81,9 +81,9 @@ def study(
             stem = to / f"{of.name}-{method}-{site}"
             if sizes[1]:
                 measured = held_out[0][: sizes[1]], held_out[1][: sizes[1]]
-                tell_curves(of, one, measured, store, training, stem, seed, groups)
+                report_curves(of, one, measured, store, training, stem, seed, groups)
             if sizes[2]:
-                tell_necessity(of, one, held_out[0][: sizes[2]], stem, seed)
+                report_necessity(of, one, held_out[0][: sizes[2]], stem, seed)
 
 
 def found(store: cl.ContributionStore, site: str, method: str, seed: int) -> Modes:
@@ -95,7 +95,7 @@ def found(store: cl.ContributionStore, site: str, method: str, seed: int) -> Mod
     return cl.decompose(store, kind, sites=[site], seed=seed)[site]
 
 
-def tell_curves(
+def report_curves(
     of: Material,
     modes: Modes,
     data: tuple[Tensor, Tensor],
@@ -105,7 +105,7 @@ def tell_curves(
     seed: int,
     groups: dict[str, list[int]],
 ) -> None:
-    """Print what ablation and preservation of all classes' modes do, beside all controls."""
+    """Print what ablation and preservation of all classes' modes do, and of all controls."""
     start = time.perf_counter()
     runs = [
         control_curves(
@@ -119,14 +119,16 @@ def tell_curves(
     print("\n".join(line for curves in runs for line in curves.sentences()))
     for curves in runs if groups else []:
         for curve in curves:
-            told = (f"{name} {curves.of(curve, name).selectivity}" for name in curves.names)
-            print(f"{curves.kind}, {curve.class_name}: {'; '.join(told)}")
+            selectivities = (
+                f"{name} {curves.of(curve, name).selectivity}" for name in curves.names
+            )
+            print(f"{curves.kind}, {curve.class_name}: {'; '.join(selectivities)}")
     save(curves_figure(runs), Path(f"{stem}.png"))
     table = pandas.concat([curves.to_dataframe() for curves in runs])
     save_table(Path(f"{stem}.csv"), table)
 
 
-def tell_necessity(of: Material, modes: Modes, x: Tensor, stem: Path, seed: int) -> None:
+def report_necessity(of: Material, modes: Modes, x: Tensor, stem: Path, seed: int) -> None:
     """Print how removal and keeping alone compare with what contributions predict.
 
     Once with exactly the mode's share of each unit, and once with whole units.

@@ -135,6 +135,7 @@ def curves(seed: int, kind: str, off: Any, wide: bool) -> Part:
         modes = data.modes(site, seed)
         activations = data.activation_modes(site, seed)
         departures = data.activation_modes(site, seed, from_baseline=True)
+
         def summed_activations(inputs: RankingInputs, members: Sequence[int]) -> Any:
             own = RankingInputs(inputs.model, activations, inputs.store)
             return replace(by_summed_modes(own, members), name="summed activation modes")

@@ -192,3 +192,26 @@ def test_curves_of_other_settings_do_not_stand_side_by_side(
         ControlCurves((one, other))
     with pytest.raises(CodeclensError, match="no control curves"):
         ControlCurves(())
+
+
+def test_results_are_labelled_and_short(
+    model: nn.Module, data: tuple[Tensor, Tensor], modes: Modes
+) -> None:
+    found = control_curves(model, data, modes, fractions=FRACTIONS, trials=2)
+    dataset = found.to_xarray()
+    assert dataset.sizes == {"class": CLASSES, "condition": 2, "bound": 3, "fraction": 2}
+    here = dataset.selectivity.sel({"class": "class 3", "condition": "modes", "bound": "value"})
+    assert float(here) == found[3].mode.selectivity.value
+    curve = found[3]
+    accuracy = curve.to_xarray().target_accuracy.sel(condition="random", bound="low")
+    np.testing.assert_array_equal(accuracy, curve["random"].target.low)
+    table = curve.to_dataframe()
+    assert len(table) == 1 + 2 * 2
+    assert set(table.off) == {"0"}
+    for result in (found, curve, found.comparisons):
+        assert 1 < len(repr(result).splitlines()) <= 20
+        assert "<table" in result._repr_html_()
+    assert list(found.comparisons.to_xarray().control.values) == ["random"]
+    assert "off value 0" in found.title()
+    with pytest.raises(CodeclensError, match='no kind of rows "class"'):
+        found.to_dataframe("class")

@@ -229,3 +229,17 @@ def test_nothing_to_measure_is_told(x: Tensor) -> None:
         necessity(model, x[:0], modes(), **SETTINGS)
     with pytest.raises(CodeclensError, match="chosen names no mode"):
         necessity(model, x, modes(), chosen=[], **SETTINGS)
+
+
+def test_necessity_and_effects_are_labelled_and_short(x: Tensor) -> None:
+    found = necessity(Head(lambda a: a.sum(dim=1)), x, modes(), **SETTINGS)
+    dataset = found.to_xarray()
+    assert dataset.sizes == {"sample": 40, "mode": UNITS}
+    np.testing.assert_array_equal(dataset.removed_predicted, found.removed.prediction)
+    np.testing.assert_array_equal(dataset.alone_measured, found.alone.effect)
+    assert dataset["name"].values.tolist() == list(found.names)
+    table = found.removed.to_dataframe()
+    assert table.change_predicted.tolist() == [found.removed.predicted(k) for k in range(UNITS)]
+    for result in (found, found.removed):
+        assert 1 < len(repr(result).splitlines()) <= 20
+        assert "<table" in result._repr_html_()

@@ -1,4 +1,4 @@
-"""Edits: what is done to the values of units, out of place, whatever the network."""
+"""Edits: how the values of units are changed, out of place, in any network."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Frame:
 
 
 class Edit(Protocol):
-    """What becomes of all values of a site; which of them it is asked for is not its business."""
+    """The new values of a whole site; the intervention decides which of them are used."""
 
     def __call__(self, frame: Frame) -> Values: ...
 
@@ -205,7 +205,7 @@ def finite(name: str, given: Value) -> None:
 
 
 def as_value(given: float | Sequence[float] | np.ndarray[Any, Any] | Tensor) -> Value:
-    """What users give for a value, as a number or a tensor."""
+    """A value as users pass it, as a number or a tensor."""
     if isinstance(given, Tensor):
         return given
     if isinstance(given, np.ndarray):
@@ -218,13 +218,14 @@ Kind = Literal["ablate", "preserve"]
 
 @dataclass(frozen=True, eq=False)
 class Intervention:
-    """What is done to a network: some units at `site` are edited, the rest stays as it is.
+    """An edit of some units at `site`; all others stay as they are.
 
-    `kind` is an `Edit` that is done to the units `chosen`, or `"ablate"`: those are set to `value`,
-    or `"preserve"`: all others are. `chosen` are indices, or a tensor of booleans or of numbers in
-    [0, 1] `(U,)` or `(M, U)`: how far each unit is edited, M masks for M copies of the batch, one
-    after another. `units` is how many the site must have, where that is known; `positions` are
-    numbers of tokens or a mask `(H, W)`, None for all. `ablate` and its like make these.
+    `kind` is an `Edit` of the units `chosen`, or `"ablate"`: these are set to `value`, or
+    `"preserve"`: all others are. `chosen` are indices, or a tensor of booleans or of numbers in
+    [0, 1] `(U,)` or `(M, U)`: how far each unit is edited, with M masks for M copies of the batch,
+    one after another. `units` is the number of units that the site must have, where it is known;
+    `positions` are numbers of tokens or a mask `(H, W)`, None for all. `ablate` and the other
+    interventions make these.
     """
 
     site: Site
@@ -242,10 +243,10 @@ class Intervention:
             )
 
     def __call__(self, site: Site, activation: Tensor) -> Tensor:
-        """The activation `(B, …)` with the edit done to it.
+        """The edited activation `(B, …)`.
 
-        Out of place and differentiable. Raises CodeclensError where the site has other units than
-        were counted on, or where masks, positions or values do not fit them.
+        Out of place and differentiable. Raises CodeclensError where the site has another number of
+        units than expected, or where masks, positions or values do not fit them.
         """
         frame = Frame(site, activation)
         values = frame.values
@@ -262,7 +263,7 @@ class Intervention:
 
     @property
     def edit(self) -> Edit:
-        """What is done to the units that are acted on."""
+        """The edit of the units that are acted on."""
         return Put(self.value) if isinstance(self.kind, str) else self.kind
 
     def split(self) -> list[Intervention]:
@@ -272,7 +273,7 @@ class Intervention:
         return [replace(self, chosen=mask) for mask in self.chosen]
 
     def of_samples(self, rows: slice, total: int) -> Intervention:
-        """The same for some of `total` samples, where values are given for each of them."""
+        """The same for some of `total` samples, where there are values for each of them."""
         edit = of_samples(self.edit, rows, total)
         if isinstance(edit, Put) and isinstance(self.kind, str):
             return replace(self, value=edit.value)
@@ -280,7 +281,7 @@ class Intervention:
 
     @contextmanager
     def applied(self, model: nn.Module) -> Iterator[None]:
-        """Do it to `model` while the `with` lasts; raises CodeclensError if the site is not met."""
+        """Apply it to `model` within a `with`; raises CodeclensError if the site is not met."""
         # A copy of the model made within the block keeps its hooks: they do nothing afterwards.
         met, over = False, False
 
@@ -294,7 +295,7 @@ class Intervention:
             met = False
 
         def confirm(*_: Any) -> None:
-            # Silence here would read as "these units do not matter".
+            # Without an error this would look as if these units did not matter.
             if not met and not over:
                 raise CodeclensError(
                     f'The model ran without reaching site "{self.site.key}", so nothing was '
@@ -322,9 +323,9 @@ class Intervention:
 
 @contextmanager
 def intervene(model: nn.Module, interventions: Sequence[Intervention]) -> Iterator[None]:
-    """Do several interventions at once, at one site or at many, while the `with` lasts.
+    """Apply several interventions at once, at one site or at many, while the `with` lasts.
 
-    At one site they follow each other in their order: each sees what those before it left.
+    At one site they follow each other in order: each sees what those before it left.
 
     >>> model = nn.Sequential(nn.Identity(), nn.Identity())
     >>> double, clear = Put(2.0), Intervention(Site("1"), "ablate", (0,))
@@ -341,9 +342,9 @@ def intervene(model: nn.Module, interventions: Sequence[Intervention]) -> Iterat
 def activation_at(model: nn.Module, site: str | Site, x: Tensor) -> Tensor:
     """The activation of a site for the input `x` `(B, …)`, as the network lays it out.
 
-    In evaluation mode, without gradients: baselines to return to, means and other samples' values
-    to put in. Raises CodeclensError for an unknown site, and one that is not reached or runs
-    several times.
+    In evaluation mode, without gradients. Use it for baselines, means and other samples' values.
+    Raises CodeclensError for an unknown site, and for one that is not reached or runs several
+    times.
 
     >>> activation_at(nn.Sequential(nn.Linear(2, 5), nn.ReLU()), "1", torch.zeros(3, 2)).shape
     torch.Size([3, 5])

@@ -269,9 +269,9 @@ def mean_estimate(values: Float[np.ndarray, "pairs ..."], seed: int = 0) -> Esti
     counts = random.multinomial(len(values), np.full(len(values), 1 / len(values)), size=2000)
     known = np.isfinite(values)
     flat = np.where(known, values, 0.0).reshape(len(values), -1)
-    held = known.reshape(len(values), -1).astype(np.float64)
+    counted = known.reshape(len(values), -1).astype(np.float64)
     with np.errstate(invalid="ignore"):
-        draws = (counts @ flat) / (counts @ held)
-        mean = flat.sum(axis=0) / held.sum(axis=0)
+        draws = (counts @ flat) / (counts @ counted)
+        mean = flat.sum(axis=0) / counted.sum(axis=0)
     shape = values.shape[1:]
     return Estimate.of(mean.reshape(shape), draws.reshape(len(draws), *shape))

@@ -158,10 +158,10 @@ class Filing:
         for name, effects in (("removed", found.removed), ("alone", found.alone)):
             arrays |= {f"{name}_prediction": effects.prediction, f"{name}_effect": effects.effect}
         file = self.place(found.site) / "necessity.npz"
-        beside = file.with_name(".necessity.npz")
+        partial = file.with_name(".necessity.npz")
         file.parent.mkdir(parents=True, exist_ok=True)
-        np.savez_compressed(beside, allow_pickle=False, **arrays)
-        beside.replace(file)
+        np.savez_compressed(partial, allow_pickle=False, **arrays)
+        partial.replace(file)
 
     def all(self) -> Iterator[Filed]:
         """Everything that is saved, site by site; curves of classes first, by their number.
@@ -195,9 +195,9 @@ class Filing:
 
     def _write(self, file: Path, content: bytes) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
-        beside = file.with_name(f".{file.name}")
-        beside.write_bytes(content)
-        beside.replace(file)
+        partial = file.with_name(f".{file.name}")
+        partial.write_bytes(content)
+        partial.replace(file)
 
 
 def hash_of(text: str) -> int:

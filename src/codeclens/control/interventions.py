@@ -190,7 +190,7 @@ def clamp(
     units: Units | Indices | None = None,
     **choice: Unpack[Choice],
 ) -> Iterator[Intervention]:
-    """Hold the chosen units at `values`, whatever the input.
+    """Hold the chosen units at `values` for every input.
 
     One number, one for each unit of the site `(U,)`, or a tensor in the layout of its activation,
     with one sample for all or one for each. Units and positions are chosen as in `ablate`.

@@ -125,7 +125,7 @@ def _by_unit(here: SignedContributions, plus: Tensor, minus: Tensor, sign: Sign 
 def _elsewhere(
     share: Tensor, here: SignedContributions, pattern: Pattern, sign: Sign, seed: int
 ) -> Tensor:
-    """A mode's share `(B, …)` moved to other units: a control for where it acts.
+    """A mode's share `(B, …)` moved to other units: a control for its pattern.
 
     "permuted" gives each unit the share of another one. "own" removes as much of each image's
     contributions as the mode's share does, but evenly from all its contributions of that sign.
@@ -419,8 +419,8 @@ def covering(share: float = 0.5) -> Acting:
 def strongest(mode: Mode, share: float) -> tuple[int, ...]:
     """The strongest units of a mode that have a share of its strength, strongest first."""
     order = mode.top_units(len(mode.positive))
-    held = np.maximum(mode.positive, -mode.negative)[order].cumsum()
-    count = int(np.searchsorted(held, share * held[-1] * (1 - 1e-9))) + 1
+    total = np.maximum(mode.positive, -mode.negative)[order].cumsum()
+    count = int(np.searchsorted(total, share * total[-1] * (1 - 1e-9))) + 1
     return tuple(int(unit) for unit in order[:count])
 
 

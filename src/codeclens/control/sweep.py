@@ -47,8 +47,8 @@ def outputs_under(
     of the same batches give (`Replay`). Where that cannot be, one warning says why and the whole
     model runs; so it does for interventions at several sites together, and with `replay=False`.
     `at_once` interventions at one site run as one larger batch, which pays where batches are
-    small; kernels may then round differently. Beside the model, activations of all sites are held
-    for one batch. `progress(done, total)` counts the runs.
+    small; kernels may then round differently. Memory holds the model and the activations of all
+    sites for one batch. `progress(done, total)` counts the runs.
 
     Raises CodeclensError where the output does not count samples, and as interventions do.
 

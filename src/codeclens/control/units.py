@@ -150,7 +150,7 @@ def by_weight(weights: Any, site: Site) -> Tensor:
     if found.ndim not in (1, 2) or not ranged or not found.is_floating_point():
         raise CodeclensError(
             f'weights for site "{site.key}" have shape {tuple(found.shape)} and type {found.dtype};'
-            " pass numbers between 0 and 1, one for each unit: 0 leaves it, 1 acts on it in full."
+            " pass numbers between 0 and 1, one for each unit: 0 keeps it, 1 changes it fully."
         )
     return found
 
