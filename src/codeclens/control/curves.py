@@ -45,7 +45,7 @@ class Condition:
     by_trial: Float[np.ndarray, "trial fraction 2"] = field(repr=False)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Setting:
     """The settings of a curve: the site, the class or classes, and the images.
 
