@@ -29,6 +29,16 @@ def shortened(value: Any, most: int = 80) -> str:
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
+def in_one_line(error: BaseException, most: int = 200) -> str:
+    """The message of another library's error in one line, without its end mark, cut to `most`.
+
+    >>> in_one_line(OSError("no\\n space.")), in_one_line(KeyError())
+    ('no space', 'KeyError')
+    """
+    text = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
 def nearest(name: object, known: Iterable[str], count: int = 3) -> str:
     """The known names nearest to one that is not known, quoted, in a list for a message.
 

@@ -82,7 +82,7 @@ def test_bench_info_tells_what_a_measurement_depends_on(told: Told) -> None:
         (["extract", "--setps", "3"], "Unknown option: --setps. Did you mean --steps?"),
         (["extract", "--steps", "0"], "steps (='0') should be greater than or equal to 1."),
         (["extract", "--steps", "ten"], "steps (='ten') should be a valid integer"),
-        (["extract", "--target", "top"], "should be predicted, label, output:INDEX"),
+        (["extract", "--size", "top"], "size (='top')"),
         (["extract", "--model"], "requires an argument"),
         (["extract"], "codeclens extract needs a model: pass --model NAME"),
         (["extract", "--model", "m"], "codeclens extract needs images: pass --images FOLDER"),

@@ -74,7 +74,7 @@ def test_every_field_says_what_it_is(settings: type[Settings]) -> None:
         ("setps: 3", r'run.yaml has the unknown key "setps"; the nearest key is "steps"\.'),
         ("steps: none", r"run.yaml: steps \(='none'\) should be a valid integer"),
         ("steps: 0", r"run.yaml: steps \(=0\) should be greater than or equal to 1\."),
-        ("target: top", r"target \(='top'\) should be predicted, label, output:INDEX"),
+        ("target: ''", r"target \(=''\) .* at least 1 character"),
         ("method: ig", r"method \(='ig'\) should be 'conductance' or 'activation-gradient'\."),
         ("limit: -1\nsteps: 0", r"steps \(=0\) should be .* \(also wrong: limit\)\."),
         ("sites: 3", r"sites \(=3\) should be a valid list"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -112,9 +114,47 @@ def test_a_pickled_model_is_not_run(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "described"),
-    [(torch.ones(3), "a Tensor"), ({"epoch": 3, "loss": 0.1}, "a dict with the keys epoch, loss")],
+    [
+        (torch.ones(3), "a Tensor"),
+        ({"epoch": 3, "loss": 0.1}, "a dict with the keys 'epoch', 'loss'"),
+    ],
 )
 def test_what_holds_no_state_dict_is_refused(tmp_path: Path, content, described: str) -> None:
     torch.save(content, tmp_path / "w.pt")
     with pytest.raises(CodeclensError, match=f"contains {described}"):
         read_weights(tmp_path / "w.pt")
+
+
+def test_what_strict_loading_accepts_is_accepted(tmp_path: Path) -> None:
+    model = nn.Sequential(nn.Conv2d(1, 2, 1), nn.BatchNorm2d(2))
+    state = {name: torch.full_like(one, 3) for name, one in model.state_dict().items()}
+    old = {name: one for name, one in state.items() if not name.endswith("num_batches_tracked")}
+    for name in ("old.th", "old.pth.tar"):
+        torch.save(
+            {"state_dict": {f"module.{key}": one for key, one in old.items()}}, tmp_path / name
+        )
+        model[1].weight.data.zero_()
+        load_weights(model, tmp_path / name)
+        assert model[1].weight.tolist() == [3, 3]
+    lazy = nn.Sequential(nn.LazyLinear(2))
+    torch.save({"_orig_mod.0.weight": torch.ones(2, 5), "_orig_mod.0.bias": torch.ones(2)},
+               tmp_path / "lazy.pt")  # fmt: skip
+    load_weights(lazy, tmp_path / "lazy.pt")
+    assert lazy[0].weight.shape == (2, 5)
+
+
+def test_damaged_weights_are_one_sentence(tmp_path: Path) -> None:
+    """Whatever a damaged file makes the readers raise, it is a CodeclensError."""
+    torch.save({"weight": torch.ones(1, 2), "bias": torch.ones(1)}, tmp_path / "w.pt")
+    save_file({"weight": torch.ones(1, 2)}, tmp_path / "w.safetensors")
+    rng = random.Random(0)
+    for name in ("w.pt", "w.safetensors"):
+        whole = (tmp_path / name).read_bytes()
+        for attempt in range(60):
+            damaged = bytearray(whole)
+            for _ in range(rng.randint(1, 4)):
+                damaged[rng.randrange(len(damaged))] = rng.randrange(256)
+            cut = damaged[: rng.randrange(len(damaged))] if attempt % 3 == 0 else damaged
+            (tmp_path / f"bad-{name}").write_bytes(bytes(cut))
+            with suppress(CodeclensError):
+                load_weights(nn.Linear(2, 1), tmp_path / f"bad-{name}")

@@ -27,7 +27,7 @@ from codeclens.cli.config import AnalyzeSettings, write_section
 from codeclens.cli.extract_command import Reloaded, load_again
 from codeclens.decomposition import Modes, load_modes, require_modes_of, require_samples_of
 from codeclens.errors import CodeclensError
-from codeclens.extraction.data import spread
+from codeclens.extraction.data import stratified
 from codeclens.progress import progress
 from codeclens.reporting import overview
 from codeclens.reporting.run_files import (
@@ -181,7 +181,7 @@ def run_flow(
     """
     assert settings.to is not None
     again, modes = plan.again, plan.modes
-    chosen = np.asarray(spread(len(store), settings.flow_images))
+    chosen = np.asarray(stratified(store.label, settings.flow_images, settings.seed))
     with progress("flow", len(chosen), "images") as advance:
         found = cl.flow(
             again.ready.model,
@@ -196,7 +196,7 @@ def run_flow(
     sentences = [*found.sentences(), difference_from_store(found, store, chosen)]
     agreement = None
     if settings.flow_interventions:
-        few = spread(len(chosen), settings.flow_interventions)
+        few = stratified(store.label[chosen], settings.flow_interventions, settings.seed)
         rows = store.sample[chosen[list(few)]].tolist()
         agreement = agreement_with_interventions(again, modes, rows)
         sentences.append(agreement.sentence())

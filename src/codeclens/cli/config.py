@@ -9,9 +9,15 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 import yaml
 from cyclopts import Parameter
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+)
 
-from codeclens.errors import CodeclensError
+from codeclens.errors import CodeclensError, shortened
 
 
 def complaint(error: ValidationError, settings: type[BaseModel], source: str) -> str:
@@ -25,10 +31,6 @@ def complaint(error: ValidationError, settings: type[BaseModel], source: str) ->
     wanted = first["msg"].removeprefix("Input ").removeprefix("Value error, ")
     if name == "seeds":
         wanted = "should be whole numbers separated by commas, for example 0,1,2"
-    if name == "target":
-        from codeclens.attribution.targets import TARGET_FORMS
-
-        wanted = f"should be {', '.join(TARGET_FORMS[:-1])} or {TARGET_FORMS[-1]}"
     others = sorted({str(p["loc"][0]) for p in problems[1:] if p["loc"]} - {name})
     more = f" (also wrong: {', '.join(others)})" if others else ""
     return f"{source}: {name} (={first['input']!r}) {wanted}{more}."
@@ -86,6 +88,59 @@ def split_commas(value: Any) -> Any:
     return [part.strip() for item in items for part in item.split(",") if part.strip()]
 
 
+def joined(value: Any) -> Any:
+    """Numbers from a YAML file as text with commas, as they are written on the command line.
+
+    >>> joined([0.5, 0.4]), joined(32), joined("1,2")
+    ('0.5,0.4', '32', '1,2')
+    """
+    if isinstance(value, list):
+        return ",".join(str(item) for item in value)
+    return str(value) if isinstance(value, int | float) else value
+
+
+_NUMBERS = r"^\s*[0-9.eE+-]+\s*(,\s*[0-9.eE+-]+\s*){0,2}$"
+
+
+class Preprocessed(Settings):
+    """Base of the options of commands that load a model: how images are prepared for it."""
+
+    size: str | None = Field(default=None, pattern=r"^\s*\d{1,5}\s*(,\s*\d{1,5}\s*)?$")
+    """Side of the model's square input, or SHORTEST,CROP. [default: the model's own]"""
+    mean: str | None = Field(default=None, pattern=_NUMBERS)
+    """Mean of each channel, by commas, for pixels in 0 … 1. [default: the model's own]"""
+    std: str | None = Field(default=None, pattern=_NUMBERS)
+    """Standard deviation of each channel, by commas. [default: the model's own]"""
+    interpolation: str | None = None
+    """Filter for resizing: nearest, bilinear, bicubic, lanczos … [default: the model's own]"""
+
+    @field_validator("size", "mean", "std", mode="before")
+    @classmethod
+    def _join(cls, value: Any) -> Any:
+        return joined(value)
+
+    @property
+    def preprocessing(self) -> dict[str, Any]:
+        """The options of `zoo.load` that these settings give; raises CodeclensError."""
+        given = {"mean": _floats("mean", self.mean), "std": _floats("std", self.std)}
+        if self.size is None:
+            size: int | tuple[int, ...] | None = None
+        else:
+            sides = tuple(int(part) for part in self.size.split(","))
+            size = sides[0] if len(sides) == 1 else sides
+        return given | {"size": size, "interpolation": self.interpolation}
+
+
+def _floats(name: str, text: str | None) -> tuple[float, ...] | None:
+    try:
+        return None if text is None else tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise CodeclensError(
+            f"{name} (={shortened(text)}) should be one number or three, separated by commas, for "
+            "example 0.5,0.5,0.5."
+        ) from None
+
+
 class ControlSettings(Settings):
     """Options of `codeclens control`."""
 
@@ -103,7 +158,7 @@ class ControlSettings(Settings):
     images: Path | None = None
     """Labelled images to measure on, best ones held out. [default: those of the store]"""
     limit: int = Field(default=500, ge=1)
-    """The most images to measure on, spread over all."""
+    """The most images to measure on, drawn at random from every class."""
     sites: list[str] | None = None
     """Sites of the modes, separated by commas. [default: all]"""
     classes: list[str] | None = None
@@ -139,7 +194,7 @@ class ControlSettings(Settings):
         return split_commas(value)
 
 
-class ExplainSettings(Settings):
+class ExplainSettings(Preprocessed):
     """Options of `codeclens explain`."""
 
     command: ClassVar[str] = "explain"
@@ -151,7 +206,8 @@ class ExplainSettings(Settings):
     image: Annotated[Path | None, Parameter(show=False)] = None
     """An image file."""
     model: str = "efficientnet-lite0"
-    """digits-resnet, efficientnet-lite0, torchvision:, timm: or hf:NAME, or module:function."""
+    """digits-resnet, efficientnet-lite0, torchvision:, timm: or hf:NAME, or module:function, whose
+    model may have the attributes `transform` (image to tensor) and `labels` (class names)."""
     weights: str | None = None
     """A weights file (.safetensors, or a state dict in a .pt), or "random" (untrained)."""
     modes: Path | None = None
@@ -205,7 +261,7 @@ class RetinaSettings(Settings):
 View = Literal["concat", "sum", "positive", "negative", "activation"]
 
 
-class ExtractSettings(Settings):
+class ExtractSettings(Preprocessed):
     """Options of `codeclens extract`."""
 
     command = "extract"
@@ -216,7 +272,8 @@ class ExtractSettings(Settings):
     }
 
     model: str | None = None
-    """digits-resnet, efficientnet-lite0, torchvision:, timm: or hf:NAME, or module:function."""
+    """digits-resnet, efficientnet-lite0, torchvision:, timm: or hf:NAME, or module:function, whose
+    model may have the attributes `transform` (image to tensor) and `labels` (class names)."""
     weights: str | None = None
     """A weights file (.safetensors, or a state dict in a .pt), or "random" (untrained)."""
     images: Path | None = None
@@ -227,8 +284,9 @@ class ExtractSettings(Settings):
     """The attribution method."""
     steps: int = Field(default=20, ge=1)
     """Integration steps from the baseline to the image (conductance)."""
-    target: str = "predicted"
-    """The output to explain: predicted, label, output:INDEX, contrast:INDEX,INDEX, topksum:K …"""
+    target: str = Field("predicted", min_length=1)
+    """The output to explain: predicted, label, a class by its name or number (output:3),
+    contrast:CLASS,CLASS, topksum:K …"""
     target_scale: Literal["logits", "probabilities"] = "logits"
     """Explain the logit or the probability of the target."""
     baseline: float = 0.0
@@ -238,7 +296,9 @@ class ExtractSettings(Settings):
     shard_size: int | None = Field(default=None, ge=1)
     """Images per shard, the unit of resuming. [default: a sixteenth of all, 32 to 1,024]"""
     limit: int | None = Field(default=None, ge=1)
-    """Maximum number of images. [default: all]"""
+    """Maximum number of images, drawn at random from every class. [default: all]"""
+    seed: int = Field(default=0, ge=0)
+    """Random seed of the images that --limit draws."""
     to: str | None = None
     """The store to write: a folder or an address (s3://…). An interrupted run is resumed."""
     engine: Literal["local", "ray"] = "local"
@@ -271,14 +331,6 @@ class ExtractSettings(Settings):
     """Only print what would be done: samples, units, bytes, time and memory."""
     strict: bool = False
     """Stop at the first unreadable image. [default: record and skip it]"""
-
-    @field_validator("target")
-    @classmethod
-    def _named(cls, value: str) -> str:
-        from codeclens.attribution.targets import parse_target
-
-        parse_target(value)
-        return value
 
     @field_validator("sites", mode="before")
     @classmethod

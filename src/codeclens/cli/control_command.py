@@ -31,7 +31,7 @@ from codeclens.control.off import Off
 from codeclens.decomposition import Modes, load_modes, require_modes_of
 from codeclens.errors import CodeclensError
 from codeclens.extraction import SampleSource
-from codeclens.extraction.data import spread
+from codeclens.extraction.data import stratified
 from codeclens.extraction.fingerprint import array_digest
 from codeclens.progress import progress
 from codeclens.reporting.run_files import save_sentences
@@ -131,7 +131,7 @@ def measure(
         return
     if filing.necessity(site) is not None:
         return
-    rows = list(spread(len(data[0]), settings.necessity))
+    rows = list(stratified(data[1].tolist(), settings.necessity, settings.seed))
     chosen = None
     if settings.necessity_modes is not None:
         chosen = list(range(min(settings.necessity_modes, len(modes))))
@@ -162,7 +162,8 @@ def measured_on(
                 f"store ({_few(store.classes)}); name the folders of images after these."
             )
         rows = np.arange(len(images))
-    chosen = rows[list(spread(len(rows), settings.limit))] if len(rows) else rows
+    known = [images.label(int(row)) for row in rows]
+    chosen = rows[list(stratified(known, settings.limit, settings.seed))] if len(rows) else rows
     x, labels = loaded(images, chosen)
     if not len(x):
         where = settings.images or f'the store "{store.path}"'

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,9 +15,15 @@ from codeclens import zoo
 from codeclens.analysis import Hierarchy
 from codeclens.attribution import Target, select
 from codeclens.cli.config import ExplainSettings, require_own, write_section
-from codeclens.cli.extract_command import class_names, selector
+from codeclens.cli.extract_command import (
+    class_names,
+    class_number,
+    preprocessing_words,
+    selector,
+)
 from codeclens.decomposition import Modes, load_modes, ready_names
 from codeclens.errors import CodeclensError
+from codeclens.extraction.fingerprint import describe
 from codeclens.progress import progress
 from codeclens.reporting.run_files import save_sentences
 
@@ -37,7 +42,7 @@ def run_explain(settings: ExplainSettings) -> None:
     assert settings.to is not None
     require_own(settings, settings.to, "an explanation", "explanation.*", _MADE_BY)
     modes, sites = modes_of(settings)
-    ready = zoo.load(settings.model, weights=settings.weights)
+    ready = zoo.load(settings.model, weights=settings.weights, **settings.preprocessing)
     classes = class_names(settings.classes) if settings.classes else ready.labels
     image = _opened(settings.image)
     x = ready.transform(image)[None]
@@ -68,6 +73,7 @@ def run_explain(settings: ExplainSettings) -> None:
     save_sentences(to / "sentences.txt", explanation.sentences())
     write_section(to, settings)
     print("\n".join(explanation.sentences()))
+    print(f"Preprocessing: {preprocessing_words(describe(ready.transform))}.")
     print(f"The figure, the page, the table and these sentences are in {to}")
 
 
@@ -113,31 +119,10 @@ def _target(
         with torch.no_grad():
             first = int(select(ready.model(x), output).argmax(dim=1)[0])
     else:
-        first = _class(settings.target, classes)
+        first = class_number(settings.target, classes)
     if settings.instead_of is None:
         return cl.Output(first)
-    return cl.Contrast(first, _class(settings.instead_of, classes))
-
-
-def _class(text: str, classes: Sequence[str] | None) -> int:
-    """The number of a class that was given by name or number."""
-    number = text.removeprefix("output:")
-    if number.lstrip("-").isdigit():
-        return int(number)
-    if not classes:
-        raise CodeclensError(
-            f'The classes have no names, so "{text}" is none; give its number, or --classes FILE.'
-        )
-    lowered = {name.lower(): place for place, name in enumerate(classes)}
-    if text.lower() not in lowered:
-        near = [name for name in lowered if name.startswith(f"{text.lower()} (")]
-        if near:
-            found = " and ".join(f'"{classes[lowered[name]]}"' for name in near)
-            raise CodeclensError(f'Several classes are called "{text}": {found}; which is it?')
-        near = difflib.get_close_matches(text.lower(), lowered, n=3, cutoff=0.0)
-        offered = ", ".join(f'"{classes[lowered[name]]}"' for name in near)
-        raise CodeclensError(f'There is no class "{text}"; the nearest names are {offered}.')
-    return lowered[text.lower()]
+    return cl.Contrast(first, class_number(settings.instead_of, classes))
 
 
 def _require_sites(sites: Sequence[str] | None, modes: Mapping[str, Any], folder: Path) -> None:

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import logging
+import re
 import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 import torch
 from torch import nn
 
 import codeclens as cl
 from codeclens import zoo
-from codeclens.attribution.targets import parse_target
+from codeclens.attribution.targets import TARGET_FORMS, parse_target
 from codeclens.cli.config import ExtractSettings, configuration, write_section
-from codeclens.errors import CodeclensError
+from codeclens.errors import CodeclensError, unknown
 from codeclens.extraction import (
     Rank,
     RayEngine,
@@ -29,12 +31,14 @@ from codeclens.extraction import (
     open_samples,
     usable_device,
 )
+from codeclens.extraction.computing import counted
 from codeclens.extraction.fingerprint import differences, model_fingerprint, plain
+from codeclens.extraction.sources import is_imagenet
 from codeclens.progress import Advance, progress
 from codeclens.reporting import gap_sentence, gaps
 
 if TYPE_CHECKING:
-    from codeclens.attribution import Method
+    from codeclens.attribution import Method, Target
 
 
 _SHOWN_SKIPPED = 3
@@ -48,7 +52,7 @@ def run_extract(settings: ExtractSettings) -> None:
     assert settings.model is not None
     assert settings.images is not None
     assert settings.to is not None
-    ready = zoo.load(settings.model, weights=settings.weights)
+    ready = zoo.load(settings.model, weights=settings.weights, **settings.preprocessing)
     if settings.engine == "local":  # a worker of a cluster has a device of its own
         ready.model.to(usable_device(settings.device or default_device()))
     elif settings.device is not None:
@@ -60,7 +64,7 @@ def run_extract(settings: ExtractSettings) -> None:
     options: dict[str, Any] = {
         "sites": settings.sites or ready.sites,
         "method": method_of(settings),
-        "target": parse_target(settings.target, settings.target_scale),
+        "target": target_of(settings, output_names(settings, ready, images)),
         "baseline": settings.baseline,
         "output": selector(settings.output) if settings.output else ready.output,
         "batch_size": settings.batch_size,
@@ -111,18 +115,23 @@ def open_images(settings: ExtractSettings, ready: zoo.Ready) -> SampleSource:
     """
     assert settings.images is not None
     given = settings.images, ready.transform
+    drawn = settings.limit, settings.seed
     if settings.classes:
-        return open_samples(*given, class_names(settings.classes), settings.limit)
-    images = open_samples(*given, None, settings.limit)
+        return open_samples(*given, class_names(settings.classes), *drawn)
+    images = open_samples(*given, None, *drawn)
+    if is_imagenet(images.classes or [], ready.labels or []):
+        return open_samples(*given, ready.labels, *drawn)
     strange = set(images.classes or []) - set(ready.labels or [])
     if ready.labels is None or (strange and settings.target != "label"):
         if ready.labels:
+            images.own_classes = True
             print(
-                f'The folders are used as classes: "{min(strange)}" is not among the '
-                f"{len(ready.labels)} classes of the model."
+                f"The {len(images.classes or [])} folders are used as classes of their own, which "
+                f"are not the {len(ready.labels):,} outputs of the model (for example "
+                f'"{min(strange)}"). That is fine; there is no accuracy then.'
             )
         return images
-    return open_samples(*given, ready.labels, settings.limit)
+    return open_samples(*given, ready.labels, *drawn)
 
 
 @contextmanager
@@ -150,9 +159,72 @@ def _quiet_followers(rank: Rank) -> Iterator[None]:
             log.setLevel(level)
 
 
+def data_sentence(store: cl.ContributionStore) -> str:
+    """One line on the samples of a store: classes covered, accuracy and preprocessing."""
+    label, classes = store.label, store.classes
+    known = label >= 0
+    seen = len(np.unique(label[known]))
+    outputs = store.metadata.get("outputs")
+    text = counted(len(store), "sample")
+    if not known.any():
+        text += " without labels"
+    else:
+        all_of = f"{seen:,} of {len(classes):,}" if classes else f"{seen:,}"
+        text += f" of {all_of} class{'' if (len(classes) if classes else seen) == 1 else 'es'}"
+    predicted = store.prediction
+    if known.any() and (predicted >= 0).any():
+        if _labels_index_outputs(store, outputs):
+            accuracy = float(np.mean(predicted[known] == label[known]))
+            text += f"; accuracy {accuracy:.1%}"
+        else:
+            of = f" the {counted(outputs, 'output')}" if outputs else " the outputs"
+            text += f"; no accuracy, since the labels do not index{of} of the model"
+    described = store.metadata["settings"]["data"].get("transform")
+    return f"{text}; preprocessing: {preprocessing_words(described)}."
+
+
+def _labels_index_outputs(store: cl.ContributionStore, outputs: int | None) -> bool:
+    if store.metadata.get("own_classes"):
+        return False
+    if store.classes is None:
+        return outputs is None or int(store.label.max()) < outputs
+    return len(store.classes) == (int(store.prediction.max()) + 1 if outputs is None else outputs)
+
+
+def preprocessing_words(described: Any) -> str:
+    """The preprocessing in words, from the description of a transform in a store.
+
+    >>> from codeclens.extraction.fingerprint import describe
+    >>> from codeclens.zoo.ready import ImageTransform
+    >>> preprocessing_words(describe(ImageTransform(resize=32, crop=(32, 32))))
+    'shortest side 32, crop 32 × 32, bilinear, mean 0.485, 0.456, 0.406, std 0.229, 0.224, 0.225'
+    >>> preprocessing_words(None)
+    'none'
+    """
+    if described is None:
+        return "none"
+    if not isinstance(described, dict):
+        return str(described)
+    if described.get("class") != "ImageTransform":
+        name = described.get("function") or described.get("method") or described.get("class")
+        return f"the transform {name} of the model's own"
+    resize = described["resize"]
+    if isinstance(resize, int):
+        resized = f"shortest side {resize}"
+    else:
+        resized = f"resized to {' × '.join(map(str, resize))}"
+    mean, std = (", ".join(f"{one:.4g}" for one in described[name]) for name in ("mean", "std"))
+    crop = " × ".join(map(str, described["crop"]))
+    return f"{resized}, crop {crop}, {described['interpolation']}, mean {mean}, std {std}"
+
+
 def summary(store: cl.ContributionStore) -> str:
     """A summary of a store: its contents, the completeness gap and the skipped samples."""
-    lines = [repr(store), gap_sentence(gaps(store)).replace("`", "")]
+    lines = [
+        repr(store),
+        data_sentence(store),
+        gap_sentence(gaps(store)).replace("`", ""),
+    ]
     if store.skipped:
         count = len(store.skipped)
         lines.append(f"{count:,} {'image was' if count == 1 else 'images were'} skipped:")
@@ -176,6 +248,69 @@ def engine_of(settings: ExtractSettings) -> Literal["local"] | RayEngine:
     return RayEngine(
         settings.workers, settings.worker_cpus, settings.worker_gpus, settings.decoders
     )
+
+
+def output_names(
+    settings: ExtractSettings, ready: zoo.Ready, images: SampleSource
+) -> Sequence[str] | None:
+    """The class names of the model's outputs, or those of the images if it has none."""
+    if settings.classes:
+        return class_names(settings.classes)
+    return ready.labels or images.classes
+
+
+def target_of(settings: ExtractSettings, classes: Sequence[str] | None) -> Target:
+    """The target of the options: a class by its name or number, or one of `TARGET_FORMS`."""
+    text, scale = settings.target, settings.target_scale
+    kind, _, rest = text.partition(":")
+    if text in (classes or ()) or kind not in {form.partition(":")[0] for form in TARGET_FORMS}:
+        return cl.Output(class_number(text, classes), of=scale)
+    if kind in ("output", "contrast") and rest:
+        parts = [rest] if rest in (classes or ()) else rest.split(",")
+        text = f"{kind}:{','.join(str(class_number(part.strip(), classes)) for part in parts)}"
+    return parse_target(text, scale)
+
+
+def class_number(text: str, classes: Sequence[str] | None) -> int:
+    """The number of a class given by its name (in any case) or number, or as output:NUMBER.
+
+    >>> class_number("Cat", ["dog", "cat"]), class_number("output:1", None), class_number("7", None)
+    (1, 1, 7)
+    """
+    names = list(classes or [])
+    kind, _, number = text.partition(":")
+    if kind == "output" and text not in names:
+        if re.fullmatch(r"-?[0-9]{1,9}", number):
+            return int(number)
+        text = number
+    if text in names:
+        if names.count(text) > 1:
+            raise CodeclensError(
+                f'{names.count(text)} classes are called "{text}"; give the number of one.'
+            )
+        return names.index(text)
+    if re.fullmatch(r"-?[0-9]{1,9}", text):
+        return int(text)
+    if not names:
+        raise CodeclensError(
+            f'The classes have no names, so "{_cut(text)}" is none; give its number, or --classes '
+            "FILE."
+        )
+    lowered = [name.casefold() for name in names]
+    same = [place for place, name in enumerate(lowered) if name == text.casefold()]
+    if len(same) == 1:
+        return same[0]
+    near = same or [p for p, name in enumerate(lowered) if name.startswith(f"{text.casefold()} (")]
+    if near:
+        found = " and ".join(f'"{names[place]}"' for place in near)
+        raise CodeclensError(
+            f'Several classes are called "{_cut(text)}": {found}; write the full name.'
+        )
+    raise unknown("class", text, names)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= 80 else f"{text[:79]}…"
 
 
 def selector(text: str) -> str | int:
@@ -233,7 +368,7 @@ def load_again(store: cl.ContributionStore, purpose: str, function: str) -> Relo
         )
     settings = ExtractSettings.resolve(None, file)
     assert settings.model is not None
-    ready = zoo.load(settings.model, weights=settings.weights)
+    ready = zoo.load(settings.model, weights=settings.weights, **settings.preprocessing)
     images = open_images(settings, ready)
     made = store.metadata["settings"]
     for what, now in (("model", model_fingerprint(ready.model)), ("data", images.describe())):
@@ -248,7 +383,7 @@ def load_again(store: cl.ContributionStore, purpose: str, function: str) -> Relo
     method = replace(method_of(settings), **store.metadata["learned"])  # type: ignore[type-var]
     options = {
         "method": method,
-        "target": parse_target(settings.target, settings.target_scale),
+        "target": target_of(settings, output_names(settings, ready, images)),
         "baseline": settings.baseline,
         "output": selector(settings.output) if settings.output else ready.output,
     }

@@ -12,6 +12,7 @@ import torch
 import codeclens
 import codeclens as cl
 from codeclens.cli.config import ReportSettings, write_section
+from codeclens.cli.extract_command import data_sentence
 from codeclens.cli.gallery_command import galleries_section
 from codeclens.control.filing import Filing
 from codeclens.decomposition import load_modes
@@ -36,6 +37,7 @@ def run_report(settings: ReportSettings) -> None:
         store, modes, to=settings.to, title=settings.title, sections=sections, seed=settings.seed
     )
     write_section(path.absolute().parent, settings)
+    print(data_sentence(store))
     print(f"The report is {path}")
 
 

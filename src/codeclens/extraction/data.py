@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -57,6 +58,8 @@ class SampleSource(ABC):
 
     classes: list[str] | None = None
     threads: int = 1
+    # Whether the classes are known not to be the outputs of the model.
+    own_classes: bool = False
 
     @abstractmethod
     def __len__(self) -> int: ...
@@ -180,6 +183,46 @@ def spread(count: int, limit: int | None) -> range | list[int]:
     if limit >= count:
         return range(count)
     return [i * count // limit for i in range(limit)]
+
+
+def stratified(
+    labels: Sequence[int] | np.ndarray[Any, Any], limit: int | None, seed: int = 0
+) -> range | list[int]:
+    """`limit` rows drawn at random from rows with these labels, in ascending order.
+
+    Every label has its share of the rows, and at least one row if `limit` allows. Within a label,
+    one row is drawn from each of equal parts of its rows, so that periodic data are not sampled at
+    one phase. Without a limit, all rows.
+
+    >>> rows = stratified([0, 1, 2] * 20, 6)
+    >>> len(rows), sorted(row % 3 for row in rows)
+    (6, [0, 0, 1, 1, 2, 2])
+    """
+    if limit is None:
+        return range(len(labels))
+    require_number("limit", limit, least=1, whole=True)
+    if limit >= len(labels):
+        return range(len(labels))
+    array = np.asarray(labels)
+    rng = np.random.default_rng(seed)
+    kinds, sizes = np.unique(array, return_counts=True)
+    shares = sizes * (limit / len(array))
+    counts = np.floor(shares).astype(int)
+    if limit >= len(kinds):
+        counts = np.maximum(counts, 1)
+    # Largest remainders first, ties at random; rare labels that were rounded up are paid for by
+    # the most common ones.
+    order = rng.permutation(len(kinds))
+    while counts.sum() < limit:
+        counts[order[np.argmax((shares - counts)[order])]] += 1
+    while counts.sum() > limit:
+        counts[order[np.argmax(np.where(counts > 1, counts - shares, -np.inf)[order])]] -= 1
+    chosen: list[int] = []
+    for kind, count in zip(kinds, counts, strict=True):
+        rows = np.flatnonzero(array == kind)
+        edges = np.arange(count + 1) * len(rows) // max(count, 1)
+        chosen += [int(rows[rng.integers(a, b)]) for a, b in pairwise(edges)]
+    return sorted(chosen)
 
 
 _SIXTEEN_BITS = ("I;16", "I;16B", "I;16L", "I;16N")

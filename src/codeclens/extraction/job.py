@@ -100,6 +100,7 @@ class ExtractionJob:
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "settings": self.settings,
             "samples": len(self.maker.samples),
+            "own_classes": self.maker.samples.own_classes,
             **plain(self.maker.learn()),
         }
 

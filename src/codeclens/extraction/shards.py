@@ -158,6 +158,7 @@ class ShardMaker:
         ]
         return {
             "sample_shape": list(x.shape[1:]),
+            "outputs": self._outputs,
             "sites": [asdict(site) for site in sites],
             "learned": _filled_in(method, self.attributor.method),
         }
@@ -301,13 +302,13 @@ class ShardMaker:
         highest, classes = int(prediction.max()), layout.classes
         if classes is None or highest < len(classes):
             return
-        sentence = (
-            f"The model predicts class {highest}, but the data have {len(classes)} classes, so "
-            "labels do not index the model's outputs; pass the names of all outputs as classes."
-        )
         if isinstance(self.attributor.target, Label):
-            raise CodeclensError(sentence)
-        self._warn(sentence)
+            raise CodeclensError(
+                f"The model predicts class {highest}, but the data have {len(classes)} classes, so "
+                "labels do not index the model's outputs; pass the names of all outputs as classes."
+            )
+        # Classes of the data's own, such as folders of photographs: nothing is wrong with them.
+        _log.info("The %d classes of the data are not the outputs of the model.", len(classes))
 
     def _warn(self, sentence: str) -> None:
         if not self._warned:

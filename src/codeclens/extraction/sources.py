@@ -17,6 +17,7 @@ from typing import IO, Any, NamedTuple, cast
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from codeclens._compat import import_timm
 from codeclens.errors import CodeclensError, nearest, unknown
 from codeclens.extraction.computing import free_memory, in_words
 from codeclens.extraction.data import (
@@ -24,7 +25,7 @@ from codeclens.extraction.data import (
     as_labels,
     as_rgb,
     require_floating,
-    spread,
+    stratified,
     to_tensor,
 )
 from codeclens.extraction.fingerprint import array_digest, describe, digest
@@ -100,10 +101,11 @@ class ImageFolder(EncodedImages):
 
     If `path` itself contains images, there are no labels. Otherwise the folders in `path` are the
     classes, and labels index their sorted names, or `classes` if given (for example the names of
-    a model's outputs, in order). `transform` maps an upright RGB image of Pillow to the model's
-    input; without it, images become `(3, H, W)` in 0 … 1. `limit` keeps that many images, evenly
-    spaced. Samples are in natural order (`2.jpg` before `10.jpg`); the key of a sample is its path
-    inside the folder.
+    a model's outputs, in order; folders named by WordNet ids match ImageNet's 1,000 classes).
+    `transform` maps an upright RGB image of Pillow to the model's input; without it, images become
+    `(3, H, W)` in 0 … 1. `limit` keeps that many images, drawn at random with `seed`, from every
+    class its share. Samples are in natural order (`2.jpg` before `10.jpg`); the key of a sample is
+    its path inside the folder.
 
     Raises CodeclensError for a missing folder, a folder without images, and a folder name that is
     not in `classes`.
@@ -125,6 +127,7 @@ class ImageFolder(EncodedImages):
         transform: Callable[[Image.Image], Any] | None = None,
         classes: Sequence[str] | None = None,
         limit: int | None = None,
+        seed: int = 0,
     ) -> None:
         self.path = Path(path)
         self.transform = transform
@@ -135,7 +138,7 @@ class ImageFolder(EncodedImages):
             known = " ".join(sorted(EXTENSIONS))
             raise CodeclensError(f'The folder "{self.path}" contains no images ({known}).')
         self._number_folders(classes)
-        kept = spread(len(self.keys), limit)
+        kept = stratified(self.labels, limit, seed)
         self.keys, self.labels = [self.keys[i] for i in kept], [self.labels[i] for i in kept]
         self.threads = READERS
 
@@ -185,8 +188,36 @@ def natural(key: str) -> list[tuple[tuple[int, int, str], ...]]:
     ]
 
 
+_WORDNET_ID = re.compile(r"n\d{8}")
+
+
+def is_imagenet(folders: Sequence[str], classes: Sequence[str]) -> bool:
+    """Whether folders are named by WordNet ids of ImageNet's classes, and `classes` are these.
+
+    >>> is_imagenet(["cats", "n01440764"], ["tench"] * 1000)
+    False
+    """
+    named = len(classes) == _IMAGENET and bool(folders)
+    if not named or not all(_WORDNET_ID.fullmatch(name) for name in folders):
+        return False
+    return set(folders) <= set(_wordnet_ids())
+
+
+_IMAGENET = 1000
+
+
+def _wordnet_ids() -> list[str]:
+    """The WordNet ids of ImageNet's 1,000 classes in order; none without timm."""
+    try:
+        names = import_timm().data.ImageNetInfo("imagenet-1k").label_names()
+    except CodeclensError:
+        return []
+    return [str(name) for name in names]
+
+
 def _numbers(folders: Sequence[str], classes: Sequence[str]) -> dict[str, int]:
-    number = {name: i for i, name in enumerate(classes)}
+    names = _wordnet_ids() if is_imagenet(folders, classes) else classes
+    number = {name: i for i, name in enumerate(names)}
     missing = [name for name in folders if name not in number]
     if missing:
         raise CodeclensError(
@@ -237,6 +268,7 @@ class TarImages(EncodedImages):
         transform: Callable[[Image.Image], Any] | None = None,
         classes: Sequence[str] | None = None,
         limit: int | None = None,
+        seed: int = 0,
     ) -> None:
         several = [paths] if isinstance(paths, str | os.PathLike) else paths
         self.paths = sorted(map(Path, several), key=lambda path: natural(path.as_posix()))
@@ -259,7 +291,7 @@ class TarImages(EncodedImages):
             self.labels = [numbers.get(stem, -1) for stem in stems]
         else:
             self._number_folders(classes)
-        kept = spread(len(names), limit)
+        kept = stratified(self.labels, limit, seed)
         self.members = [members[i] for i in kept]
         self.labels = [self.labels[i] for i in kept]
         self.keys = [self._key(names[i], members[i]) for i in kept]
@@ -353,6 +385,7 @@ class ArrayFile(SampleSource):
         transform: Callable[[Image.Image], Any] | None = None,
         classes: Sequence[str] | None = None,
         limit: int | None = None,
+        seed: int = 0,
         images: str | None = None,
         labels: str | None = None,
     ) -> None:
@@ -370,7 +403,8 @@ class ArrayFile(SampleSource):
         self.x = x
         found = _chosen(arrays, labels, _LABELS, self.path)
         self.labels = None if found is None else as_labels(found[:], self.x.shape[0])
-        self.rows = spread(self.x.shape[0], limit)
+        kinds = np.zeros(self.x.shape[0], np.int8) if self.labels is None else self.labels
+        self.rows = stratified(kinds, limit, seed)
         if self.x.dtype != np.uint8:
             require_floating(self.x, f'"{self.path}"')
 
@@ -399,6 +433,7 @@ class ArrayFile(SampleSource):
             "shape": list(self.x.shape),
             "dtype": str(self.x.dtype),
             "labels": None if self.labels is None else array_digest(self.labels),
+            "rows": None if isinstance(self.rows, range) else digest([str(self.rows).encode()]),
             "transform": describe(self.transform if self.x.dtype == np.uint8 else None),
             "pixels": self.probe(),
         }
@@ -476,6 +511,7 @@ def open_samples(
     transform: Callable[[Image.Image], Any] | None = None,
     classes: Sequence[str] | None = None,
     limit: int | None = None,
+    seed: int = 0,
 ) -> SampleSource:
     """Samples on disk, as an `ImageFolder`, `TarImages` or an `ArrayFile`, depending on `path`.
 
@@ -485,16 +521,16 @@ def open_samples(
     text = os.fspath(path)
     file = Path(text)
     if file.suffix in ARRAY_FILES:
-        return ArrayFile(file, transform, classes, limit)
+        return ArrayFile(file, transform, classes, limit, seed)
     if file.is_dir():
-        return ImageFolder(file, transform, classes, limit)
+        return ImageFolder(file, transform, classes, limit, seed)
     if any(sign in text for sign in "*?[") and not file.exists():
         found = sorted(glob.glob(text))
         if not found:
             raise CodeclensError(f'No file matches "{text}"; check the pattern.')
-        return TarImages(found, transform, classes, limit)
+        return TarImages(found, transform, classes, limit, seed)
     if file.suffix == ".tar":
-        return TarImages(file, transform, classes, limit)
+        return TarImages(file, transform, classes, limit, seed)
     if not file.exists():
         raise CodeclensError(f'There is no folder "{file}"; pass a folder of images.')
     raise CodeclensError(

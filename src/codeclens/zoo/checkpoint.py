@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
-from codeclens.errors import CodeclensError
+from codeclens.errors import CodeclensError, in_one_line, shortened
 
-_TORCH_SUFFIXES = (".pt", ".pth", ".bin", ".ckpt")
+_TORCH_SUFFIXES = (".pt", ".pth", ".th", ".tar", ".bin", ".ckpt")
 _WRAPPERS = ("state_dict", "model_state_dict", "model")
-# DataParallel adds this prefix to every name.
-_PARALLEL_PREFIX = "module."
+# DataParallel and torch.compile add these prefixes to every name.
+_PREFIXES = ("module.", "_orig_mod.")
 
 
 def load_weights(model: nn.Module, path: str | Path) -> None:
-    """Load a weights file into `model`, in place; every name and shape must agree.
+    """Load a weights file into `model`, in place; accepts what torch's strict loading accepts.
 
     `path` is a .safetensors file, or a state dict written by torch.save (.pt, .pth) and read with
     `weights_only=True`. The state dict may be inside a training checkpoint, and its names may have
-    the prefix "module." of parallel training.
+    the prefix "module." of parallel training or "_orig_mod." of compiled models.
 
     Raises `CodeclensError`, with `model` unchanged, if the file cannot be read, or if a name is
     missing, unexpected or of another shape.
@@ -42,9 +42,11 @@ def load_weights(model: nn.Module, path: str | Path) -> None:
     path = Path(path)
     state = read_weights(path)
     expected = model.state_dict()
-    if not any(name.startswith(_PARALLEL_PREFIX) for name in expected):
-        state = {name.removeprefix(_PARALLEL_PREFIX): tensor for name, tensor in state.items()}
-    shared = [name for name in expected if name in state]
+    for prefix in _PREFIXES * 2:  # both may be there, in either order
+        if not any(name.startswith(prefix) for name in expected):
+            state = {name.removeprefix(prefix): tensor for name, tensor in state.items()}
+    lazy = {name for name, tensor in expected.items() if is_lazy(tensor)}
+    shared = [name for name in expected if name in state and name not in lazy]
     problem = difference(
         [name for name in expected if name not in state],
         [name for name in state if name not in expected],
@@ -55,7 +57,12 @@ def load_weights(model: nn.Module, path: str | Path) -> None:
         ],
     )
     if problem:
-        raise misfit(path, model, problem)
+        # Modules may adapt older files themselves, as batch norms without counters do. A copy
+        # tells whether they do, because a failed attempt would change the model.
+        try:
+            deepcopy(model).load_state_dict(state, strict=True)
+        except Exception:
+            raise misfit(path, model, problem) from None
     model.load_state_dict(state, strict=True)
 
 
@@ -71,8 +78,10 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     if path.suffix == ".safetensors":
         try:
             return load_file(path)
-        except SafetensorError as error:
-            raise CodeclensError(f"{path} is not a valid safetensors file: {error}.") from error
+        except Exception as error:
+            raise CodeclensError(
+                f"{path} is not a valid safetensors file: {in_one_line(error)}."
+            ) from error
     if path.suffix not in _TORCH_SUFFIXES:
         raise CodeclensError(
             f"{path} is not a weights file; pass a .safetensors file, or a state dict in a .pt or "
@@ -80,7 +89,9 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
         )
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+    except PermissionError:
+        raise CodeclensError(f"{path} cannot be read: permission denied.") from None
+    except Exception as error:  # a damaged file raises whatever its format's readers raise
         raise CodeclensError(
             f"{path} cannot be loaded safely, because it is damaged or contains more than tensors; "
             "save model.state_dict() with safetensors.torch.save_file and pass that file."
@@ -104,7 +115,7 @@ def _state_dict(content: object, path: Path) -> dict[str, Tensor]:
 
 def _described(content: object) -> str:
     if isinstance(content, Mapping):
-        return f"a dict with the keys {', '.join(map(str, list(content)[:4]))}"
+        return f"a dict with the keys {', '.join(shortened(key, 40) for key in list(content)[:4])}"
     return f"a {type(content).__name__}"
 
 

@@ -24,8 +24,9 @@ def load_custom(module: str, function: str, weights: Weights = None) -> Ready:
     """Return the model that `function` of `module` builds; the current folder is searched first.
 
     `function` takes no arguments and returns an `nn.Module`. The model may have the attributes
-    `labels` (class names) and `transform` (PIL image to tensor `(C, H, W)`; the default is shortest
-    side 256, central crop 224, and the mean and standard deviation of ImageNet).
+    `labels` (class names in the order of the outputs) and `transform` (PIL image to tensor
+    `(C, H, W)`). Without a transform, `Ready.assumed` is true and images are prepared as for
+    ImageNet: shortest side 256, central crop 224, and ImageNet's mean and standard deviation.
 
     Raises `CodeclensError` if the module or function is missing or fails, if the function returns
     anything else, or if the weights do not fit.
@@ -43,7 +44,10 @@ def load_custom(module: str, function: str, weights: Weights = None) -> Ready:
         model = _built(_imported(module), function, name)
     if weights is not None:
         load_weights(model, weights)
-    return Ready(name, model.eval(), _transform(model), _labels(model, name), sites="@blocks")
+    own = _transform(model)
+    labels = _labels(model, name)
+    transform = ImageTransform() if own is None else own
+    return Ready(name, model.eval(), transform, labels, sites="@blocks", assumed=own is None)
 
 
 def _imported(module: str) -> ModuleType:
@@ -86,13 +90,13 @@ def _built(module: ModuleType, function: str, name: str) -> nn.Module:
     return model
 
 
-def _transform(model: nn.Module) -> Transform:
+def _transform(model: nn.Module) -> Transform | None:
     own = getattr(model, "transform", None)
     # In some networks, a module of this name is part of the computation.
     if callable(own) and not isinstance(own, nn.Module):
         transform: Transform = own
         return transform
-    return ImageTransform()
+    return None
 
 
 def _labels(model: nn.Module, name: str) -> list[str] | None:

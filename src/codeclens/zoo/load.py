@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 from codeclens.errors import CodeclensError, nearest
@@ -10,8 +12,16 @@ from codeclens.zoo.custom import load_custom
 from codeclens.zoo.digits import DigitsResNet
 from codeclens.zoo.efficientnet import load_efficientnet
 from codeclens.zoo.libraries import load_timm, load_torchvision, load_transformers
-from codeclens.zoo.ready import RANDOM, ImageTransform, Ready, Weights, fixed_seed
+from codeclens.zoo.ready import (
+    RANDOM,
+    ImageTransform,
+    Ready,
+    Weights,
+    fixed_seed,
+    preprocessed,
+)
 
+_log = logging.getLogger("codeclens")
 DIGITS_WEIGHTS = Path(__file__).parent / "weights" / "digits-resnet.safetensors"
 # Grey value / 255, as in `digits_data`.
 DIGITS_TRANSFORM = ImageTransform(
@@ -19,7 +29,15 @@ DIGITS_TRANSFORM = ImageTransform(
 )
 
 
-def load(name: str, *, weights: Weights = None) -> Ready:
+def load(
+    name: str,
+    *,
+    weights: Weights = None,
+    size: int | tuple[int, int] | None = None,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    interpolation: str | None = None,
+) -> Ready:
     """Return the model of that name with its input transform, class names and default sites.
 
     | name | model | default weights |
@@ -33,6 +51,12 @@ def load(name: str, *, weights: Weights = None) -> Ready:
     `weights` is a .safetensors file, a state dict in a .pt or .pth file, or "random" for an
     untrained network from seed 0. The model is in evaluation mode on the CPU. The random state is
     unchanged.
+
+    `size`, `mean`, `std` and `interpolation` replace parts of the preprocessing: the side of the
+    square input (or the shortest side and the side of the crop), mean and standard deviation of
+    each channel for pixels in [0, 1], and Pillow's filter. Your own model brings its preprocessing
+    as the attribute `transform` and its class names as `labels`. Without a transform, the
+    preprocessing of ImageNet is used and a warning is logged.
 
     Raises `CodeclensError` for an unknown name, a missing package, and weights that are
     unreachable or do not fit.
@@ -50,6 +74,19 @@ def load(name: str, *, weights: Weights = None) -> Ready:
             f"weights is a {type(weights).__name__}; pass the path of a weights file, or "
             '"random" for an untrained network.'
         )
+    ready = preprocessed(_found(name, weights), size, mean, std, interpolation)
+    if ready.assumed:
+        _log.warning(
+            '"%s" does not say how its images are prepared, so the preprocessing of ImageNet is '
+            "used (224 × 224 pixels, ImageNet's mean and standard deviation). If the model was "
+            "trained otherwise, all numbers will be wrong: give it an attribute `transform`, or "
+            "pass size, mean and std.",
+            name,
+        )
+    return ready
+
+
+def _found(name: str, weights: Weights) -> Ready:
     if name in _SHIPPED:
         return _SHIPPED[name](weights)
     source, colon, rest = name.partition(":")

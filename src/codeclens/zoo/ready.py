@@ -6,8 +6,9 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,11 +16,13 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor, nn
 
-from codeclens.errors import CodeclensError, unknown
+from codeclens.errors import CodeclensError, require_number, unknown
 
 Transform = Callable[[Image.Image], Tensor]
 Weights = str | Path | None
 RANDOM = "random"
+# The longest side of an input; a larger number is a slip.
+MOST_PIXELS = 16_384
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 _FILTERS = {
@@ -55,6 +58,8 @@ class Ready:
     """The default sites."""
     output: str | None = None
     """The entry of the model's output with the logits, or None if the output is a tensor."""
+    assumed: bool = False
+    """Whether the transform is ImageNet's only because nothing says how the model was trained."""
 
 
 @contextmanager
@@ -155,6 +160,50 @@ class ImageTransform:
         if width <= height:
             return self.resize, max(1, math.trunc(self.resize * height / width))
         return max(1, math.trunc(self.resize * width / height)), self.resize
+
+
+def preprocessed(
+    ready: Ready,
+    size: int | tuple[int, int] | None = None,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    interpolation: str | None = None,
+) -> Ready:
+    """Return the model with these parts of its preprocessing replaced; None keeps a part.
+
+    `size` is the side of the square input, to which the shortest side is resized, or two numbers:
+    the shortest side and the side of the central crop. `mean` and `std` have one entry (grey) or
+    three, for pixels in [0, 1]. Raises `CodeclensError` for numbers out of range, and if the
+    transform is a function of the model's own.
+
+    >>> from codeclens.zoo import load
+    >>> preprocessed(load("digits-resnet"), size=32).transform.crop
+    (32, 32)
+    """
+    given: dict[str, Any] = {}
+    if size is not None:
+        sides = (size, size) if isinstance(size, int) else tuple(size)
+        for side in sides:
+            require_number("size", side, least=1, most=MOST_PIXELS, whole=True)
+        given |= {"resize": sides[0], "crop": (sides[-1],) * 2}
+    if mean is not None:
+        for value in mean:
+            require_number("mean", value, least=0, most=1, hint="divide values of 0 … 255 by 255")
+        given["mean"] = tuple(map(float, mean))
+    if std is not None:
+        for value in std:
+            require_number("std", value, above=0, most=1, hint="divide values of 0 … 255 by 255")
+        given["std"] = tuple(map(float, std))
+    if interpolation is not None:
+        given["interpolation"] = interpolation
+    if not given:
+        return ready
+    if not isinstance(ready.transform, ImageTransform):
+        raise CodeclensError(
+            f'"{ready.name}" has its own transform, which {", ".join(given)} cannot change; leave '
+            "the options of the preprocessing out, or change the transform."
+        )
+    return replace(ready, transform=replace(ready.transform, **given), assumed=False)
 
 
 def _offset(size: int, crop: int) -> int:
