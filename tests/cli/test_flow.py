@@ -28,7 +28,7 @@ def decomposed(desk: Path, told: Told) -> Path:
 
 def flow(told: Told, *more: object) -> tuple[int, str, str]:
     where = "--modes", "run/modes", "--to", "run/analysis"
-    return told("analyze", "run/store.zarr", *where, "--flow", *more)
+    return told("analyze", "run/store.zarr", *where, "--flow", "--run-code", *more)
 
 
 def test_flow_is_written_and_told(decomposed: Path, told: Told) -> None:

@@ -198,3 +198,35 @@ def test_class_numbers_of_ambiguous_names() -> None:
         class_number("a", ["a", "a"])
     with pytest.raises(CodeclensError, match=r'Several .* "crane": "crane \(1\)"'):
         class_number("crane", ["crane (1)", "crane (4)"])
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("gallery", "--modes", "run/modes", "--to", "out"),
+        ("control", "--modes", "run/modes", "--to", "out"),
+        ("analyze", "--modes", "run/modes", "--flow", "--to", "out"),
+        ("report", "--modes", "run/modes", "--to", "out/r.html"),
+    ],
+)
+def test_code_that_a_store_names_is_not_run_without_consent(
+    desk: Path, told: Told, arguments: tuple[str, ...]
+) -> None:
+    where = "--model", "tiny:build", "--images", "images", "--to", "run/store.zarr"
+    assert told("extract", *where, "--steps", 1)[0] == 0
+    modes = "--method", "nmf", "--k", 2, "--to", "run/modes"
+    assert told("decompose", "run/store.zarr", *modes)[0] == 0
+    config = desk / "run" / "config.yaml"
+    config.write_text(
+        config.read_text(encoding="utf-8").replace("tiny:build", "payload:build"), encoding="utf-8"
+    )
+    (desk / "payload.py").write_text("open('run-by-a-stranger', 'w').close()\n", encoding="utf-8")
+    command, *more = arguments
+    code, _, err = told(command, "run/store.zarr", *more)
+    assert not (desk / "run-by-a-stranger").exists()
+    if command == "report":  # it is written without images
+        assert "pass --run-code if" in (desk / "out" / "r.html").read_text(encoding="utf-8")
+        return
+    assert code == 2
+    assert 'would run the Python code "payload:build"' in err
+    assert "pass --run-code if the store is your own" in err

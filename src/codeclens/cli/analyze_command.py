@@ -151,7 +151,9 @@ class FlowPlan:
     modes: dict[str, Modes]
 
 
-def plan_flow(store: cl.ContributionStore, modes: Mapping[str, Modes]) -> FlowPlan:
+def plan_flow(
+    store: cl.ContributionStore, modes: Mapping[str, Modes], run_code: bool = False
+) -> FlowPlan:
     """Load the model and images again, and choose the modes of the flow.
 
     Raises CodeclensError if fewer than two sites have modes, if the model or the images of the
@@ -163,7 +165,7 @@ def plan_flow(store: cl.ContributionStore, modes: Mapping[str, Modes]) -> FlowPl
             f"--flow needs modes of at least two sites, and there are modes of {len(sites)}; pass "
             "--modes FOLDER with modes of more sites."
         )
-    again = load_again(store, "--flow", "codeclens.flow")
+    again = load_again(store, "--flow", "codeclens.flow", run_code)
     chosen = {site: modes[site] for site in sites}
     FlowModel(again.ready.model, chosen, **again.options)
     return FlowPlan(again, chosen)
@@ -288,7 +290,7 @@ def run_analyze(settings: AnalyzeSettings) -> None:
     hierarchy = cl.Hierarchy.from_file(settings.hierarchy) if settings.hierarchy else None
     if hierarchy is not None and labelled:
         hierarchy.nodes(class_words(store))
-    plan = plan_flow(store, modes) if settings.flow else None
+    plan = plan_flow(store, modes, settings.run_code) if settings.flow else None
     left = refuse_leftovers(to, written(settings, labelled, modes), settings.overwrite)
     statistics = cl.layer_statistics(store, seed=settings.seed)
     if hierarchy is not None and store.classes is not None:

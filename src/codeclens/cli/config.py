@@ -17,6 +17,7 @@ from pydantic import (
     field_validator,
 )
 
+from codeclens.cli.yaml_files import read_yaml
 from codeclens.errors import CodeclensError, shortened
 
 
@@ -33,7 +34,7 @@ def complaint(error: ValidationError, settings: type[BaseModel], source: str) ->
         wanted = "should be whole numbers separated by commas, for example 0,1,2"
     others = sorted({str(p["loc"][0]) for p in problems[1:] if p["loc"]} - {name})
     more = f" (also wrong: {', '.join(others)})" if others else ""
-    return f"{source}: {name} (={first['input']!r}) {wanted}{more}."
+    return f"{source}: {name} (={shortened(first['input'])}) {wanted}{more}."
 
 
 def unknown_key(source: str, unknown: list[str], known: list[str], what: str) -> str:
@@ -43,7 +44,7 @@ def unknown_key(source: str, unknown: list[str], known: list[str], what: str) ->
     'a.yaml has the unknown key "step"; the nearest key is "steps".'
     """
     near = difflib.get_close_matches(unknown[0], known, n=1, cutoff=0.0)[0]
-    names = ", ".join(f'"{name}"' for name in unknown)
+    names = ", ".join(f'"{name if len(name) <= 80 else name[:79] + "…"}"' for name in unknown[:5])
     return f'{source} has the unknown {what} {names}; the nearest {what} is "{near}".'
 
 
@@ -141,7 +142,15 @@ def _floats(name: str, text: str | None) -> tuple[float, ...] | None:
         ) from None
 
 
-class ControlSettings(Settings):
+class Reloading(Settings):
+    """Base of the options of commands that load the model of a store again."""
+
+    run_code: bool = False
+    """Import the Python module that config.yaml next to the store names, if the model is
+    module:function. Allow this for your own stores, or after reading the module."""
+
+
+class ControlSettings(Reloading):
     """Options of `codeclens control`."""
 
     command = "control"
@@ -391,7 +400,7 @@ class DecomposeSettings(Settings):
         return split_commas(value)
 
 
-class AnalyzeSettings(Settings):
+class AnalyzeSettings(Reloading):
     """Options of `codeclens analyze`."""
 
     command = "analyze"
@@ -422,7 +431,7 @@ class AnalyzeSettings(Settings):
     """Random seed of the bootstrap intervals."""
 
 
-class GallerySettings(Settings):
+class GallerySettings(Reloading):
     """Options of `codeclens gallery`."""
 
     command = "gallery"
@@ -457,7 +466,7 @@ class GallerySettings(Settings):
         return split_commas(value)
 
 
-class ReportSettings(Settings):
+class ReportSettings(Reloading):
     """Options of `codeclens report`."""
 
     command = "report"
@@ -511,7 +520,7 @@ def read_section(file: Path, command: str) -> dict[str, Any]:
     one section per command. Raises CodeclensError where the file cannot be read or
     has no section for the command.
     """
-    content = _read(file)
+    content = read_yaml(file)
     sections = [name for name in content if name in SETTINGS]
     if not sections or not all(isinstance(content[name], dict) for name in sections):
         return content
@@ -546,8 +555,9 @@ def require_own(
         name = different[0]
         verb = "was" if what.startswith("an ") else "were"
         raise CodeclensError(
-            f"{to} holds {what} that {verb} made with {name} = {before[name]} instead of "
-            f"{now[name]}; choose another folder, or pass --overwrite to replace them."
+            f"{to} holds {what} that {verb} made with {name} = {shortened(before[name])} instead "
+            f"of {shortened(now[name])}; choose another folder, or pass --overwrite to replace "
+            "them."
         )
 
 
@@ -559,7 +569,7 @@ def write_section(folder: Path, settings: Settings) -> Path:
     (a second store in the folder, say), the file is named after the result: `b.config.yaml`.
     """
     file = folder / "config.yaml"
-    content = _read(file) if file.is_file() else {}
+    content = read_yaml(file) if file.is_file() else {}
     here = settings.model_dump(mode="json")
     there = content.get(settings.command)
     # If the result is the folder itself, it is the only one there, however its path is written.
@@ -570,7 +580,7 @@ def write_section(folder: Path, settings: Settings) -> Path:
         and Path(there.get("to") or "").name != Path(here["to"]).name
     ):
         file = folder / f"{Path(here['to']).name.removesuffix('.zarr')}.config.yaml"
-        content = _read(file) if file.is_file() else {}
+        content = read_yaml(file) if file.is_file() else {}
     content = {name: content[name] for name in content if name in SETTINGS}
     content[settings.command] = here
     folder.mkdir(parents=True, exist_ok=True)
@@ -587,25 +597,3 @@ def configuration(result: Path) -> Path:
     folder = result.absolute().parent
     own = folder / f"{result.name.removesuffix('.zarr')}.config.yaml"
     return own if own.is_file() else folder / "config.yaml"
-
-
-def _read(file: Path) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise CodeclensError(f"There is no configuration file {file}; check the path.") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise CodeclensError(f"The configuration file {file} cannot be read: {error}.") from error
-    except yaml.YAMLError as error:
-        reason = " ".join(str(error).split())
-        raise CodeclensError(
-            f"The configuration file {file} is not valid YAML: {reason}."
-        ) from error
-    if content is None:
-        return {}
-    if not isinstance(content, dict):
-        raise CodeclensError(
-            f"The configuration file {file} holds a {type(content).__name__}; "
-            'it must hold keys and values, for example "steps: 10".'
-        )
-    return content

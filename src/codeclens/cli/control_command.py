@@ -60,7 +60,7 @@ def run_control(settings: ControlSettings) -> None:
     store, found = cl.ContributionStore(settings.store), load_modes(settings.modes)
     require_modes_of(store, found)
     modes = {site: found[site] for site in _sites(found, settings.sites)}
-    again = load_again(store, "codeclens control", "codeclens.control_curve")
+    again = load_again(store, "codeclens control", "codeclens.control_curve", settings.run_code)
     names = list(store.classes or [])
     groups = [_superclass(text, names) for text in settings.superclass or []]
     classes = _classes(settings.classes, names)

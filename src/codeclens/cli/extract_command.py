@@ -353,11 +353,15 @@ class Reloaded:
     settings: ExtractSettings
 
 
-def load_again(store: cl.ContributionStore, purpose: str, function: str) -> Reloaded:
+def load_again(
+    store: cl.ContributionStore, purpose: str, function: str, run_code: bool = False
+) -> Reloaded:
     """Load the model and images of a store again, from the `config.yaml` next to it.
 
     `purpose` and `function` name, in an error, what needs them and the Python function that does
-    not. Raises CodeclensError if there is no configuration or if the model or images changed.
+    not. The file may come with somebody else's store, so a model that is Python code
+    (module:function) is only imported with `run_code`. Raises CodeclensError without that, if there
+    is no configuration, and if the model or images changed.
     """
     path = store.path
     file = configuration(path) if isinstance(path, Path) else None
@@ -368,6 +372,11 @@ def load_again(store: cl.ContributionStore, purpose: str, function: str) -> Relo
         )
     settings = ExtractSettings.resolve(None, file)
     assert settings.model is not None
+    if zoo.runs_code(settings.model) and not run_code:
+        raise CodeclensError(
+            f'{purpose} would run the Python code "{settings.model}", which {file} names; pass '
+            f"--run-code if the store is your own or you trust it, or call {function} in Python."
+        )
     ready = zoo.load(settings.model, weights=settings.weights, **settings.preprocessing)
     images = open_images(settings, ready)
     made = store.metadata["settings"]

@@ -26,7 +26,7 @@ def run_gallery(settings: GallerySettings) -> None:
     assert settings.to is not None
     store = cl.ContributionStore(settings.store)
     modes = load_modes(settings.modes)
-    again = load_again(store, "A gallery", "gallery_page")
+    again = load_again(store, "A gallery", "gallery_page", settings.run_code)
     hierarchy = Hierarchy.from_file(settings.hierarchy) if settings.hierarchy else None
     with progress("gallery", None, "steps") as advance:
         page = gallery_page(
@@ -40,14 +40,18 @@ def run_gallery(settings: GallerySettings) -> None:
 
 
 def galleries_section(
-    store: cl.ContributionStore, modes: Mapping[str, Modes], most: int, seed: int
+    store: cl.ContributionStore,
+    modes: Mapping[str, Modes],
+    most: int,
+    seed: int,
+    run_code: bool = False,
 ) -> Section:
     """The strongest modes of a middle and of the last site, or a sentence on why there are none."""
     sites = list(modes)
     chosen = list(dict.fromkeys((sites[len(sites) // 2], sites[-1])))
     title = "The strongest modes, one by one"
     try:
-        again = load_again(store, "A gallery", "gallery_page")
+        again = load_again(store, "A gallery", "gallery_page", run_code)
         found = [
             mode_gallery(
                 store, modes[site], again.ready.model, again.images, question_of(again),

@@ -32,7 +32,10 @@ def run_report(settings: ReportSettings) -> None:
     if settings.control:
         sections.append(controls_section(list(Filing(settings.control).all())))
     if modes and settings.galleries:
-        sections.append(galleries_section(store, modes, settings.galleries, settings.seed))
+        found = galleries_section(
+            store, modes, settings.galleries, settings.seed, settings.run_code
+        )
+        sections.append(found)
     path = report(
         store, modes, to=settings.to, title=settings.title, sections=sections, seed=settings.seed
     )

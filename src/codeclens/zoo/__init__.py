@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from codeclens.zoo.digits import digits_data
-from codeclens.zoo.load import available, load
+from codeclens.zoo.load import available, load, runs_code
 from codeclens.zoo.photographs import demo_photographs
 from codeclens.zoo.ready import Ready
 
-__all__ = ["Ready", "available", "demo_photographs", "digits_data", "load"]
+__all__ = ["Ready", "available", "demo_photographs", "digits_data", "load", "runs_code"]

@@ -106,6 +106,16 @@ def _found(name: str, weights: Weights) -> Ready:
     return load_custom(source, rest, weights)
 
 
+def runs_code(name: str) -> bool:
+    """Return whether loading a model of this name imports a module of the user's own.
+
+    >>> runs_code("timm:resnet18"), runs_code("my_module:build")
+    (False, True)
+    """
+    source, colon, _ = name.partition(":")
+    return name not in _SHIPPED and bool(colon) and source not in _SOURCES
+
+
 def available() -> list[str]:
     """Return the names of the models that are available without a hub.
 
