@@ -162,7 +162,9 @@ def _heading(sheet: _Sheet, explanation: SumsOverModes, bands: Sequence[Sequence
         for shift, colour in ((0.0, FOR), (0.17, AGAINST)):
             swatch = sheet.axes(left + shift, middle - size / 2, 0.15, size)
             shade = (1.0, 1.0, 1.0) if outlined else _bar_colour(colour, size > 0.05)
-            swatch.set_facecolor(shade)
+            # Painted: a page makes the ground of axes transparent.
+            swatch.axhspan(0, 1, facecolor=shade)
+            swatch.set_ylim(0, 1)
             swatch.set_xticks([])
             swatch.set_yticks([])
             swatch.spines[:].set_visible(outlined)
