@@ -184,7 +184,7 @@ def test_no_sites_at_all() -> None:
 
 
 def test_one_key_cannot_mean_two_things() -> None:
-    with pytest.raises(CodeclensError, match=r"asked for twice with different units"):
+    with pytest.raises(CodeclensError, match=r"requested twice with different units"):
         find_sites(networks.small_vit(), ["@attention", "@heads"])
 
 

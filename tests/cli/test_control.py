@@ -132,14 +132,14 @@ def test_images_of_the_store_are_taken_and_said_to_be_known(decomposed: Path, to
     where = "--modes", "run/modes", "--to", "run/control", "--classes", "4"
     code, out, err = told("control", "run/store.zarr", *where, *few, "--limit", 50)
     assert code == 0, err
-    assert "Measured on 50 images of the store, in which the modes were found, too" in out
+    assert "Measured on 50 images of the store, in which the modes were also found" in out
 
 
 @pytest.mark.parametrize(
     ("more", "message"),
     [
         ({"classes": "eleven"}, 'There is no class "eleven"; the classes are'),
-        ({"superclass": "odd"}, '"odd" names no group; write NAME=CLASS,CLASS'),
+        ({"superclass": "odd"}, '"odd" is not a group; write NAME=CLASS,CLASS'),
         ({"controls": "chance"}, 'There is no control "chance"; known are random'),
         ({"sites": "blocks.9"}, 'no modes of site "blocks.9"; there are those of blocks.5'),
         ({"fractions": "2"}, r"fraction \(=2.0\) must lie between 0 and 1"),

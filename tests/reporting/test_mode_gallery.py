@@ -80,7 +80,9 @@ def test_no_name_goes_beyond_its_evidence(found: ModeGallery) -> None:
     # Labels have nothing to do with these images.
     for mode in found.shown_modes:
         assert found.name(mode) == "no clear name"
-        assert found.facts(mode)[0].startswith("No clear name: its loadings follow no class")
+        assert found.facts(mode)[0].startswith(
+            "No clear name: its loadings correlate with no class"
+        )
 
 
 def test_a_page_shows_every_mode_and_writes_its_picture(setting) -> None:

@@ -52,8 +52,8 @@ class Agreement(Labelled):
     `sample`, `i` and `j` `(E,)` are the triples in which both modes are active. `effect` `(E,)` is
     the decrease of mode j's contribution at `sink` when mode i's share is removed at `source`; the
     modes are encoded again in the disturbed network. `effect_fixed` is the same with the shares of
-    all modes fixed. `predicted` holds the flow and its rivals: the correlation over samples of
-    the two modes' loadings, and the product of the two modes' contributions.
+    all modes fixed. `predicted` holds the flow and two other predictors: the correlation over
+    samples of the two modes' loadings, and the product of the two modes' contributions.
     """
 
     source: str
@@ -117,7 +117,7 @@ class Agreement(Labelled):
         return pandas.DataFrame(self._rows(resamples))
 
     def shown(self) -> pandas.DataFrame:
-        """The rank correlations without intervals, which take a while, for the screen."""
+        """The rank correlations for the screen, without intervals, which take time."""
         return self.to_dataframe(resamples=0)[["effect", "predictor", "rho"]]
 
     def _rows(self, resamples: int = 500) -> list[dict[str, Any]]:
@@ -138,9 +138,9 @@ class Agreement(Labelled):
         ]
 
     def to_xarray(self) -> xarray.Dataset:
-        """Everything that was found, with names, for example for `to_zarr`.
+        """All results as labelled arrays, for example for `to_zarr`.
 
-        Dimensions are `triple`, with it `predictor` (flow and its rivals), and `rank` (the table).
+        Dimensions are `triple`, with it `predictor` (flow and the others), and `rank` (the table).
         """
         import xarray
 
@@ -159,7 +159,7 @@ class Agreement(Labelled):
 
     @property
     def caution(self) -> str:
-        """Why the numbers are not reliable: too few samples or triples; else empty."""
+        """A caution if there are too few samples or triples for reliable numbers; else empty."""
         few = []
         if self.samples < FEWEST:
             few.append(f"{self.samples} sample{'' if self.samples == 1 else 's'}")
@@ -168,7 +168,7 @@ class Agreement(Labelled):
         return f"from {' and '.join(few)}: too few for reliable numbers" if few else ""
 
     def sentence(self, resamples: int = 500) -> str:
-        """How well flow and its rivals predict, in words, with a caution if there are few."""
+        """How well flow and the other predictors agree, in words, with a caution if needed."""
         if not len(self.sample):
             return f"No mode is active at both {self.source} and {self.sink}, so none was removed."
         words = []

@@ -133,7 +133,7 @@ def membership_correlation(
 ) -> Float[np.ndarray, "mode superclass"]:
     """Pearson correlation of each mode with each of several overlapping groups, `(K, S)`.
 
-    A sample may belong to several groups: a dog is also an animal. `members` says which samples
+    A sample may belong to several groups (a dog is also an animal). `members` says which samples
     `(N, S)` belong to which group, or with `labels` `(N,)` (−1, unknown, is excluded) which classes
     `(C, S)` do. NaN for groups that are empty or hold every sample, and for constant modes. Raises
     CodeclensError if lengths differ, or members are not True and False.
@@ -185,7 +185,7 @@ def best_follower(
 
     `values` is `(N, K)`, `labels` `(N,)` (−1 unknown); `half` `(N,)` marks the samples on which the
     best item of each class is selected. The result is `(C,)`, NaN for classes missing in either
-    half. Without the split the best of many would look good by chance.
+    half. Without the split, the best of many items would correlate by chance.
 
     >>> values = np.array([[1.0, 0.0], [0.0, 1.0], [0.9, 0.0], [0.0, 0.8]])
     >>> half = np.array([True, True, False, False])

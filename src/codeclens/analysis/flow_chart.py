@@ -1,4 +1,4 @@
-"""Flow diagrams: modes of consecutive sites as bars, and what passes between them as ribbons."""
+"""Flow diagrams: modes of consecutive sites as bars, the flow between them as ribbons."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _BAR = 0.055
 # Drawn ribbons of a pair of sites: the largest, up to this share of the flow and this number.
 _SHOWN, _MOST = 0.9, 250
 _HEIGHT = 6.2
-# The height of a pool is at most this multiple of the tallest mode; its name tells its share.
+# The height of a pool is at most this multiple of the tallest mode; its label shows its share.
 _CAP = 1.5
 _LETTERS = 16
 _NOTE_LETTERS = 110

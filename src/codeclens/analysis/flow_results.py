@@ -33,7 +33,7 @@ class PairFlow:
     sample as a row, in the target's units. `completeness` `(N,)` is the sum of a matrix minus
     T(x) − T(x0), NaN unless `cut`: both sites are cuts. `gaps` `(N, 2)` are the largest differences
     in each sample between the sum of a row, or of a column, and the contribution of its mode:
-    rounding between cuts, elsewhere what bypasses the other site.
+    between cuts only rounding, elsewhere the flow that bypasses the other site.
     """
 
     source: str
@@ -265,7 +265,7 @@ class Flow(Labelled, Mapping[Pair, PairFlow]):
         return save_table(path, self.to_dataframe(threshold))
 
     def to_xarray(self) -> xarray.Dataset:
-        """Everything that was found, with names, for example for `to_zarr`.
+        """All results as labelled arrays, for example for `to_zarr`.
 
         Dimensions are `edge` (the table), `sample` and `pair` (gaps of sums), `part` (the
         contributions of the modes and remainders of all sites) and `entry` (the entries of the
@@ -309,7 +309,7 @@ class Flow(Labelled, Mapping[Pair, PairFlow]):
         return xarray.Dataset(table, coordinates)
 
     def sentences(self) -> list[str]:
-        """What flows where, in sentences computed from the numbers."""
+        """The main results in sentences, computed from the numbers."""
         lines = [
             f"Flow between the modes of {len(self.sites)} sites over {len(self.samples):,} "
             "samples: the part of the output that passes through a mode of one site and then a "
@@ -373,7 +373,7 @@ def _pair_sentence(flow: Flow, one: PairFlow) -> str:
     return (
         f"From {one.source} to {one.sink}, {count:,} of {every:,} pairs of modes carry "
         f"half of the flow between modes; {1 - one.explained:.0%} of the flow goes through units "
-        f"without an active mode (R² tells how well the modes explain the others).{largest}"
+        f"without an active mode (R² measures how well the modes explain the others).{largest}"
     )
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Colour and marker of each source; what concerns both signs is drawn like contributions.
+# Colour and marker of each source; statistics of both signs are drawn like contributions.
 _SOURCES = {
     "contribution_": (CONTRIBUTION, "o"),
     "activation_": (ACTIVATION, "s"),
@@ -105,7 +105,7 @@ def _with_intervals(
         null = [p.shuffled[name].mean() for p in populations]
         axes.plot(depth, null, color=CONTROLS[0], linestyle=":", zorder=1)
     axes.plot(depth, values, color=colour, marker=marker, label=label)
-    # Drawn by themselves: an interval of few samples may lie below its value.
+    # Drawn separately, because an interval of few samples may lie below its value.
     axes.errorbar(
         depth, (low + high) / 2, yerr=(high - low) / 2, color=colour, linestyle="none",
         capsize=1.5, elinewidth=0.9,

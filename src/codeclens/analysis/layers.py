@@ -35,7 +35,7 @@ Over = Literal["samples", "signs", "units", "class means", "all samples"]
 
 @dataclass(frozen=True)
 class SiteStatistic:
-    """One statistic of a site: an entry here is all that the tables, charts and words need.
+    """One statistic of a site; tables, charts and sentences are generated from it.
 
     `over` is what the `function` takes. Statistics "over" `samples` and `signs` give a number for
     each sample, from values `(n, U)` or from positive and negative contributions `(n, U)` each;
@@ -112,9 +112,10 @@ class Population:
     bootstrap intervals of the former (see `mirrored_interval`; NaN if no class has two samples).
     All samples have no intervals, since every draw would cost as much as the statistics.
 
-    `shuffled` holds the dimensionality of class means in every shuffle of the labels, and
-    `equal_units` that of random subsets of units, as many as the smallest site has: what grows with
-    depth there as well is not due to classes, or is due to the number of units.
+    `shuffled` holds the dimensionality of class means in every shuffle of the labels;
+    `equal_units` holds that of random subsets of units, as many as the smallest site has. Growth
+    with depth in `shuffled` is not due to classes. Growth that is absent in `equal_units` is due to
+    the number of units.
     """
 
     values: dict[str, Float[np.ndarray, " item"]] = field(repr=False)
@@ -253,7 +254,7 @@ class LayerStatistics(Labelled, Mapping[str, Layer]):
         return pandas.DataFrame(rows)
 
     def to_xarray(self) -> xarray.Dataset:
-        """Everything that was found, with names, for example for `to_zarr`.
+        """All results as labelled arrays, for example for `to_zarr`.
 
         Dimensions are `site` and `source` ("contribution", "activation"), with them `sample`,
         `class` (of the class table) or `unit` (columns of the view, NaN beyond those of a site),
@@ -326,7 +327,7 @@ class LayerStatistics(Labelled, Mapping[str, Layer]):
         return [*lines, self._comparison()]
 
     def _controls(self, one: SiteStatistic) -> str:
-        """How the dimensionality changes without classes, and with equal numbers of units."""
+        """How the dimensionality changes with shuffled labels, and with equal numbers of units."""
         shuffled, equal = (
             self.trends[f"contribution_{one.name}_{control}"].words(list(self), one.number)
             for control in ("shuffled", "equal_units")
@@ -413,17 +414,17 @@ def layer_statistics(
 ) -> LayerStatistics:
     """Sparsity, dimensionality and sign correlation of every site (method.md §4).
 
-    `view` is which numbers stand for a unit's contribution. The default is the net contribution
-    ("sum", one number per unit), because an activation is also one number per unit, so that the
-    two can be compared. In "concat" (signs apart, two numbers per unit) sparsity also grows when
-    the two signs fall on different units, which the sign correlation measures already. The class
-    of a sample is its label, or its prediction if the label is unknown.
+    `view` selects the numbers for a unit's contribution. The default is the net contribution
+    ("sum", one number per unit): an activation is also one number per unit, so the two can be
+    compared. In "concat" (signs separate, two numbers per unit) sparsity also grows if the two
+    signs occur at different units, which the sign correlation already measures. The class of a
+    sample is its label, or its prediction if the label is unknown.
 
     Every site is read once, in parts, so that it need not fit into memory. Depth is the order of
     the sites in the store. Intervals are 95 % bootstrap intervals over samples with `resamples`
     draws (at most 100 for class means, 40 for more than 200 classes); the intervals of trends use
     the same draws at all sites. Means of few samples are noisy, and noise adds dimensions:
-    `mirrored_interval` corrects for that. Two controls stand next to the dimensionality of class
+    `mirrored_interval` corrects for that. Two controls accompany the dimensionality of class
     means: labels shuffled up to 10 times, and up to 20 random subsets with as many units as the
     smallest site has.
 
@@ -558,7 +559,7 @@ def _population(
     for one in chosen("units"):
         values[one.name] = one.function(summary.magnitude, summary.square, summary.rows)
     spectra = {
-        # The outputs of some networks are no classes.
+        # The outputs of some networks are not classes.
         "class means": covariance_spectrum(means) if len(means) else np.zeros(1),
         "all samples": summary.variances(),
     }

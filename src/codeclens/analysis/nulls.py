@@ -1,4 +1,4 @@
-"""Nulls: how large the best correlation with any class is by chance, and which exceed that.
+"""Null distributions: the largest correlation with any class that occurs by chance.
 
 The top class of a mode is the best of many, so the largest correlation over all classes is compared
 with the largest under permuted labels.
@@ -16,7 +16,7 @@ from codeclens.decomposition.quality import ClassSums, class_sums
 from codeclens.draws import Draws
 from codeclens.errors import CodeclensError, require_number
 
-# Values of samples × modes in float64 that stay near the processor while labels are permuted.
+# Values of samples × modes in float64 that fit into the cache while labels are permuted.
 _CACHED = 1 << 20
 # Sums over classes, and indices of permuted samples, in memory at once.
 _SUMS = 1 << 20
@@ -91,7 +91,7 @@ def permutation_nulls(
 
 
 class ShuffledLabels:
-    """Labels `(N,)` shuffled `draws.n` times, for class means of samples that carry no class.
+    """Labels `(N,)` shuffled `draws.n` times, for class means without class information.
 
     Samples with label −1 (unknown) are excluded in every shuffle.
 

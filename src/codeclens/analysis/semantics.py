@@ -37,13 +37,13 @@ from codeclens.extraction import ContributionStore
 # Names of modes that correlate with no class, or with none above the threshold.
 NO_CLASS, CONSTANT, DIFFUSE = "no class beyond chance", "does not vary", "diffuse: "
 NAMELESS = (NO_CLASS, CONSTANT)
-# A name lists so many classes and counts the others.
+# A name lists at most this many classes and counts the others.
 _LISTED = 3
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a mode's name is made from: correlations with C classes and S superclasses.
+    """The evidence for a mode's name: correlations with C classes and S superclasses.
 
     `correlation` `(C,)` and `superclass_correlation` `(S,)` (NaN where undefined) count if they
     exceed `critical` and `superclass_critical`. `significant` says whether the best class is
@@ -70,7 +70,7 @@ def mode_name(
 
     A superclass names the mode if the mode correlates more with it than with any class; the number
     of its classes with which the mode correlates on their own is added. Otherwise the name lists
-    the classes with at least half of the best correlation, the best first, at most three. Every
+    the classes with at least half of the best correlation, best first, at most three. Every
     named class or superclass has a correlation above `threshold` and beyond chance.
 
     >>> none = (np.zeros(0), 1.0, False)
@@ -226,7 +226,7 @@ def names_beyond_chance(
 
 
 def class_words(store: ContributionStore) -> list[str]:
-    """The words by which the classes of a store are found in a hierarchy: names, else numbers.
+    """The words that identify the classes of a store in a hierarchy: names, else numbers.
 
     >>> from types import SimpleNamespace
     >>> class_words(SimpleNamespace(classes=None, label=np.array([0, 2, -1])))
@@ -253,7 +253,7 @@ def _check(given: Mapping[str, Mapping[str, Modes]], store: ContributionStore) -
 def _features(
     store: ContributionStore, given: Mapping[str, Mapping[str, Modes]], site: str
 ) -> Iterator[tuple[str, Float[np.ndarray, "sample item"]]]:
-    """What may correlate with classes at a site, one after another."""
+    """Yield the modes and channels of a site that are correlated with classes."""
     for source in FEATURES:
         if source in given:
             if site in given[source]:
@@ -265,7 +265,7 @@ def _features(
 
 @dataclass(frozen=True)
 class _Study:
-    """What is the same at all sites."""
+    """The parts of a study that are the same at all sites."""
 
     labels: Int[np.ndarray, " sample"]
     classes: tuple[str, ...]
@@ -383,6 +383,6 @@ def _share_trend(
     count: Int[np.ndarray, " site"], sizes: Int[np.ndarray, " site"], draws: Draws
 ) -> Trend:
     random = np.random.default_rng(draws.seed)
-    # Half a count more on either side: a share of 1 among a few modes is still uncertain.
+    # Half a count is added on either side: a share of 1 among a few modes is still uncertain.
     shrunk = (count + 0.5) / (sizes + 1)
     return Trend.of(count / sizes, random.binomial(sizes, shrunk, (draws.n, len(sizes))) / sizes)

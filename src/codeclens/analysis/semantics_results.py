@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import pandas
     import xarray
 
-# What may correlate with a class, in words.
+# The sources that are correlated with classes, in words.
 FEATURES = {
     "modes": "modes of contributions",
     "activation_modes": "modes of activations",
@@ -227,7 +227,7 @@ class Semantics(Labelled, Mapping[str, dict[str, Meaning]]):
         return save_table(path, self.to_dataframe())
 
     def to_xarray(self) -> xarray.Dataset:
-        """Everything that was found, with names, for example for `to_zarr`.
+        """All results as labelled arrays, for example for `to_zarr`.
 
         Dimensions are `site` and `source` (the table, NaN where a site lacks a source), `feature`
         (all modes and channels, as in `features_table`), with it `class` and `superclass`

@@ -68,7 +68,7 @@ def without_rounding(
 
 
 def participation_ratio(X: Num[np.ndarray, "sample unit"]) -> float:
-    """Over how many principal components the variance is spread: `(Σλ)² / Σλ²`.
+    """Participation ratio, the effective number of principal components: `(Σλ)² / Σλ²`.
 
     `X` is `(N, U)`; the result is without unit, between 1 and min(N − 1, U), and needs no
     threshold (method.md §4, Dimensionality). It is NaN if the samples do not vary.
@@ -83,7 +83,7 @@ def participation_ratio(X: Num[np.ndarray, "sample unit"]) -> float:
 
 
 def components_for_variance(X: Num[np.ndarray, "sample unit"], share: float = 0.95) -> int:
-    """How many principal components hold this share of the variance.
+    """Number of principal components that explain this share of the variance.
 
     `X` is `(N, U)`; the result is between 1 and min(N − 1, U), or 0 if the samples do not vary
     (method.md §4, Dimensionality: applied to class means, or to all samples).
@@ -110,7 +110,7 @@ def spectrum_participation(spectrum: Float[np.ndarray, " component"]) -> float:
 
 
 def spectrum_components(spectrum: Float[np.ndarray, " component"], share: float = 0.95) -> int:
-    """How many of the variances `(R,)`, largest first, hold this share; 0 if all are zero.
+    """Number of the variances `(R,)`, largest first, that sum to this share; 0 if all are zero.
 
     Raises CodeclensError if `share` is not in (0, 1].
 
@@ -182,7 +182,7 @@ class Spectrum:
 
 
 def hoyer(values: Num[np.ndarray, "*sample unit"]) -> Float[np.ndarray, "*sample"]:
-    """Hoyer sparsity of every row: 0 if all units have equal magnitude, 1 if one alone is not zero.
+    """Hoyer sparsity of every row: 0 for equal magnitudes, 1 for a single non-zero unit.
 
     `values` is `(…, U)`, of any sign and unit; the result is `(…)`, without unit and independent
     of scale: `(√U − ‖v‖₁/‖v‖₂) / (√U − 1)` (method.md §4, Sparsity). It is undefined (NaN) for a
@@ -197,7 +197,7 @@ def hoyer(values: Num[np.ndarray, "*sample unit"]) -> Float[np.ndarray, "*sample
 
 
 def treves_rolls(values: Num[np.ndarray, "*sample unit"]) -> Float[np.ndarray, "*sample"]:
-    """Treves–Rolls sparseness of every row: 0 for equal magnitudes, 1 if one alone is not zero.
+    """Treves–Rolls sparseness of every row: 0 for equal magnitudes, 1 for a single non-zero entry.
 
     `values` is `(…, U)`, of which magnitudes count: `(1 − ⟨|v|⟩² / ⟨v²⟩) / (1 − 1/U)` (Vinje &
     Gallant, Science 2000). If rows are samples this is population sparseness; `values.T` gives

@@ -97,12 +97,14 @@ class AblationEffect(Method):
     """The exact effect of each unit: `T(x) − T(x with the unit set to its baseline)`.
 
     The unit is set at all its positions to its activation at the baseline input (`to="baseline"`)
-    or to zero (`to="zero"`); everything else at the site stays as it is at x. The effect is that of
-    the unit as a whole: it is spread evenly over the positions, so that their sum is right, and
-    either the positive or the negative part of a unit is zero. Effects need not sum to anything.
+    or to zero (`to="zero"`); everything else at the site stays as it is at x. The effect
+    belongs to the unit as a whole: it is spread evenly over the positions, so that their sum is
+    correct, and either the positive or the negative part of a unit is zero. The effects of several
+    units do not sum to a meaningful total.
 
-    Needs one forward per unit, of the part of the model after the site; `batch_size` samples run at
-    once: as many units as fit, at least one. Units already at their baseline are skipped.
+    Each unit needs one forward pass of the part of the model after the site. `batch_size` samples
+    run at once, so several units at once if the batch is smaller. Units already at their baseline
+    are skipped.
 
     Raises CodeclensError for another `to` and a batch size below 1. (method.md §2, the ground truth
     for all other methods.)

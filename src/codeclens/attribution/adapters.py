@@ -28,15 +28,15 @@ _PORT = "attribute_to_layer_input"
 class Captum(Method):
     """Layer attribution by Captum, such as `Captum(LayerConductance, n_steps=20)`.
 
-    `factory(model, layer)` makes the attribution, `settings` are passed to its `attribute`. It gets
-    a model whose output is our target `(B,)`, and our baseline if it takes `baselines`. Sites are
-    the output of a module or, if Captum offers it, its input; of a module that returns a tuple, one
-    item by number. `complete` is whether Captum offers a convergence delta.
+    `factory(model, layer)` makes the attribution; `settings` are passed to its `attribute`. The
+    model that it gets has our target `(B,)` as its output; our baseline is passed if `attribute`
+    takes `baselines`. A site is the output of a module, its input if Captum supports that, or one
+    item of a tuple, by number. `complete` says whether Captum offers a convergence delta.
 
-    Raises CodeclensError if the factory does not make a layer attribution, for settings that
-    `attribute` does not take or the adapter sets itself, for a site that Captum cannot attribute to
-    (one call of several, an item by name, a structure that is not all tensors), and for
-    attributions that do not have the shape of the activation (such as Grad-CAM's).
+    Raises CodeclensError if the factory does not make a layer attribution, if `attribute` does not
+    take a setting or the adapter sets it itself, if Captum cannot attribute to a site (one call of
+    several, an item by name, a structure that is not all tensors), and if the attribution does not
+    have the shape of the activation (such as Grad-CAM's).
 
     >>> from captum.attr import LayerConductance
     >>> from codeclens.attribution import contributions
@@ -214,10 +214,10 @@ class Zennit(Method):
     """Relevance by a composite of zennit: `Zennit(zennit.composites.EpsilonPlus())`.
 
     The composite replaces the backward rules of the layers that it names; its canonizers, if any,
-    replace layers. The relevance of the output (the output times the gradient of the target: only
-    the logit of the explained class) is passed back, and the relevance at a site is its
-    contribution. There is no baseline, hence no completeness. Inputs, calls and items of modules
-    work as for our own methods, all sites in one pass.
+    replace layers. The backward pass starts from the relevance of the output: the output times the
+    gradient of the target, that is, only the logit of the explained class. The relevance at a site
+    is its contribution. There is no baseline, hence no completeness. Inputs, calls and items of
+    modules work as for our own methods, and one pass covers all sites.
 
     Raises CodeclensError if the composite is not one of zennit. (Layer-wise relevance propagation;
     arXiv 2106.13200 for zennit.)

@@ -49,11 +49,11 @@ MEMORY_AT_ONCE = 400_000_000
 class Attributor:
     """The sites of a model, a method and a target, to compute the contributions of many batches.
 
-    `prepared(x)` gives an attributor that has learned from a few samples what all batches share:
-    which sites are cuts, which modules are called several times (each call is a site), which
-    tensors are changed in place, and where the nodes of the path lie. Call that one with batch
-    after batch. An attributor that is not prepared learns all this from each batch anew. An
-    attributor never changes. `sites` are the sites asked for, before any preparation.
+    `prepared(x)` returns an attributor that was prepared with a few samples. It knows what all
+    batches share: which sites are cuts, which modules are called several times (each call is a
+    site), which tensors are changed in place, and the nodes of the path. Call it for every batch.
+    An attributor that is not prepared determines all this for each batch again. An attributor never
+    changes. `sites` are the requested sites, before any preparation.
 
     `at_once` samples are computed at a time; by default as many as need about 0.4 GB on the CPU,
     where larger portions are no faster, and the whole batch on other devices.
@@ -100,7 +100,7 @@ class Attributor:
     def replaced(
         self, *, model: nn.Module | None = None, method: Method | None = None
     ) -> Attributor:
-        """The same attributor with another model or method; what it has learned is kept."""
+        """The same attributor with another model or method; the preparation is kept."""
         made = copy(self)
         made.model = self.model if model is None else model
         made.method = self.method if method is None else method
@@ -116,8 +116,8 @@ class Attributor:
     def prepared(self, x: Tensor) -> Attributor:
         """The same attributor, prepared with a few samples `x` `(B, …)` for a whole data set.
 
-        Its sites are surveyed and its `method` has its nodes placed. Gives the attributor itself if
-        it is prepared already.
+        This surveys the sites and places the nodes of the `method`. Returns the attributor itself
+        if it is already prepared.
         """
         _require_usable(x)
         if self._survey is not None and not self.method.pilot:
@@ -374,7 +374,7 @@ def _averaged(draws: list[Attributed]) -> Attributed:
 
 
 def _plain(values: Tensor) -> Tensor:
-    """Without its graph, and usable by autograd even if it was made in inference mode."""
+    """A tensor without its graph; autograd can use it even if it was made in inference mode."""
     return values.clone() if values.is_inference() else values.detach()
 
 

@@ -30,12 +30,12 @@ def in_axes(
 ) -> tuple[nn.Module, Site]:
     """A copy of a model in which a site's tokens are written in other units, and that site.
 
-    A stream of tokens has no preferred units: other features would serve as well, and each serves
-    every class, so neither contributions nor control are sparse in features. The copy rotates the
-    features of each token by an orthogonal matrix and back, so it computes the same (up to
-    rounding). The returned site lies between the two; its units are the coordinates, relative to
-    each token's mean over `x` `(N, …)`: to ablate a unit is to set it to its mean. Model and site
-    can be passed to `extract`, `control_curves`, `ablate` and all other functions.
+    A residual stream of tokens has no preferred axes, and every feature contributes to every class,
+    so neither contributions nor control are sparse in features. The copy rotates the features of
+    each token by an orthogonal matrix and back, so it computes the same output (up to rounding).
+    The returned site is between the two rotations; its units are the coordinates, relative to each
+    token's mean over `x` `(N, …)`: to ablate a unit is to set it to its mean. Model and site can be
+    passed to `extract`, `control_curves`, `ablate` and all other functions.
 
     `axes` are `"principal"` (of the activations of `x`, in order of variance), `"varimax"` (these
     rotated until each is large in few samples and tokens; Kaiser 1958), `"features"` (unchanged,

@@ -74,7 +74,7 @@ class Given:
 
 @dataclass(frozen=True)
 class Blur:
-    """Each image blurred by a Gaussian of `sigma` pixels: the contributions are of its details.
+    """Each image blurred by a Gaussian of `sigma` pixels: contributions explain its details.
 
     >>> image = torch.zeros(1, 1, 9, 9)
     >>> image[..., 4, 4] = 1.0

@@ -15,7 +15,7 @@ from codeclens.attribution.capture import Selector, frozen, run, same_randomness
 from codeclens.attribution.sites import Site
 from codeclens.errors import CodeclensError
 
-# Stands for a call that runs the module, among calls that return what was recorded.
+# Marks a call that runs the module, among calls that return recorded results.
 RUN = object()
 # A tensor: the number of the call that returned it, and its place in what that call returned.
 Name = tuple[int, int]
@@ -42,7 +42,7 @@ class Leaf:
         return cls(name, tuple(tensor.shape), tensor.dtype, tensor.device, values)
 
     def handed(self, copies: int) -> Tensor:
-        """The tensor for `copies` copies of the batch, one after another, as a new tensor."""
+        """The tensor repeated for `copies` copies of the batch, as a new tensor."""
         repeats = [1] * len(self.shape)
         if self.axis is not None and repeats:
             repeats[self.axis] = copies
@@ -72,7 +72,7 @@ class RecordedRun:
         self.stack: list[int] = []
 
     def meet(self) -> None:
-        """The site is reached: from here on the model runs what follows it."""
+        """Note that the site is reached; from here on the model runs as usual."""
         self.running = frozenset(self.stack)
 
     def forwards(self, model: nn.Module) -> list[tuple[nn.Module, Callable[..., Any]]]:
@@ -145,7 +145,7 @@ class RecordedRun:
 
 
 class Reads(TorchDispatchMode):
-    """Notes which of the watched tensors are read by any operation."""
+    """Records which of the watched tensors are read by any operation."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -32,11 +32,11 @@ _INPUT = (-1, 0)
 class Replay:
     """The part of a model after a site: `replay(activation)` returns the output of the model.
 
-    `activation` `(M·B, …)` replaces the site's tensor, for M copies of the batch `x` `(B, …)`, one
-    after another. The output is `(M·B, …)`, as `output` selects it; gradients flow from it to the
-    activation. What comes before the site is not computed again: each outermost submodule whose
-    call had finished before returns what it returned for `x`. The attributes `activation` and
-    `output` are the site's tensor and the model's output at `x`.
+    `activation` `(M·B, …)` replaces the site's tensor, for M concatenated copies of the batch `x`
+    `(B, …)`. The output is `(M·B, …)`, as `output` selects it; gradients flow from it to the
+    activation. The part before the site is not computed again: each outermost submodule whose call
+    had finished before the site returns its recorded result for `x`. The attributes `activation`
+    and `output` are the site's tensor and the model's output at `x`.
 
     Replaying `activation` must give `output` exactly. This is tried once; if it does not
     (`shortened` is False), one warning says why, and the whole model runs every time. Within a
@@ -208,7 +208,7 @@ class Replay:
         return None if _same(again, self.output) else "the part after the site gives another output"
 
     def give_up(self, x: Tensor, reason: str) -> None:
-        """Run the whole model on `x` from now on, with a warning that gives the reason."""
+        """Run the whole model on `x` from now on, with a warning that states the reason."""
         self._entries, self._place, self._shown = None, self.site, self.selector
         self._start, self._overwritten = Leaf.of(_INPUT, x, keep=True), True
         warnings.warn(

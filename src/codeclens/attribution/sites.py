@@ -18,7 +18,7 @@ Port = Literal["output", "input"]
 _SPEC = re.compile(
     r"^(?P<name>[^:\[\]#]+)(?::(?P<port>input|output))?(?:\[(?P<item>\w+)\])?(?:#(?P<call>\d+))?$"
 )
-# Layers whose kind says which axis of their input and output holds the units.
+# Layers whose class determines which axis of their input and output holds the units.
 _CHANNELS_LAST = (nn.Linear, nn.LayerNorm)
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _CHANNELS_FIRST = (
@@ -175,8 +175,8 @@ def find_sites(model: nn.Module, sites: str | Site | Iterable[str | Site]) -> li
             complete = _with_axis(site, modules)
             if found.setdefault(site.key, complete) != complete:
                 raise CodeclensError(
-                    f'Site "{site.key}" is asked for twice with different units '
-                    f"({found[site.key]} and {complete}); ask for one of them at a time."
+                    f'Site "{site.key}" is requested twice with different units '
+                    f"({found[site.key]} and {complete}); request one of them at a time."
                 )
     return list(found.values())
 

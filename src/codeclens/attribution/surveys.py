@@ -1,4 +1,4 @@
-"""Surveys: one forward that finds out about sites before contributions are computed there."""
+"""Surveys: one forward pass that inspects the sites before contributions are computed."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from codeclens.errors import CodeclensError
 class Survey:
     """What one forward of one or two samples shows about sites.
 
-    `sites` are those asked for, one for each call if a module is called several times; `cuts` are
-    the keys of those through which every path from the input to the output passes; `overwritten`
-    are the keys of those whose tensor is changed in place later. `memory` is the approximate number
-    of bytes per sample: the graph of one node, and each site's activation, gradient and
-    contributions.
+    `sites` are the requested ones, one for each call if a module is called several times; `cuts`
+    are the keys of those through which every path from the input to the output passes;
+    `overwritten` are the keys of those whose tensor is changed in place later. `memory` is the
+    approximate number of bytes per sample: the graph of one node, and each site's activation,
+    gradient and contributions.
     """
 
     sites: list[Site]

@@ -474,7 +474,7 @@ def described_target(description: Any) -> Target | None:
 
 
 def target_words(target: object, classes: Names = None) -> str:
-    """What is explained, in words, for a function as the target too.
+    """What is explained, in words; the target may also be a function.
 
     >>> target_words(Predicted(of="probabilities")), target_words(lambda output: output[:, 0])
     ('the probability of the predicted class', 'a function of the output')
@@ -485,7 +485,7 @@ def target_words(target: object, classes: Names = None) -> str:
 def target_name(
     target: object, output: Tensor, classes: Names = None, labels: Tensor | None = None
 ) -> str:
-    """A short name of the target for one sample, by its output `(1, …)`; of a function too."""
+    """A short name of the target (or function) for one sample, by its output `(1, …)`."""
     return target.name(output, classes, labels) if isinstance(target, Target) else "the target"
 
 

@@ -12,8 +12,8 @@ __all__ = ["main"]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run `codeclens` and leave with its exit code: 0, 2 for a user's mistake, 130 when stopped."""
-    # Read when torch is loaded, which no import has done so far. By default threads wait for each
-    # other busily: on two cores that twelve processes wanted, digits took ten times longer so.
+    """Run `codeclens` and exit with 0, 2 for a user's mistake, or 130 after an interruption."""
+    # Torch reads this when it is loaded, which has not happened yet. By default its threads wait
+    # actively: on two cores shared by twelve processes, the digits then took ten times as long.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     sys.exit(run(sys.argv[1:] if arguments is None else list(arguments)))

@@ -49,11 +49,11 @@ def unknown_key(source: str, unknown: list[str], known: list[str], what: str) ->
 
 
 class Settings(BaseModel):
-    """Base of all options: unknown keys are refused, and `command` names the command."""
+    """Base of all options: unknown keys are errors, and `command` names the command."""
 
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True, frozen=True)
     command: ClassVar[str] = ""
-    # Options that must be given, with the words that ask for them.
+    # Required options, with the text of the error if one is missing.
     needed: ClassVar[dict[str, str]] = {}
 
     @classmethod
@@ -165,37 +165,37 @@ class ControlSettings(Reloading):
     modes: Path | None = None
     """A folder written by codeclens decompose."""
     images: Path | None = None
-    """Labelled images to measure on, best ones held out. [default: those of the store]"""
+    """Labelled images to measure on, preferably held out. [default: those of the store]"""
     limit: int = Field(default=500, ge=1)
-    """The most images to measure on, drawn at random from every class."""
+    """Maximum number of images to measure on, drawn at random from every class."""
     sites: list[str] | None = None
     """Sites of the modes, separated by commas. [default: all]"""
     classes: list[str] | None = None
     """Classes by name or number, separated by commas. [default: all, or none with --superclass]"""
     superclass: list[str] | None = None
-    """NAME=CLASS,CLASS,…: a group of classes whose mode is taken; may be given several times."""
+    """NAME=CLASS,CLASS,…: a group of classes that is treated as one class; may be repeated."""
     kind: Literal["ablate", "preserve", "both"] = "both"
-    """Whether the chosen units are switched off, or all the others."""
+    """Ablate the chosen units, preserve only them, or both."""
     off: str | None = Field(default=None, pattern=r"^(baseline|mean|-?\d+(\.\d+)?)$")
-    """What units are set to: baseline, mean or a number. [default: as contributions count]"""
+    """Value of ablated units: baseline, mean or a number. [default: baseline, or 0 without one]"""
     controls: str = "all"
-    """Other ways to choose units, separated by commas; all, or none."""
+    """Control selections of units, separated by commas; all, or none."""
     fractions: str | None = Field(default=None, pattern=r"^[\d.]+(,[\d.]+)*$")
-    """Shares of a site's units to act on, separated by commas. [default: nine from 0.01 to 0.99]"""
+    """Shares of a site's units to change, separated by commas. [default: nine from 0.01 to 0.99]"""
     trials: int = Field(default=3, ge=1)
-    """Random sets of units of each size."""
+    """Number of random sets of units per fraction."""
     necessity: int = Field(default=64, ge=0)
-    """Images in which each mode is removed, and kept alone, beside its prediction; 0 for none."""
+    """Images for the effects of removing a mode and of keeping it alone; 0 for none."""
     necessity_modes: int | None = Field(default=None, ge=1)
-    """The strongest modes of a site that this is done for. [default: all that are present]"""
+    """Number of modes for --necessity, the strongest of each site. [default: all active]"""
     batch_size: int = Field(default=256, ge=1)
     """Images per batch; changes memory use, not results."""
     to: Path | None = None
-    """The folder for tables (CSV), figures (PNG and SVG) and sentences; a stopped run goes on."""
+    """Folder for tables (CSV), figures (PNG, SVG) and sentences; an interrupted run resumes."""
     overwrite: bool = False
-    """Replace results in that folder that other settings made."""
+    """Replace results in that folder that were made with other options."""
     seed: int = 0
-    """Seeds random sets of units and bootstrap intervals."""
+    """Random seed of the random sets of units and the bootstrap intervals."""
 
     @field_validator("sites", "classes", mode="before")
     @classmethod
@@ -220,23 +220,23 @@ class ExplainSettings(Preprocessed):
     weights: str | None = None
     """A weights file (.safetensors, or a state dict in a .pt), or "random" (untrained)."""
     modes: Path | None = None
-    """A folder that codeclens decompose wrote. [default: those that ship for the model]"""
+    """A folder written by codeclens decompose. [default: the packaged modes of the model]"""
     sites: list[str] | None = None
-    """Sites of the modes, by commas. [default: all; blocks.5.3 of the modes that ship]"""
+    """Sites of the modes, by commas. [default: all; blocks.5.3 of the packaged modes]"""
     target: str = "predicted"
     """What is explained: predicted, or a class by its name or number."""
     instead_of: str | None = None
-    """Another class, by name or number: why the target and not this one."""
+    """A class, by name or number: explain the target minus this class."""
     steps: int = Field(default=20, ge=1)
     """Steps of the path from the baseline to the image."""
     baseline: float = 0.0
     """The baseline input, one value for all pixels, after the model's transform."""
     most: int = Field(default=6, ge=1)
-    """Modes of each site that are drawn one by one, those with the largest effects."""
+    """Number of modes of each site that are drawn individually, by size of their effect."""
     maps: bool = True
-    """Draw where on the site each of these modes contributes."""
+    """Draw the positions of the site at which each of these modes contributes."""
     pixels: bool = False
-    """Also map each of these modes onto the pixels along the path, which takes longer."""
+    """Also draw a pixel map of each of these modes along the path; takes longer."""
     effects: bool = True
     """Measure the effect of removing each mode."""
     output: str | None = None
@@ -517,7 +517,7 @@ def read_section(file: Path, command: str) -> dict[str, Any]:
     """The options of a YAML file for one command.
 
     The file holds either the command's own keys or, like the `config.yaml` that each run writes,
-    one section per command. Raises CodeclensError where the file cannot be read or
+    one section per command. Raises CodeclensError if the file cannot be read or
     has no section for the command.
     """
     content = read_yaml(file)

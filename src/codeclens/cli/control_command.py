@@ -53,7 +53,7 @@ class Wanted:
 
 
 def run_control(settings: ControlSettings) -> None:
-    """Measure what is not saved yet, then write tables, figures and sentences, and print these."""
+    """Measure what is not saved yet, write all files, and print the sentences."""
     assert settings.store is not None
     assert settings.modes is not None
     assert settings.to is not None
@@ -79,7 +79,7 @@ def run_control(settings: ControlSettings) -> None:
     }
     filing.require(made_by, settings.overwrite)
     for site, one in modes.items():
-        # Only what a site's own parts depend on, so that others may be added.
+        # Only settings on which a site's results depend, so that other results can be added.
         Filing(filing.place(site)).require(
             {"modes": array_digest(one.dictionary)}, settings.overwrite
         )
@@ -149,7 +149,7 @@ def measured_on(
 ) -> tuple[Tensor, Tensor, Any]:
     """The images `(N, …)` that are measured on, their labels, and what describes them.
 
-    Raises CodeclensError where none is labelled, or their classes are not those of the store.
+    Raises CodeclensError if none is labelled, or their classes are not those of the store.
     """
     if settings.images is None:
         images, rows = again.images, store.sample[store.label >= 0]
@@ -172,7 +172,7 @@ def measured_on(
 
 
 def training_of(again: Reloaded, store: cl.ContributionStore) -> tuple[Tensor, Tensor]:
-    """Some images of each class, of those that the modes were found in, and their labels."""
+    """Some images of each class among those in which the modes were found, and their labels."""
     labels = store.label
     rows = [store.sample[labels == which][:_TRAINING] for which in np.unique(labels[labels >= 0])]
     return loaded(again.images, np.concatenate(rows))
@@ -219,10 +219,10 @@ def rows_of(tables: Iterable[pandas.DataFrame]) -> list[dict[str, Any]]:
 
 
 def held_out_sentence(settings: ControlSettings, count: int) -> str:
-    """On what was measured, and whether the modes knew it."""
+    """The images of the measurement, and whether the modes were found in them."""
     if settings.images is None:
         return (
-            f"Measured on {count:,} images of the store, in which the modes were found, too; pass "
+            f"Measured on {count:,} images of the store in which the modes were also found; pass "
             "--images for others."
         )
     return f"Measured on {count:,} images of {settings.images}; modes and controls are from others."
@@ -294,7 +294,7 @@ def _fractions(settings: ControlSettings) -> tuple[float, ...]:
         return tuple(sorted(float(part) for part in settings.fractions.split(",")))
     except ValueError:
         raise CodeclensError(
-            f"--fractions {settings.fractions} are no shares; write for example 0.05,0.1,0.25."
+            f"--fractions (={settings.fractions}) must be shares, for example 0.05,0.1,0.25."
         ) from None
 
 
@@ -312,7 +312,7 @@ def _superclass(text: str, names: list[str]) -> Wanted:
     parts = [part.strip() for part in members.split(",") if part.strip()]
     if not equals or not name.strip() or not parts:
         raise CodeclensError(
-            f'--superclass "{text}" names no group; write NAME=CLASS,CLASS, for example odd=1,3,5.'
+            f'--superclass "{text}" is not a group; write NAME=CLASS,CLASS, for example odd=1,3,5.'
         )
     return Wanted(tuple(sorted({_class(part, names) for part in parts})), name.strip())
 

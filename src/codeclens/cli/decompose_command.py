@@ -1,4 +1,4 @@
-"""`codeclens decompose`: a store of contributions, modes for every site."""
+"""`codeclens decompose`: the modes of every site of a store."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _MADE_BY = (
 
 
 def run_decompose(settings: DecomposeSettings) -> None:
-    """Decompose as the settings say, and tell what came out."""
+    """Decompose as the options say, and print a summary."""
     assert settings.store is not None
     assert settings.to is not None
     store = cl.ContributionStore(settings.store)
@@ -71,12 +71,12 @@ def run_decompose(settings: DecomposeSettings) -> None:
             for sentence in found.sentences():
                 print(f"  {sentence}")
     write_section(settings.to, settings)
-    told = f", for {len(seeds)} seeds each," if len(seeds) > 1 else ""
-    print(f"{len(by_site)} sites{told} written to {settings.to}")
+    each = f", for {len(seeds)} seeds each," if len(seeds) > 1 else ""
+    print(f"{len(by_site)} sites{each} written to {settings.to}")
 
 
 def seeds_of(settings: DecomposeSettings, default: list[int]) -> list[int]:
-    """The seeds that are asked for; raises CodeclensError where one is named twice."""
+    """The requested seeds; raises CodeclensError if one is repeated."""
     if not settings.seeds:
         return default
     seeds = [int(seed) for seed in settings.seeds.split(",")]
@@ -88,7 +88,7 @@ def seeds_of(settings: DecomposeSettings, default: list[int]) -> list[int]:
 
 
 def run_comparison(settings: DecomposeSettings, store: cl.ContributionStore, to: Path) -> None:
-    """Compare methods as the settings say, and write a table and what it says in words."""
+    """Compare methods as the options say, and write a table and a summary in words."""
     if settings.n_modes is not None or settings.epochs is not None:
         raise CodeclensError(
             "--compare sets the number of modes by --expansion and --k, and trains every method "
@@ -119,12 +119,12 @@ def run_comparison(settings: DecomposeSettings, store: cl.ContributionStore, to:
 
 
 def method_of(settings: DecomposeSettings) -> Estimator:
-    """The method that the settings name; only what was set differs from its own defaults."""
+    """The method of the options; options that were not given keep the method's defaults."""
     kind = method_named(settings.method)
     known = {field.name for field in fields(kind)}
     options: dict[str, Any] = {"n_modes": settings.n_modes, "expansion": settings.expansion}
     if settings.n_modes is None and settings.expansion is None:
-        # A classical method has as many modes as an autoencoder shows in one sample.
+        # A classical method has as many modes as an autoencoder has active modes in a sample.
         options |= {"expansion": 3} if "epochs" in known else {"n_modes": settings.k}
     if settings.epochs is not None:
         if "epochs" not in known:

@@ -1,4 +1,4 @@
-"""`codeclens demo` and `codeclens retina demo`: run a demonstration and say where its report is."""
+"""`codeclens demo` and `codeclens retina demo`: run a demonstration and print its findings."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from codeclens.demo.retina_page import refuse_others
 
 
 def run_demonstration(settings: DemoSettings) -> None:
-    """Run the demonstration; print what it found and where the report lies."""
+    """Run the demonstration; print its findings and the path of the report."""
     settings.to.mkdir(parents=True, exist_ok=True)
     write_section(settings.to, settings)
     path, findings = run_demo(settings.to, settings.quick, settings.seed)
@@ -20,7 +20,7 @@ def run_demonstration(settings: DemoSettings) -> None:
 
 
 def run_retina_demonstration(settings: RetinaSettings) -> None:
-    """Run the retina's demonstration; print what it found and where the report lies."""
+    """Run the retina demonstration; print its findings and the path of the report."""
     settings.to.mkdir(parents=True, exist_ok=True)
     refuse_others(settings.to)
     write_section(settings.to, settings)

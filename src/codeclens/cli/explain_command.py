@@ -1,4 +1,4 @@
-"""`codeclens explain`: one photograph's output as a sum over modes, drawn and written."""
+"""`codeclens explain`: the output for one image as a sum over modes, in figures and tables."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _MADE_BY = [
 
 
 def run_explain(settings: ExplainSettings) -> None:
-    """Explain as the settings say, print the sentences and write everything."""
+    """Explain as the options say, print the sentences and write all files."""
     assert settings.image is not None
     assert settings.to is not None
     require_own(settings, settings.to, "an explanation", "explanation.*", _MADE_BY)
@@ -61,7 +61,7 @@ def run_explain(settings: ExplainSettings) -> None:
             maps="pixels" if settings.pixels else settings.maps,
             effects=settings.effects,
             classes=classes,
-            # The modes that ship carry one photograph of each class, so only superclasses name.
+            # The packaged modes know one photograph per class, so only superclasses name them.
             names=Hierarchy.from_file("imagenet") if settings.modes is None else None,
             picture=None if as_seen is None else as_seen(image),
             progress=advance,
@@ -78,7 +78,7 @@ def run_explain(settings: ExplainSettings) -> None:
 
 
 def modes_of(settings: ExplainSettings) -> tuple[Mapping[str, Modes], Sequence[str] | None]:
-    """The modes that are meant, and at which sites; raises CodeclensError where there are none.
+    """The modes that are meant, and at which sites; raises CodeclensError if there are none.
 
     Without a folder they are those that ship with the package, of one late block: all sixteen would
     take minutes.
@@ -97,7 +97,7 @@ def modes_of(settings: ExplainSettings) -> tuple[Mapping[str, Modes], Sequence[s
 
 
 def _opened(path: Path) -> Image.Image:
-    """The image of a file; raises CodeclensError where there is none."""
+    """The image of a file; raises CodeclensError if there is none."""
     try:
         with Image.open(path) as file:
             file.load()
@@ -111,7 +111,7 @@ def _opened(path: Path) -> Image.Image:
 def _target(
     settings: ExplainSettings, ready: zoo.Ready, x: Tensor, classes: Sequence[str] | None
 ) -> Target:
-    """The target that the settings name; against another class, the answer is looked up first."""
+    """The target of the options; a contrast with another class needs the predicted class first."""
     if settings.target == "predicted" and settings.instead_of is None:
         return cl.Predicted()
     if settings.target == "predicted":

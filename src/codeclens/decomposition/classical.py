@@ -37,11 +37,11 @@ LARGE = 20_000
 
 @dataclass(frozen=True, repr=False)
 class Classical(Estimator):
-    """What all classical decompositions share.
+    """Base class of all classical decompositions.
 
     Data are divided by the standard deviation of all their entries, `scale`. A tenth of the samples
-    is held out, the very rows that an autoencoder of the same seed holds out: `r2` and `l0` are
-    measured there. Modes have length one, except for clusters, and are sorted by their share of the
+    is held out, the same rows as for an autoencoder with the same seed: `r2` and `l0` are measured
+    there. Modes have length one, except for clusters, and are sorted by their share of the
     reconstruction. From 20,000 samples on, methods use mini-batches or learn from 20,000 samples
     drawn by the seed.
     """
@@ -159,7 +159,7 @@ class FittedClassical(Fitted):
     def encode(self, X: Array) -> Float32[np.ndarray, "sample mode"]:
         """The loadings `(N, K)` of `X` `(N, D)`.
 
-        Raises CodeclensError where the number of columns differs from the fitted data.
+        Raises CodeclensError if the number of columns differs from the fitted data.
         """
         data = as_data(X, columns=self.scaled_modes.shape[1])
         scaled = as_numpy(data.double() / self.scale)
@@ -194,10 +194,10 @@ def unconverged() -> Iterator[None]:
 
 @dataclass(frozen=True, repr=False)
 class KMeans(Classical):
-    """Clusters: modes are the means of groups of samples, and each sample is in exactly one.
+    """Clusters: modes are the means of groups of samples, and each sample is in exactly one group.
 
-    Loadings are 1 for the nearest mode and 0 for the others, so the dictionary carries the data's
-    unit and L0 is 1. By scikit-learn with k-means++ (Arthur and Vassilvitskii 2007), in
+    Loadings are 1 for the nearest mode and 0 for the others, so the dictionary has the unit of the
+    data and L0 is 1. By scikit-learn with k-means++ (Arthur and Vassilvitskii 2007), in
     mini-batches from 20,000 samples on. Raises CodeclensError as `Classical.fit` does.
 
     >>> X = np.repeat([[0.0, 1.0], [4.0, 1.0]], 10, axis=0)
@@ -253,7 +253,7 @@ class PCA(Components):
 
     Loadings have either sign, every mode is active in every sample, and the reconstruction has the
     mean as its offset. The sum of a mode's cubed entries is not negative. No linear method explains
-    more variance with as many numbers per sample, so PCA is the reference at equal L0.
+    more variance with the same number of loadings per sample, so PCA is the reference at equal L0.
     By scikit-learn, incrementally from 20,000 samples on. Raises CodeclensError for more modes than
     columns, and as `Classical.fit` does.
 
@@ -327,9 +327,9 @@ _TINY = 1e-12
 
 @dataclass(frozen=True, repr=False)
 class Factorization(Classical):
-    """What NMF and SemiNMF share: loadings by non-negative least squares against the dictionary.
+    """Base class of NMF and SemiNMF: loadings by non-negative least squares on the dictionary.
 
-    `iterations` limits how often the factors are improved.
+    `iterations` is the maximum number of updates of the factors.
     """
 
     _: KW_ONLY
@@ -340,7 +340,7 @@ class Factorization(Classical):
         self._require_counts("iterations")
 
     def loadings(self, X: Matrix, dictionary: Matrix, offset: Matrix) -> Matrix:
-        """The non-negative loadings that leave the least squared error."""
+        """The non-negative loadings with the least squared error."""
         return non_negative_least_squares(X, dictionary)
 
 
@@ -419,7 +419,7 @@ class SemiNMF(Factorization):
 
 
 def best_dictionary(X: Matrix, Z: Matrix) -> Matrix:
-    """The dictionary that leaves the least squared error with given loadings, `Z⁺ X`.
+    """The dictionary with the least squared error for given loadings, `Z⁺ X`.
 
     >>> best_dictionary(np.array([[2.0, 4.0]]), np.array([[2.0]]))
     array([[1., 2.]])
@@ -445,8 +445,8 @@ def multiplied(X: Matrix, Z: Matrix, D: Matrix) -> Matrix:
 def non_negative_least_squares(X: Matrix, D: Matrix, sweeps: int = 300) -> Matrix:
     """The `Z ≥ 0` with the least `‖X − Z D‖²`, by coordinate descent over modes.
 
-    Each sweep solves for one mode after another, for all samples at once, until no loading moves by
-    more than one part in a million of the largest.
+    Each sweep updates the loadings of every mode in turn, for all samples at once, until no loading
+    changes by more than one millionth of the largest.
 
     >>> non_negative_least_squares(np.array([[3.0, -1.0]]), np.eye(2))
     array([[3., 0.]])

@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 Matrix = np.ndarray[Any, Any]
 MethodProgress = Callable[[int, int, str], object]
 
-# A method with up to a tenth more modes per sample still counts as equally sparse.
+# A method with up to 10 % more modes per sample still counts as equally sparse.
 _SLACK = 1.1
-# A smaller gain of R² than this is negligible, however certain it is.
+# A gain of R² below this is negligible, even if it is significant.
 NEGLIGIBLE = 0.01
-# The figures of a fit, in the order of the table.
+# The scores of a fit, in the order of the table.
 _FIGURES = (
     *("modes", "r2", "l0", "dead", "dense", "redundancy"),
     *("target_r2", "target_error", "seconds"),
@@ -44,7 +44,7 @@ _SHOWN = ["site", "method", "r2", "l0", "dead", "stability_seeds", "target_r2", 
 
 @dataclass(frozen=True, eq=False)
 class MethodScores:
-    """The figures of one method at one site, for each seed `(S,)`, and how reproducible it is.
+    """The scores of one method at one site, for each seed `(S,)`, and how reproducible it is.
 
     `dead` counts modes that were dropped or are active in no held-out sample, `dense` those active
     in more than half, `redundancy` is the mean over modes of the largest cosine with another.
@@ -96,9 +96,9 @@ class MethodScores:
 class BestPair:
     """The autoencoder with the best R², and the best classical method that is as sparse.
 
-    `gain` is the R² that the autoencoder explains in addition, the mean over seeds; `low` and
+    `gain` is the difference in R² (autoencoder minus classical), the mean over seeds; `low` and
     `high` are its 95 % interval by Student's t over paired seeds (NaN for one seed). A method is
-    None where there is none of its kind.
+    None if no method of its kind was compared.
     """
 
     site: str
@@ -186,7 +186,7 @@ def _explains(one: MethodScores) -> str:
 class Comparison(Labelled):
     """Methods compared: `scores` holds one entry for each site and method, in their order.
 
-    `failed` names each default method that found nothing at a site, and why.
+    `failed` names each default method that failed at a site, with the reason.
     """
 
     scores: tuple[MethodScores, ...]
@@ -197,7 +197,7 @@ class Comparison(Labelled):
         return list(dict.fromkeys(one.site for one in self.scores))
 
     def at(self, site: str) -> list[MethodScores]:
-        """The figures of all methods at one site."""
+        """The scores of all methods at one site."""
         return [one for one in self.scores if one.site == site]
 
     def sentences(self) -> list[str]:
@@ -211,7 +211,7 @@ class Comparison(Labelled):
         return pandas.DataFrame([one.row() for one in self.scores])
 
     def to_xarray(self) -> xarray.Dataset:
-        """The figures with the dimensions entry (a site and a method) and seed.
+        """The scores with the dimensions entry (a site and a method) and seed.
 
         `mode_stability` has the dimensions entry and mode, padded with NaN.
         """
@@ -264,10 +264,9 @@ def default_methods(
     """All methods of the registry with matched numbers of modes.
 
     Autoencoders get `expansion · n_units` modes, or as many as the samples allow, and k of them per
-    sample (ReLUSAE and Gated as many as their penalties leave, ThresholdSAE as many as reach its
+    sample (for ReLUSAE and Gated the number follows from their penalties, for ThresholdSAE from its
     threshold; it trains for its published 300 epochs). PCA, ICA, NMF and SemiNMF get k modes, so
-    that every sample is described by as many numbers; KMeans gets as many modes as the
-    autoencoders.
+    that the number of loadings per sample is equal; KMeans gets as many modes as the autoencoders.
 
     >>> [type(one).__name__ for one in default_methods(1000, 32, 64)][:2]
     ['TopK', 'BatchTopK']
@@ -295,11 +294,10 @@ def compare(
 
     `methods` default to `default_methods`, all methods with matched numbers of modes by `expansion`
     and `k`; `kinds` selects some of their classes. NMF is left out of the defaults where data have
-    both signs. Every method is fitted once for each seed, which also draws the held-out samples,
+    both signs. Every method is fitted once for each seed (which also selects the held-out samples),
     and, unless `halves=False`, to both halves of the samples. `progress(done, total, what)` is
-    called after each method. A default method that finds nothing is left out, with the reason in
-    `failed`. Raises CodeclensError, naming the site, where data cannot be decomposed, and without
-    seeds.
+    called after each method. A default method that fails is left out, with the reason in `failed`.
+    Raises CodeclensError, naming the site, if data cannot be decomposed, and without seeds.
 
     >>> import tempfile, torch
     >>> from codeclens.decomposition import PCA, TopK
@@ -412,6 +410,6 @@ def _halves(method: Estimator, X: Matrix, units: int, seed: int) -> float:
             method.fit(X[part], seed=seed, n_units=units).dictionary
             for part in halves(len(X), seed)
         )
-    except CodeclensError:  # half the samples may be too few for modes that all are enough for
+    except CodeclensError:  # half of the samples may be too few, even if all samples are enough
         return float("nan")
     return matched(first, second).mean

@@ -40,7 +40,7 @@ logger = logging.getLogger(__name__)
 
 
 class Store(Protocol):
-    """What `decompose` needs of a store of contributions."""
+    """The part of a store of contributions that `decompose` needs."""
 
     @property
     def sites(self) -> list[str]: ...
@@ -113,15 +113,15 @@ def decompose(
     is "concat" (positive contributions next to the magnitudes of negative ones), "sum", "positive",
     "negative" or "activation". `progress(site, epoch)` is called after each epoch.
 
-    `workers` fits run at a time, each on one thread in a process of its own. The processes are
-    started afresh, so a script must keep its own calls under `if __name__ == "__main__":`. `logs`
-    is a folder for the checkpoint and the figures of each training (see Logbook): the same call
-    resumes where it was interrupted. `in_memory=False` trains from blocks of the store; None does
-    so for sites that would not fit into memory. Autoencoders train on `device`, for example "cuda".
+    `workers` fits run in parallel, each on one thread in a new process, so a script must put its
+    calls under `if __name__ == "__main__":`. `logs` is a folder for the checkpoint and the log of
+    each training (see Logbook): the same call resumes an interrupted training. `in_memory=False`
+    trains from blocks of the store; None does so for sites that would not fit into memory.
+    Autoencoders train on `device`, for example "cuda".
 
-    `Modes.quality` holds how reproducible each mode is, `(K,)` cosines of matched modes:
-    "stability_seeds", the mean over the other seeds, where there are several, and with `halves`
-    "stability_halves", the mean over two more fits, each to one half of the samples.
+    `Modes.quality` says how reproducible each mode is, by the cosines of matched modes `(K,)`:
+    "stability_seeds" is the mean over the other seeds, if there are several; "stability_halves",
+    with `halves`, is the mean over two more fits, each to one half of the samples.
     `Modes.stability` is the lower of the two; one shuffled mode in twenty reaches
     "stability_chance".
 
@@ -151,7 +151,7 @@ def decompose(
     place = usable_device(device)
     seeds = [seed] if isinstance(seed, int) else list(dict.fromkeys(seed))
     chosen = chosen_sites(store, sites)
-    for site in chosen:  # before the first is fitted, which may take long
+    for site in chosen:  # checked before the first fit, which may take long
         with named(site):
             wanted = method.modes_for(store.units(site))
             if isinstance(method, Autoencoder):
@@ -192,7 +192,7 @@ class _Data:
 
     def __call__(self, site: str) -> np.ndarray[Any, Any] | StoredMatrix:
         if self._last is None or self._last[0] != site:
-            self._last = None  # before the next is read: two may be too many
+            self._last = None  # released before the next is read: two may not fit into memory
             self._last = site, self._read(site)
         return self._last[1]
 

@@ -1,4 +1,4 @@
-"""The interface that all decompositions share, and the data that they take."""
+"""The interface of all decompositions, and the data that they accept."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Estimator(ABC):
 
     def __repr__(self) -> str:
         shown = []
-        # What may be given by position comes first.
+        # Positional arguments come first.
         for field in sorted(fields(self), key=lambda field: bool(field.kw_only)):
             value = getattr(self, field.name)
             if value is not None and (value != field.default or field.name in self._shown):
@@ -65,7 +65,7 @@ class Estimator(ABC):
 
     @classmethod
     def comparable(cls, n_modes: int, k: int) -> Self:
-        """This method as it enters a comparison: with `n_modes` modes, `k` of them in a sample."""
+        """This method for a comparison: with `n_modes` modes, `k` of them active in a sample."""
         limited = any(field.name == "k" for field in fields(cls))
         return cls(n_modes=n_modes, **({"k": k} if limited else {}))
 
@@ -96,23 +96,23 @@ class Estimator(ABC):
         return max(1, round(self.expansion * n_units))
 
     def _require(self, name: str, **bounds: Any) -> None:
-        """Raise CodeclensError where a setting that is given lies out of its bounds."""
+        """Raise CodeclensError if a setting that is given lies out of its bounds."""
         value = getattr(self, name)
         if value is not None:
             require_number(f"{type(self).__name__}.{name}", value, **bounds)
 
     def _require_counts(self, *names: str) -> None:
-        """Raise CodeclensError where one of these settings is not a whole number from 1 on."""
+        """Raise CodeclensError if one of these settings is not a whole number from 1 on."""
         for name in names:
             self._require(name, least=1, whole=True)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Fitted(ABC):
-    """What a method learned: a dictionary, and how to encode and decode with it.
+    """The result of a fit: a dictionary, and how to encode and decode with it.
 
-    `method` is the estimator, `scale` the standard deviation of all entries of the data, by which
-    they were divided, and `n_units` the number of units. `n_dropped` modes never fired and were
+    `method` is the estimator, `scale` the standard deviation of all entries, by which the data
+    were divided, and `n_units` the number of units. `n_dropped` modes never fired and were
     dropped. `r2` (about the mean) and `l0` (active modes per sample) are measured on the held-out
     rows, or on all where none were held out. Arrays may be NumPy's or tensors; results are NumPy,
     float32.
@@ -140,13 +140,13 @@ class Fitted(ABC):
     def encode(self, X: Array) -> Float32[np.ndarray, "sample mode"]:
         """The loadings `(N, K)` of `X` `(N, D)`.
 
-        Raises CodeclensError where the number of columns differs from the fitted data.
+        Raises CodeclensError if the number of columns differs from the fitted data.
         """
 
     def decode(self, Z: Array) -> Float32[np.ndarray, "sample unit"]:
         """The reconstruction from loadings, `Z @ dictionary + offset`, `(N, D)`.
 
-        It is in the units of the data. Raises CodeclensError where `Z` is not `(N, K)`.
+        It is in the units of the data. Raises CodeclensError if `Z` is not `(N, K)`.
         """
         dictionary = self.dictionary
         if Z.ndim != 2 or Z.shape[1] != len(dictionary):
@@ -197,7 +197,7 @@ def as_numpy(tensor: Tensor) -> np.ndarray[Any, Any]:
 
 
 def require_samples(n_samples: int) -> None:
-    """Raise CodeclensError where there are too few samples for any decomposition."""
+    """Raise CodeclensError if there are too few samples for any decomposition."""
     if n_samples < _FEWEST_SAMPLES:
         raise CodeclensError(
             f"{n_samples} samples are too few to decompose; give at least {_FEWEST_SAMPLES}."
@@ -207,7 +207,7 @@ def require_samples(n_samples: int) -> None:
 def as_data(X: Array, *, columns: int | None = None, names: str = "samples and units") -> Tensor:
     """`X` as a tensor `(N, D)` of finite real numbers, on its own device.
 
-    Raises CodeclensError where it has other dimensions, another number of `columns` than expected,
+    Raises CodeclensError if it has other dimensions, another number of `columns` than expected,
     or an entry that is NaN or infinite.
 
     >>> as_data(np.ones((2, 3))).shape
@@ -216,7 +216,7 @@ def as_data(X: Array, *, columns: int | None = None, names: str = "samples and u
     if isinstance(X, np.ndarray):
         if X.dtype.kind not in "fiub":
             raise CodeclensError(f"The data have dtype {X.dtype}; real numbers are needed.")
-        # Arrays read from files may be read-only, which torch would warn of; we never write.
+        # Arrays read from files may be read-only; torch would warn, but they are never written.
         writable = X if X.flags.writeable else X.copy()
         data = torch.from_numpy(np.ascontiguousarray(writable))
     else:

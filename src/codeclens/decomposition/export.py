@@ -33,8 +33,8 @@ def export_saelens(modes: Modes, folder: str | os.PathLike[str]) -> Path:
 
     The arrays are `W_enc` (D, K), `b_enc` (K,), `W_dec` (K, D), `b_dec` (D,), all zero, and for
     JumpReLU `threshold` (K,); D is the number of columns of the view. TopK becomes "topk", ReLUSAE
-    "standard", JumpReLU, BatchTopK and Matryoshka "jumprelu". Codes are our loadings and
-    reconstructions ours, up to rounding. Raises CodeclensError for methods without such a form.
+    "standard", JumpReLU, BatchTopK and Matryoshka "jumprelu". Codes and reconstructions
+    equal ours up to rounding. Raises CodeclensError for methods without such a form.
     """
     form = _linear_form(modes, "SAELens")
     n_modes, columns = form.dictionary.shape

@@ -1,4 +1,4 @@
-"""Fits of many sites and seeds, one after another or in several processes at a time."""
+"""Fits of many sites and seeds, sequentially or in parallel processes."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class FitTask:
     half: int | None = None
 
     def fit(self, X: Data, progress: SiteProgress | None = None) -> Fitted:
-        """What the method learned; raises CodeclensError that names the site."""
+        """The fitted object; raises CodeclensError that names the site."""
         tell = None if progress is None else partial(progress, self.site)
         if self.half is not None:
             rows = halves(X.shape[0], self.seed)[self.half]
@@ -68,7 +68,7 @@ def fits(
     workers: int,
     progress: SiteProgress | None,
 ) -> Iterator[tuple[FitTask, Fitted]]:
-    """Each task with what was learned, as they are done; `data` gives the data of a site."""
+    """Yield each finished task with its fitted object; `data` returns the data of a site."""
     if min(workers, len(tasks)) > 1:
         yield from _side_by_side(tasks, data, min(workers, len(tasks)), progress)
         return
@@ -76,7 +76,7 @@ def fits(
         yield task, task.fit(data(task.site), progress)
 
 
-# What was learned, as `Estimator.restore` takes it, in arrays that can be sent between processes.
+# A fitted object in the form that `Estimator.restore` takes, with arrays for other processes.
 _Sent = tuple[dict[str, Any], dict[str, np.ndarray[Any, Any]]]
 
 
@@ -112,7 +112,7 @@ def _side_by_side(
                     tensors = {name: torch.from_numpy(value) for name, value in arrays.items()}
                     yield task, task.method.restore(summary, tensors)
         finally:
-            stopped.set()  # where one failed, the others need not finish
+            stopped.set()  # if one failed, the others need not finish
             while not all(future.done() for future in running):
                 listen()
 
@@ -122,8 +122,8 @@ _stopped: Any = None
 
 
 def _begin(news: Any, stopped: Any) -> None:
-    """In a new process: use one thread, and keep the queue for news and the sign to stop."""
-    global _news, _stopped  # the only way by which an initialiser can leave something to the calls
+    """In a new process: use one thread, and keep the queue for progress and the stop signal."""
+    global _news, _stopped  # the only way in which an initialiser can pass objects to the calls
     torch.set_num_threads(1)
     _news, _stopped = news, stopped
 

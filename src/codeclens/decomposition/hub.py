@@ -24,7 +24,7 @@ def push_to_hub(
     """Upload the modes of several sites to the Hugging Face hub, and return the address.
 
     `repo_id` is "user/name"; the repository is created where it does not exist. A card, README.md,
-    is uploaded with the modes. `api` is an HfApi of your own. Raises CodeclensError where there are
+    is uploaded with the modes. `api` is an HfApi of your own. Raises CodeclensError if there are
     no modes, and where the hub cannot be reached or refuses.
 
     >>> import pathlib
@@ -69,7 +69,7 @@ def from_hub(
 ) -> ModesBySite:
     """The modes of all sites of a repository, as `load_modes` reads them.
 
-    Raises CodeclensError where the hub cannot be reached, where there is no such repository, and
+    Raises CodeclensError if the hub cannot be reached, where there is no such repository, and
     where files are missing or damaged.
     """
     if api is None:
@@ -134,7 +134,7 @@ def card(modes: Mapping[str, Modes], repo_id: str) -> str:
 
 
 def _errors() -> tuple[type[Exception], ...]:
-    """What the hub's client raises: its own errors are OSErrors, bad names are ValueErrors."""
+    """Exceptions of the hub's client: its own errors are OSErrors, bad names ValueErrors."""
     try:
         import httpx
     except ImportError:

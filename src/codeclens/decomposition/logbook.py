@@ -1,4 +1,4 @@
-"""Logbooks: the figures and checkpoints that a training writes, to follow and resume it."""
+"""Logbooks: the logs and checkpoints of a training, to monitor and resume it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class State(NamedTuple):
 
 
 def write_checkpoint(file: Path, state: State, run: Mapping[str, Any]) -> None:
-    """Write a training's state; `run` says which training it is, in plain values.
+    """Write a training's state; `run` identifies the training, in plain values.
 
     The facts are in the header of the safetensors file, so that there is one file to replace.
     """
@@ -56,7 +56,7 @@ def write_checkpoint(file: Path, state: State, run: Mapping[str, Any]) -> None:
 def read_checkpoint(file: Path, run: Mapping[str, Any]) -> State | None:
     """The state in a file, or None where there is no file.
 
-    Raises CodeclensError where the file is damaged or of another training than `run`.
+    Raises CodeclensError if the file is damaged or of another training than `run`.
     """
     if not file.exists():
         return None
@@ -79,7 +79,7 @@ def read_checkpoint(file: Path, run: Mapping[str, Any]) -> State | None:
             f'The checkpoint "{file}" is of version {header["version"]}, and this codeclens reads '
             f"version {VERSION}; delete it to start again."
         )
-    # Through JSON and back, as the written one went.
+    # Through JSON and back, like the written one.
     asked = json.loads(json.dumps(dict(run)))
     differing = [name for name in asked if header["run"].get(name) != asked[name]]
     if differing or header["run"].keys() != asked.keys():
@@ -108,13 +108,13 @@ def _digest(tensors: Mapping[str, Tensor]) -> str:
 class Logbook:
     """A training's files in a folder: `name.safetensors`, its checkpoint, and `name.jsonl`.
 
-    The checkpoint is replaced after every `every` epochs and at the end; a training that is started
-    again with the same data, method and seed resumes from it, and ends as if it had never stopped,
-    to the bit. The JSONL file has one line for each epoch: epoch, epochs, loss, held-out r2, l0,
-    dead modes and the learning rate. `tensorboard=True` writes the same numbers for TensorBoard
-    into the folder `name`, which needs the package tensorboard.
+    The checkpoint is replaced after every `every` epochs and at the end. A training that is started
+    again with the same data, method and seed resumes from it; its result is bit-identical to that
+    of an uninterrupted training. The JSONL file has one line for each epoch: epoch, epochs, loss,
+    held-out r2, l0, dead modes and the learning rate. `tensorboard=True` writes the same numbers
+    for TensorBoard into the folder `name`, which needs the package tensorboard.
 
-    Raises CodeclensError where the checkpoint is damaged or of another training.
+    Raises CodeclensError if the checkpoint is damaged or of another training.
 
     >>> import tempfile, numpy as np
     >>> from codeclens.decomposition import TopK
@@ -145,7 +145,7 @@ class Logbook:
         return Path(self.folder) / f"{self.name}.jsonl"
 
     def read(self, run: Mapping[str, Any]) -> State | None:
-        """The state that this very run has written, or None."""
+        """The state that this run has written, or None."""
         return read_checkpoint(self.checkpoint, run)
 
     def write(self, state: State, run: Mapping[str, Any]) -> None:
@@ -153,7 +153,7 @@ class Logbook:
         write_checkpoint(self.checkpoint, state, run)
 
     def open(self, history: Sequence[Any], rates: Sequence[float]) -> Pages:
-        """Start to write after the finished epochs; later lines of a killed run are removed."""
+        """Start writing after the finished epochs; later lines of a killed run are removed."""
         return Pages(self, history, rates)
 
 
@@ -204,5 +204,5 @@ def _board(logbook: Logbook, done: int) -> Any:
             "Logbook(tensorboard=True) needs the package tensorboard: pip install tensorboard, or "
             f'read "{logbook.metrics.name}", which holds the same numbers.'
         ) from error
-    # A resumed run hides what a killed one had written of later epochs.
+    # A resumed run hides later epochs that a killed run had written.
     return SummaryWriter(os.fspath(Path(logbook.folder) / logbook.name), purge_step=done + 1)

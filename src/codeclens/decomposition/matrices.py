@@ -13,7 +13,7 @@ from torch import Tensor
 
 from codeclens.errors import CodeclensError, unknown
 
-# Rows that are read at a time where all are read in order.
+# Rows that are read at a time if all are read in order.
 PART = 4096
 
 
@@ -93,7 +93,7 @@ class SampleMatrix(ABC):
                 f"{what}: there is nothing to decompose; leave the site out or pass more varied "
                 "samples."
             )
-        # Divided by the largest entry first: squares of tiny values would underflow.
+        # Divided by the largest entry first, because squares of tiny values would underflow.
         count = samples * columns
         mean = sum(float((part.double() / peak).sum()) for part in self._every()) / count
         square = sum(float((p.double() / peak - mean).square().sum()) for p in self._every())
@@ -212,9 +212,9 @@ def signed_parts(
     """Excitation `(K, U)` ≥ 0 and suppression `(K, U)` ≤ 0 of each unit in each mode.
 
     In the concat view the first half of the columns are positive contributions and the second half
-    the magnitudes of negative ones, which get their sign back here. Where a dictionary has negative
+    the magnitudes of negative ones, whose sign is restored here. If a dictionary has negative
     entries, less suppression counts as excitation and less excitation as suppression, so that both
-    always add up to the mode's net weight. In the other views entries are split by their sign.
+    always sum to the mode's net weight. In the other views entries are split by their sign.
 
     >>> positive, negative = signed_parts(np.array([[1.0, 0.0, 0.0, 2.0]]), "concat")
     >>> positive, negative

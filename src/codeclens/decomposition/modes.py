@@ -31,11 +31,11 @@ if TYPE_CHECKING:
     import xarray
 
 _FILE = Kind("codeclens modes", 1, "modes")
-# Where `Modes.quality` keeps how reproducible each mode is, and in which fits.
+# Entries of `Modes.quality` on how reproducible each mode is, and the fits that were compared.
 STABILITY = {"stability_seeds": "other seeds", "stability_halves": "halves of the samples"}
 # A larger difference of R² between training and held-out samples is overfitting.
 _GAP = 0.1
-# What is shown of each mode where modes are printed.
+# Columns that are shown if modes are printed.
 _SHOWN = ["mode", "share", "firing_rate", "stability", "class", "class_correlation", "top_units"]
 
 
@@ -119,8 +119,8 @@ class Modes(Labelled, Sequence[Mode]):
 
     `fitted` is what a method learned from the contributions in a `view`. `loadings` is `(N, K)`;
     `labels` `(N,)` (−1 unknown), `classes` and `keys` `(N,)` describe the samples where they are
-    known. `quality` holds numbers, and arrays per mode or unit; `provenance` says where the modes
-    come from. Raises CodeclensError where shapes do not match.
+    known. `quality` holds numbers, and arrays per mode or unit; `provenance` records the origin of
+    the modes. Raises CodeclensError if shapes do not match.
 
     >>> from codeclens.decomposition import TopK
     >>> X = np.random.default_rng(0).gamma(0.3, size=(200, 6)).astype(np.float32)
@@ -218,7 +218,7 @@ class Modes(Labelled, Sequence[Mode]):
     def encode(self, X: Array) -> Float32[np.ndarray, "sample mode"]:
         """The loadings `(N, K)` of new data in the same view, `(N, D)`.
 
-        Raises CodeclensError where the number of columns differs.
+        Raises CodeclensError if the number of columns differs.
         """
         return self.fitted.encode(X)
 
@@ -229,7 +229,7 @@ class Modes(Labelled, Sequence[Mode]):
 
         `positive` ≥ 0 and `negative` ≤ 0 are those of `contributions(…)[site]`. Modes of a view of
         one sign take that sign alone, and modes of the view "activation" the activations, as the
-        first argument. Raises CodeclensError where the number of units differs or a sign is
+        first argument. Raises CodeclensError if the number of units differs or a sign is
         missing.
         """
         given = [positive] if negative is None else [positive, negative]
@@ -256,7 +256,7 @@ class Modes(Labelled, Sequence[Mode]):
         """Correlation of each mode's loadings with each class's indicator, `(K, classes)`.
 
         NaN for classes without samples; samples of unknown class are left out (method.md §4).
-        Raises CodeclensError where there are no labels.
+        Raises CodeclensError if there are no labels.
         """
         if not self._labelled:
             raise CodeclensError(
@@ -268,7 +268,7 @@ class Modes(Labelled, Sequence[Mode]):
     def for_class(self, which: str | int) -> Mode:
         """The mode whose loadings correlate best with a class, by its name or index.
 
-        Raises CodeclensError where there is no such class, where it has no samples, and where there
+        Raises CodeclensError if there is no such class, where it has no samples, and where there
         are no labels (method.md §5).
         """
         correlation = self.class_correlation()[:, self._class_index(which)]
@@ -391,10 +391,10 @@ class Modes(Labelled, Sequence[Mode]):
         return table_html(" ".join([self.title() + ".", *self.sentences()]), self._shown())
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write `path.safetensors` and `path.json`, each whole or not at all; returns the first.
+        """Write `path.safetensors` and `path.json` atomically; returns the first path.
 
-        What the method learned is written too, so that loaded modes encode exactly as these do.
-        Raises CodeclensError where the quality or provenance cannot be written as JSON.
+        The fitted method is written too, so that loaded modes encode exactly like these.
+        Raises CodeclensError if the quality or provenance cannot be written as JSON.
         """
         tensors = {f"method.{name}": value for name, value in self.fitted.tensors().items()}
         tensors["dictionary"] = torch.from_numpy(self.dictionary)
@@ -429,7 +429,7 @@ class Modes(Labelled, Sequence[Mode]):
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Modes:
-        """Read what `save` wrote; raises CodeclensError where the files are missing or damaged."""
+        """Read what `save` wrote; raises CodeclensError if the files are missing or damaged."""
         if Path(path).is_dir() and not paths(path)[1].is_file():
             raise CodeclensError(
                 f'"{path}" is a folder, perhaps with the modes of several sites; read them by '

@@ -26,13 +26,13 @@ class Kind:
     what: str
 
     def facts(self, file: Path) -> dict[str, Any]:
-        """The JSON of such a pair; raises CodeclensError where it is missing or of another kind."""
+        """The JSON of such a pair; raises CodeclensError if it is missing or of another kind."""
         try:
             facts = json.loads(file.read_text(encoding="utf-8"))
         except FileNotFoundError as error:
             raise CodeclensError(f'There is no "{file}" that describes {self.what}.') from error
         except ValueError as error:
-            raise CodeclensError(f'"{file}" is no JSON: {error}.') from error
+            raise CodeclensError(f'"{file}" is not valid JSON: {error}.') from error
         if not isinstance(facts, dict) or facts.get("format") != self.format:
             raise CodeclensError(f'"{file}" does not describe {self.what}.')
         if facts.get("version") != self.version:
@@ -51,7 +51,7 @@ def write_pair(
 ) -> Path:
     """Write `path.safetensors` and `path.json`; the JSON comes last and holds a checksum.
 
-    Raises CodeclensError for facts that JSON cannot hold. Each file is written whole or not at all.
+    Raises CodeclensError for facts that JSON cannot hold. Each file is written atomically.
     """
     packed = safetensors.save({name: value.clone().contiguous() for name, value in tensors.items()})
     content = {
@@ -79,7 +79,7 @@ def read_pair(
 ) -> tuple[dict[str, Any], dict[str, Tensor], Path]:
     """What `write_pair` wrote: facts, tensors, and the path of the JSON for errors.
 
-    Raises CodeclensError where a file is missing, damaged or of another kind.
+    Raises CodeclensError if a file is missing, damaged or of another kind.
     """
     tensor_file, fact_file = paths(path)
     facts = kind.facts(fact_file)
@@ -102,13 +102,13 @@ def read_pair(
 
 def paths(path: str | os.PathLike[str]) -> tuple[Path, Path]:
     """The two files of a pair; its name may be given with the ending of either."""
-    # Sites have dots in their names: endings are added, never exchanged.
+    # Sites have dots in their names: endings are added, never replaced.
     base = os.fspath(path).removesuffix(".safetensors").removesuffix(".json")
     return Path(f"{base}.safetensors"), Path(f"{base}.json")
 
 
 def replace_file(file: Path, content: bytes) -> None:
-    """Write a file whole or not at all."""
+    """Write a file atomically."""
     unfinished = file.with_name(file.name + ".part")
     try:
         unfinished.write_bytes(content)

@@ -1,4 +1,4 @@
-"""Planted pathways: networks and inputs with known contribution motifs, to measure recovery."""
+"""Planted pathways: networks and inputs with known contribution motifs, to test recovery."""
 
 from __future__ import annotations
 
@@ -138,14 +138,14 @@ def plant(
 ) -> Planted:
     """Make a network with planted sparse pathways, and inputs that drive a few of them at a time.
 
-    Each of `pathways` drives `units_each` of the `units`, so units belong to several pathways; some
-    excite the output and some suppress it. On average `present` pathways are driven in a sample, by
-    gamma-distributed strengths. `idle` further units are as active, each driven in half of the
-    samples by an input of its own, but have almost no effect on the output. `noise` is the standard
-    deviation of the noise of every input, relative to the mean strength. `mixing` rotates the
-    hidden units: 0 leaves them as they are, 1 mixes all by a random orthogonal matrix.
+    Each of `pathways` drives `units_each` of the `units`, so units belong to several pathways. Some
+    pathways excite the output and some suppress it. On average `present` pathways are driven in a
+    sample, with gamma-distributed strengths. `idle` further units are equally active, each driven
+    in half of the samples by its own input, but have almost no effect on the output. `noise` is the
+    standard deviation of the noise of every input, relative to the mean strength. `mixing` rotates
+    the hidden units: 0 leaves them as they are, 1 mixes all by a random orthogonal matrix.
 
-    Without noise and mixing, contributions are exactly `present @ motifs`, apart from the idle
+    Without noise and mixing, contributions are exactly `present @ motifs`, except for the idle
     units. Raises CodeclensError for impossible sizes.
 
     >>> planted = plant(100, pathways=4, units=8, units_each=2, idle=1)

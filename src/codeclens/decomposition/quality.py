@@ -1,7 +1,7 @@
-"""How good a decomposition is: arrays in, numbers out.
+"""Quality measures of a decomposition: arrays in, numbers out.
 
-Samples are rows, units or modes are columns. `X` holds the data, `reconstruction` what the modes
-make of it, `Z` the loadings, `D` a dictionary with one mode a row. Sums are taken in float64, a
+Samples are rows, units or modes are columns. `X` holds the data, `reconstruction` its
+reconstruction, `Z` the loadings, `D` a dictionary with one mode per row. Sums use float64, one
 block of rows at a time.
 """
 
@@ -19,7 +19,7 @@ Matrix = Num[np.ndarray, "sample unit"]
 
 # Values held in float64 at once (32 MiB).
 _BLOCK = 1 << 22
-# Values that a processor keeps close while they are summed (2 MiB).
+# Values that fit into the processor's cache while they are summed (2 MiB).
 _CACHED = 1 << 18
 
 
@@ -28,7 +28,7 @@ def r2(X: Matrix, reconstruction: Matrix) -> float:
 
     `X` and `reconstruction` are `(N, D)`; the result is `1 − Σ(x − x̂)² / Σ(x − mean)²` with both
     sums over all samples and units (scikit-learn's `r2_score(…, "variance_weighted")`); 1 is
-    perfect, 0 as good as the means, NaN where no unit varies. Raises CodeclensError where the
+    perfect, 0 as good as the means, NaN where no unit varies. Raises CodeclensError if the
     shapes differ (method.md §3).
 
     >>> r2(np.array([[0.0, 1.0], [2.0, 1.0]]), np.array([[0.5, 1.0], [1.5, 1.0]]))
@@ -42,7 +42,7 @@ def r2(X: Matrix, reconstruction: Matrix) -> float:
 def r2_per_unit(X: Matrix, reconstruction: Matrix) -> Float[np.ndarray, " unit"]:
     """R² of every unit about its own mean, `(D,)`; NaN for units that do not vary.
 
-    Raises CodeclensError where the shapes differ.
+    Raises CodeclensError if the shapes differ.
 
     >>> r2_per_unit(np.array([[0.0, 1.0], [2.0, 1.0]]), np.array([[0.5, 1.0], [1.5, 1.0]]))
     array([0.75,  nan])
@@ -89,9 +89,9 @@ def dense_modes(Z: Num[np.ndarray, "sample mode"], above: float = 0.5) -> Bool[n
 
 
 def redundancy(D: Num[np.ndarray, "mode unit"]) -> Float[np.ndarray, " mode"]:
-    """How nearly each mode repeats another: its largest cosine with any, `(K,)`.
+    """Redundancy of each mode: its largest cosine with another mode, `(K,)`.
 
-    1 where two modes are the same, 0 where nothing else points its way; NaN for a single mode.
+    1 if two modes are equal, 0 if the mode is orthogonal to all others; NaN for a single mode.
 
     >>> redundancy(np.array([[1.0, 0.0], [2.0, 0.0], [0.0, 1.0]]))
     array([1., 1., 0.])
@@ -108,10 +108,10 @@ def redundancy(D: Num[np.ndarray, "mode unit"]) -> Float[np.ndarray, " mode"]:
 
 
 class Fidelity(NamedTuple):
-    """How much of the target's change is left when contributions are replaced by reconstructions.
+    """How well reconstructed contributions reproduce the change of the target.
 
-    `r2` is about the mean over samples; `error` `(N,)` is each sample's distance from its true
-    change, as a share of it, NaN where nothing changed; `median_error` is the median over samples.
+    `r2` is about the mean over samples; `error` `(N,)` is each sample's error relative to its true
+    change, NaN if nothing changed; `median_error` is the median over samples.
 
     >>> Fidelity(r2=0.9, error=np.array([0.1, 0.3, np.nan])).median_error
     0.2
@@ -128,10 +128,10 @@ class Fidelity(NamedTuple):
 
 
 def fidelity(change: Num[np.ndarray, " sample"], total: Num[np.ndarray, " sample"]) -> Fidelity:
-    """How well totals of reconstructed contributions give the change of the target.
+    """How well totals of reconstructed contributions reproduce the change of the target.
 
     `change` `(N,)` is T(x) − T(x0), to which the contributions of a cut sum (method.md §2); `total`
-    `(N,)` is what the reconstructed ones sum to. Raises CodeclensError where lengths differ.
+    `(N,)` is the sum of the reconstructed ones. Raises CodeclensError if lengths differ.
 
     >>> fidelity(np.array([1.0, 2.0, 3.0]), np.array([1.0, 2.0, 2.5])).error.round(3)
     array([0.   , 0.   , 0.167])
@@ -148,7 +148,7 @@ def fidelity(change: Num[np.ndarray, " sample"], total: Num[np.ndarray, " sample
 
 
 def mode_sparsity(D: Num[np.ndarray, "mode unit"]) -> Float[np.ndarray, " mode"]:
-    """Hoyer sparsity of every mode over its entries: 0 where all weigh the same, 1 for one alone.
+    """Hoyer sparsity of every mode over its entries: 0 for equal entries, 1 for a single one.
 
     `D` is `(K, D)`, the result `(K,)`, `(√D − ‖d‖₁/‖d‖₂) / (√D − 1)` (method.md §4); NaN for a
     mode of zeros and where there is a single entry.
@@ -183,7 +183,7 @@ def loading_share(
 
 
 class ClassSums(NamedTuple):
-    """Sums over the samples of every class: all that correlations with classes are made of.
+    """Sums over the samples of every class, from which correlations with classes are computed.
 
     `size` `(C,)` counts the samples, `mean` `(K,)` is over the samples of known class, `square`
     `(K,)` the sum of their squared deviations from it (0 where they do not vary) and `sums`
@@ -206,7 +206,7 @@ def class_sums(
     """Sums of the loadings `(N, K)` over every class, in one pass over them.
 
     `labels` is `(N,)` in `0 … classes − 1`, or −1 for samples of unknown class, which are left out.
-    Raises CodeclensError where lengths differ or a label is too large.
+    Raises CodeclensError if lengths differ or a label is too large.
 
     >>> class_sums(np.array([[1.0], [2.0], [6.0]]), np.array([0, 0, -1]), 2).mean
     array([1.5])
@@ -221,11 +221,11 @@ def class_sums(
     known = np.flatnonzero(labels >= 0)
     count = max(len(known), 1)
     size = np.bincount(labels[known], minlength=classes).astype(np.float64)
-    # Sums about a mean of some samples are put right for the mean of all afterwards.
+    # Sums about a mean of some samples are corrected for the mean of all afterwards.
     some = Z[known[:: max(1, count // 256)]]
     shift = some.mean(axis=0, dtype=np.float64) if len(some) else np.zeros(Z.shape[1])
     sums, square = np.zeros((classes, Z.shape[1])), np.zeros(Z.shape[1])
-    # Class by class, so that a block, which stays in the processor's cache, holds few classes.
+    # Class by class, so that a block in the processor's cache holds few classes.
     for rows in _blocks(known[np.argsort(labels[known], kind="stable")], Z.shape[1], _CACHED):
         block = Z[rows] - shift
         square += np.einsum("nk,nk->k", block, block)
@@ -247,7 +247,7 @@ def indicator_correlation(
 
     `labels` is `(N,)` in `0 … classes − 1`, or −1 for samples of unknown class, which are left out.
     NaN for classes without a sample (or with all of them) and for modes that do not vary
-    (method.md §4, Semantics). Raises CodeclensError where lengths differ or a label is too large.
+    (method.md §4, Semantics). Raises CodeclensError if lengths differ or a label is too large.
 
     >>> loadings = np.array([[2.0, 1.0], [2.0, 0.0], [0.0, 0.0], [9.0, 9.0]])
     >>> indicator_correlation(loadings, np.array([0, 0, 1, -1]), classes=2)
@@ -258,7 +258,7 @@ def indicator_correlation(
 
 
 def correlation_of_sums(found: ClassSums) -> Float[np.ndarray, "mode class"]:
-    """`indicator_correlation` from sums over classes that are already there, `(K, classes)`.
+    """`indicator_correlation` from given sums over classes, `(K, classes)`.
 
     >>> correlation_of_sums(class_sums(np.array([[2.0], [2.0], [0.0]]), np.array([0, 0, 1]), 2))
     array([[ 1., -1.]])

@@ -1,6 +1,6 @@
 """The registry of methods: it feeds the command line, the files of modes and the comparison.
 
-A new method is written in a file of its own and entered here; nothing else needs to change.
+A new method needs its own file and one entry here; nothing else needs to change.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from codeclens.decomposition.classical import ICA, NMF, PCA, KMeans, SemiNMF
 from codeclens.decomposition.estimator import Estimator
 from codeclens.errors import unknown
 
-# By the name on the command line, in the order of comparisons: autoencoders first.
+# By name on the command line, in the order of comparisons: autoencoders first.
 METHODS: dict[str, type[Estimator]] = {
     "topk": TopK,
     "batch-topk": BatchTopK,

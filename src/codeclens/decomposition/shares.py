@@ -95,8 +95,8 @@ def mode_shares(
     down: the share is `l_k D_ku / max(Σ l D, |x_u|)`. Entries of the opposite sign count as zero,
     and the constant offset of a method belongs to the remainder. Modes of the views "sum" and
     "activation" have the same share of both signs; modes of one sign have no share of the other.
-    Of more than `most` modes with a share the largest contributions are kept, and the others are
-    added to the remainder.
+    If more than `most` modes have a share, those with the largest contributions are kept and the
+    others are added to the remainder.
 
     >>> from codeclens.decomposition import NMF
     >>> X = np.random.default_rng(0).gamma(0.5, size=(30, 4))
@@ -128,7 +128,7 @@ def shares_of(modes: Modes, found: SiteContributions, most: int = 32) -> Shares:
 def division(shares: Shares, found: SiteContributions) -> Division:
     """Shares as a division of the site's contributions at every position, for `Attributor.joint`.
 
-    Raises CodeclensError where `found` holds no contributions at positions (`reduce=None`).
+    Raises CodeclensError if `found` holds no contributions at positions (`reduce=None`).
     """
     if found.full is None:
         raise CodeclensError(

@@ -1,4 +1,4 @@
-"""The modes of several sites: one mapping, one folder, those that ship, and checks on a store."""
+"""The modes of several sites: a mapping, a folder, packaged modes, and checks on a store."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     import xarray
 
 _SEVERAL = Kind("codeclens modes of several sites", 1, "modes")
-# Names all sites of a folder in their order; "%" keeps it apart from any quoted site.
+# Lists all sites of a folder in their order; "%" distinguishes it from any quoted site.
 _SITES_FILE = "all%sites.json"
-# Modes that ship with the package, a folder for each network.
+# Modes that are part of the package, a folder for each network.
 SHIPPED = Path(__file__).parent / "shipped"
 # Settings of an extraction that contributions of the same samples depend on.
 _MADE_BY = ("data", "method", "target", "baseline")
@@ -157,8 +157,8 @@ def save_modes(modes: Mapping[str, Modes], folder: str | os.PathLike[str]) -> Pa
 def load_modes(folder: str | os.PathLike[str]) -> ModesBySite:
     """Read what `save_modes` wrote, sites in their order.
 
-    Where there is no such folder, the name of a network gives the modes of it that ship with
-    codeclens (see `ready_modes`). Raises CodeclensError as `Modes.load` does.
+    If there is no such folder, the name of a network returns its packaged modes (see
+    `ready_modes`). Raises CodeclensError as `Modes.load` does.
 
     >>> import tempfile
     >>> list(load_modes(save_modes({}, tempfile.mkdtemp())))
@@ -181,12 +181,12 @@ def load_modes(folder: str | os.PathLike[str]) -> ModesBySite:
 
 
 def ready_modes(name: str = "efficientnet-lite0") -> ModesBySite:
-    """The modes of a network that ship with codeclens, by site, from input to output.
+    """The packaged modes of a network, by site, from input to output.
 
     `name` is that of `zoo.load`; `ready_names()` lists the networks. The modes carry the keys, the
     classes and their loadings of the photographs they were found in, and their quality on held-out
-    photographs; `ready_card` describes them. `load_modes(name)` and `--modes NAME` give the same
-    where there is no folder of that name. Raises CodeclensError for another name.
+    photographs; `ready_card` describes them. `load_modes(name)` and `--modes NAME` return the
+    same modes if there is no folder of that name. Raises CodeclensError for another name.
 
     >>> modes = ready_modes("efficientnet-lite0")
     >>> len(modes), modes["blocks.6.0"].n_units, modes["blocks.6.0"].r2 > 0
@@ -196,7 +196,7 @@ def ready_modes(name: str = "efficientnet-lite0") -> ModesBySite:
 
 
 def ready_names() -> list[str]:
-    """The networks whose modes ship with codeclens.
+    """The networks with packaged modes.
 
     >>> ready_names()
     ['efficientnet-lite0']
@@ -205,7 +205,7 @@ def ready_names() -> list[str]:
 
 
 def ready_card(name: str = "efficientnet-lite0") -> str:
-    """What those modes are, how they were made and how good they are, in Markdown.
+    """The card of these modes in Markdown: their content, origin and quality.
 
     >>> ready_card().splitlines()[0]
     '# Modes of EfficientNet-Lite0'
@@ -220,7 +220,7 @@ def _ready_folder(name: str) -> Path:
 
 
 def require_modes_of(store: ContributionStore, modes: Mapping[str, Modes]) -> None:
-    """Raise CodeclensError where modes are of sites that a store lacks, or of another network.
+    """Raise CodeclensError if modes are of sites that a store lacks, or of another network.
 
     Modes of the same network may come from another store of it.
     """
@@ -245,10 +245,10 @@ def require_modes_of(store: ContributionStore, modes: Mapping[str, Modes]) -> No
 
 
 def require_samples_of(store: ContributionStore, modes: Mapping[str, Modes]) -> None:
-    """Raise CodeclensError where modes were not found in the very samples of a store.
+    """Raise CodeclensError if modes were not found in the samples of this store.
 
-    To be compared with a store's labels or contributions, loadings must be of the same samples, in
-    number, keys and labels, from the same data and by the same method.
+    Loadings can be compared with a store's labels or contributions only if they are of the same
+    samples (number, keys and labels), from the same data and by the same method.
     """
     for site, one in modes.items():
         different = _difference(store, one)

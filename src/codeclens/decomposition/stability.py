@@ -15,7 +15,7 @@ from codeclens.errors import CodeclensError
 FOUND = 0.7
 # With this cosine, two modes are the same.
 _SAME = 0.99
-# How often modes are shuffled to measure the cosines that arise by chance.
+# Number of shuffles to measure the cosines that arise by chance.
 _SHUFFLES = 5
 
 
@@ -73,7 +73,7 @@ def found_again(
 
     `D` is `(K, D)`, each other `(K', D)`; the result `(K,)` is the mean over the dictionaries, with
     0 for those in which the mode has no partner; NaN without others (method.md §3).
-    Raises CodeclensError where the numbers of units differ.
+    Raises CodeclensError if the numbers of units differ.
 
     >>> found_again(np.eye(2), [np.eye(2), np.eye(2)[:1]])
     array([1. , 0.5])
@@ -87,9 +87,9 @@ def found_again(
 def chance(D: Num[np.ndarray, "mode unit"], seed: int = 0) -> float:
     """The cosine that one in twenty modes reaches with shuffled modes.
 
-    Modes without negative entries are similar for that reason alone. Each unit's entries are
-    permuted among the modes, which keeps the distribution of each unit and breaks the patterns; the
-    shuffled modes are matched with the real ones, several times. NaN for a single mode.
+    Modes without negative entries are always similar. Each unit's entries are permuted among the
+    modes, which keeps the distribution of each unit and destroys the patterns; the shuffled modes
+    are matched with the real ones, several times. NaN for a single mode.
 
     >>> 0.98 < chance(1 + np.eye(8) / 9) <= 1, bool(np.isnan(chance(np.ones((1, 3)))))
     (True, True)
@@ -117,12 +117,12 @@ def sentence(
     again: dict[str, Float[np.ndarray, " mode"]],
     by_chance: float = float("nan"),
 ) -> str:
-    """How many modes are reproducible, and what share of the contributions they carry, in words.
+    """How many modes are reproducible, and their share of the contributions, in words.
 
     `share` `(K,)` is each mode's share of the reconstruction; `again` holds the results of
     `found_again` by the fits that were compared ("other seeds"). A mode counts as reproducible
-    where its cosine is at least 0.7 and at least `by_chance`, which shuffled modes seldom reach
-    (but 0.99 is always enough).
+    if its cosine is at least 0.7 and at least `by_chance`, which shuffled modes rarely reach
+    (0.99 is always enough).
 
     >>> sentence(np.array([0.75, 0.25]), {"other seeds": np.array([0.9, 0.2])}, 0.8)
     'Reproducible (cosine of 0.80 or more, by chance 0.80): in other seeds 1 of 2 modes, which \

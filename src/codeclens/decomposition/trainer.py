@@ -31,9 +31,9 @@ from codeclens.errors import CodeclensError
 class Team:
     """All processes that torchrun started, or this one alone.
 
-    Every process draws the same batches and computes its share of each; gradients are summed, so
-    that all take the step that one process would. Networks that select codes over a batch
-    (BatchTopK) select over their share of it instead.
+    Every process draws the same batches and computes its share of each. Gradients are summed, so
+    all processes take the same step as a single process would. Networks that select codes over a
+    batch (BatchTopK) select over their share of it instead.
 
     >>> alone = Team(None)
     >>> alone.size, alone.share(torch.ones(5, 2)).shape
@@ -47,7 +47,7 @@ class Team:
 
     @staticmethod
     def gathered(device: torch.device) -> Team:
-        """The team of this process; raises CodeclensError where accelerate is missing."""
+        """The team of this process; raises CodeclensError if accelerate is missing."""
         if int(os.environ.get("WORLD_SIZE", "1")) == 1:
             return Team(None)
         return _launched(device.type == "cpu")
@@ -165,11 +165,11 @@ class Training(ABC, Generic[Record]):
         return {}
 
     def restore_extra_state(self, tensors: Mapping[str, Tensor]) -> None:
-        """Restore what `extra_state` gave."""
+        """Restore the tensors of `extra_state`."""
 
     @property
     def done(self) -> bool:
-        """Whether all epochs are trained, or none was better for as long as patience lasts."""
+        """Whether all epochs are trained, or no epoch was better within the patience."""
         number, patience = len(self.history), self.patience
         waited = patience is not None and 0 < self.best_epoch <= number - patience
         return waited or number >= self.epochs
@@ -208,8 +208,8 @@ class Training(ABC, Generic[Record]):
     ) -> list[Record]:
         """Train to the end and return the records of all epochs.
 
-        `progress` is called with each record. Where the checkpoint of the `logbook` is of this very
-        `run` (plain values that identify it), training resumes from it; where this process `writes`
+        `progress` is called with each record. If the checkpoint of the `logbook` belongs to this
+        `run` (plain values that identify it), training resumes from it. If this process `writes`
         the checkpoint, it is replaced after every `logbook.every` epochs and at the end. Raises
         CodeclensError where the loss is no longer finite, and as Logbook does.
         """
@@ -234,7 +234,7 @@ class Training(ABC, Generic[Record]):
         return self.history
 
     def state(self) -> State:
-        """All that the epochs to come depend on."""
+        """Everything on which the next epochs depend."""
         tensors = {f"network.{name}": value for name, value in _changing(self.network).items()}
         tensors |= {f"best.{name}": value for name, value in self.best.items()}
         tensors |= {f"extra.{name}": value for name, value in self.extra_state().items()}
@@ -258,7 +258,7 @@ class Training(ABC, Generic[Record]):
 
     @torch.no_grad()
     def restore(self, state: State) -> None:
-        """Go on from what `state` gave."""
+        """Continue from a result of `state`."""
         tensors, facts = state
         for name, value in _changing(self.network).items():
             value.copy_(tensors[f"network.{name}"])
@@ -384,7 +384,7 @@ def train(
     """Train an autoencoder in place on the given rows and return the records of all epochs.
 
     `data` is `(N, D)`, already scaled, a tensor on the network's device or a SampleMatrix. Batches
-    are drawn by `generator`; training depends on nothing else but the network and the data. Under
+    are drawn by `generator`; training depends only on it, the network and the data. Under
     torchrun every process takes its share of each batch. `progress`, `logbook`, `run` and errors
     are those of `Training.run`.
     """
@@ -419,7 +419,7 @@ def scores(
 
 
 def _changing(network: nn.Module) -> dict[str, Tensor]:
-    """Parameters and all buffers by name, those too that a state dict leaves out."""
+    """Parameters and all buffers by name, including those that a state dict leaves out."""
     return dict(network.named_parameters()) | dict(network.named_buffers())
 
 

@@ -1,4 +1,4 @@
-"""What a training is made of: settings, schedules, the record of an epoch, seeds and splits."""
+"""Parts of a training: settings, schedules, the record of an epoch, seeds and splits."""
 
 from __future__ import annotations
 
@@ -65,8 +65,8 @@ class Cosine:
 class Plateau:
     """A learning rate that is multiplied by `factor` when the training loss stops falling.
 
-    The loss has stopped falling when it was not one part in ten thousand below its best for more
-    than `patience` epochs.
+    The loss counts as falling if it is at least one part in ten thousand below its best. The rate
+    is multiplied after more than `patience` epochs without this.
     """
 
     factor: float = 0.5
@@ -123,15 +123,15 @@ class Trainable(nn.Module, ABC):
         """Restore the constraints on the parameters."""
 
     def between_steps(self) -> None:
-        """Change what is changed from time to time, such as dead modes."""
+        """Periodic changes, such as resampling dead modes."""
 
 
 @contextmanager
 def seeded(seed: int) -> Iterator[torch.Generator]:
     """Draw a network's initial parameters from `seed`, and leave torch's random state as it was.
 
-    Inside, torch's global CPU generator is seeded; afterwards it is as before. The `with` gives a
-    generator for everything that is drawn later.
+    Inside, torch's global CPU generator is seeded; afterwards it is as before. The `with` yields a
+    generator for all later draws.
 
     >>> before = torch.get_rng_state()
     >>> with seeded(0):

@@ -16,7 +16,7 @@ from codeclens.reporting.run_files import write_layers
 def run_demo(to: Path, quick: bool = False, seed: int = 0) -> tuple[Path, list[str]]:
     """Run the digits and, unless `quick`, the photographs; return the report and its findings.
 
-    What the demonstration chose by itself is written to `choices.yaml` in the folder `to`.
+    The settings of the demonstration are written to `choices.yaml` in the folder `to`.
     """
     to.mkdir(parents=True, exist_ok=True)
     # A short and a long run of the digits are different stores.

@@ -137,7 +137,7 @@ def look(
     labels: torch.Tensor,
     to: Path,
 ) -> Section:
-    """The section on one mode: its exemplars and the pixels that act through it."""
+    """The section on one mode: its exemplars, and the contributions of pixels through it."""
     found = exemplars(modes, count=SHOWN)[mode.index]
     rows = [exemplar.sample for exemplar in found]
     x = images[rows]

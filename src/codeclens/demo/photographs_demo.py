@@ -1,4 +1,4 @@
-"""The demo's photographs: the modes of an ImageNet network that make its answer, and where."""
+"""The photographs of the demo: the modes behind an ImageNet network's predictions."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ EXPLAINED, SHOWN = "blocks.5.3", 4
 
 @dataclass(frozen=True)
 class Look:
-    """One photograph, the network's answer, and its explanation."""
+    """One photograph, the predicted class, and its explanation."""
 
     name: str
     label: str
@@ -68,15 +68,15 @@ def look_at_photographs() -> list[Look]:
 
 
 def introduction(looks: Sequence[Look]) -> str:
-    """What was done, and how far the sums can be trusted."""
+    """The settings, and the largest error of the sums."""
     misses = [
         abs(look.explanation[EXPLAINED].elsewhere / look.explanation.change) for look in looks
     ]
     return (
-        f"{len(looks)} photographs were shown to EfficientNet-Lite0, which knows the 1,000 classes "
-        f"of ImageNet. The logit of each answer is explained as a sum over the modes of "
-        f"`{EXPLAINED}`, which ship with the package. The sums miss the change of the logit from a "
-        f"grey image to the photograph by {max(misses):.0e} of it at most."
+        f"EfficientNet-Lite0 classified {len(looks)} photographs into the 1,000 classes of "
+        f"ImageNet. The logit of each predicted class is explained as a sum over the modes of "
+        f"`{EXPLAINED}`, which are part of the package. The sums differ from the change of the "
+        f"logit between a grey image and the photograph by at most {max(misses):.0e} of it."
     )
 
 
@@ -88,7 +88,7 @@ def answers(looks: Sequence[Look]) -> Table:
     least = min(looks, key=lambda look: look.probability)
     sure = sum(look.probability > 0.5 for look in looks)
     caption = (
-        f"The answers of the network. Its probability is above one half for {sure} of {len(looks)} "
+        f"The predicted classes. Their probability is above one half for {sure} of {len(looks)} "
         f"photographs, and lowest for {least.name} ({least.label}, {percent(least.probability)})."
     )
     return Table(["photograph", "answer", "logit", "probability"], rows, caption)

@@ -14,7 +14,7 @@ from codeclens.errors import CodeclensError
 from codeclens.pages.images import Image
 from codeclens.pages.words import Cell, inline, is_number, plain, written
 
-# Only what is in the file itself may be shown: no script, no request of any kind.
+# Show only what is in the file itself: no script, no request of any kind.
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
 
@@ -146,7 +146,7 @@ class Tiles:
 class Table:
     """Rows under a header; columns of numbers are right-aligned, the first column left-aligned.
 
-    Raises CodeclensError where the number of cells in a row differs from the header.
+    Raises CodeclensError if the number of cells in a row differs from the header.
 
     >>> "<td>0.5</td>" in Table(["name", "share"], [["a", 0.5]], "One row.").html(Numbering())
     True
@@ -271,7 +271,7 @@ class Page:
     def save(self, path: str | Path) -> Path:
         """Write the page to `path` atomically; returns the path.
 
-        Raises CodeclensError where the file cannot be written.
+        Raises CodeclensError if the file cannot be written.
         """
         path = Path(path)
         try:
@@ -307,11 +307,11 @@ def _replaced(path: Path) -> Iterator[IO[bytes]]:
     if path.exists() and not path.is_file():
         # A device or a folder must not be replaced by a file.
         raise CodeclensError(f'"{path}" cannot be written: it is not a file; choose another path.')
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with beside.open("wb") as file:
+        with temporary.open("wb") as file:
             yield file
-        beside.replace(path)
+        temporary.replace(path)
     except BaseException:
-        beside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise

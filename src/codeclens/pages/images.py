@@ -50,7 +50,7 @@ class Image:
 
     @classmethod
     def of_svg(cls, data: bytes) -> Image:
-        """An SVG file; raises CodeclensError where it has no viewBox."""
+        """An SVG file; raises CodeclensError if it has no viewBox."""
         found = re.search(rb'<svg[^>]*?viewBox="0 0 ([\d.]+) ([\d.]+)"', data, re.DOTALL)
         if found is None:
             raise CodeclensError("This SVG image has no viewBox, so its size is unknown.")

@@ -44,7 +44,7 @@ def control_section(curves: Sequence[ControlCurve], about: str = "") -> Section:
 def controls_section(filed: Sequence[Filed], about: str = "") -> Section:
     """The effects of modes of many classes at every site, with all controls: `codeclens control`.
 
-    `about` is a sentence on the images. Raises CodeclensError where there are no curves.
+    `about` is a sentence on the images. Raises CodeclensError if there are no curves.
     """
     runs = [curves for one in filed for curves in one.curves]
     if not runs:

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
 
 UNNAMED = "no clear name"
-# Pixels on a side of the smallest crop, as a share of the shorter side of the picture.
+# The smallest crop, as a share of the shorter side of the picture.
 _SMALLEST_CROP = 1 / 7
 _DPI = 150
 
@@ -58,7 +58,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked of a network: the method, the target, the baseline, the selected output."""
+    """The settings of contributions: the method, the target, the baseline, the selected output."""
 
     method: Method | None = None
     target: Target | None = None
@@ -95,36 +95,37 @@ class ModeGallery(Labelled):
         return self.modes.site
 
     def name(self, mode: int) -> str:
-        """The name of a mode, or that it has none."""
+        """The name of a mode, or a statement that it has none."""
         return self.names[mode] or UNNAMED
 
     def facts(self, mode: int) -> list[str]:
-        """What is known of a mode, in sentences: its name's evidence, its numbers, its effect."""
+        """Facts about a mode, in sentences: the evidence for its name, its numbers, its effect."""
         one = self.modes[mode]
         rank = self.shown_modes.index(mode)
         best = ""
         if one.best_class is not None:
             name, correlation = one.best_class
             best = f'; best class: "{short_names([name])[0]}", correlation {correlation:.2f}'
-        told = [
-            f'Named by what its loadings follow beyond chance: "{self.names[mode]}"{best}.'
+        sentences = [
+            "Named by the classes with which its loadings correlate beyond "
+            f'chance: "{self.names[mode]}"{best}.'
             if self.names[mode]
-            else f"No clear name: its loadings follow no class beyond chance{best}."
+            else f"No clear name: its loadings correlate with no class beyond chance{best}."
         ]
         stable = "not measured" if np.isnan(one.stability) else f"{one.stability:.2f}"
-        told.append(
+        sentences.append(
             f"Active in {percent(one.firing_rate, 1)} of the samples; {percent(one.share, 1)} of "
             f"all that the modes explain; stability {stable}."
         )
         effect, contributed = self.effect[rank], self.contribution[rank]
         if np.isfinite(effect).any():
-            told.append(
+            sentences.append(
                 f"In {counted(int(np.isfinite(effect).sum()), 'sample')} in which it is most "
                 f"active, its mean measured effect is {_signed(np.nanmean(effect))} {self.unit} "
                 f"({_signed(np.nanmin(effect))} to {_signed(np.nanmax(effect))}), its mean "
                 f"contribution {_signed(np.nanmean(contributed))}."
             )
-        return told
+        return sentences
 
     def figure(self, mode: int, *, count: int = 6) -> Drawing:
         """The figure of one mode; raises CodeclensError for one that is not in the gallery."""
@@ -238,12 +239,13 @@ def mode_gallery(
 ) -> ModeGallery:
     """Gather what shows each mode of one site: samples, place maps, crops and measured effects.
 
-    `store` is that in which the `modes` were found, `images` the data of its extraction. `question`
-    is what was asked of the `model` then. For the `count` samples in which a mode is most active,
-    contributions are computed again, at the site's own places, and the effect of removing the mode
-    is measured. `most` takes the strongest modes only. `mean` and `std` are those of the network's
-    transform, for the pictures' true colours. Modes are named by classes, with a `hierarchy` also
-    by superclasses, that they follow beyond chance.
+    `store` is the store in which the `modes` were found, `images` the data of its extraction, and
+    `question` the settings of that extraction of the `model`. For the `count` samples in which a
+    mode is most active, contributions are computed again, at all positions of the site, and the
+    effect of removing the mode is measured. `most` limits the gallery to the strongest modes.
+    `mean` and `std` are those of the network's transform, to show pictures in their true colours.
+    Modes are named by the classes (with a `hierarchy` also by the superclasses) with which they
+    correlate beyond chance.
 
     Raises CodeclensError for modes and images of another store, and for data that are not images.
     """
@@ -305,7 +307,7 @@ def gallery_page(
     """Write a page of all modes into the folder `to`, and a picture of each; returns the page.
 
     The page is gallery.html; the pictures of a site are in a folder of its name, with a table.
-    Other arguments, and errors, are those of `mode_gallery`; `sites` picks some.
+    Other arguments, and errors, are those of `mode_gallery`; `sites` selects some sites.
 
     >>> import tempfile
     >>> import codeclens as cl
@@ -350,7 +352,7 @@ EXPLANATION = (
 
 
 def image_of(figure: Drawing) -> Image:
-    """A figure with photographs as a JPEG, which takes far less room than as SVG."""
+    """A figure with photographs as JPEG, which is much smaller than SVG."""
     import io
 
     from PIL import Image as Pillow
@@ -484,7 +486,7 @@ def _captions(modes: Modes, rows: Iterable[int]) -> dict[int, str]:
 def _picture(
     x: Tensor, mean: Sequence[float] | None, std: Sequence[float] | None
 ) -> UInt8[np.ndarray, "row column 3"]:
-    """What the network saw: in its true colours where mean and std are known, else stretched."""
+    """The network's input in true colours, or with stretched contrast if these are unknown."""
     if mean is not None and std is not None:
         return as_picture(x, mean, std)
     values = x.detach().cpu().double()

@@ -1,4 +1,4 @@
-"""The section on modes: how well they explain contributions, and which classes they follow."""
+"""The section on modes: how well they explain contributions, and their class selectivity."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _LINES = {
 
 
 def modes_section(store: ContributionStore, modes: Mapping[str, Modes], seed: int = 0) -> Section:
-    """How well the modes of every site explain contributions, and which classes they follow."""
+    """How well the modes of every site explain contributions, and their class selectivity."""
     blocks: list[Block] = [Text(overview(modes)), _by_site(modes)]
     found = class_selectivity(store, dict(modes), seed)
     if not found:

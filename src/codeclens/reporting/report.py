@@ -38,10 +38,10 @@ def report(
 
     The page reports whether the contributions sum to the change of the target, how contributions
     and activations change from layer to layer, how well the `modes` (as `decompose` returns them)
-    explain the contributions, and which classes they follow. Then come your own `sections`, and the
-    provenance of the numbers, with further `facts`. All sentences are computed. Pass `statistics`
-    to avoid computing `layer_statistics` again; `seed` decides the intervals. The page makes no
-    request to the network.
+    explain the contributions, and with which classes they correlate. Your own `sections` and the
+    provenance of the numbers, with further `facts`, follow. All sentences are computed. Pass
+    `statistics` to avoid computing `layer_statistics` again; `seed` decides the intervals. The page
+    makes no request to the network.
 
     Raises CodeclensError for an empty store, modes of sites that the store does not have, and
     where the file cannot be written.
@@ -63,7 +63,7 @@ def report(
         )
     if isinstance(modes, Modes):
         raise CodeclensError(
-            f'report needs modes by site, as decompose gives them: {{"{modes.site}": modes}}.'
+            f'report needs modes by site, as decompose returns them: {{"{modes.site}": modes}}.'
         )
     if not len(store):
         raise CodeclensError(f'The store "{store.path}" holds no samples; extract some first.')

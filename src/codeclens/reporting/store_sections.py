@@ -1,4 +1,4 @@
-"""The sections on a store: its layers, its completeness, where its numbers come from."""
+"""The sections on a store: its layers, its completeness and its provenance."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class ClassSelectivity:
 
     For modes, for net contributions and for activations of single units: the correlation of the
     class's indicator with the best mode or unit for that class. It is selected on one half of the
-    samples and evaluated on the other, since the best of many looks good by chance. `candidates`
+    samples and evaluated on the other, because the best of many correlates by chance. `candidates`
     holds the number of modes or units among which it was selected.
     """
 
@@ -216,7 +216,7 @@ def completeness_section(store: ContributionStore) -> Section:
     ]
     bypassed = sum(not gap.is_cut for gap in found)
     note = (
-        f" {bypassed} of {len(found)} sites are not cuts: their sums lack what bypasses them."
+        f" {bypassed} of {len(found)} sites are not cuts: their sums lack paths that bypass them."
         if bypassed
         else ""
     )

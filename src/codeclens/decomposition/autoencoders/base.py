@@ -1,4 +1,4 @@
-"""What the autoencoders share: fitting, the fitted object, and rows of length one."""
+"""Base classes of the autoencoders: fitting, the fitted object, and rows of length one."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ from codeclens.errors import CodeclensError, unknown
 
 logger = logging.getLogger(__name__)
 
-# So many rows stand for all rows of a matrix on disk where a network is initialised.
+# A network on a matrix on disk is initialised from this many rows.
 _FIRST_LOOK = 16_384
 
 
 @dataclass(frozen=True, repr=False)
 class Autoencoder(Estimator):
-    """What all sparse autoencoders share: scaling, held-out rows, dropping and ordering of modes.
+    """Base class of all sparse autoencoders: scaling, held-out rows, dropping and sorting of modes.
 
     Data are divided by the standard deviation of all their entries, `scale`. The share `held_out`
     of the samples, drawn by the seed, is held out of training; `r2` and `l0` are measured there.
@@ -104,7 +104,7 @@ class Autoencoder(Estimator):
         be a StoredMatrix, which can be larger than memory. `progress` is called with an Epoch after
         every epoch; a `logbook` keeps the epochs' figures and a checkpoint, from which the same
         call resumes. The same seed and data give the same modes, and torch's global random state
-        stays as it was. Raises CodeclensError for data that are not finite, constant or zero
+        does not change. Raises CodeclensError for data that are not finite, constant or zero
         throughout, for too few samples, and where a checkpoint is of another training.
         """
         data = X if isinstance(X, StoredMatrix) else TensorMatrix(as_data(X))
@@ -187,14 +187,14 @@ class Autoencoder(Estimator):
     def saelens_kind(
         self, network: SparseAutoencoder, scale: float
     ) -> tuple[str, Tensor | None] | None:
-        """The architecture of SAELens with the same codes, and its thresholds; None if none has.
+        """The SAELens architecture with the same codes, and its thresholds; None if there is none.
 
         `scale` brings thresholds, `(K,)` or a single one, to the unit of the data.
         """
         return None
 
     def require_enough(self, n_samples: int, n_modes: int) -> None:
-        """Raise CodeclensError where there are too few samples for the number of modes."""
+        """Raise CodeclensError if there are too few samples for the number of modes."""
         require_samples(n_samples)
         train_size = len(split(n_samples, self.held_out, torch.Generator())[0])
         if train_size < n_modes:
@@ -204,7 +204,9 @@ class Autoencoder(Estimator):
             )
 
     def _nothing_fired(self, n_modes: int) -> str:
-        return f"None of the {n_modes} modes fires in any sample; train longer or differently."
+        return (
+            f"None of the {n_modes} modes fires in any sample; train longer or with other settings."
+        )
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -236,7 +238,7 @@ class FittedAutoencoder(Fitted):
     def encode(self, X: Array) -> Float32[np.ndarray, "sample mode"]:
         """The loadings `(N, K)` of `X` `(N, D)`, none below zero.
 
-        Raises CodeclensError where the number of columns differs from the fitted data.
+        Raises CodeclensError if the number of columns differs from the fitted data.
         """
         network = self.network
         data = as_data(X, columns=network.dictionary.shape[1])
@@ -289,7 +291,7 @@ def _order(network: SparseAutoencoder, matrix: SampleMatrix, rows: Tensor) -> Te
     return order[fired[order]]
 
 
-# Enough for R² to settle on contributions of image networks; few samples need more epochs.
+# Enough for R² to converge on contributions of image networks; few samples need more epochs.
 _STEPS = 700
 _EPOCHS = (10, 300)
 # Entries of a row of length one are about 1/√D, and so must be the steps.
@@ -298,7 +300,7 @@ _RATE_TIMES_ROOT = 0.064
 
 @dataclass(frozen=True, repr=False)
 class UnitRowAutoencoder(Autoencoder):
-    """What all autoencoders with rows of length one share.
+    """Base class of the autoencoders with rows of length one.
 
     Rows of the dictionary have length one, so loadings are in the unit of the data. There is no
     offset: `X ≈ encode(X) @ dictionary`.
@@ -339,7 +341,7 @@ class UnitRowAutoencoder(Autoencoder):
 
     @abstractmethod
     def unit_rows(self, **shared: Any) -> UnitRowNetwork:
-        """A new network of this kind, from the arguments that all kinds share."""
+        """A new network of this kind, from the common arguments."""
 
     def network(
         self, *, n_features: int, n_modes: int, n_units: int, non_negative: bool
@@ -381,7 +383,7 @@ class UnitRowAutoencoder(Autoencoder):
 class CountedAutoencoder(UnitRowAutoencoder):
     """An autoencoder with a given number of active modes per sample, `k`.
 
-    Raises CodeclensError where k exceeds the number of modes.
+    Raises CodeclensError if k exceeds the number of modes.
     """
 
     k: int = 16
@@ -402,7 +404,7 @@ class CountedAutoencoder(UnitRowAutoencoder):
 
 
 def require_fewer(k: int | None, n_modes: int) -> None:
-    """Raise CodeclensError where k exceeds the number of modes."""
+    """Raise CodeclensError if k exceeds the number of modes."""
     if k is not None and k > n_modes:
         raise CodeclensError(
             f"k (={k}) must not exceed the number of modes (={n_modes}); "

@@ -1,4 +1,4 @@
-"""The networks inside the autoencoders: an encoder, a way to make codes sparse, a dictionary."""
+"""The networks of the autoencoders: an encoder, a sparsification of codes, a dictionary."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class LinearEncoder(ModeTensors):
 class CorrectedEncoder(LinearEncoder):
     """A linear encoder plus a correction by two hidden layers of rectified neurons.
 
-    The correction starts at zero, so that training starts from samples as it does without it.
+    The correction starts at zero, so training starts as it would without the correction.
 
     >>> CorrectedEncoder(4, 12, hidden=4)(torch.zeros(2, 4)).shape
     torch.Size([2, 12])
@@ -125,7 +125,7 @@ class MLPEncoder(ModeTensors):
 
 EncoderKind = Literal["linear", "mlp"]
 
-# So many samples set the scale of the codes, and serve to resample dead modes.
+# Number of samples that set the scale of the codes, and for resampling dead modes.
 _POOL = 2048
 
 
@@ -144,7 +144,7 @@ class SparseAutoencoder(ModeTensors, Trainable):
         super().__init__()
         self.encoder = encoder
         self.non_negative = non_negative
-        # What nn.Linear(n_modes, n_features) would start from.
+        # The initialisation of nn.Linear(n_modes, n_features).
         bound = 1 / math.sqrt(n_modes)
         entries = torch.empty(n_modes, n_features).uniform_(-bound, bound)
         self.dictionary = nn.Parameter(entries.abs() if non_negative else entries)
@@ -177,17 +177,17 @@ class SparseAutoencoder(ModeTensors, Trainable):
 
 
 class UnitRowNetwork(SparseAutoencoder):
-    """What networks with rows of length one share: initialisation, loss, revival of dead modes.
+    """Base of networks with rows of length one: initialisation, loss, resampling of dead modes.
 
     A subclass defines how the encoder's output becomes codes in training (`select`) and afterwards
     (`settle`), the penalty added to the squared error (`cost`), and what is set from the data
     before training (`calibrate`).
 
-    A mode is dead when it has been silent for as many samples as the training set has. An auxiliary
+    A mode is dead if it has been inactive for as many samples as the training set has. An auxiliary
     loss of weight `aux_weight` lets the best dead modes learn the error of the others (Gao et al.
     2024, arXiv 2406.04093, A.2). Every `resample` epochs, in the first half of the `passes(N)`
     epochs, dead modes are resampled from the errors of badly reconstructed samples (after Bricken
-    et al. 2023, "Towards Monosemanticity"); later ones could no longer converge.
+    et al. 2023, "Towards Monosemanticity"); modes resampled later could no longer converge.
     """
 
     per_mode: ClassVar[tuple[str, ...]] = ("dictionary", "silent")
@@ -270,7 +270,7 @@ class UnitRowNetwork(SparseAutoencoder):
 
     @property
     def few(self) -> int:
-        """How many codes per sample to start with where none is given: at most a quarter."""
+        """The initial number of codes per sample if none is given: at most a quarter."""
         return max(1, min(self.count, len(self.dictionary) // 4))
 
     def calibrate(self, x: Float[Tensor, "batch unit"]) -> None:

@@ -46,9 +46,9 @@ class ReLUSAE(UnitRowAutoencoder):
 
     The loss is the mean squared error of data scaled to deviation one, plus `penalty` times the sum
     of a sample's codes divided by √D, about the length of a sample; so a penalty has the same
-    meaning at sites of any size. Rows have length one, so longer rows cannot evade the penalty. It
-    shrinks codes, which costs R². Dead modes are resampled every `resample` epochs; everything else
-    is as in `TopK`.
+    meaning at sites of any size. Rows have length one, so longer rows cannot evade the penalty. The
+    penalty shrinks codes, which lowers R². Dead modes are resampled every `resample` epochs;
+    everything else is as in `TopK`.
 
     After Bricken et al. 2023, "Towards Monosemanticity", and Cunningham et al. 2023, arXiv
     2309.08600. Raises CodeclensError as `Autoencoder.fit` does.
@@ -179,7 +179,7 @@ class JumpReLUNetwork(UnitRowNetwork):
         pre = torch.relu(self.encoder(x))
         level = level_of(pre, self.few if self.k is None else self.k)
         self.log_threshold.copy_(level.log().expand_as(self.log_threshold))
-        # Where nearly all codes are to be active, their level is nearly zero and gives no width.
+        # If nearly all codes should be active, their level is nearly zero and defines no width.
         self.width.copy_(self.bandwidth * level_of(pre, self.few))
 
     def select(self, pre: Float[Tensor, "batch mode"]) -> Float[Tensor, "batch mode"]:
@@ -250,7 +250,7 @@ class JumpReLU(UnitRowAutoencoder):
     kernel's width of them, which is `bandwidth` times the first threshold. Everything else is as in
     `TopK`.
 
-    After Rajamanoharan et al. 2024, arXiv 2407.14435. Raises CodeclensError where k exceeds the
+    After Rajamanoharan et al. 2024, arXiv 2407.14435. Raises CodeclensError if k exceeds the
     number of modes, and as `Autoencoder.fit` does.
 
     >>> import numpy as np

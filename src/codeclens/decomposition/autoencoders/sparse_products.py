@@ -2,7 +2,7 @@
 
 A TopK code has k non-zero entries in thousands. The reconstruction is then a weighted sum of k rows
 of the dictionary, and so is every gradient: only the encoder's forward pass needs all products.
-Where there are too many entries for that, many modes may still be inactive in the whole batch, and
+If there are too many entries for that, many modes may still be inactive in the whole batch, and
 products skip their columns. The fastest way is chosen for each batch; results are the same up to
 rounding.
 """
@@ -62,8 +62,8 @@ def decode(
 ) -> Float[Tensor, "batch unit"]:
     """`codes @ dictionary`, by the non-zero entries of the codes where that is faster.
 
-    Codes that are zero then get no gradient. They need none after a rectification, a selection of
-    the largest or a mask, which would stop it anyway.
+    Codes that are zero then get no gradient. They need none after a rectification, a top-k
+    selection or a mask, which would block it anyway.
 
     >>> codes = torch.zeros(256, 1536)
     >>> codes[:, 3] = 2

@@ -17,8 +17,8 @@ from codeclens.decomposition.training import Plateau, TrainingSettings
 class ThresholdNetwork(SparseAutoencoder):
     """The reference's network: sigmoid codes, those below a threshold set to zero.
 
-    The mask is not differentiated: a code that is kept passes its gradient on, one that is not
-    passes none (method.md §3).
+    The mask is not differentiated: a kept code passes its gradient on, a masked code passes none
+    (method.md §3).
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class ThresholdNetwork(SparseAutoencoder):
 
 
 class _MeanMagnitude(torch.autograd.Function):
-    """`values.abs().mean()` in half as many passes over the values, there and back."""
+    """`values.abs().mean()` with half as many forward and backward passes over the values."""
 
     @staticmethod
     def forward(ctx: Any, values: Tensor) -> Tensor:
@@ -90,13 +90,13 @@ class ThresholdSAE(Autoencoder):
     300 epochs, learning rate halved on plateau (arXiv 2603.06557; method.md §3). Loadings are in
     (0, 1), so the dictionary carries the data's unit.
 
-    Choices that the paper leaves open: its threshold lies between 0.8 and 0.95, and is 0.8 here, so
-    that small sites learn too (a code that never reaches the threshold gets no gradient); the
-    plateau is that of the training loss, with a patience of 10 epochs; parameters start as
-    PyTorch's layers do. Unlike the paper's, R² is measured on a held-out tenth of the samples.
+    The paper leaves some choices open. Its threshold is between 0.8 and 0.95; here it is 0.8, so
+    that small sites learn as well (a code that never reaches the threshold gets no gradient). The
+    plateau is that of the training loss, with a patience of 10 epochs. Parameters have PyTorch's
+    default initialisation. Unlike the paper's, R² is measured on a held-out tenth of the samples.
     For the retina the paper uses `expansion=10, penalty=1e-4, learning_rate=1e-5, epochs=800`.
 
-    Raises CodeclensError where no code of any sample reaches the threshold, and as
+    Raises CodeclensError if no code of any sample reaches the threshold, and as
     `Autoencoder.fit` does.
 
     >>> ThresholdSAE()

@@ -37,7 +37,7 @@ class TopK(CountedAutoencoder):
     negative entry (`non_negative`), a linear or an MLP `encoder`, an auxiliary loss and, on demand,
     resampling against dead modes.
 
-    After Gao et al. 2024, arXiv 2406.04093 (method.md §3). Raises CodeclensError where k exceeds
+    After Gao et al. 2024, arXiv 2406.04093 (method.md §3). Raises CodeclensError if k exceeds
     the number of modes, and as `Autoencoder.fit` does.
 
     >>> import numpy as np
@@ -59,7 +59,7 @@ class TopK(CountedAutoencoder):
         return "topk", None
 
 
-# The memory of the threshold's running mean: it settles over some fifty batches.
+# Decay of the threshold's running mean, which converges within about fifty batches.
 _MEMORY = 0.98
 
 
@@ -105,7 +105,7 @@ class BatchTopK(CountedAutoencoder):
     threshold, the running mean of the smallest code kept in training, are zero. Everything else is
     as in `TopK`.
 
-    After Bussmann, Leask and Nanda 2024, arXiv 2412.06410. Raises CodeclensError where k exceeds
+    After Bussmann, Leask and Nanda 2024, arXiv 2412.06410. Raises CodeclensError if k exceeds
     the number of modes, and as `Autoencoder.fit` does.
 
     >>> import numpy as np
@@ -166,13 +166,13 @@ class Matryoshka(CountedAutoencoder):
     """A BatchTopK autoencoder with `levels` nested dictionaries.
 
     The innermost has `K / 2^(levels − 1)` modes, each further one twice as many; each must
-    reconstruct the data by itself, and the loss is the mean over all. The first modes stay general
-    where a single large dictionary would split them. `mode_level` `(K,)` of the fitted object is
+    reconstruct the data by itself, and the loss is the mean over all. The first modes stay general,
+    whereas a single large dictionary would split them. `mode_level` `(K,)` of the fitted object is
     the innermost dictionary that holds each mode, 0 for the smallest; modes are ordered by their
     share, as everywhere. Dead modes are resampled every `resample` epochs.
 
     After Bussmann, Nabeshima, Karvonen and Nanda 2025, arXiv 2503.17547. Raises CodeclensError
-    where k exceeds the number of modes, and as `Autoencoder.fit` does.
+    if k exceeds the number of modes, and as `Autoencoder.fit` does.
 
     >>> X = np.random.default_rng(0).gamma(0.3, size=(400, 8)).astype(np.float32)
     >>> method = Matryoshka(n_modes=16, k=3, levels=3).fit(X, seed=0)
