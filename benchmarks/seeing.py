@@ -33,10 +33,12 @@ from codeclens.visualization import (
     deletion_curve,
     path_maps,
     pixel_map,
+    place_maps,
     randomisation_test,
     share_inside,
     side_by_side,
     smooth,
+    spread,
 )
 
 # Folders of the bench, with the numbers and names of their classes.
@@ -61,7 +63,7 @@ FEW, FEWEST = (cl.Conductance(steps, nodes="geometric") for steps in (5, 3))
 FRACTIONS = (0.0, 0.05, 0.1, 0.2, 0.4, 0.7, 1.0)
 # Pixels: all orders of deletion are equally smooth.
 SMOOTH = 4.0
-PATH = "mode, along the path"
+PATH, PLACES = "mode, along the path", "mode, at the site's places"
 
 Maps = dict[str, Tensor]
 
@@ -111,6 +113,15 @@ def strongest(model: nn.Module, x: Tensor, modes: Modes, target: object) -> int:
     return int(shares.mode[0][known][shares.contribution[0][known].argmax()])
 
 
+def at_places(model: nn.Module, x: Tensor, modes: Modes, mode: int, target: object) -> Tensor:
+    """The place map of a mode, spread over the pixels, `(1, H, W)`."""
+    found = contributions(
+        model, x, sites=modes.site, target=target, method=FEW, reduce=None
+    )  # fmt: skip
+    plane = place_maps(modes, found, [mode]).of(0, mode)
+    return torch.from_numpy(spread(plane, x.shape[2:]))[None].float()
+
+
 def gradient(model: nn.Module, x: Tensor, output: int) -> Tensor:
     start = x.clone().requires_grad_()
     (found,) = torch.autograd.grad(model(start)[:, output].sum(), start)
@@ -118,7 +129,7 @@ def gradient(model: nn.Module, x: Tensor, output: int) -> Tensor:
 
 
 def orders(model: nn.Module, x: Tensor, modes: Modes, mode: int, output: int, seed: int) -> Maps:
-    """Maps `(1, H, W)` whose order is compared: of the mode two ways, and three that are not."""
+    """Maps `(1, H, W)` whose order is compared: of the mode three ways, and three that are not."""
     target = cl.Output(output)
     slope = gradient(model, x, output)
     noise = torch.randn(1, *x.shape[2:], generator=torch.Generator().manual_seed(seed))
@@ -130,6 +141,7 @@ def orders(model: nn.Module, x: Tensor, modes: Modes, mode: int, output: int, se
     }  # fmt: skip
     summed = {name: found.sum(dim=1) for name, found in maps.items()}
     summed |= {"saliency": slope.abs().amax(dim=1), "noise": noise}
+    summed[PLACES] = at_places(model, x, modes, mode, target)
     return {name: smooth(found, SMOOTH) for name, found in summed.items()}
 
 
@@ -201,6 +213,7 @@ def localisation(model: nn.Module, modes: dict[str, Modes], held: Photographs, i
                 (path,) = path_maps(model, x, own, [mode.index], method=FEW, target=target)
                 at_x = pixel_map(model, x, mode=mode, target=target)
                 maps[site, PATH] = path.net
+                maps[site, PLACES] = at_places(model, x, own, mode.index, target)[:, None]
                 maps[site, "mode, three units at x"] = at_x.net
             for key, map_ in maps.items():
                 inside = float(share_inside(smooth(map_.sum(dim=1), SMOOTH), half))

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from codeclens import ActivationGradient, CodeclensError, Output, contributions, zoo
 from codeclens.decomposition import Mode
-from codeclens.visualization import Wobble, feature_figure, feature_visualization
+from codeclens.visualization import Jitter, feature_figure, feature_visualization
 from codeclens.visualization.features import FourierPicture
 from networks import plain_cnn, residual_cnn, small_vit
 
@@ -116,9 +116,9 @@ def test_a_filter_is_found() -> None:
     rows = torch.linspace(0, 4 * math.pi, 16).sin()
     with torch.no_grad():
         model[0].weight.copy_(rows[None, None, :, None].expand(1, 1, 16, 16))
-    still = Wobble(shift=0, angle=0, scale=0)
+    still = Jitter(shift=0, angle=0, scale=0)
     found = feature_visualization(
-        model, site="0", unit=0, shape=(1, 16, 16), steps=300, wobble=still
+        model, site="0", unit=0, shape=(1, 16, 16), steps=300, jitter=still
     )
     # A picture is at most 1 where the filter is positive and at least 0 elsewhere.
     best = float(model[0].weight.detach().clamp(min=0).sum())
@@ -147,11 +147,11 @@ def test_pictures_begin_grey_and_independent_of_precision() -> None:
     assert 0.001 < float(drawn[1].std()) < 0.1
 
 
-def test_a_wobble_turns_and_shifts_without_shearing() -> None:
+def test_a_jitter_turns_and_shifts_without_shearing() -> None:
     """A disc off the centre keeps its area and its distance from the centre when it is turned."""
     rows, columns = torch.meshgrid(torch.arange(40.0), torch.arange(64.0), indexing="ij")
     disc = ((rows - 20).square() + (columns - 42).square() < 25).float()[None, None]
-    moved = Wobble(shift=0, angle=40, scale=0)(disc, torch.Generator().manual_seed(1))[0, 0]
+    moved = Jitter(shift=0, angle=40, scale=0)(disc, torch.Generator().manual_seed(1))[0, 0]
     assert not torch.allclose(moved, disc[0, 0])
     assert float(moved.sum()) == pytest.approx(float(disc.sum()), rel=0.03)
     centre = [float((moved * axis).sum() / moved.sum()) for axis in (rows, columns)]

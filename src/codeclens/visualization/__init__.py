@@ -10,7 +10,11 @@ from codeclens.visualization.checks import (
     share_inside,
     side_by_side,
 )
-from codeclens.visualization.features import FeatureVisualization, Wobble, feature_visualization
+from codeclens.visualization.exemplar_figures import (
+    feature_figure,
+    mode_figure,
+)
+from codeclens.visualization.features import FeatureVisualization, Jitter, feature_visualization
 from codeclens.visualization.fields import (
     Box,
     ReceptiveField,
@@ -42,21 +46,14 @@ from codeclens.visualization.place_maps import (
     region,
     spread,
 )
-from codeclens.visualization.sheets import (
-    ChannelMap,
-    channel_figure,
-    channel_maps,
-    feature_figure,
-    mode_figure,
-)
 
 __all__ = [
     "Box",
-    "ChannelMap",
     "Exemplar",
     "Exemplars",
     "FeatureVisualization",
     "Gallery",
+    "Jitter",
     "Overlay",
     "PixelCurve",
     "PixelMap",
@@ -65,11 +62,8 @@ __all__ = [
     "Places",
     "Randomisation",
     "ReceptiveField",
-    "Wobble",
     "as_picture",
     "as_plane",
-    "channel_figure",
-    "channel_maps",
     "common_place_scale",
     "common_scale",
     "crop_boxes",

@@ -1,4 +1,4 @@
-"""Features: the picture that drives a mode or a unit most, found by optimisation."""
+"""Feature visualisation: the picture that drives a mode or a unit most, by optimisation."""
 
 from __future__ import annotations
 
@@ -42,8 +42,9 @@ _SPREAD = 0.01
 class FourierPicture:
     """One picture `(C, H, W)` in [0, 1], as amplitudes of its frequencies.
 
-    Amplitudes count inversely to their frequency, as in photographs, so that one step of an
-    optimiser moves coarse and fine shapes alike; three channels are colours in decorrelated axes.
+    Amplitudes are scaled by the inverse of their frequency, as in photographs, so that one step of
+    an optimiser changes coarse and fine shapes alike. Three channels are colours in decorrelated
+    axes.
     (Olah, Mordvintsev and Schubert, Feature Visualization, Distill 2017.)
 
     >>> picture = FourierPicture.drawn((3, 16, 12), torch.Generator().manual_seed(0))
@@ -64,9 +65,9 @@ class FourierPicture:
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
     ) -> FourierPicture:
-        """A nearly grey picture, drawn from `generator`, whose amplitudes take gradients."""
+        """A nearly grey picture, drawn from `generator`, whose amplitudes need gradients."""
         channels, rows, columns = shape
-        # Drawn on the CPU in float64, so that every device and type begins with the same picture.
+        # Drawn on the CPU in float64, so that all devices and types start with the same picture.
         size = (channels, rows, columns // 2 + 1, 2)
         drawn = _SPREAD * torch.randn(size, generator=generator, dtype=torch.float64)
         high = torch.fft.fftfreq(rows, dtype=torch.float64)[:, None]
@@ -77,9 +78,9 @@ class FourierPicture:
         return cls(amplitudes, weights.to(device, dtype), (channels, rows, columns))
 
     def __call__(self) -> Float[Tensor, "1 channel row column"]:
-        """The picture as it stands, with a gradient to the amplitudes."""
+        """The current picture, with a gradient to the amplitudes."""
         spectrum = torch.view_as_complex(self.amplitudes) * self.weights
-        # A quarter brings what is drawn, and what a few steps make of it, into the sigmoid's slope.
+        # A quarter keeps the picture of the first steps in the slope of the sigmoid.
         values = torch.fft.irfft2(spectrum, s=self.shape[1:], norm="backward") / 4
         if self.shape[0] == 3:
             colours = torch.tensor(_COLOURS, dtype=values.dtype, device=values.device)
@@ -89,16 +90,16 @@ class FourierPicture:
 
 
 @dataclass(frozen=True)
-class Wobble:
-    """Small random shifts, turns and changes of size, which a robust picture must survive.
+class Jitter:
+    """Small random shifts, rotations and changes of scale, for a robust picture.
 
-    `shift` is the largest shift as a share of the side, `angle` the largest turn in degrees,
-    `scale` the largest relative change of size. What comes in from outside is mirrored.
+    `shift` is the largest shift as a share of the side, `angle` the largest rotation in degrees,
+    `scale` the largest relative change of scale. The border reflects.
 
     >>> pictures = torch.rand(1, 3, 8, 8)
-    >>> Wobble()(pictures, torch.Generator().manual_seed(0)).shape
+    >>> Jitter()(pictures, torch.Generator().manual_seed(0)).shape
     torch.Size([1, 3, 8, 8])
-    >>> still = Wobble(shift=0, angle=0, scale=0)(pictures, torch.Generator())
+    >>> still = Jitter(shift=0, angle=0, scale=0)(pictures, torch.Generator())
     >>> bool(torch.allclose(still, pictures, atol=1e-5))
     True
     """
@@ -110,12 +111,12 @@ class Wobble:
     def __call__(
         self, pictures: Float[Tensor, "batch channel row column"], generator: torch.Generator
     ) -> Float[Tensor, "batch channel row column"]:
-        """Move every picture in its own way."""
+        """Move each picture at random."""
         rows, columns = pictures.shape[2:]
         draw = 2 * torch.rand(4, len(pictures), generator=generator, dtype=torch.float64) - 1
         turn, size = draw[0] * math.radians(self.angle), 1 + draw[1] * self.scale
         cosine, sine = turn.cos() * size, turn.sin() * size
-        # affine_grid measures in half sides: turning a picture that is no square needs their ratio.
+        # affine_grid measures in half sides, so rotating a rectangle needs the ratio of its sides.
         across, down = (2 * self.shift * part for part in draw[2:])
         first = torch.stack([cosine, -sine * rows / columns, across], 1)
         second = torch.stack([sine * columns / rows, cosine, down], 1)
@@ -135,8 +136,8 @@ class FeatureVisualization:
     """A picture that was optimised to drive a mode, or a unit, of a site.
 
     `picture` `(C, H, W)` lies in [0, 1], `x` `(1, C, H, W)` is the same as the network's input.
-    `objective` says what was maximised, `before` and `after` what it was for the picture that was
-    drawn and for the one that was found, `history` `(steps,)` for the moved pictures on the way.
+    `objective` was maximised; `before` and `after` are its values for the first and for the final
+    picture, `history` `(steps,)` those for the moved pictures of all steps.
     """
 
     picture: Float[Tensor, "channel row column"]
@@ -169,24 +170,24 @@ def feature_visualization(
     output: Selector = None,
     steps: int = 256,
     learning_rate: float = 0.05,
-    wobble: Wobble | None = None,
+    jitter: Jitter | None = None,
     seed: int = 0,
 ) -> FeatureVisualization:
     """Optimise a picture `(C, H, W)` until it drives a `mode`, or a `unit` of a site, most.
 
     The input is (picture − `mean`) / `std`, with one number a channel or one for all; the network
-    sees it moved by `wobble` at every step. With the contributions `C = (a − a0) ⊙ ∂T/∂a` of the
+    sees it moved by `jitter` at every step. With the contributions `C = (a − a0) ⊙ ∂T/∂a` of the
     site's places, a0 at a zero input, signs apart and summed over places, the objectives are
 
     - `"loading"` (default for modes): `⟨C⁺, m⁺⟩ + ⟨C⁻, m⁻⟩` over the length of m, the projection
-      on the mode's excitation and suppression, which stands in for its loading;
+      on the mode's excitation and suppression, a differentiable substitute for its loading;
     - `"contribution"`: the change of the target through the mode's units, each counted by its
       strength relative to the strongest;
     - `"activation"` (default for units): the mean activation along the mode's net weights.
 
     A unit is a mode with one entry. `target` (default: the class that is predicted at each step)
     and `output` are those of `contributions`. The same seed gives the same picture; the model is
-    left as it was. (Parametrisation: Olah et al., Feature Visualization, Distill 2017.)
+    not changed. (Parametrisation: Olah et al., Feature Visualization, Distill 2017.)
 
     Raises CodeclensError for unknown sites, units and objectives, a mode of another site, a shape
     that the model does not take, and an objective that does not depend on the input.
@@ -205,7 +206,7 @@ def feature_visualization(
     centre, spread = (_per_channel(v, channels, n, like) for v, n in ((mean, "mean"), (std, "std")))
     if bool((spread == 0).any()):
         raise CodeclensError(f"std (={std}) must not be 0 in any channel.")
-    moved = Wobble() if wobble is None else wobble
+    moved = Jitter() if jitter is None else jitter
     generator = torch.Generator().manual_seed(seed)
     where: dict[str, Any] = {"dtype": like.dtype, "device": like.device}
     drawn = FourierPicture.drawn((channels, rows, columns), generator, **where)
@@ -245,10 +246,10 @@ def feature_visualization(
 def _feature(
     model: nn.Module, mode: Mode | None, site: str | Site | None, unit: int | None
 ) -> tuple[Site, str]:
-    """The one site, and what is drawn in words."""
+    """The site, and the name of the feature."""
     if (mode is None) == (unit is None):
         given = "neither" if mode is None else "both"
-        raise CodeclensError(f"Say what to draw by exactly one of mode and unit; got {given}.")
+        raise CodeclensError(f"Choose the feature by exactly one of mode and unit; got {given}.")
     named = site if site is not None else None if mode is None else mode.site
     if named is None:
         raise CodeclensError('No site was given; pass the name of a module as site="…".')
@@ -260,7 +261,7 @@ def _feature(
         return found[0], f"unit {unit}"
     if mode.site != found[0].key:
         raise CodeclensError(
-            f'The mode was found at site "{mode.site}", not at "{found[0].key}"; leave site out.'
+            f'The mode was found at site "{mode.site}", not at "{found[0].key}"; omit site.'
         )
     return found[0], f"mode {mode.index}"
 

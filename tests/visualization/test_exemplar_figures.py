@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from codeclens import ActivationGradient, CodeclensError, contributions, pixel_map
+from codeclens import CodeclensError, pixel_map
 from codeclens.visualization import (
     as_picture,
-    channel_figure,
-    channel_maps,
     common_scale,
     mode_figure,
     overlay,
@@ -56,31 +52,6 @@ def test_maps_may_be_pairs_of_arrays(run: Run) -> None:
     assert len(shown(mode_figure([np.zeros((12, 12))], [pair]))) == 4
 
 
-def test_channels_stand_under_their_site_with_sign_and_amount(run: Run) -> None:
-    x = run.x[:1]
-    found = contributions(run.model, x, sites=["layer1.0", "layer2.0"], method=ActivationGradient())
-    channels = channel_maps(run.model, x, found, count=2)
-    figure = channel_figure(as_picture(x[0]), channels, title="noise: class 3, logit 1.2")
-    assert len(shown(figure)) == 1 + len(channels) + 2
-    text = words(figure)
-    assert "noise: class 3" in text
-    for one in channels:
-        side = "for +" if one.contribution > 0 else "against −"
-        assert f"channel {one.unit}\n{side}{abs(one.contribution):.2f}\nmap " in text
-        assert f"{abs(one.at_input):.2f}" in text
-        assert f"{one.site}: full colour at" in text
-    figure.canvas.draw()
-
-
-def test_channels_on_one_side_alone_are_drawn(run: Run) -> None:
-    x = run.x[:1]
-    found = contributions(run.model, x, sites="layer1.0", method=ActivationGradient())
-    channels = channel_maps(run.model, x, found, count=1)
-    for sign in (1.0, -1.0):
-        one_sided = [replace(one, contribution=sign) for one in channels]
-        channel_figure(as_picture(x[0]), one_sided, title="one side").canvas.draw()
-
-
 def test_mistakes_get_a_sentence(run: Run) -> None:
     pair = (np.ones((3, 12, 12)), np.zeros((3, 12, 12)))
     picture = np.zeros((12, 12))
@@ -90,5 +61,3 @@ def test_mistakes_get_a_sentence(run: Run) -> None:
         mode_figure([picture], [pair], captions=["a", "b"])
     with pytest.raises(CodeclensError, match="0 pictures"):
         mode_figure([], [])
-    with pytest.raises(CodeclensError, match="no channels to draw"):
-        channel_figure(picture, [], title="nothing")
