@@ -85,7 +85,7 @@ def test_strict_controls_are_named_like_the_others(
     )  # fmt: skip
     assert curve["learned mask"].target.value[0] == 0
     assert curve["the same modes"].selectivity.value == curve.mode.selectivity.value
-    assert "upper bound" in curve["learned mask"].source
+    assert "trained by gradient" in curve["learned mask"].source
 
 
 # Merged classes

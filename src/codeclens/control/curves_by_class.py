@@ -248,6 +248,8 @@ def control_curves(
         model, data, modes, fractions=fractions, controls=controls, trials=trials, **options
     )
     wanted = wanted_classes(study, classes, superclasses)
+    if kind in get_args(Kind):
+        study.measure_all([members for _, members in wanted], kind)
     found = []
     for done, (name, members) in enumerate(wanted):
         found.append(study.curve(members, kind, name))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -59,6 +59,7 @@ class Measurements:
             "progress": progress,
         }
         self._known: dict[bytes, tuple[np.ndarray, np.ndarray]] = {}
+        self._classes = 1
 
     def __call__(self, kind: Kind, sets: Sequence[tuple[int, ...]]) -> Predictions:
         """The undisturbed network, and each set of units ablated or preserved, `(1 + M, N)`."""
@@ -69,15 +70,24 @@ class Measurements:
             for key, chosen in zip(keys, sets, strict=True)
             if key not in self._known and key != nothing
         }
-        if new or nothing not in self._known:
-            acting = [
-                Intervention(self.site, kind, chosen, self.value, self.units)
-                for chosen in new.values()
-            ]
-            scores = np.asarray(outputs_under(self.model, self.x, acting, **self._options))
-            self._keep([nothing, *new], scores)
+        if nothing not in self._known:
+            self._run(kind, nothing, {})
+        # As many at once as fit into memory: each call runs what lies before the site again.
+        step = max(1, _SCORES // (len(self.labels) * self._classes))
+        waiting = list(new.items())
+        for start in range(0, len(waiting), step):
+            self._run(kind, nothing, dict(waiting[start : start + step]))
         rows = [self._known[key] for key in (nothing, *keys)]
         return Predictions(np.stack([row[0] for row in rows]), np.stack([row[1] for row in rows]))
+
+    def _run(self, kind: Kind, nothing: bytes, sets: Mapping[bytes, tuple[int, ...]]) -> None:
+        acting = [
+            Intervention(self.site, kind, chosen, self.value, self.units)
+            for chosen in sets.values()
+        ]
+        scores = np.asarray(outputs_under(self.model, self.x, acting, **self._options))
+        self._keep([nothing, *sets], scores)
+        self._classes = scores.shape[2]
 
     def _keep(self, keys: Sequence[bytes], scores: Float[np.ndarray, "run sample classes"]) -> None:
         if self.labels.max() >= scores.shape[2]:
@@ -121,8 +131,9 @@ def checked(data: tuple[Tensor, Tensor]) -> tuple[Tensor, Int[np.ndarray, " samp
     return x, labels.astype(np.int64)
 
 
-# Weights held at once (32 MiB).
+# Weights held at once (32 MiB), and scores (256 MiB).
 _BLOCK = 1 << 22
+_SCORES = 1 << 26
 
 
 Members = int | Sequence[int]

@@ -67,7 +67,7 @@ def by_cluster_gradient(inputs: RankingInputs, members: Sequence[int]) -> Rankin
 
 
 def by_learned_mask(inputs: RankingInputs, members: Sequence[int]) -> Ranking:
-    """Units by a mask trained with gradients and labels on the images: an upper bound."""
+    """Units by a mask that is trained for the purpose, with gradients and labels."""
     x, labels = inputs.images()
     site = one_site(inputs.model, inputs.modes.site if inputs.site is None else inputs.site)
     value = off_value(inputs.model, site, x, inputs.off, inputs.baseline)
@@ -75,7 +75,7 @@ def by_learned_mask(inputs: RankingInputs, members: Sequence[int]) -> Ranking:
         inputs.model, site, (x, torch.from_numpy(labels)), members, value=value,
         output=inputs.output, seed=inputs.seed,
     )  # fmt: skip
-    source = "a mask trained by gradient on labelled images: an upper bound"
+    source = "a mask trained by gradient on labelled images"
     return ByScore("learned mask", scores, source, True)
 
 

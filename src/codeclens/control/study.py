@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, get_args
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -127,6 +127,7 @@ class Study:
     trials: int
     draws: Draws
     off: str
+    _planned: dict[tuple[int, ...], _Runs] = field(default_factory=dict, repr=False)
 
     def classes(self) -> list[int]:
         """The classes that can be controlled: those that the network recognises in some image.
@@ -139,6 +140,13 @@ class Study:
             found = np.intersect1d(found, self.modes.labels)
         return [int(which) for which in found]
 
+    def measure_all(self, classes: Sequence[Members], kind: Kind) -> None:
+        """Measure what the curves of many classes need in one sweep, which is then shared.
+
+        What lies before the site runs once for all of them, and not once for each class.
+        """
+        self.measure(kind, [chosen for one in classes for chosen in self._runs(one).sets])
+
     def curve(self, class_index: Members, kind: Kind, name: str | None = None) -> ControlCurve:
         """The curve of one class, or of several together; raises as `control_curve` does."""
         if kind not in get_args(Kind):
@@ -146,14 +154,7 @@ class Study:
         members = members_of(class_index)
         measure = self.measure
         sides = Sides(measure.labels, members)
-        mode = self.modes if isinstance(self.modes, Mode) else mode_of(self.modes, members)
-        rankings: list[Ranking] = [ByMode(mode)]
-        for ranking in find_controls(self.controls, self.inputs, members):
-            rankings.append(ranking)
-            require_distinct(rankings)
-        orders = [ranking.orders(measure.units, self.trials, self.draws.seed)
-                  for ranking in rankings]  # fmt: skip
-        rows, sets = _distinct(orders, self.counts)
+        rankings, rows, sets = self._runs(members)
         found = measure(kind, sets)
         accuracy = sides.measure(found.correct)
         if (accuracy[0] == 0).any():
@@ -185,6 +186,31 @@ class Study:
             Measured(accuracy, draws[:, : len(accuracy)]),
             Measured(sides.measure(found.logit), draws[:, len(accuracy) :]),
         )
+
+    def _runs(self, class_index: Members) -> _Runs:
+        """The rankings of a class and the runs that they need, found once."""
+        members = members_of(class_index)
+        if members not in self._planned:
+            Sides(self.measure.labels, members)  # raises for classes that do not occur
+            mode = self.modes if isinstance(self.modes, Mode) else mode_of(self.modes, members)
+            rankings: list[Ranking] = [ByMode(mode)]
+            for ranking in find_controls(self.controls, self.inputs, members):
+                rankings.append(ranking)
+                require_distinct(rankings)
+            orders = [
+                ranking.orders(self.measure.units, self.trials, self.draws.seed)
+                for ranking in rankings
+            ]
+            self._planned[members] = _Runs(rankings, *_distinct(orders, self.counts))
+        return self._planned[members]
+
+
+class _Runs(NamedTuple):
+    """Rankings, the run of each trial and fraction, and the sets of units of the runs."""
+
+    rankings: list[Ranking]
+    rows: list[Int[np.ndarray, "_trial fraction"]]
+    sets: list[tuple[int, ...]]
 
 
 def prepared(
