@@ -59,7 +59,7 @@ class Measurements:
             "progress": progress,
         }
         self._known: dict[bytes, tuple[np.ndarray, np.ndarray]] = {}
-        self._classes = 1
+        self._classes = 1000  # a guess, until the first run shows how many there are
 
     def __call__(self, kind: Kind, sets: Sequence[tuple[int, ...]]) -> Predictions:
         """The undisturbed network, and each set of units ablated or preserved, `(1 + M, N)`."""
@@ -70,13 +70,12 @@ class Measurements:
             for key, chosen in zip(keys, sets, strict=True)
             if key not in self._known and key != nothing
         }
-        if nothing not in self._known:
-            self._run(kind, nothing, {})
-        # As many at once as fit into memory: each call runs what lies before the site again.
-        step = max(1, _SCORES // (len(self.labels) * self._classes))
         waiting = list(new.items())
-        for start in range(0, len(waiting), step):
-            self._run(kind, nothing, dict(waiting[start : start + step]))
+        while waiting or nothing not in self._known:
+            # As many at once as fit into memory: each call runs what lies before the site again.
+            step = max(1, _SCORES // (len(self.labels) * self._classes))
+            self._run(kind, nothing, dict(waiting[:step]))
+            waiting = waiting[step:]
         rows = [self._known[key] for key in (nothing, *keys)]
         return Predictions(np.stack([row[0] for row in rows]), np.stack([row[1] for row in rows]))
 
