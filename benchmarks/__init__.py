@@ -1,1 +1,1 @@
-"""Paired measurements of codeclens against the floor and against its peers."""
+"""Paired measurements of codeclens, compared with the minimum cost and with other libraries."""

@@ -1,18 +1,18 @@
-"""How many steps the integral takes: errors against a converged reference, by rule and nodes.
+"""How many steps are needed: errors relative to a converged reference, by rule and nodes.
 
-For each network a pilot of images places the nodes; other images are judged. The reference is the
-mean of the secant and the trapezoid rule at many steps of equal arc length, whose difference is
-told first. Errors are relative L2 errors over the channels of a site, the median over images: `net`
-of the net contributions, `split` of positive and negative ones side by side.
+For each network a few pilot images place the nodes; errors are measured on other images. The
+reference is the mean of the secant and the trapezoid rule at many steps of equal arc length. The
+difference of the two rules is printed first. Errors are relative L2 errors over the channels of a
+site, the median over images: `net` for net contributions, `split` for contributions split by sign.
 
-Effort is counted in pairs of one forward and one backward pass, each half of a pair. N steps are N
-pairs and one forward (the trapezoid: one pair) more, which is left out of the count.
+Effort is counted in pairs of one forward and one backward pass; a single pass is half a pair. N
+steps are N pairs; one additional forward pass (for the trapezoid one pair) is not counted.
 
     python -m benchmarks.accuracy digits-resnet --keep RESULTS
     CODECLENS_BENCH=… python -m benchmarks.accuracy efficientnet-lite0 --images 5 --keep RESULTS
     python -m benchmarks.accuracy --keep RESULTS --figure docs/accuracy.svg
 
-What was computed is kept as safetensors in the folder RESULTS and not computed again.
+Results are kept as safetensors in the folder RESULTS and not computed again.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
-"""A shortcut found by its mode and taken out: digits of one class carry a watermark in training.
+"""Find and remove a shortcut by its mode: one class of digits has a watermark in training.
 
-A small network learns digits of which nearly all threes, and no others, have a bright patch in a
-corner. An audit looks at images with labels and at the network's mistakes, never at the patch: the
-mode whose loadings follow the mistakes is taken out, and the accuracy on clean digits, on digits as
-in training, and on other digits with the patch is told before and after, beside controls.
+A small network is trained on digits in which nearly all threes, and no other digits, have a bright
+patch in a corner. The audit uses labelled images and the network's mistakes, never the patch. The
+mode whose loadings correlate most with the mistakes is removed. The accuracy on clean digits, on
+digits as in training, and on other digits with the patch is reported before and after, with
+controls.
 
     python -m benchmarks.bias
 """

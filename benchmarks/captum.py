@@ -1,8 +1,8 @@
-"""Captum's LayerConductance against ours: the same sites, the same number of steps, one thread.
+"""Captum's LayerConductance vs. ours: the same sites, the same number of steps, one thread.
 
-At all 16 blocks of a ResNet-50 at 224 px. Captum looks at one layer at a time; ours takes all sites
-in one pass, once by the same sum at the same nodes (where the numbers must agree), and once by the
-default rule and nodes. The nodes of the latter are learned beforehand, as once for a data set.
+At all 16 blocks of a ResNet-50 at 224 px. Captum computes one layer at a time; we compute all sites
+in one pass, first by the same sum at the same nodes (where the numbers must agree), then by the
+default rule and nodes. The default nodes are placed beforehand, as for a data set.
 
     python -m benchmarks.captum                      # batch 1, 5 rounds
     python -m benchmarks.captum --batch 2 --rounds 3

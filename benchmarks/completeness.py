@@ -1,10 +1,10 @@
-"""Completeness: by how much secant propagation misses T(x) − T(x0), at every cut of real networks.
+"""Completeness: the error of Σ C relative to T(x) − T(x0) at every cut of real networks.
 
-For each network, with trained weights where there are any, the sum of contributions at every cut
-is held against the change of the target, at 1, 2, 5 and 10 steps, in single and double precision.
-`gap` is the miss relative to |T(x) − T(x0)|, `of Σ|C|` the same miss relative to the sum of the
-contributions' magnitudes. `forward` is by how much the network's own two forwards miss the change
-that they give in double precision: what no backward can make good.
+For each network (with trained weights if available), the sum of contributions at every cut is
+compared with the change of the target, at 1, 2, 5 and 10 steps, in single and double precision.
+`gap` is the error relative to |T(x) − T(x0)|, `of Σ|C|` the same error relative to the sum of the
+contributions' magnitudes. `forward` is the error of the two forward passes themselves relative to
+double precision, which no backward pass can correct.
 
     CODECLENS_BENCH=… python -m benchmarks.completeness
     python -m benchmarks.completeness digits-resnet "timm vit_tiny" --images 4

@@ -1,9 +1,9 @@
-"""A control sweep over eight blocks of a ResNet-50 by replay, against full runs.
+"""A control sweep over eight blocks of a ResNet-50 by replay, compared with full runs.
 
 At every block nine fractions of its channels are ablated, as a control curve does. A full run
-computes the whole network each time. Replay computes what lies before the blocks once for each
-batch, and then only what follows a block: the speedup depends on where the
-blocks are; the one that the multiplications predict is printed, too.
+computes the whole network each time. Replay computes the part before the blocks once for each
+batch, and then only the part after a block. So the speedup depends on the position of the blocks;
+the speedup predicted by the number of multiplications is also printed.
 
     python -m benchmarks.control                       # spread blocks and the last eight, batch 8
     python -m benchmarks.control --images 16 --pairs 5

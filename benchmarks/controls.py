@@ -1,8 +1,9 @@
-"""Do modes choose units better than other ways do? Control curves of all classes, on real networks.
+"""Do modes select units better than controls? Control curves of all classes, on real networks.
 
-Contributions of some images become modes; on other images the units of each class's mode are
-ablated, and preserved, and so are those that every control chooses; a test over classes says which
-is more selective. Then each mode is removed, and kept alone, and compared with what it contributes.
+Modes are computed from the contributions of some images. On other images the units of each class's
+mode are ablated and preserved, and so are the units that each control selects. A test over classes
+says which selection is more selective. Then each mode is removed, and kept alone, and the effect is
+compared with its contribution.
 
     python -m benchmarks.controls digits-resnet --to FOLDER
     CODECLENS_BENCH=… python -m benchmarks.controls cifar-resnet56 --sites layer2.8,layer3.4

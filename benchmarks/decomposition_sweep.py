@@ -1,7 +1,8 @@
 """How well, and how sparsely, each method decomposes real contributions and activations.
 
-Contributions of three networks are extracted once into a folder (a killed run goes on), then every
-method is fitted at several budgets of modes a sample, three modes a unit or `--expansion`. A table
+Contributions of three networks are extracted once into a folder (an interrupted run resumes). Then
+every method is fitted with several numbers of modes per sample, and three modes per unit or
+`--expansion`. A table
 and a figure of held-out R² over L0 are written there.
 
     CODECLENS_BENCH=… python -m benchmarks.decomposition_sweep extract --folder cache

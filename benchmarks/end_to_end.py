@@ -1,9 +1,9 @@
-"""From JPEG files to a store, against contributions alone on tensors that lie in memory.
+"""From JPEG files to a store, compared with contributions of tensors in memory.
 
-EfficientNet-Lite0, all blocks, 10 steps, photographs of `imagenette_val` in the folder that
-`CODECLENS_BENCH` names. The first side decodes, transforms, attributes and writes; the second only
-attributes the same images, in batches of the same size with the same layout in memory. In a
-process of its own, memory is then measured over one run: its growth from the first shard on.
+EfficientNet-Lite0, all blocks, 10 steps, photographs of `imagenette_val` in the folder
+`CODECLENS_BENCH`. The first run decodes, transforms, attributes and writes; the second only
+attributes the same images, in batches of the same size with the same memory layout. Then a separate
+process measures the growth of memory from the first shard on, over one run.
 
     CODECLENS_BENCH=… python -m benchmarks.end_to_end
     CODECLENS_BENCH=… python -m benchmarks.end_to_end --images 48 --options   # what options bring

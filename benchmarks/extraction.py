@@ -1,8 +1,8 @@
-"""Extraction on a ResNet-50 at 224 px, 16 blocks, 10 steps: against the floor, and its memory.
+"""Extraction on a ResNet-50 at 224 px, 16 blocks, 10 steps: time relative to the floor, and memory.
 
-The floor is what no method of this kind can do without: one forward for each node of the path and
-one backward that ends at the earliest block, with frozen parameters and nothing kept. Secants are
-also timed against the trapezoid at equal nodes.
+The floor is the minimum cost of any method of this kind: one forward pass for each node of the path
+and one backward pass to the earliest block, with frozen parameters and nothing stored. Secants are
+also compared with the trapezoid at equal nodes.
 
     python -m benchmarks.extraction                     # time at batch 2 and 8, memory at batch 4
     python -m benchmarks.extraction --batches 2 --pairs 7

@@ -1,11 +1,11 @@
 """Faithfulness: how well contributions predict the effects of ablating channels.
 
 For every image and site the net contributions of all channels are compared with the exact effects
-of ablating one channel after another, set to its activation at the baseline or to zero: Spearman's
-rank correlation over channels. The same for random halves of the channels, set to baseline at
-once, over halves. Activations and a random order are the controls. The target is the logit of the
-predicted class. Intervals are 95 % bootstrap intervals over images, the same draws for all;
-differences are paired by image, and nothing is adjusted for many comparisons.
+of ablating each channel (set to its activation at the baseline, or to zero), by Spearman's rank
+correlation over channels. Random halves of the channels, set to baseline at once, are compared in
+the same way, over halves. Activations and a random order are the controls. The target is the logit
+of the predicted class. Intervals are 95 % bootstrap intervals over images, the same draws for all;
+differences are paired by image, without correction for multiple comparisons.
 
     python -m benchmarks.faithfulness                              # the digits network
     CODECLENS_BENCH=… python -m benchmarks.faithfulness efficientnet-lite0 --figures docs

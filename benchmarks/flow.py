@@ -1,8 +1,8 @@
 """Does flow predict the effect at the next site of removing a mode from one site?
 
-Modes of the digits network are learned from training images. On held-out ones every active mode
-is removed from every block but the last, and the change at the next block is compared with the flow
-and with its rivals. Prints the tables of docs/flow.md and writes its picture.
+Modes of the digits network are computed on training images. In held-out images every active mode is
+removed from every block except the last. The change at the next block is compared with the flow and
+with two other predictors. Prints the tables of docs/flow.md and writes its picture.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Galleries of all modes of a site in one pass, against looking for the strongest samples alone.
+"""Galleries of all modes of a site in one pass, compared with a search for the strongest samples.
 
-Loadings are drawn sparse, as encoders make them: `--present` modes a sample. The floor takes each
-mode's column of loadings and finds its strongest samples by a partial sort, nothing else; a gallery
-also finds diverse, typical and absent ones and counts classes.
+Random loadings are sparse, like those of encoders: `--present` modes per sample. The floor only
+finds the strongest samples of each mode by a partial sort of its column of loadings. A gallery also
+finds diverse, typical and absent samples and counts classes.
 
     python -m benchmarks.galleries
     python -m benchmarks.galleries --samples 50000 --modes 6000 --pairs 3

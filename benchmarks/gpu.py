@@ -1,9 +1,9 @@
-"""On a GPU: contributions against the floor, a store from JPEG files, and training.
+"""On a GPU: contributions relative to the floor, a store from JPEG files, and training.
 
-Everything is timed by the wall, with the GPU waited for. Contributions are those of a ResNet-50 at
-224 px, 16 blocks, 10 steps. The store is that of EfficientNet-Lite0, all blocks, 10 steps, against
-contributions of the same images that lie on the GPU already; pictures are those of a folder, or
-noise. `busy` is the share of time in which the GPU ran something, as its driver tells.
+All times are wall-clock times, after synchronisation with the GPU. Contributions are those of a
+ResNet-50 at 224 px, 16 blocks, 10 steps. The store is that of EfficientNet-Lite0, all blocks, 10
+steps, compared with contributions of the same images on the GPU; images come from a folder, or are
+noise. `busy` is the share of time in which the GPU was active, as reported by its driver.
 
     python -m benchmarks.gpu
     python -m benchmarks.gpu --images folder/of/photographs --batches 32 128

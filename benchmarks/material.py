@@ -1,7 +1,7 @@
 """Material: networks with trained weights and real images, for measuring.
 
-The digits network and EfficientNet-Lite0 come with packages. What `CODECLENS_BENCH` names is a
-folder of more: two residual networks for CIFAR-10 with their test images (`cifar10/`), one
+The digits network and EfficientNet-Lite0 are in packages. The folder `CODECLENS_BENCH` contains
+more: two residual networks for CIFAR-10 with their test images (`cifar10/`), one
 photograph for each class of ImageNet (`imagenet_sample_1000/`), and many of ten classes
 (`imagenette_val/`).
 """

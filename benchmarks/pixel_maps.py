@@ -1,8 +1,8 @@
-"""Pixel maps of three channels of a 28 × 28 site at 224 px: against one backward for each place.
+"""Pixel maps of three channels of a 28 × 28 site at 224 px, vs. one backward pass per position.
 
-The other way runs one backward pass from every place of every channel to the pixels: 2,352 of them
-here. Only some are run, and multiplied; the forward and the gradient at the site, which it needs
-too, are not counted against it.
+The alternative runs one backward pass from every position of every channel to the pixels, here
+2,352. Only some are run, and their time is multiplied. The forward pass and the gradient at the
+site, which it also needs, are not counted.
 
     python -m benchmarks.pixel_maps                  # time on a ResNet-50's layer2, and memory
     python -m benchmarks.pixel_maps --places 48 --pairs 7

@@ -1,8 +1,8 @@
-"""Make the modes of EfficientNet-Lite0 that ship with codeclens.
+"""Compute the modes of EfficientNet-Lite0 that are part of the package.
 
-Contributions of `LIMIT` photographs, one of a class each, are extracted into a folder (a killed run
-goes on), every block is decomposed, and the modes are written with their card. The same photographs
-give the same files again.
+Contributions of `LIMIT` photographs, each of another class, are extracted into a folder (an
+interrupted run resumes), every block is decomposed, and the modes are written with their card. The
+same photographs give the same files.
 
     CODECLENS_BENCH=… python -m benchmarks.ready_modes extract --folder cache
     python -m benchmarks.ready_modes compare --folder cache --to comparison.csv

@@ -1,8 +1,8 @@
-"""What a large data set would take: a rate measured here times its size, in hours and money.
+"""The cost of a large data set: a rate measured here times its size, in hours and money.
 
-Extraction runs end to end on some images, and the processor's seconds between its first and its
-last batch are counted: reading, decoding, computing and writing, of all threads, but not what is
-done once. A core that is shared with others is not misjudged much that way.
+Extraction runs end to end on some images. The CPU seconds of all threads between the first and the
+last batch are counted (reading, decoding, computing and writing), without one-time work. CPU
+seconds change little if other processes share the core.
 
     python -m benchmarks.scale                        # ResNet-50, 16 blocks, 20 steps; ImageNet-1k
     python -m benchmarks.scale --steps 10 --samples 50000 --price 0.05

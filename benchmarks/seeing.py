@@ -1,15 +1,15 @@
-"""Sanity checks of mode maps on EfficientNet-Lite0: do they show the network, the mode, the class?
+"""Sanity checks of mode maps on EfficientNet-Lite0: do they depend on network, mode and class?
 
-Modes are learned from 24 photographs of each of ten classes of ImageNet; others are looked at.
+Modes are computed from 24 photographs of each of ten ImageNet classes; maps are of other ones.
 
     CODECLENS_BENCH=… python -m benchmarks.seeing --keep FOLDER                  # all three checks
     CODECLENS_BENCH=… python -m benchmarks.seeing curves --images 3 --keep FOLDER
 
-*randomisation*: rank correlation of a map with that of the same network whose weights were mixed up
-from the output to the input. *curves*: the area under deletion curves, of what the mode contributes
-and of the logit, and under insertion curves of the logit, by order of the mode's map, of plain
-saliency and of noise. *localisation*: two photographs side by side; how much of the map of a
-class's own mode lies in the half with that class.
+*randomisation*: rank correlation of a map with the map of the same network after its weights were
+randomised from the output to the input. *curves*: the area under deletion curves, of what the mode
+contributes and of the logit, and under insertion curves of the logit, by order of the mode's map,
+of plain saliency and of noise. *localisation*: two photographs side by side; how much of the map of
+a class's own mode lies in the half with that class.
 """
 
 from __future__ import annotations

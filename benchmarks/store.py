@@ -1,11 +1,10 @@
-"""Shuffled blocks of a store against a memory map of the same array: what training reads.
+"""Shuffled blocks of a store compared with a memory map of the same arrays, as training reads them.
 
-All sides give every row once, in shuffled batches of float32 `[positive, −negative]`. The memory
-map is two plain files of the very arrays that the store keeps, from which each batch gathers rows
-at random, in ascending order within the batch, and puts them side by side; the store reads its
-files block by block. For comparison, one file with the rows already joined: what would have to be
-made from the store first. Files lie in the system's cache on all sides, and each is opened once, as
-a training does that goes many times through the data.
+All readers return every row once, in shuffled batches of float32 `[positive, −negative]`. The
+memory map is two plain files with the arrays of the store; each batch gathers random rows in
+ascending order and joins them. The store reads its files block by block. The third reader uses one
+file with joined rows, which would first have to be made from the store. All files are in the
+system's cache, and each is opened once, as in a training with many epochs.
 
     python -m benchmarks.store
     python -m benchmarks.store --samples 40960 --units 512 --batches 256 2048

@@ -1,8 +1,8 @@
-"""Paired timing: two ways of doing one thing, in turns, on one thread, judged by their ratio.
+"""Paired timing: two implementations alternate on one thread and are compared by their ratio.
 
-Machines are shared and their clocks wander: a ratio of two neighbouring runs in the same process
-wanders far less than either of them. CPU time of the process is what is measured, so that other
-programs' work is not counted (their pressure on caches and memory still is).
+Machines are shared and their speed varies. The ratio of two neighbouring runs in the same process
+varies much less than either run. CPU time of the process is measured, so the work of other programs
+is not counted (their pressure on caches and memory still matters).
 """
 
 from __future__ import annotations

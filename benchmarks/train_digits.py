@@ -1,7 +1,7 @@
 """Train the digits network and write its weights and card: `python -m benchmarks.train_digits`.
 
 The recipe is fixed in advance and the weights of the last epoch are kept. The held-out digits are
-used once, after training, so the accuracy on the card is free of selection.
+used once, after training, so the accuracy on the card has no selection bias.
 """
 
 from __future__ import annotations

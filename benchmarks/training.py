@@ -1,12 +1,12 @@
 """How fast autoencoders train: the published recipe, our recommended one, sparse codes.
 
-Contributions are made up: 512 units, sparse sums of planted motifs with a little noise, 1,536
-modes. The peer is the published training as a plain loop: a DataLoader over a TensorDataset,
-torch's Adam as it comes, the loss read after every batch.
+Contributions are simulated: 512 units, sparse sums of planted motifs with a little noise, 1,536
+modes. The reference is the published training as a plain loop: a DataLoader over a TensorDataset,
+torch's default Adam, the loss read after every batch.
 
-    python -m benchmarks.training                 # samples a second of the published recipe
-    python -m benchmarks.training products        # by entries of the codes
-    python -m benchmarks.training recipe          # the published recipe in full against TopK
+    python -m benchmarks.training                 # samples per second of the published training
+    python -m benchmarks.training products        # sparse products of codes
+    python -m benchmarks.training recipe          # the full published training vs. TopK
     python -m benchmarks.training recipe --samples 50000 --epochs 30
 """
 

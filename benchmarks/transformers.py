@@ -1,7 +1,8 @@
-"""How should tokens become units? Control of a vision transformer by every way to reduce them.
+"""How should tokens be reduced to units? Control of a vision transformer with every reduction.
 
-Contributions of some digits, reduced in each way, become modes; on other digits the units of each
-class's mode are ablated, beside random units, gradient and the classes' mean contributions.
+Modes are computed from the contributions of some digits with each reduction. On other digits the
+units of each class's mode are ablated, compared with random units, gradients and the classes' mean
+contributions.
 
     python -m benchmarks.transformers --folder transformers
     python -m benchmarks.transformers --folder transformers --reductions sum,class-axes --blocks 5

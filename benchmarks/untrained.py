@@ -1,8 +1,8 @@
-"""Untrained networks of known architectures, with random weights in which signals live.
+"""Untrained networks of known architectures, with random weights that preserve signals.
 
-A new network is often no example of its kind: batch norms that never saw data let activations grow
-from block to block, layer scales of 1e-6 switch blocks off, and small weights make attention look
-everywhere alike. Here every layer gives about as much as it takes.
+A newly initialised network is often not typical of its kind: uncalibrated batch norms let
+activations grow from block to block, layer scales of 1e-6 switch blocks off, and small weights make
+attention uniform. Here every layer approximately preserves the scale of its input.
 """
 
 from __future__ import annotations

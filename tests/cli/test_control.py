@@ -132,7 +132,7 @@ def test_images_of_the_store_are_taken_and_said_to_be_known(decomposed: Path, to
     where = "--modes", "run/modes", "--to", "run/control", "--classes", "4"
     code, out, err = told("control", "run/store.zarr", *where, *few, "--limit", 50)
     assert code == 0, err
-    assert "Measured on 50 images of the store, in which the modes were also found" in out
+    assert "Measured on 50 images of the store in which the modes were also found" in out
 
 
 @pytest.mark.parametrize(

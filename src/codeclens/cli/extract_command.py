@@ -126,9 +126,9 @@ def open_images(settings: ExtractSettings, ready: zoo.Ready) -> SampleSource:
         if ready.labels:
             images.own_classes = True
             print(
-                f"The {len(images.classes or [])} folders are used as classes of their own, which "
-                f"are not the {len(ready.labels):,} outputs of the model (for example "
-                f'"{min(strange)}"). That is fine; there is no accuracy then.'
+                f"The {len(images.classes or [])} folders are used as classes of their own: they "
+                f"are not among the {len(ready.labels):,} outputs of the model (for example "
+                f'"{min(strange)}"). So no accuracy is reported.'
             )
         return images
     return open_samples(*given, ready.labels, *drawn)
