@@ -259,6 +259,7 @@ def test_a_resumed_run_uses_the_nodes_of_the_store(run: Run, x: Tensor, tmp_path
     root = json.loads((store.path / "zarr.json").read_text())
     learned = root["attributes"]["codeclens"]["learned"]
     learned["nodes"] = [0.0, 0.3, 0.6, 1.0]
+    del root["attributes"]["checksums"]  # as in a store of an earlier version
     (store.path / "zarr.json").write_text(json.dumps(root))
     before = store.view("3")
     (store.path / "shard_record" / "c" / "2").unlink()

@@ -168,8 +168,9 @@ def _fill(
     layout, shape = writer.layout, writer.metadata["sample_shape"]
     wanted = chosen_shards(layout, shards)
     missing = missing_shards(writer.path, layout, wanted)
-    if not writer.shared and (writer.path / "zarr.json").exists():
-        writer.restore(damaged_metadata(writer.path, writer.metadata))
+    begun = not writer.shared and (writer.path / "zarr.json").exists()
+    if begun and damaged_metadata(writer.path, writer.metadata):
+        writer.restore()
     maker.resume(writer.metadata["learned"])
     total = layout.count(wanted)
     done = total - layout.count(missing)

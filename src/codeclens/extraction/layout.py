@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import warnings
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from itertools import chain, count
 from typing import Any
 
 import numpy as np
 
-from codeclens.errors import CodeclensError
+from codeclens.errors import CodeclensError, in_one_line, shortened
 from codeclens.extraction.storage import Location
 
 FORMAT = 1
 ATTRIBUTE = "codeclens"
+CHECKSUMS = "checksums"
+ROOT = "zarr.json"
 RECORDS = "shard_record"
 CHUNK_ROWS = 256
 DTYPES = ("float32", "float16")
@@ -162,6 +165,7 @@ class Layout:
             # this yet; other readers ignore it.
             warnings.filterwarnings("ignore", message="Consolidated metadata")
             zarr.consolidate_metadata(memory)
+        files[ROOT] = type(files[ROOT]).from_bytes(_with_checksums(files, metadata))
         return files
 
     def _build_site(self, root: Any, site: SiteEntry) -> None:
@@ -227,6 +231,105 @@ def group_names(keys: Iterable[str]) -> list[str]:
     return names
 
 
+def _with_checksums(files: dict[str, Any], metadata: dict[str, Any]) -> bytes:
+    """The root's zarr.json with the checksums of all other files, of the metadata and of itself."""
+    root = json.loads(files[ROOT].to_bytes())
+    others = {name: _sha256(one.to_bytes()) for name, one in files.items() if name != ROOT}
+    sums = {"self": _BLANK, "metadata": _sha256(_canonical(metadata)), "files": others}
+    root["attributes"][CHECKSUMS] = sums
+    text = json.dumps(root, indent=2)
+    return text.replace(_BLANK, _sha256(text.encode())).encode()
+
+
+_BLANK = "0" * 64
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _canonical(metadata: dict[str, Any]) -> bytes:
+    return json.dumps(metadata, sort_keys=True).encode()
+
+
+def read_checksums(path: Location) -> dict[str, str]:
+    """The checksums of the files of metadata; that of the root is "" if the root is damaged.
+
+    Empty for a store of an earlier version, which has none.
+    """
+    content = (path / ROOT).read_bytes()
+    attributes = json.loads(content)["attributes"]
+    if CHECKSUMS not in attributes:
+        # Other attributes than these two are what damage made of the checksums' name.
+        return {} if set(attributes) <= {ATTRIBUTE, "coordinates"} else {ROOT: ""}
+    sums = attributes[CHECKSUMS]
+    own = str(sums["self"])
+    plain = content.replace(own.encode(), _BLANK.encode())
+    sound = len(own) == len(_BLANK) and _sha256(plain) == own
+    return {str(name): str(one) for name, one in sums["files"].items()} | {
+        ROOT: _sha256(content) if sound else ""
+    }
+
+
+def _require_valid(metadata: dict[str, Any]) -> None:
+    """Raise ValueError, in which the text is the field, unless every field is as documented."""
+    settings, sites = metadata["settings"], metadata["sites"]
+    _require("samples", _whole(metadata["samples"]))
+    _require("settings.shard_size", _whole(settings["shard_size"]))
+    _require("settings.dtype", settings["dtype"] in DTYPES)
+    classes = settings["classes"]
+    named = isinstance(classes, list) and all(isinstance(name, str) for name in classes)
+    _require("settings.classes", classes is None or named)
+    _require("settings.model", isinstance(settings["model"].get("class"), str))
+    _require("settings.data", isinstance(settings["data"], dict))
+    for name in ("method", "target", "baseline", "output", "positions", "computing"):
+        _require(f"settings.{name}", name in settings)
+    _require("settings.sites", isinstance(settings["sites"], dict))
+    _require("learned", isinstance(metadata["learned"], dict))
+    shape = metadata["sample_shape"]
+    _require("sample_shape", isinstance(shape, list) and all(map(_whole, shape)))
+    outputs = metadata.get("outputs")
+    _require("outputs", outputs is None or _whole(outputs))
+    _require("own_classes", isinstance(metadata.get("own_classes", False), bool))
+    _require("created", isinstance(metadata["created"], str))
+    _require("versions", isinstance(metadata["versions"], dict))
+    _require("sites", isinstance(sites, list) and bool(sites))
+    known = {field.name for field in fields(SiteEntry)}
+    for entry in sites:
+        _require("sites.key", isinstance(entry["key"], str))
+        # A group is a folder in the store and must not lead out of it.
+        group = entry["group"]
+        _require("sites.group", isinstance(group, str) and bool(_GROUP.fullmatch(group)))
+        _require("sites.units", _whole(entry["units"], _MOST_UNITS))
+        _require("sites.is_cut", isinstance(entry["is_cut"], bool))
+        maps, grid = entry.get("maps", []), entry.get("grid", [1, 1])
+        _require("sites.maps", isinstance(maps, list) and set(maps) <= _MAPS)
+        _require(
+            "sites.grid",
+            isinstance(grid, list) and len(grid) == 2 and all(_whole(g, _MOST_UNITS) for g in grid),
+        )
+        _require("sites", set(entry) <= known)
+    for name in ("key", "group"):
+        _require(f"sites.{name}", len({entry[name] for entry in sites}) == len(sites))
+
+
+_MAPS = {"contribution_map", "positive_map", "negative_map"}
+_GROUP = re.compile(r"[A-Za-z0-9-][A-Za-z0-9._-]{0,110}")
+
+
+# Far more than any layer has; a larger number is damage, and memory is not allocated for it.
+_MOST_UNITS = 10_000_000
+
+
+def _whole(value: Any, most: int = 2**53) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= most
+
+
+def _require(field: str, holds: bool) -> None:
+    if not holds:
+        raise ValueError(field)
+
+
 def read_metadata(path: Location) -> dict[str, Any] | None:
     """The metadata of the store at `path`, or None if `path` is empty or a store was only begun.
 
@@ -243,18 +346,30 @@ def read_metadata(path: Location) -> dict[str, Any] | None:
     except OSError as error:
         raise CodeclensError(f'"{path}" cannot be read: {error.strerror or error}.') from None
     try:
-        metadata = json.loads(text)["attributes"][ATTRIBUTE]
+        root = json.loads(text)
+        metadata = root["attributes"][ATTRIBUTE]
         version = metadata["format"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise CodeclensError(
             f'"{path}" is a Zarr folder but not a store of contributions, or its zarr.json is '
             "damaged; restore that file, or choose another path."
         ) from None
     if version != FORMAT:
         raise CodeclensError(
-            f'The store "{path}" has format {version}, but this version of codeclens reads format '
-            f"{FORMAT}; use the version that wrote it, or extract again to another path."
+            f'The store "{path}" has format {shortened(version)}, but this version of codeclens '
+            f"reads format {FORMAT}; use the version that wrote it, or extract again to another "
+            "path."
         )
+    try:
+        sums = root["attributes"].get(CHECKSUMS)
+        sound = sums is None or sums["metadata"] == _sha256(_canonical(metadata))
+        _require("its checksum", sound)
+        _require_valid(metadata)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CodeclensError(
+            f'The metadata in "{path}/zarr.json" are damaged ({in_one_line(error, 60)}); restore '
+            "that file, or extract again to another path."
+        ) from None
     return dict(metadata)
 
 

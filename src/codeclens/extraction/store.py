@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
@@ -14,7 +15,15 @@ from jaxtyping import Float32, Int64
 
 from codeclens.errors import CodeclensError, require_number, unknown
 from codeclens.extraction.computing import counted, free_memory, in_words
-from codeclens.extraction.layout import RECORDS, Layout, SiteEntry, finished_shards, read_metadata
+from codeclens.extraction.layout import (
+    RECORDS,
+    ROOT,
+    Layout,
+    SiteEntry,
+    finished_shards,
+    read_checksums,
+    read_metadata,
+)
 from codeclens.extraction.reader import Sign, SiteReader, View, damaged
 from codeclens.extraction.storage import Location, ObjectFolder, in_memory, locate, zarr_store
 from codeclens.extraction.writer import read_record, writing
@@ -25,7 +34,10 @@ if TYPE_CHECKING:
     import xarray
 
 # The entries that make an array readable; the others differ between versions of zarr.
-_COMPARED = ("node_type", "shape", "data_type", "dimension_names", "chunk_grid", "codecs")
+_COMPARED = (
+    *("node_type", "shape", "data_type", "dimension_names", "chunk_grid", "codecs"),
+    *("chunk_key_encoding", "fill_value"),
+)
 _Part = int | Literal["metadata"]
 
 
@@ -87,7 +99,16 @@ def damaged_shards(path: Location, layout: Layout) -> dict[int, list[str]]:
 def damaged_metadata(path: Location, metadata: dict[str, Any]) -> list[str]:
     """The files of metadata and labels whose content differs from what the settings imply."""
     files = Layout.from_metadata(metadata).build(metadata)
-    return [name for name in sorted(files) if not _same(path / name, files[name].to_bytes())]
+    try:
+        sums = read_checksums(path)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        sums = {ROOT: ""}
+    return [
+        name
+        for name in sorted(files)
+        if (name in sums and not _sound(path / name, {"sha256": sums[name]}))
+        or not _same(path / name, files[name].to_bytes())
+    ]
 
 
 def discard(path: Location, shards: Iterable[int]) -> None:
@@ -315,6 +336,8 @@ class ContributionStore(Labelled):
         """
         import xarray
 
+        if files := damaged_metadata(self.path, self.metadata):
+            raise CodeclensError(damaged(self.path, files[0]))
         root = xarray.open_zarr(zarr_store(self.path), chunks=None).drop_dims("shard")
         if site is not None:
             group = f"sites/{self._entry(site).group}"
@@ -401,13 +424,46 @@ class ContributionStore(Labelled):
             for file in files:
                 if not (self.path / file).exists():
                     raise CodeclensError(damaged(self.path, file))
+        self._require_memory(name)
         try:
             source: Any = self.path
             if isinstance(self.path, ObjectFolder):
                 source = in_memory(self.path, [f"{name}/zarr.json", *files])
             return np.asarray(zarr.open_array(source, path=name, mode="r")[:])
-        except (OSError, ValueError) as error:
+        except Exception as error:  # damage in Zarr's own metadata raises errors of any kind
             raise CodeclensError(damaged(self.path, name)) from error
+
+    def _require_memory(self, name: str) -> None:
+        """Raise CodeclensError if an array claims more than memory holds, or its zarr.json lies."""
+        needed, free = 8 * self._layout.samples, free_memory()
+        if needed > free:
+            raise CodeclensError(
+                f'The store "{self.path}" claims {self._layout.samples:,} samples, which take '
+                f"{in_words(needed)}, but {in_words(free)} of memory are free."
+            )
+        file = f"{name}/{ROOT}"
+        if isinstance(self.path, Path):
+            sums = self._checksums
+            sound = (
+                _sound(self.path / file, {"sha256": sums[file]})
+                if file in sums
+                else _same(self.path / file, self._expected[file])
+            )
+            if not sound:
+                raise CodeclensError(damaged(self.path, file))
+
+    @cached_property
+    def _checksums(self) -> dict[str, str]:
+        try:
+            return read_checksums(self.path)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            raise CodeclensError(damaged(self.path, ROOT)) from None
+
+    @cached_property
+    def _expected(self) -> dict[str, bytes]:
+        """What the metadata of arrays must hold, for stores of earlier versions."""
+        files = self._layout.build(self.metadata)
+        return {name: one.to_bytes() for name, one in files.items() if name.endswith(ROOT)}
 
     def _per_sample(self, name: str) -> np.ndarray[Any, Any]:
         found: np.ndarray[Any, Any] = self._whole_array(name)[self.sample]

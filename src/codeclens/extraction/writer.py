@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import shutil
+import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -78,7 +79,7 @@ class ShardWriter:
                 content = self._encoded(name, file, slice(rows.start, rows.stop), arrays[name])
                 self._put(file, content, f"{_PARTS}-{shard}")
                 files[file] = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-            record = json.dumps({"made_by": made_by, "files": files}, sort_keys=True)
+            record = sealed({"made_by": made_by, "files": files})
             file = f"{RECORDS}/c/{shard}"
             text = np.array([record], dtype=object)
             content = self._encoded(RECORDS, file, slice(shard, shard + 1), text)
@@ -101,8 +102,10 @@ class ShardWriter:
         _remove(self.path, TOP - {RECORDS})
         self.restore(sorted(self._files, key=lambda name: name == "zarr.json"))
 
-    def restore(self, files: Iterable[str]) -> None:
-        """Write these files of the metadata in this order, replacing existing ones."""
+    def restore(self, files: Iterable[str] | None = None) -> None:
+        """Write these files of the metadata in this order, by default all, the root last."""
+        if files is None:
+            files = sorted(self._files, key=lambda name: name == "zarr.json")
         with _write_errors(self.path):
             for file in files:
                 self._put(file, self._files[file].to_bytes(), _PARTS)
@@ -248,12 +251,24 @@ def read_record(path: Location, shard: int) -> dict[str, Any] | None:
     """The record of a shard, or None if it is absent or unreadable."""
     try:
         # vlen-utf8 begins with the number of texts and the length of the first, 4 bytes each.
-        text = (path / RECORDS / "c" / str(shard)).read_bytes()[8:]
+        content = (path / RECORDS / "c" / str(shard)).read_bytes()
+        text = content[8:].decode("utf-8")
         record: dict[str, Any] = json.loads(text)
         sound = all({"bytes", "sha256"} <= set(entry) for entry in record["files"].values())
-    except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError):
+        sound = sound and content[:8] == struct.pack("<II", 1, len(content) - 8)
+        plain = {name: record[name] for name in ("made_by", "files")}
+        # Records of earlier versions have no checksum.
+        sound = sound and text in (sealed(plain), json.dumps(plain, sort_keys=True))
+    except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
     return record if sound else None
+
+
+def sealed(record: dict[str, Any]) -> str:
+    """A record as JSON with the checksum of its other entries."""
+    plain = json.dumps(record, sort_keys=True)
+    sum_of = hashlib.sha256(plain.encode()).hexdigest()
+    return json.dumps({**record, "sha256": sum_of}, sort_keys=True)
 
 
 def _is_whole(path: Location, shard: int, sizes: Mapping[str, int] | None) -> bool:
