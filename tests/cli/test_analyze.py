@@ -54,7 +54,7 @@ def test_tables_figures_and_sentences(folder: Path, view: str, told: Told, tmp_p
     assert all(line in out for line in sentences.splitlines())
     what = "activations" if view == "activation" else "contributions"
     r2 = cl.Modes.load(folder / view / "1").r2
-    assert f"tell R² {r2:.3f} of the {what} at 1" in sentences
+    assert f"they explain R² = {r2:.3f} of the {what} at 1" in sentences
     with (tmp_path / "out" / "modes.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == len(cl.Modes.load(folder / view / "1"))

@@ -88,7 +88,10 @@ def test_bench_info_tells_what_a_measurement_depends_on(told: Told) -> None:
         (["extract", "--model", "m"], "codeclens extract needs images: pass --images FOLDER"),
         (["decompose", "--to", "m"], "needs a store of contributions: codeclens decompose STORE"),
         (["decompose", "s", "t"], 'Unexpected argument "t"'),
-        (["decompose", "s", "--method", "tsne"], "method (='tsne') should be 'topk', "),
+        (
+            ["decompose", "s", "--method", "tsne", "--to", "m"],
+            'There is no method "tsne"; the nearest names are',
+        ),
         (["report", "s"], "needs a place for its result: pass --to FILE.html"),
         (["analyze", "s", "--config", "none.yaml"], "There is no configuration file none.yaml"),
     ],

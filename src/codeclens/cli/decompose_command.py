@@ -36,6 +36,8 @@ def run_decompose(settings: DecomposeSettings) -> None:
     """Decompose as the options say, and print a summary."""
     assert settings.store is not None
     assert settings.to is not None
+    for name in (settings.method, *(settings.methods or [])):
+        method_named(name)  # a name that no method has is reported before anything is opened
     store = cl.ContributionStore(settings.store)
     if settings.compare:
         run_comparison(settings, store, settings.to)
