@@ -5,7 +5,7 @@ same site, with the same settings. In other images the units of each class's bes
 off, or all others are, and accuracy and logits of the class are compared with those of the others.
 Controls: activation modes with both off values, sums of modes, gradient × activation with matching
 off values, class means and contrasts, single channels, chance, modes of contributions to one fixed
-target, the gradient of a cluster of activations, and a learned mask as an upper bound. Exact
+target, the gradient of a cluster of activations, and a learned mask. Exact
 removal by sign is compared with permuted units and with each image's own contributions. Merged
 classes ask for two rankings that each hit one half of a class.
 
