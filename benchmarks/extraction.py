@@ -122,13 +122,17 @@ def _growth(what: Any, batch: int, pixels: int, steps: int) -> float:
     model, x = calibrated_resnet50(pixels), images(batch, pixels)
     with torch.no_grad():
         model(x[:1])  # what the libraries allocate once is not the extraction's
-    # "5" makes the kernel forget the peak that calibration left behind.
+    if what == "floor":
+        return grown(lambda: floor(model, x, steps))
+    return grown(lambda: extraction(model, x, what, steps)())
+
+
+def grown(work: Work) -> float:
+    """MB by which the peak of this process grows; to be run in a process of its own."""
+    # "5" makes the kernel forget the peak that preparations left behind.
     Path("/proc/self/clear_refs").write_text("5")
     before = _resident("VmRSS")
-    if what == "floor":
-        floor(model, x, steps)
-    else:
-        extraction(model, x, what, steps)()
+    work()
     return _resident("VmHWM") - before
 
 

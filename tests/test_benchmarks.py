@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from benchmarks import captum, control, extraction, faithfulness, flow, pixel_maps
+from benchmarks import architectures, captum, control, extraction, faithfulness, flow, pixel_maps
 from benchmarks.faithfulness import CONTROL_NAMES, DEFAULT, METHODS, Estimate, Faithfulness
 from benchmarks.timing import Paired, in_turns
 from scipy.stats import spearmanr
@@ -32,6 +32,13 @@ def test_a_ratio_is_the_median_over_pairs() -> None:
     result = Paired([2.0, 9.0, 4.0], [1.0, 3.0, 1.0])
     assert result.ratios == [2, 3, 4]
     assert result.ratio == 3
+
+
+def test_a_language_model_is_compared_with_captum_and_the_floor() -> None:
+    model, shape = architectures.gpt2(layers=2, tokens=4)
+    found = architectures.compare(model.eval(), torch.randn(2, *shape), 1, steps=2, captum=True)
+    assert list(found) == ["secant / trapezoid", "trapezoid / floor", "Captum / secant"]
+    assert all(pair.ratio > 0 for pair in found.values())
 
 
 def test_captum_and_ours_are_compared_at_the_same_nodes() -> None:
