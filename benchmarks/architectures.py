@@ -94,9 +94,7 @@ def ways(model: nn.Module, x: Tensor, steps: int = STEPS) -> dict[str, Work]:
     works: dict[str, Work] = {}
     for rule in ("secant", "trapezoid"):
         method = Conductance(steps, rule, "uniform")  # type: ignore[arg-type]
-        attributor = Attributor(model, sites="@blocks", method=method)
-        attributor.prepare(x)
-        attributor.survey(x)
+        attributor = Attributor(model, sites="@blocks", method=method).prepared(x)
         works[rule] = lambda attributor=attributor: attributor(x)  # type: ignore[misc]
     return {**works, "floor": lambda: floor(model, x, steps)}
 

@@ -1,6 +1,6 @@
 """Secant propagation: sums of contributions that are exact at any number of steps."""
 
-from codeclens.attribution.secant import maxima, normalization, products
+from codeclens.attribution.secant import maxima, normalization, products, recurrent
 from codeclens.attribution.secant.mode import SecantMode, rule, unseen, with_gradient
 from codeclens.attribution.secant.nonlinearities import elementwise
 
@@ -10,6 +10,7 @@ __all__ = [
     "maxima",
     "normalization",
     "products",
+    "recurrent",
     "rule",
     "unseen",
     "with_gradient",

@@ -319,7 +319,7 @@ _NAMES = """
     diag_embed hsplit vsplit dsplit atleast_1d atleast_2d atleast_3d select_scatter slice_scatter
     diagonal_scatter block_diag real imag conj resolve_conj view_as_real view_as_complex complex
     fft_fft fft_ifft fft_rfft fft_irfft fft_fft2 fft_ifft2 fft_rfft2 fft_irfft2 fft_fftn fft_ifftn
-    fft_rfftn fft_irfftn fft_fftshift fft_ifftshift backward is_nested is_cuda
+    _pack_padded_sequence _pad_packed_sequence fft_rfftn fft_irfftn fft_fftshift fft_ifftshift backward is_nested is_cuda
 """
 
 LINEAR.update(_NAMES.split())
