@@ -51,7 +51,9 @@ class Recurrent(nn.Module):
         z: Any = self.embed(x).mul(2)
         z = z if self.layer.batch_first else z.transpose(0, 1)
         if self.lengths is not None:
-            z = pack_padded_sequence(z, self.lengths[: len(x)], self.layer.batch_first, enforce_sorted=False)
+            z = pack_padded_sequence(
+                z, self.lengths[: len(x)], self.layer.batch_first, enforce_sorted=False
+            )
         output, states = self.layer(z)
         if self.lengths is not None:
             output, _ = pad_packed_sequence(output, self.layer.batch_first)

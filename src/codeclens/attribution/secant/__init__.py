@@ -1,6 +1,12 @@
 """Secant propagation: sums of contributions that are exact at any number of steps."""
 
-from codeclens.attribution.secant import maxima, normalization, products, recurrent
+from codeclens.attribution.secant import (
+    maxima,
+    multivariate,
+    normalization,
+    products,
+    recurrent,
+)
 from codeclens.attribution.secant.mode import SecantMode, rule, unseen, with_gradient
 from codeclens.attribution.secant.nonlinearities import elementwise
 
@@ -8,6 +14,7 @@ __all__ = [
     "SecantMode",
     "elementwise",
     "maxima",
+    "multivariate",
     "normalization",
     "products",
     "recurrent",

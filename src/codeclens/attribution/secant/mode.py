@@ -159,7 +159,8 @@ class SecantMode(TorchFunctionMode):
             finally:
                 self._opening.discard(func)
         short = plain(name)
-        if short not in RULES:
+        ruled = short in RULES
+        if not ruled:
             result = func(*args, **kwargs)
             if follows([result]):
                 self.uncovered.add(name)
@@ -168,7 +169,7 @@ class SecantMode(TorchFunctionMode):
             self.uncovered.add(f"{short} of complex numbers")
         else:
             result = self._apply(RULES[short], func, name, args, kwargs)
-        if len(self.uncovered) > known and not self._before:
+        if (len(self.uncovered) > known or not ruled) and not self._before:
             self.named |= _nodes(result, args)
         return result
 
@@ -319,7 +320,8 @@ _NAMES = """
     diag_embed hsplit vsplit dsplit atleast_1d atleast_2d atleast_3d select_scatter slice_scatter
     diagonal_scatter block_diag real imag conj resolve_conj view_as_real view_as_complex complex
     fft_fft fft_ifft fft_rfft fft_irfft fft_fft2 fft_ifft2 fft_rfft2 fft_irfft2 fft_fftn fft_ifftn
-    _pack_padded_sequence _pad_packed_sequence fft_rfftn fft_irfftn fft_fftshift fft_ifftshift backward is_nested is_cuda
+    fft_rfftn fft_irfftn fft_fftshift fft_ifftshift backward is_nested is_cuda
+    _pack_padded_sequence _pad_packed_sequence
 """
 
 LINEAR.update(_NAMES.split())

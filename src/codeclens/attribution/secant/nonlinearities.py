@@ -400,8 +400,7 @@ def _pow(mode: SecantMode, func: Func, z: Any, exponent: Any) -> Any:
         if not isinstance(z, Tensor):
             with mode:
                 return (exponent * math.log(z)).exp()
-        mode.uncovered.add("pow with an exponent that is on the way")
-        return torch.pow(z, exponent)
+        return _computed_power(mode, z, exponent)
     if isinstance(exponent, Tensor):
         return _POWER(mode, torch.pow, z, exponent)
     if exponent == 1:
@@ -414,3 +413,23 @@ def _pow(mode: SecantMode, func: Func, z: Any, exponent: Any) -> Any:
 
 elementwise("power")
 _POWER = RULES.pop("power")
+
+
+def _computed_power(mode: SecantMode, base: Tensor, exponent: Tensor) -> Tensor:
+    """Base and exponent change in their turns, once in each order; the mean."""
+    base, exponent = torch.broadcast_tensors(base, exponent)
+    value = torch.pow(base.detach(), exponent.detach())
+    kept = mode.between(base, exponent)
+    if kept is None:
+        return unfinished(value, base, exponent)
+    (b0, b1), (e0, e1) = kept
+
+    def of(call: Func, before: Tensor, now: Tensor) -> Tensor:
+        return _slope(call, (before, call(before)), (now, call(now)), placed=True)
+
+    def pullback(g: Tensor) -> tuple[Tensor, ...]:
+        at_base = [of(lambda t, e=e: torch.pow(t, e), b0, b1) for e in (e0, e1)]
+        at_exponent = [of(lambda t, b=b: torch.pow(b, t), e0, e1) for b in (b0, b1)]
+        return g * (at_base[0] + at_base[1]) / 2, g * (at_exponent[0] + at_exponent[1]) / 2
+
+    return with_gradient(value, pullback, base, exponent)

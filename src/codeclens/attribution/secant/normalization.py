@@ -328,25 +328,6 @@ def _batch_norm(
     return with_gradient(value, lambda g: (g * scale,), x)
 
 
-@rule("norm", "linalg_vector_norm", "vector_norm")
-def _norm(
-    mode: SecantMode,
-    func: Func,
-    z: Tensor,
-    p: Any = 2,
-    dim: Any = None,
-    keepdim: bool = False,
-    **_: Any,
-) -> Any:
-    p = _.get("ord", p)
-    if p not in (2, 2.0, "fro", None):
-        mode.uncovered.add(f"norm of order {p}")
-        return func(z, p, dim, keepdim)
-    dims = list(range(z.ndim)) if dim is None else dim
-    with mode:
-        return z.square().sum(dims, keepdim=keepdim).sqrt()
-
-
 @rule("var")
 def _var(mode: SecantMode, func: Func, z: Tensor, *args: Any, **kwargs: Any) -> Any:
     """Sum of squares about the mean, over the count less the correction."""
