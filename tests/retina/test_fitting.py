@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from codeclens import CodeclensError
 from codeclens.retina import LN, LNLN, Fit, FitEpoch, Movie, Recording, RetinaCNN, fit
 from codeclens.retina.evaluation import correlation
+from codeclens.retina.fit import roughness
 from codeclens.retina.splits import held_out_blocks
 
 ABOUT: dict = {"rate": 50.0, "pixel": 30.0, "unit": "um"}
@@ -100,7 +101,7 @@ def test_it_learns(recording: Recording) -> None:
 
 def test_an_ln_model_finds_its_filter(recording: Recording) -> None:
     model = LN(["on", "off"], history=4, size=(7, 7), **ABOUT)
-    quick(model, recording, epochs=40, lr=1e-2)
+    quick(model, recording, method="adam", epochs=40, lr=1e-2)
     weight = model.potential.weight.detach()
     assert weight[1].abs().flatten().argmax() == weight[1].flatten().argmin(), "an off cell"
     spot = weight[1, -1].abs().flatten().argmax()
@@ -204,7 +205,7 @@ def test_it_resumes_to_the_bit(recording: Recording, tmp_path: Path) -> None:
 def test_activity_l1_and_weight_decay_hold_back(recording: Recording) -> None:
     def loudness(**changed: float) -> tuple[float, float]:
         model = LNLN(["on", "off"], history=4, size=(7, 7), kernel=3, **ABOUT)
-        quick(model, recording, epochs=8, lr=1e-2, **changed)
+        quick(model, recording, method="adam", epochs=8, lr=1e-2, **changed)
         return float(model.respond(recording.movie).mean()), float(
             model.filters.weight.detach().norm()
         )
@@ -226,4 +227,103 @@ def test_what_does_not_fit_is_said(recording: Recording) -> None:
     with pytest.raises(CodeclensError, match="60"):
         fit(cnn(rate=60.0), recording)
     with pytest.raises(CodeclensError, match="lower the learning rate"):
-        quick(LN(["on", "off"], history=4, size=(7, 7), **ABOUT), recording, lr=1e30)
+        quick(LN(["on", "off"], history=4, size=(7, 7), **ABOUT), recording, method="adam", lr=1e30)
+
+
+def test_lbfgs_finds_the_filters_that_made_the_rates() -> None:
+    """Poisson counts of a known LN model: filters, gains and the loss of the truth are reached."""
+    generator = torch.Generator().manual_seed(1)
+    movie = Movie(torch.randn(6000, 3, 3, generator=generator), **ABOUT)
+    truth = LN(["on", "off"], history=4, size=(3, 3), **ABOUT)
+    filters = torch.zeros(2, 4, 3, 3)
+    filters[0, 1:, 1, 1] = torch.tensor([0.2, 0.6, 0.4])
+    filters[1, 2:, 0, 2] = torch.tensor([-0.5, -0.8])
+    truth.start(filters)
+    truth.output.gain.copy_(torch.tensor([30.0, 60.0]))
+    rates = truth.respond(movie)
+    counts = torch.poisson(rates / 50.0, generator=generator)
+    recording = Recording.from_counts(
+        Movie(movie.frames[3:], **ABOUT), counts, ["on", "off"]
+    )  # fmt: skip
+    recording = Recording(movie, torch.cat([torch.zeros(3, 2), recording.rates]), ["on", "off"])
+    model = LN(["on", "off"], history=4, size=(3, 3), **ABOUT)
+    found = fit(model, recording, blocks=2, held_out=0.2)
+    for cell in range(2):
+        got, wanted = model.potential.weight[cell].detach(), filters[cell]
+        assert float(F.cosine_similarity(got.flatten(), wanted.flatten(), dim=0)) > 0.95
+    agreement = correlation(model.respond(movie), rates)
+    assert float(agreement.min()) > 0.98
+    by_adam = LN(["on", "off"], history=4, size=(3, 3), **ABOUT)
+    other = fit(by_adam, recording, method="adam", epochs=10, lr=1e-2, blocks=2, held_out=0.2)
+    assert float(found.r.mean()) > float(other.r.mean()) - 0.005
+    assert set(found.r.smooth.values) <= {1e-2, 3e-3, 1e-3, 3e-4, 1e-4, 0.0}
+    assert "smooth" in found.to_dataframe()
+
+
+def test_each_cell_of_an_ln_model_has_its_own_smoothness(recording: Recording) -> None:
+    """Cells share no parameter: fitted together or alone they come to the same filters."""
+    both = LN(["on", "off"], history=4, size=(7, 7), **ABOUT)
+    found = fit(both, recording, smooth=(1e-1, 0.0), held_out=0.2, blocks=2)
+    for cell, name in enumerate(("on", "off")):
+        one = LN([name], history=4, size=(7, 7), **ABOUT)
+        part = Recording(recording.movie, recording.rates[:, cell : cell + 1], [name])
+        alone = fit(one, part, smooth=(1e-1, 0.0), held_out=0.2, blocks=2)
+        assert float(alone.r.smooth[0]) == float(found.r.smooth[cell])
+        assert float(alone.r[0]) == pytest.approx(float(found.r[cell]), abs=5e-3)
+
+
+def test_a_prior_makes_filters_smooth(recording: Recording) -> None:
+    rough = []
+    for strength in (0.0, 1.0):
+        model = LN(["on", "off"], history=4, size=(7, 7), **ABOUT)
+        fit(model, recording, smooth=(strength,), held_out=0.2, blocks=2)
+        weight = model.potential.weight.detach()
+        rough.append(float(roughness(weight) / weight.square().sum()))
+    assert rough[1] < 0.5 * rough[0]
+
+
+def test_lbfgs_takes_subunits_low_ranks_and_full_field_light(recording: Recording) -> None:
+    for model in (
+        LN(["on", "off"], rank=1, history=4, size=(7, 7), **ABOUT),
+        LNLN(["on", "off"], channels=3, kernel=3, history=4, size=(7, 7), **ABOUT),
+    ):
+        found = fit(model, recording, smooth=(1e-3,), held_out=0.2, blocks=2)
+        assert float(found.r.min()) > 0.5, found.r.values
+    light = Movie(recording.movie.frames.mean((1, 2), keepdim=True), **ABOUT)
+    rates = (300 * light.frames[:, :, 0]).relu().roll(1, 0)
+    model = LNLN(["on"], history=4, size=(1, 1), **ABOUT)
+    found = fit(model, Recording(light, rates, ["on"]), held_out=0.2, blocks=2)
+    assert float(found.r[0]) > 0.9
+
+
+def test_lbfgs_resumes_to_the_bit(recording: Recording, tmp_path: Path) -> None:
+    def made() -> LN:
+        return LN(["on", "off"], history=4, size=(7, 7), **ABOUT)
+
+    def kill(epoch: FitEpoch) -> None:
+        if epoch.epoch == 2:
+            raise KilledError
+
+    options: dict = {"smooth": (1e-2, 1e-3, 0.0), "held_out": 0.2, "blocks": 2}
+    whole = fit(made(), recording, **options)
+    with pytest.raises(KilledError):
+        fit(made(), recording, to=tmp_path, progress=kill, **options)
+    rest = fit(made(), recording, to=tmp_path, **options)
+    assert np.array_equal(whole.r, rest.r)
+    assert np.array_equal(whole.curve.loss, rest.curve.loss)
+    for a, b in zip(
+        whole.model.state_dict().values(), rest.model.state_dict().values(), strict=True
+    ):
+        assert torch.equal(a, b)
+
+
+def test_what_lbfgs_cannot_fit_is_said(recording: Recording) -> None:
+    with pytest.raises(CodeclensError, match="batch norms"):
+        quick(cnn(), recording, method="lbfgs")
+    with pytest.raises(CodeclensError, match='no method "newton"'):
+        quick(cnn(), recording, method="newton")
+    model = LN(["on", "off"], history=4, size=(7, 7), **ABOUT)
+    with pytest.raises(CodeclensError, match=r"smooth \(=-1\)"):
+        fit(model, recording, smooth=(-1,))
+    with pytest.raises(CodeclensError, match="one or more strengths"):
+        fit(model, recording, smooth=())

@@ -4,27 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from benchmarks.retina.macaque import CELLS, bits, kinetic, linear, load, main
-
-
-def test_bits_are_poissons(rng: np.random.Generator) -> None:
-    from scipy.stats import poisson
-
-    rate = 120.0
-    expected = torch.from_numpy(rng.gamma(2.0, 10.0, size=(500, 2)))
-    counts = torch.from_numpy(rng.poisson(expected.numpy() / rate).astype(float))
-    mean = torch.tensor([20.0, 15.0], dtype=torch.float64)
-    ours = bits(expected, counts * rate, mean, rate)
-    # The factorials that ours leaves out are the same for both rates.
-    with_model, constant = (
-        poisson.logpmf(counts.numpy(), r.numpy() / rate).sum(axis=0) for r in (expected, mean)
-    )
-    wanted = (with_model - constant) / counts.numpy().sum(axis=0) / np.log(2)
-    assert np.allclose(ours, wanted)
-    assert np.allclose(bits(mean.expand_as(counts), counts * rate, mean, rate), 0)
+from benchmarks.retina.macaque import CELLS, kinetic, linear, load, main
 
 
 def test_without_the_data_it_says_so(

@@ -32,6 +32,8 @@ class LN(Fittable):
     """
 
     sites: Sequence[str] = ("output",)
+    solver: str = "lbfgs"
+    separate_cells: bool = True
 
     def __init__(
         self,
@@ -46,6 +48,15 @@ class LN(Fittable):
         self.options["rank"] = rank
         with seeded(seed):
             self.potential = Filters(len(self.cells), self.taken, given["size"], rank=rank)
+
+    @property
+    def filters_of_film(self) -> Sequence[Tensor]:
+        """The filters of the cells."""
+        return (self.potential.weight,)
+
+    def start(self, filters: Float[Tensor, "cell taps y x"]) -> None:
+        """Start from these filters, or from their best approximation of this rank."""
+        self.potential.start(filters)
 
     def forward(self, x: Float[Tensor, "batch history y x"]) -> Float[Tensor, "batch cell"]:
         rates: Tensor = self.output(self.potential(self.seen(x)))
@@ -69,6 +80,7 @@ class LNLN(Fittable):
     """
 
     sites: Sequence[str] = ("subunits",)
+    solver: str = "lbfgs"
 
     def __init__(
         self,
@@ -97,6 +109,11 @@ class LNLN(Fittable):
             self.filters = nn.Conv2d(self.taken, channels, kernel)
             self.subunits = NONLINEARITIES[nonlinearity]()
             self.potential = Weighing(channels * left[0] * left[1], len(self.cells), positive)
+
+    @property
+    def filters_of_film(self) -> Sequence[Tensor]:
+        """The filters of the subunits."""
+        return (self.filters.weight,)
 
     def forward(self, x: Float[Tensor, "batch history y x"]) -> Float[Tensor, "batch cell"]:
         subunits = self.subunits(self.filters(self.seen(x)))
@@ -150,6 +167,22 @@ class LNK(Fittable):
             with torch.no_grad():
                 # The active share is small: large initial weights make its changes matter.
                 self.potential.weight.abs_().add_(1.0).mul_(10.0)
+
+    @property
+    def filters_of_film(self) -> Sequence[Tensor]:
+        """The filters of the channels."""
+        return (self.filters.weight,)
+
+    @torch.no_grad()
+    def start(self, filters: Float[Tensor, "cell taps y x"]) -> None:
+        """Start with one channel for each cell, where there are as many channels as cells.
+
+        From random filters, all channels follow the cells that fire most.
+        """
+        taps = self.filters.weight.shape[1]
+        if len(self.filters.weight) == len(filters):
+            self.filters.start(filters[:, -taps:])
+            self.potential.weight.mul_(torch.eye(len(filters)).to(self.potential.weight))
 
     def forward(self, x: Float[Tensor, "batch history y x"]) -> Float[Tensor, "batch cell"]:
         driving = self.nonlinear(self.filters(self.seen(x)))

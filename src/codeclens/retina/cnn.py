@@ -105,6 +105,20 @@ class Filters(nn.Module):
                 torch.randn(channels, rank, *size) * (size[0] * size[1] * rank) ** -0.5
             )
 
+    @torch.no_grad()
+    def start(self, weight: Float[Tensor, "channel taps y x"]) -> None:
+        """Start from these filters, or from their best approximation of this rank."""
+        if self.full is not None:
+            self.full.copy_(weight)
+            return
+        left, size, right = torch.linalg.svd(weight.flatten(2).double(), full_matrices=False)
+        rank = self.time.shape[1]
+        kept = min(rank, size.shape[1])
+        root = size[:, :kept].sqrt()
+        self.time[:, :kept].copy_((left[..., :kept] * root[:, None]).mT)
+        space = root[..., None] * right[:, :kept]
+        self.space[:, :kept].copy_(space.view(len(weight), kept, *weight.shape[2:]))
+
     @property
     def weight(self) -> Float[Tensor, "channel taps y x"]:
         """The filters, newest frame last."""

@@ -167,6 +167,9 @@ class Fittable(ResponseModel):
     """
 
     drive: str | None = "potential"
+    # How `fit` fits it by default, and whether no parameter serves two cells.
+    solver: str = "adam"
+    separate_cells: bool = False
 
     def __init__(self, cells: Sequence[str], **given: Unpack[Input]) -> None:
         missing = [n for n in ("rate", "pixel", "unit", "history", "size") if n not in given]
@@ -199,6 +202,14 @@ class Fittable(ResponseModel):
     def config(self) -> dict[str, Any]:
         """The plain values that make an equal model, without its front and weights."""
         return super().config() | self.options
+
+    @property
+    def filters_of_film(self) -> Sequence[Tensor]:
+        """The filters `(channel, taps, y, x)` that act on the film, for a smoothness prior."""
+        return ()
+
+    def start(self, filters: Float[Tensor, "cell taps y x"]) -> None:
+        """Start from one filter for each cell, where the model has such filters."""
 
     def calibrate(self, rates: Float[Tensor, "time cell"]) -> None:
         """Set the gains so that a drive of about 1 gives a cell's mean rate, before a fit."""
