@@ -427,9 +427,10 @@ class _Lbfgs(_Fitting):
                 loss.backward()
                 whole += loss.detach()
             if smooth > 0:
-                prior = smooth * self.variance * sum(map(roughness, model.filters_of_film))
-                (prior / len(model.cells)).backward()
-                whole += (prior / len(model.cells)).detach()
+                rough = torch.stack([roughness(one) for one in model.filters_of_film]).sum()
+                prior = smooth * self.variance * rough / len(model.cells)
+                prior.backward()
+                whole += prior.detach()
             return whole
 
         loss = float(optimizer.step(total))
@@ -506,7 +507,7 @@ def _require_settings(
     require_number("lr", sizes["lr"], above=0)
     for name in ("weight_decay", "activity_l1"):
         require_number(name, sizes[name], least=0)
-    if isinstance(smooth, str) or not len(smooth):
+    if not len(smooth):
         raise CodeclensError(f"smooth (={smooth!r}) must be one or more strengths of the prior.")
     for one in smooth:
         require_number("smooth", one, least=0)
