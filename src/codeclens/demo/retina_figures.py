@@ -1,4 +1,4 @@
-"""Figures of the showcase: what the network shows beside what the circuit is."""
+"""Figures of the retina demo: the network and the circuit side by side."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import xarray as xr
 from jaxtyping import Float
 
 from codeclens.demo.retina_questions import Showcase
+from codeclens.retina.population import sign_balance
 from codeclens.retina.receptive_fields import separable
 from codeclens.visualization.canvas import ACTIVATION, CONTROLS, MODE, WIDTH, blank, styled
 
@@ -82,24 +83,30 @@ def combinations_figure(together: xr.Dataset) -> Figure:
     return figure
 
 
-def groups_figure(shown: Showcase, cell: str) -> Figure:
-    """The mean field of a cell while each mode prevails: the network's map, the circuit's, time."""
-    mine = shown.groups.field.sel(cell=cell)
-    true = shown.true_groups.sel(cell=cell)
-    parts = [(*_product(one), FITTED, "network") for one in (mine,)]
-    parts.append((*_product(true), TRUTH, "circuit"))
+def groups_figure(shown: Showcase, cell: str, together: int = 1) -> Figure:
+    """Mean fields of a cell while each mode, or each pair of modes, is the strongest.
+
+    Maps of the network and of the circuit have one scale. Signs of maps and time courses are
+    aligned: the network's time course has a positive peak, and the circuit's correlates with it
+    positively. A normalised time course is drawn only where a field has 5 % or more of the largest.
+    """
+    groups, truth = (
+        (shown.groups, shown.true_groups) if together == 1 else (shown.pairs, shown.true_pairs)
+    )
+    mine = groups.field.sel(cell=cell)
+    kinds = mode_kinds(shown)
+    parts = [*_products(mine, truth.sel(cell=cell))]
     count = mine.sizes["group"]
-    names = mine.group.to_numpy()
-    frames = shown.groups.frames.to_numpy()
+    frames = groups.frames.to_numpy()
     step = float(np.diff(mine.x)[0])
     extent = (0, step * mine.sizes["x"], step * mine.sizes["y"], 0)
+    limit = max(np.abs(maps).max() for maps, _ in parts) or 1.0
     with styled():
         figure = blank(1.4 + 1.45 * count, 4.9)
         # The last column holds the scales, so that all three rows are as wide.
         axes = figure.subplots(3, count + 1, squeeze=False, width_ratios=[1.0] * count + [0.06])
         axes[2, count].set_axis_off()
-        for line, (maps, _, _, name) in enumerate(parts):
-            limit = np.abs(maps).max() or 1.0
+        for line, ((maps, _), name) in enumerate(zip(parts, ("network", "circuit"), strict=True)):
             for column in range(count):
                 panel = axes[line, column]
                 image = panel.imshow(maps[column], cmap="RdBu_r", vmin=-limit, vmax=limit,
@@ -109,22 +116,46 @@ def groups_figure(shown: Showcase, cell: str) -> Figure:
             axes[line, 0].set_ylabel(f"{name}, µm")
             figure.colorbar(image, cax=axes[line, count], label="Hz per contrast")
         lag = -mine.lag.to_numpy() * 1e3
-        for column in range(count):
-            axes[0, column].set_title(f"mode {names[column]}\n{frames[column]} frames")
+        for column, group in enumerate(mine.group.to_numpy()):
+            signs = " + ".join(f"{mode} ({kinds[int(mode)]})" for mode in str(group).split("+"))
+            axes[0, column].set_title(f"{signs}\n{frames[column]} frames")
             below = axes[2, column]
             below.axhline(0, color="#9ca3af", linewidth=0.8)
-            for _, courses, colour, name in parts:
-                below.plot(lag, courses[column], color=colour, label=name)
+            for (maps, courses), colour, name in zip(
+                parts, (FITTED, TRUTH), ("network", "circuit"), strict=True
+            ):
+                if np.abs(maps[column]).max() >= 0.05 * np.abs(maps).max():
+                    below.plot(lag, courses[column], color=colour, label=name)
             below.set(ylim=(-1.1, 1.1), xlabel="time (ms)")
             if column:
                 below.tick_params(labelleft=False)
         axes[2, 0].set_ylabel("time course")
-        figure.legend(*axes[2, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+        labelled = {
+            name: line
+            for below in axes[2, :count]
+            for line, name in zip(*below.get_legend_handles_labels(), strict=True)
+        }
+        figure.legend([*labelled.values()], [*labelled], loc="outside lower center", ncols=2)
     return figure
 
 
+def mode_kinds(shown: Showcase) -> list[str]:
+    """ "exc." for modes that mostly excite, "inh." for those that mostly inhibit, by mode."""
+    balance = np.nan_to_num(sign_balance(shown.modes[shown.layer]))
+    return ["exc." if value > 0 else "inh." for value in balance]
+
+
+def _products(
+    mine: xr.DataArray, true: xr.DataArray
+) -> list[tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]]:
+    """Maps with the size of the fields, and time courses of peak 1, with signs aligned."""
+    (maps, courses), (true_maps, true_courses) = _product(mine), _product(true)
+    sign = np.where((courses * true_courses).sum(axis=1) < 0, -1.0, 1.0)
+    return [(maps, courses), (true_maps * sign[:, None, None], true_courses * sign[:, None])]
+
+
 def _product(fields: xr.DataArray) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """Maps that carry the size, and time courses of peak 1 whose sign makes the peak positive."""
+    """Maps with the size of the fields, and time courses whose largest deflection is 1."""
     split = separable(fields)
     courses = split.temporal.to_numpy()
     size = np.abs(courses).max(axis=1)
@@ -134,12 +165,64 @@ def _product(fields: xr.DataArray) -> tuple[np.ndarray[Any, Any], np.ndarray[Any
     return maps, courses * (sign / np.where(size > 0, size, 1))[:, None]
 
 
+def kernels_figure(shown: Showcase) -> Figure:
+    """The mean stimulus before each mode: map and time course, with the mode's sign and cells."""
+    kernels, kinds = shown.kernels, mode_kinds(shown)
+    split = separable(kernels)
+    maps, courses = _product(kernels)
+    limit = np.abs(maps).max() or 1.0
+    columns = min(len(kernels), 5)
+    lines = -(-len(kernels) // columns)
+    lag = -kernels.lag.to_numpy() * 1e3
+    step = float(np.diff(kernels.x)[0])
+    extent = (0, step * kernels.sizes["x"], step * kernels.sizes["y"], 0)
+    with styled():
+        figure = blank(WIDTH, 2.6 * lines + 0.3)
+        axes = figure.subplots(2 * lines, columns, squeeze=False)
+        for panel in axes.flat:
+            panel.set_axis_off()
+        for number, mode in enumerate(kernels.mode.to_numpy()):
+            line, column = divmod(number, columns)
+            above, below = axes[2 * line, column], axes[2 * line + 1, column]
+            for panel in (above, below):
+                panel.set_axis_on()
+            image = above.imshow(
+                maps[number], cmap="RdBu_r", vmin=-limit, vmax=limit, extent=extent
+            )
+            above.grid(False)
+            above.tick_params(labelleft=False, labelbottom=False)
+            above.set_title(f"mode {mode}, {kinds[int(mode)]}\n{mode_cells(shown, int(mode), 1)}")
+            below.axhline(0, color="#9ca3af", linewidth=0.8)
+            if np.abs(maps[number]).max() >= 0.05 * limit:
+                below.plot(lag, courses[number], color=MODE)
+            below.set(ylim=(-1.1, 1.1))
+            below.set_title(f"rank 1: {float(split.power[number]):.0%}", fontweight="normal")
+            below.tick_params(labelleft=not column)
+            if number + columns >= len(kernels):
+                below.set_xlabel("time (ms)")
+        figure.colorbar(image, ax=list(axes.flat), label="contrast", shrink=0.5)
+    return figure
+
+
+def mode_cells(shown: Showcase, mode: int, most: int = 3) -> str:
+    """The cells whose rates correlate most with a mode, beyond chance, or "no cell"."""
+    one = shown.matrix.isel(mode=mode)
+    r = np.where(one.q.to_numpy() < 0.05, np.nan_to_num(one.correlation.to_numpy()), -1.0)
+    chosen = [n for n in np.argsort(-r, kind="stable")[:most] if r[n] > 0]
+    return ", ".join(str(one.cell.to_numpy()[n]) for n in chosen) or "no cell"
+
+
 def moments_figure(shown: Showcase) -> Figure:
     """The field of the changed cell before and after, and the difference: network and circuit."""
     place = [int(np.flatnonzero(shown.rows == row)[0]) for row in shown.pair]
     # At one lag, that at which the truth changed most, so that differences are those of maps.
     moved = shown.true_fields.sel(cell=shown.changed).isel(time=place).diff("time")
     lag = int(np.abs(moved.to_numpy()).max(axis=(0, 2, 3)).argmax())
+    pair = [
+        fields.sel(cell=shown.changed).isel(time=place, lag=lag).to_numpy()
+        for fields in (shown.fields, shown.true_fields)
+    ]
+    limit = max(np.abs([*two, two[1] - two[0]]).max() for two in pair) or 1.0
     with styled():
         figure = blank(WIDTH * 0.85, 3.9)
         axes = figure.subplots(2, 3)
@@ -148,7 +231,6 @@ def moments_figure(shown: Showcase) -> Figure:
         ):
             two = fields.sel(cell=shown.changed).isel(time=place)
             before, after = two.isel(lag=lag).to_numpy()
-            limit = np.abs([before, after, after - before]).max() or 1.0
             step = float(np.diff(two.x)[0])
             extent = (0, step * two.sizes["x"], step * two.sizes["y"], 0)
             titles = [f"at {float(t):.2f} s" for t in two.time] + ["change"]
@@ -164,7 +246,7 @@ def moments_figure(shown: Showcase) -> Figure:
 
 
 def carriers_figure(shown: Showcase) -> Figure:
-    """Who carried the change: modes and channels of the network, interneurons of the circuit."""
+    """Shares in the change: modes and channels of the network, interneurons of the circuit."""
     with styled():
         lengths = [one.sizes[str(one.share.dims[-1])] for one in shown.changes.values()]
         figure = blank(WIDTH, 1.1 + 0.22 * min(max(lengths), _BARS))
@@ -194,7 +276,7 @@ def _short(name: str) -> str:
 
 
 def removal_figure(shown: Showcase) -> Figure:
-    """Foretold and measured changes of rates: of modes, and of true blocks."""
+    """Predicted and measured changes of rates: by removing modes, and by blocking interneurons."""
     with styled():
         figure = blank(WIDTH * 0.9, 3.1)
         left, right = figure.subplots(1, 2)

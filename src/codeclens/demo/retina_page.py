@@ -1,4 +1,4 @@
-"""The showcase's page: a section for each question, with what was found said in one sentence."""
+"""The page of the retina demo: a section for each question, with its result in one sentence."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from codeclens.labelled import save_dataset
 from codeclens.pages import Facts, Figure, Image, Page, Points, Section, Table, Text
 from codeclens.pages.words import Cell, counted, listed, percent
 from codeclens.retina.figures import explained_figure, loadings_figure, matrix_figure
+from codeclens.retina.population import sign_balance
 from codeclens.retina.removals import removal_agreement
 from codeclens.visualization import save
 
@@ -51,7 +52,7 @@ def showcase_page(shown: Showcase, folder: Path, facts: Sequence[tuple[str, Cell
     ]
     return Page(
         "A retina and a network fitted to it",
-        subtitle="Every panel says what the network shows, and what the simulated retina is.",
+        subtitle="Every panel compares the network with the simulated retina.",
         opening=[Text(_lead(shown), "lead"), Points([one.finding for one in sections])],
         sections=[*sections, Section("Where the numbers come from", [Facts(_about(shown, facts))])],
         footer=f"Written by codeclens {codeclens.__version__}.",
@@ -64,8 +65,8 @@ def _lead(shown: Showcase) -> str:
         f"A network with {listed([str(int(n)) for n in channels])} channels in "
         f"{counted(len(channels), 'layer')} was fitted to the rates of "
         f"{counted(len(shown.model.cells), 'ganglion cell')} of a simulated retina, whose "
-        f"{len(shown.paths.names)} types of interneurons are known. Both saw "
-        f"{shown.film.duration:.0f} s of film, and were asked the same questions."
+        f"{len(shown.paths.names)} types of interneurons are known. Both are analysed in the same "
+        f"way on {shown.film.duration:.0f} s of film."
     )
 
 
@@ -109,14 +110,16 @@ def _modes(shown: Showcase, canvas: Canvas) -> Section:
     r = np.nan_to_num(found.r.to_numpy())
     names = found.interneuron.to_numpy()
     half = int((r >= 0.5).sum())
+    reused = len(r) - len({*zip(found.best_layer.values, found.best_mode.values, strict=True)})
     layers = {site: one.quality for site, one in shown.modes.items()}
     last = layers[shown.layer]
     finding = (
-        f"{len(shown.modes[shown.layer])} modes of `{shown.layer}` hold "
+        f"{len(shown.modes[shown.layer])} modes of `{shown.layer}` explain "
         f"{percent(max(float(last['r2']), 0))} of the contributions on held-out film "
-        f"({percent(max(float(last['r2_train']), 0))} in training); {half} of {len(r)} true "
-        f"interneuron types are followed by a mode with |r| of 0.5 or more, {names[r.argmax()]} "
-        f"best ({r.max():.2f})."
+        f"({percent(max(float(last['r2_train']), 0))} in training). With one mode for each true "
+        f"interneuron type and none used twice, {half} of {len(r)} types have a mode with r of 0.5 "
+        f"or more on held-out film (median {np.median(r):.2f}; {names[r.argmax()]} highest, "
+        f"{r.max():.2f}); if modes could be used again, {reused} would be repeats."
     )
     some = draw.stretch(shown)
     columns = [list(shown.model.cells).index(cell) for cell in shown.looked]
@@ -143,16 +146,33 @@ def _modes(shown: Showcase, canvas: Canvas) -> Section:
         "Modes of contributions to the summed rate, excitation and inhibition apart.",
     )
     truth = Table(
-        ["interneuron", "gives, Hz", "layer", "mode", "|r|, held out"],
+        ["interneuron", "mean, Hz", "layer", "mode", "sign", "r, held out", "r, modes reused"],
         [
             [str(name), float(found["mean"][n]), str(found.layer.values[n]),
-             str(found["mode"].values[n]), float(found.r[n])]
+             str(found["mode"].values[n]), str(found.sign.values[n]), float(found.r[n]),
+             float(found.best_r[n])]
             for n, name in enumerate(names)
         ],
-        "The circuit's interneurons, what they give to all cells together, and the mode that "
-        "follows each best (chosen on training frames).",
+        "The circuit's interneurons with their mean contribution to all cells, and the mode "
+        "assigned to each on training frames, one to one. r is signed: a mode of excitation cannot "
+        "stand for an inhibitory type.",
     )  # fmt: skip
-    return Section("Modes over time", [Text(finding), figure, fits, truth], finding)
+    kernels = Figure(
+        canvas.image("kernels", draw.kernels_figure(shown)),
+        "The mean stimulus before each mode, as the best product of a map and a time course, with "
+        "the mode's sign and the cell that it correlates with most.",
+        wide=True,
+    )
+    last_modes = shown.modes[shown.layer]
+    each = Table(
+        ["mode", "excitation − inhibition", "cells (q < 0.05, highest r first)"],
+        [
+            [str(number), float(balance), draw.mode_cells(shown, number)]
+            for number, balance in enumerate(sign_balance(last_modes))
+        ],
+        f"The modes of `{shown.layer}`: from 1 for excitation to −1 for inhibition.",
+    )
+    return Section("Modes over time", [Text(finding), figure, kernels, each, fits, truth], finding)
 
 
 def _matrix(shown: Showcase, canvas: Canvas) -> Section:
@@ -214,14 +234,24 @@ def _fields(shown: Showcase, canvas: Canvas) -> Section:
     told = listed([f"{c:.2f} ({cell})" for c, cell in zip(cosine, cells, strict=True)])
     finding = (
         f"The receptive fields of network and circuit at the same moments have median cosines of "
-        f"{told}; which mode prevails tells {percent(float(between.max()))} of the variance of "
-        f"the network's fields at best, {percent(float(null[between.argmax()]))} by chance."
+        f"{told}. The strongest mode explains at most {percent(float(between.max()))} of the "
+        f"variance of the network's fields ({percent(float(null[between.argmax()]))} by chance), "
+        f"the strongest two {percent(float(shown.pairs.between.max()))} "
+        f"({percent(float(shown.pairs.null[int(shown.pairs.between.argmax('cell'))]))})."
     )
     figures = [
         Figure(
             canvas.image(f"fields-{cell}", draw.groups_figure(shown, cell)),
-            f"Mean receptive fields of {cell} while each mode prevails, as the best product of a "
-            "map and a time course: the network's, and the circuit's in the same frames.",
+            f"Mean receptive fields of {cell} while each mode is the strongest, as the best "
+            "product of a map and a time course, in the network and in the circuit in the same "
+            "frames. All maps have one scale; signs of time courses are aligned.",
+        )
+        for cell in cells
+    ]
+    figures += [
+        Figure(
+            canvas.image(f"pairs-{cell}", draw.groups_figure(shown, cell, together=2)),
+            f"The same for {cell} while each combination of two modes is the strongest.",
         )
         for cell in cells
     ]
@@ -232,7 +262,7 @@ def _fields(shown: Showcase, canvas: Canvas) -> Section:
     table = Table(
         ["cell", "median cosine", "between groups", "by chance", "97.5 % of chance"],
         rows,
-        "How like the fields are, and the share of their variance that is between groups.",
+        "The similarity of the fields, and the share of their variance between groups.",
     )
     return Section("Receptive fields at moments", [Text(finding), *figures, table], finding)
 
@@ -246,17 +276,17 @@ def _change(shown: Showcase, canvas: Canvas) -> Section:
     )
     moments = Figure(
         canvas.image("moments", draw.moments_figure(shown)),
-        "The field at the two moments and its change, at the lag where the circuit's changed most; "
-        "network and circuit each have a colour scale of their own.",
+        "The field at the two moments and its change, at the lag where the circuit's changed most. "
+        "All maps have one scale.",
         wide=True,
     )
     figure = Figure(
         canvas.image("carriers", draw.carriers_figure(shown)),
-        "Shares of that change: gain is a changed use behind the unit, gating a changed drive of "
-        "it; dots are both, and sum to 1 over all parts (sb: starburst).",
+        "Shares of that change: gain is a change of the unit's effect, gating a change of its "
+        "input; dots are both, and sum to 1 over all parts (sb: starburst).",
         wide=True,
     )
-    return Section("What carries a change", [Text(finding), moments, figure], finding)
+    return Section("Attribution of a change", [Text(finding), moments, figure], finding)
 
 
 def _carried(name: str, found: Any) -> str:
@@ -287,7 +317,7 @@ def _explained(shown: Showcase, canvas: Canvas) -> Section:
         "How much of the change of receptive fields each predictor explains, with 95 % intervals.",
         wide=True,
     )
-    return Section("What tells the field", [Text(finding), figure], finding)
+    return Section("Prediction of fields", [Text(finding), figure], finding)
 
 
 def _removals(shown: Showcase, canvas: Canvas) -> Section:
@@ -302,10 +332,10 @@ def _removals(shown: Showcase, canvas: Canvas) -> Section:
         for name in ("rate_correlation", "rate_slope", "field_cosine")
     }
     finding = (
-        f"Taking a mode out of the network changes rates as its contributions foretell with r = "
+        f"Contributions predict how removing a mode from the network changes rates with r = "
         f"{mean['rate_correlation']:.2f} and a slope of {mean['rate_slope']:.2f}, and fields with "
-        f"a cosine of {mean['field_cosine']:.2f}; blocking a true interneuron of the circuit "
-        f"does so with r = {r:.2f} and a slope of {slope:.2f}."
+        f"a cosine of {mean['field_cosine']:.2f}; for blocking a true interneuron of the circuit "
+        f"r = {r:.2f} and the slope is {slope:.2f}."
     )
     figure = Figure(
         canvas.image("removals", draw.removal_figure(shown)),
@@ -327,7 +357,7 @@ def _removals(shown: Showcase, canvas: Canvas) -> Section:
         rows,
         "Modes removed from the network, by cell: measured against predicted.",
     )
-    return Section("Taking modes out", [Text(finding), figure, numbers], finding)
+    return Section("Removal of modes", [Text(finding), figure, numbers], finding)
 
 
 STORE, MADE_BY = "retina.zarr", "codeclens retina demo"
@@ -372,9 +402,9 @@ def save_showcase(shown: Showcase, folder: Path) -> list[Path]:
     """Write `retina.zarr` and the tables into a folder, in the place of those of another run.
 
     The store is a tree (`xarray.open_datatree`): `film` holds contributions, rates, pathways and
-    modes, and beside it lie `fields` (of network and circuit, by time, cell, lag, y, x), `groups`,
-    `matrix`, `explained`, `removals` and `blocks`. Raises CodeclensError where a store of that name
-    is not of a showcase.
+    modes; the other groups are `fields` (of network and circuit, by time, cell, lag, y, x),
+    `groups` and `pairs` (mean fields by strongest modes), `kernels`, `matrix`, `explained`,
+    `removals` and `blocks`. Raises CodeclensError where a store of that name is not of this demo.
     """
     refuse_others(folder)
     fields = xr.Dataset(
@@ -384,6 +414,8 @@ def save_showcase(shown: Showcase, folder: Path) -> list[Path]:
         "film": showcase_dataset(shown),
         "fields": fields,
         "groups": shown.groups.assign(circuit_field=shown.true_groups),
+        "pairs": shown.pairs.assign(circuit_field=shown.true_pairs),
+        "kernels": shown.kernels.to_dataset(name="kernel"),
         "matrix": shown.matrix,
         "explained": shown.explained,
         "removals": shown.removals,

@@ -1,4 +1,4 @@
-"""The showcase: a fitted network and the retina that it was fitted to, asked the same questions."""
+"""The retina demo: the same analyses of a fitted network and of the retina it was fitted to."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from codeclens.retina.population import (
     combinations,
     mode_cell_matrix,
     population_modes,
+    sign_balance,
 )
 from codeclens.retina.receptive_fields import (
     field_cosine,
@@ -30,6 +31,7 @@ from codeclens.retina.receptive_fields import (
     prevailing,
     receptive_fields,
 )
+from codeclens.retina.recordings import Recording, spike_triggered_average
 from codeclens.retina.removals import removal_effects
 from codeclens.retina.response import ResponseModel
 from codeclens.retina.splits import Split, held_out_blocks
@@ -106,11 +108,14 @@ def groups_of(
     modes: Modes,
     effort: Effort,
     seed: int,
+    together: int = 1,
 ) -> xarray.Dataset:
+    """Mean fields while a mode, or a combination of modes, is the strongest."""
     weighed = loadings * np.abs(modes.dictionary).sum(axis=1)
     shortest = max(1, min(50 // effort.every, len(fields) // 2))
     found = grouped_fields(
-        fields, weighed, least=min(LEAST, len(fields) // 10), draws=effort.draws // 2,
+        fields, weighed, together=together, draws=effort.draws // 2,
+        least=max(2, min(LEAST, len(fields) // 10) // together),
         shortest=shortest, seed=seed,
     )  # fmt: skip
     return found.isel(group=slice(0, GROUPS))
@@ -154,7 +159,7 @@ def carriers(
     modes: dict[str, Modes],
     whole: Contributions,
 ) -> dict[str, xarray.Dataset]:
-    """Who carried that change: modes and channels of the network, interneurons of the circuit."""
+    """Shares in that change: of the network's modes and channels, and of interneurons."""
     layer = model.sites[-1]
     return {
         "modes": field_changes(model, film, [pair], modes[layer], whole[layer], cells=cell),
@@ -193,34 +198,66 @@ def explained_by(
 
 
 def recovery(modes: dict[str, Modes], paths: Pathways, split: Split) -> xarray.Dataset:
-    """The mode that follows each interneuron type best: chosen in training, scored held out."""
+    """One mode for each interneuron type: assigned on training frames, scored on held-out ones.
+
+    A mode's signal is its loading with its sign, positive for excitation and negative for
+    inhibition; r is signed. No mode is assigned twice: the assignment maximises the sum of r on
+    training frames (the Hungarian method). `best_r` and `best_mode` are those of the best mode for
+    each type where modes may be used again.
+    """
     import xarray
+    from scipy.optimize import linear_sum_assignment
 
     given = paths.contributions.sum(dim=1).double().numpy()
-    best, which, layers = [], [], []
-    for column in given.T:
-        scored = []
-        for site, one in modes.items():
-            Z = np.asarray(one.loadings, np.float64)
-            r = np.array(
-                [pearson(Z[split.train, m], column[split.train]) for m in range(Z.shape[1])]
-            )
-            mode = int(np.nan_to_num(np.abs(r)).argmax())
-            held = pearson(Z[split.held_out, mode], column[split.held_out])
-            scored.append((np.nan_to_num(abs(r[mode])), mode, site, abs(held)))
-        _, mode, site, held = max(scored, key=lambda entry: entry[0])
-        best.append(held)
-        which.append(str(mode))
-        layers.append(site)
+    names, signals = [], []
+    for site, one in modes.items():
+        sign = np.sign(np.nan_to_num(sign_balance(one), nan=1.0))
+        names += [(site, str(mode), value) for mode, value in enumerate(sign)]
+        signals.append(np.asarray(one.loadings, np.float64) * sign)
+    signal = np.concatenate(signals, axis=1)
+
+    def scores(rows: Int64[np.ndarray, " row"]) -> Float[np.ndarray, "candidate interneuron"]:
+        return np.array(
+            [[pearson(one[rows], truth[rows]) for truth in given.T] for one in signal.T]
+        )
+
+    trained = np.nan_to_num(scores(split.train))
+    held = scores(split.held_out)
+    rows, columns = linear_sum_assignment(-trained)
+    assigned = dict(zip(columns.tolist(), rows.tolist(), strict=True))
+    best = trained.argmax(axis=0)
+    where = [assigned.get(number) for number in range(given.shape[1])]
+
+    def of(part: int, chosen: Sequence[int | None]) -> np.ndarray[Any, Any]:
+        return np.array(["" if row is None else str(names[row][part]) for row in chosen], object)
+
+    kinds = {1.0: "excitatory", -1.0: "inhibitory"}
+    signs = ["" if row is None else kinds.get(float(names[row][2]), "") for row in where]
+    r = [np.nan if row is None else held[row, number] for number, row in enumerate(where)]
     return xarray.Dataset(
         {
-            "r": ("interneuron", np.array(best)),
-            "mode": ("interneuron", np.array(which, object)),
-            "layer": ("interneuron", np.array(layers, object)),
+            "r": ("interneuron", np.array(r)),
+            "mode": ("interneuron", of(1, where)),
+            "layer": ("interneuron", of(0, where)),
+            "sign": ("interneuron", np.array(signs, object)),
+            "best_r": ("interneuron", held[best, np.arange(given.shape[1])]),
+            "best_mode": ("interneuron", of(1, best.tolist())),
+            "best_layer": ("interneuron", of(0, best.tolist())),
             "mean": ("interneuron", given.mean(axis=0), {"units": "Hz"}),
         },
         coords={"interneuron": np.array(paths.names, object)},
     )
+
+
+def mode_kernels(modes: Modes, film: Movie, history: int) -> xarray.DataArray:
+    """The mean stimulus before each mode, weighted by its loadings, less the mean stimulus."""
+    loadings = np.maximum(np.asarray(modes.loadings, np.float32), 0)
+    used = np.flatnonzero(loadings.sum(axis=0) > 0)
+    weights = np.zeros((len(film), len(used)), np.float32)
+    weights[history - 1 :] = loadings[:, used]
+    recording = Recording(film, weights, [str(mode) for mode in used])
+    average = spike_triggered_average(recording, history, draws=1, shortest=1).average
+    return average.rename(cell="mode")
 
 
 def true_blocks(
@@ -263,12 +300,12 @@ LOOKED = ("off.transient", "oms", "ds.right")
 
 @dataclass(frozen=True, eq=False)
 class Showcase:
-    """What was found in a network and, of the same film, in the circuit that is the truth.
+    """The results for a network and, for the same film, for the circuit, which is the truth.
 
-    Rows of all are the frames of `times` (s); `film` is what the network saw and `longer` the same
-    with the frames in front of it that the circuit remembers. `rows` are the frames whose receptive
-    fields were taken, of the cells `looked`; `pair` the two of them between which the field of
-    `changed` changed most in the circuit.
+    All rows are the frames of `times` (s). `film` is the input of the network, `longer` the same
+    with the earlier frames that the circuit needs. `rows` are the frames with receptive fields, of
+    the cells `looked`; `pair` are the two of them between which the field of `changed` changed most
+    in the circuit.
     """
 
     model: ResponseModel
@@ -295,6 +332,9 @@ class Showcase:
     cosine: xarray.DataArray
     groups: xarray.Dataset
     true_groups: xarray.DataArray
+    pairs: xarray.Dataset
+    true_pairs: xarray.DataArray
+    kernels: xarray.DataArray
     pair: tuple[int, int]
     changed: str
     changes: dict[str, xarray.Dataset]
@@ -304,7 +344,7 @@ class Showcase:
 
     @property
     def layer(self) -> str:
-        """The layer whose modes are shown: the one nearest to the ganglion cells."""
+        """The layer whose modes are shown: the last one before the ganglion cells."""
         return self.model.sites[-1]
 
     @property
@@ -323,13 +363,13 @@ def showcase(
     seed: int = 0,
     progress: Callable[[str], object] | None = None,
 ) -> Showcase:
-    """Ask a network and the circuit that it was fitted to about one film that neither has seen.
+    """Analyse a network and the circuit that it was fitted to on one new film.
 
-    The film is a natural movie of the photographs `names`, drawn by `seed`: pass those that the
-    network did not learn from. Contributions to every cell are in Hz and modes are those of the
-    summed rate, learned from part of the film; receptive fields are taken of the cells `looked`.
-    `progress` is told what comes next. Raises CodeclensError for a network of other cells, another
-    clock or another scale than the circuit's.
+    The film is a natural movie of the photographs `names`, drawn by `seed`: pass photographs that
+    the network was not fitted to. Contributions to every cell are in Hz; modes are those of the
+    summed rate, learned on part of the film; receptive fields are those of the cells `looked`.
+    `progress` is called with the name of each step. Raises CodeclensError for a network with other
+    cells, another clock or another scale than the circuit's.
     """
     say = progress or (lambda _: None)
     if tuple(model.cells) != tuple(circuit.cells):
@@ -370,6 +410,9 @@ def showcase(
     groups = groups_of(fields, modes[layer].loadings[rows], modes[layer], effort, seed)
     member = prevailing(modes[layer])[rows]
     true_groups = group_means(true_fields, member, groups.group.to_numpy())
+    pairs = groups_of(fields, modes[layer].loadings[rows], modes[layer], effort, seed, together=2)
+    both = prevailing(modes[layer], together=2)[rows]
+    true_pairs = group_means(true_fields, both, pairs.group.to_numpy())
     say("changes of receptive fields")
     pair, changed = largest_change(true_fields, rows)
     changes = carriers(model, circuit, film, longer, pair, changed, modes, whole)
@@ -387,6 +430,8 @@ def showcase(
         clusters=clusters, true_matrix=true_matrix, true_clusters=true_clusters,
         recovery=recovery(modes, paths, split), together=together, looked=looked, rows=rows,
         fields=fields, true_fields=true_fields, cosine=cosine, groups=groups,
-        true_groups=true_groups, pair=pair, changed=changed, changes=changes, explained=explained,
+        true_groups=true_groups, pairs=pairs, true_pairs=true_pairs,
+        kernels=mode_kernels(modes[layer], film, model.history), pair=pair, changed=changed,
+        changes=changes, explained=explained,
         removals=removals, blocks=true_blocks(circuit, longer, paths, truth, times),
     )  # fmt: skip

@@ -43,6 +43,7 @@ from codeclens.retina.population import (
     combinations,
     mode_cell_matrix,
     population_modes,
+    sign_balance,
 )
 from codeclens.retina.receptive_fields import (
     field_cosine,
@@ -140,6 +141,7 @@ __all__ = [
     "removal_effects",
     "save_model",
     "separable",
+    "sign_balance",
     "spike_triggered_average",
     "to_nwb",
     "to_pynapple",

@@ -223,6 +223,29 @@ def mode_cell_matrix(
     )
 
 
+def sign_balance(modes: Modes) -> Float[np.ndarray, " mode"]:
+    """From 1 for modes of excitation to −1 for modes of inhibition, by the sums of their entries.
+
+    For modes of the view "concat", whose dictionary has an exciting and an inhibiting half. Raises
+    CodeclensError for modes of another view.
+
+    >>> import torch
+    >>> from codeclens import NMF, Sum, contributions
+    >>> model = torch.nn.Sequential(torch.nn.Linear(6, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3))
+    >>> found = contributions(model, torch.randn(100, 6), sites="1", target=Sum())
+    >>> from codeclens.retina import held_out_blocks
+    >>> modes = population_modes(found, NMF(n_modes=3), held_out_blocks(100))["1"]
+    >>> bool((abs(sign_balance(modes)) <= 1).all())
+    True
+    """
+    dictionary = np.abs(np.asarray(modes.dictionary, np.float64))
+    if modes.view != "concat":
+        raise CodeclensError(f'The modes are of the view "{modes.view}", which joins both signs.')
+    exciting, inhibiting = dictionary.reshape(len(dictionary), 2, -1).sum(axis=2).T
+    total = exciting + inhibiting
+    return np.asarray((exciting - inhibiting) / np.where(total > 0, total, np.nan))
+
+
 def loadings_of(modes: Loadings) -> Float[np.ndarray, "time mode"]:
     """Loadings `(time, modes)` in float64; raises CodeclensError for other arrays."""
     Z = np.asarray(modes.loadings if isinstance(modes, Modes) else modes, np.float64)
