@@ -166,7 +166,7 @@ def _product(fields: xr.DataArray) -> tuple[np.ndarray[Any, Any], np.ndarray[Any
 
 
 def kernels_figure(shown: Showcase) -> Figure:
-    """The mean stimulus before each mode: map and time course, with the mode's sign and cells."""
+    """The mean white noise before each mode: map and time course, with sign and best cell."""
     kernels, kinds = shown.kernels, mode_kinds(shown)
     split = separable(kernels)
     maps, courses = _product(kernels)
@@ -177,7 +177,7 @@ def kernels_figure(shown: Showcase) -> Figure:
     step = float(np.diff(kernels.x)[0])
     extent = (0, step * kernels.sizes["x"], step * kernels.sizes["y"], 0)
     with styled():
-        figure = blank(WIDTH, 2.6 * lines + 0.3)
+        figure = blank(WIDTH, 2.3 * lines + 0.3)
         axes = figure.subplots(2 * lines, columns, squeeze=False)
         for panel in axes.flat:
             panel.set_axis_off()

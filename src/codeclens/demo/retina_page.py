@@ -159,8 +159,8 @@ def _modes(shown: Showcase, canvas: Canvas) -> Section:
     )  # fmt: skip
     kernels = Figure(
         canvas.image("kernels", draw.kernels_figure(shown)),
-        "The mean stimulus before each mode, as the best product of a map and a time course, with "
-        "the mode's sign and the cell that it correlates with most.",
+        "The mean white noise before each mode, as the best product of a map and a time course, "
+        "with the mode's sign and the cell that it correlates with most on the film.",
         wide=True,
     )
     last_modes = shown.modes[shown.layer]
@@ -292,6 +292,7 @@ def _change(shown: Showcase, canvas: Canvas) -> Section:
 def _carried(name: str, found: Any) -> str:
     kind = str(found.share.dims[-1])
     one = found.isel(pair=0, cell=0)
+    one = one.isel({kind: (one.part == kind).to_numpy()})
     share = np.nan_to_num(one.share.to_numpy())
     best = int(np.abs(share).argmax())
     gating = np.nansum(one.gating.to_numpy())

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from jaxtyping import Float, Int64
 
 from codeclens.attribution import Attributor, Conductance, Contributions, Sum
@@ -15,7 +16,7 @@ from codeclens.errors import CodeclensError
 from codeclens.retina.changes import field_changes, variance_explained
 from codeclens.retina.circuit import Circuit
 from codeclens.retina.contributions import movie_contributions
-from codeclens.retina.movies import Movie
+from codeclens.retina.movies import Movie, Screen
 from codeclens.retina.pathways import Pathways, pathways
 from codeclens.retina.population import (
     CellClusters,
@@ -35,7 +36,7 @@ from codeclens.retina.recordings import Recording, spike_triggered_average
 from codeclens.retina.removals import removal_effects
 from codeclens.retina.response import ResponseModel
 from codeclens.retina.splits import Split, held_out_blocks
-from codeclens.retina.stimuli import natural_movie
+from codeclens.retina.stimuli import natural_movie, white_noise
 
 if TYPE_CHECKING:
     import xarray
@@ -249,15 +250,28 @@ def recovery(modes: dict[str, Modes], paths: Pathways, split: Split) -> xarray.D
     )
 
 
-def mode_kernels(modes: Modes, film: Movie, history: int) -> xarray.DataArray:
-    """The mean stimulus before each mode, weighted by its loadings, less the mean stimulus."""
-    loadings = np.maximum(np.asarray(modes.loadings, np.float32), 0)
+def mode_kernels(
+    model: ResponseModel,
+    modes: Modes,
+    screen: Screen,
+    method: Conductance,
+    effort: Effort,
+    seed: int,
+) -> xarray.DataArray:
+    """The mean white noise before each mode, weighted by its loadings: `(mode, lag, y, x)`.
+
+    Natural films have correlations of their own, so kernels are those of white noise.
+    """
+    noise = white_noise(effort.seconds, screen, contrast=0.5, check=2, seed=seed)
+    found = population_contributions(model, noise, method)[modes.site]
+    loadings = modes.project(found.positive, found.negative)
     used = np.flatnonzero(loadings.sum(axis=0) > 0)
-    weights = np.zeros((len(film), len(used)), np.float32)
-    weights[history - 1 :] = loadings[:, used]
-    recording = Recording(film, weights, [str(mode) for mode in used])
-    average = spike_triggered_average(recording, history, draws=1, shortest=1).average
-    return average.rename(cell="mode")
+    weights = torch.zeros(len(noise), len(used))
+    weights[model.history - 1 :] = torch.from_numpy(np.maximum(loadings[:, used], 0)).float()
+    recording = Recording(noise, weights, [str(mode) for mode in used])
+    found = spike_triggered_average(recording, model.history, draws=1, shortest=1)
+    kernels: xarray.DataArray = found["average"].rename(cell="mode")
+    return kernels
 
 
 def true_blocks(
@@ -400,6 +414,7 @@ def showcase(
         cluster_cells(one.correlation.to_numpy(), draws=effort.draws // 5, seed=seed)
         for one in (matrix, true_matrix)
     )
+    kernels = mode_kernels(model, modes[layer], circuit.screen, method, effort, seed)
     together = combinations(modes[layer], draws=effort.draws, seed=seed)
     say("receptive fields")
     rows = np.arange(0, count, effort.every)
@@ -431,7 +446,7 @@ def showcase(
         recovery=recovery(modes, paths, split), together=together, looked=looked, rows=rows,
         fields=fields, true_fields=true_fields, cosine=cosine, groups=groups,
         true_groups=true_groups, pairs=pairs, true_pairs=true_pairs,
-        kernels=mode_kernels(modes[layer], film, model.history), pair=pair, changed=changed,
+        kernels=kernels, pair=pair, changed=changed,
         changes=changes, explained=explained,
         removals=removals, blocks=true_blocks(circuit, longer, paths, truth, times),
     )  # fmt: skip

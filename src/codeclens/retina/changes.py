@@ -24,6 +24,7 @@ from codeclens.retina.passes import (
     cells_of,
     clips_of,
     named,
+    part_kinds,
     parts_of,
     passes,
 )
@@ -126,6 +127,7 @@ def field_changes(
             "after": ("pair", clips.times[both[:, 1]]),
             "cell": np.array(names, object),
             kind: np.array(part_names, object),
+            "part": (kind, part_kinds(part_names, kind)),
         },
         attrs={"units": "s" if clips.timed else "window"},
     )
@@ -235,7 +237,7 @@ def change_totals(
             value = np.where(missing, np.nan, value)
             found |= with_bounds(name, ("cell", kind), value, _ratio(weight, product, size))
     found["size"] = (("cell",), np.sqrt(size.mean(axis=0)))
-    return xarray.Dataset(found, {name: changes[name] for name in ("cell", kind)})
+    return xarray.Dataset(found, {name: changes[name] for name in ("cell", kind, "part")})
 
 
 def _ratio(

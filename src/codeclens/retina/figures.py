@@ -101,7 +101,8 @@ def changes_figure(changes: xarray.Dataset) -> Figure:
     """
     kind = str(changes.share.dims[-1])
     strength = np.nan_to_num(np.abs(changes.share.to_numpy())).max(axis=0)
-    chosen = np.sort(np.argsort(-strength, kind="stable")[:_BARS])
+    order = [n for n in np.argsort(-strength, kind="stable") if changes.part[n] == kind]
+    chosen = np.sort(order[:_BARS])
     some = changes.isel({kind: chosen})
     cells = some.cell.to_numpy()
     rows = np.arange(len(chosen))

@@ -249,6 +249,15 @@ def named(parts: Parts, is_cut: bool) -> Sequence[str]:
     return parts.names if is_cut else (*parts.names, BYPASS)
 
 
+def part_kinds(names: Sequence[str], kind: str) -> np.ndarray[Any, Any]:
+    """What each part is: "channel" or "mode", "remainder", "bypass"; the coordinate `part`.
+
+    >>> part_kinds(["0", "1", REMAINDER], "mode").tolist()
+    ['mode', 'mode', 'remainder']
+    """
+    return np.array([name if name in (REMAINDER, BYPASS) else kind for name in names], object)
+
+
 # Names or numbers of cells.
 Cells = Sequence[str | int] | str | int | None
 

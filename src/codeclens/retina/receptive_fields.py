@@ -23,6 +23,7 @@ from codeclens.retina.passes import (
     cells_of,
     clips_of,
     named,
+    part_kinds,
     parts_of,
     passes,
 )
@@ -97,9 +98,9 @@ def field_parts(
     the contributions of all windows, `contributions(model, movie.windows(history), …)`; with
     `reduce=None` the sign of each position is known, else a unit's share is the mean of both signs.
 
-    Returns `(time, cell, channel | mode, lag, y, x)`; the sum over parts is the field. The
-    remainder has the name "remainder", and is part of the sum but not a mode. Where some paths to
-    the rates avoid the site, the part "bypass" is their share. The other arguments and errors are
+    Returns `(time, cell, channel | mode, lag, y, x)`; the sum over parts is the field. The parts
+    "remainder" and, where some paths to the rates avoid the site, "bypass" belong to the sum but
+    are no modes or channels: `found.sel(mode=found.part == "mode")` leaves them out. The other arguments and errors are
     those of `receptive_fields`; choose frames, since the result is as large as all parts of all
     fields. Raises CodeclensError also for contributions that do not match the modes or the movie.
 
@@ -137,8 +138,10 @@ def field_parts(
                 of_cells.append(torch.stack(fields, dim=1))
             kept.append(torch.stack(of_cells, dim=1).cpu().numpy())
         assert parts is not None
-        names = {"cell": cell_names, parts.kind: named(parts, forward.is_cut)}
-    return _labelled(clips, np.concatenate(kept), names, output)
+        parted = named(parts, forward.is_cut)
+        kind = parts.kind
+    found_parts = _labelled(clips, np.concatenate(kept), {"cell": cell_names, kind: parted}, output)
+    return found_parts.assign_coords(part=(kind, part_kinds(parted, kind)))
 
 
 def separable(fields: xarray.DataArray) -> xarray.Dataset:

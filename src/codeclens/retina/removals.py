@@ -23,6 +23,7 @@ from codeclens.retina.passes import (
     as_output,
     cells_of,
     clips_of,
+    part_kinds,
     parts_of,
     passes,
 )
@@ -119,6 +120,10 @@ def removal_effects(
             "time": ("time", clips.times, {"units": "s" if clips.timed else "window"}),
             "cell": np.array(names, object),
             divided.kind: np.array([divided.names[k] for k in chosen], object),
+            "part": (
+                divided.kind,
+                part_kinds([divided.names[k] for k in chosen], divided.kind),
+            ),
         },
     )
 
@@ -147,7 +152,7 @@ def removal_agreement(
     for index, name in enumerate(("rate_correlation", "rate_slope", "field_cosine", "field_slope")):
         found |= with_bounds(name, "cell", values[..., index], drawn[..., index])
         found[f"{name}_of_parts"] = (("cell", kind), of_parts[..., index])
-    return xarray.Dataset(found, {name: effects[name] for name in ("cell", kind)})
+    return xarray.Dataset(found, {name: effects[name] for name in ("cell", kind, "part")})
 
 
 def _start(baseline: float | Tensor, windows: Tensor) -> Tensor:
