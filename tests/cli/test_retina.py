@@ -28,8 +28,8 @@ def test_the_page_is_one_file_with_a_sentence_for_each_question(run: Path) -> No
     assert "http://" not in re.sub(r"http://www\.w3\.org", "", page)
     assert page.count("<figure") >= 15
     for title in ("Fit", "Modes over time", "Modes and cells", "Modes that are active together",
-                  "Receptive fields at moments", "What carries a change", "What tells the field",
-                  "Taking modes out", "Where the numbers come from"):  # fmt: skip
+                  "Receptive fields at moments", "Attribution of a change", "Prediction of fields",
+                  "Removal of modes", "Where the numbers come from"):  # fmt: skip
         assert title in page
     opening = page[: page.index('<section id="section-1"')]
     assert opening.count("<li>") >= 8 + 9  # findings, and the contents

@@ -8,8 +8,22 @@ import torch
 import xarray as xr
 
 from codeclens import CodeclensError
-from codeclens.demo.retina_questions import films_of, group_means, largest_change, showcase
-from codeclens.retina import Circuit, RetinaCNN, ready_cnn, ready_cnn_facts
+from codeclens.decomposition import NMF, Modes
+from codeclens.demo.retina_questions import (
+    films_of,
+    group_means,
+    largest_change,
+    recovery,
+    showcase,
+)
+from codeclens.retina import (
+    Circuit,
+    Pathways,
+    RetinaCNN,
+    held_out_blocks,
+    ready_cnn,
+    ready_cnn_facts,
+)
 from codeclens.retina.model_files import UNSEEN
 
 
@@ -31,6 +45,33 @@ def test_means_are_those_of_the_members(rng: np.random.Generator) -> None:
     found = group_means(some, member, np.array(["y", "x"], object))
     assert np.allclose(found[0], some[1::2].mean("time"))
     assert np.allclose(found[1], some[::2].mean("time"))
+
+
+def test_each_interneuron_has_a_mode_of_its_own_and_of_its_sign(rng: np.random.Generator) -> None:
+    """One mode follows two types best; the second gets the next mode, and signs must agree."""
+    drive = rng.gamma(0.5, size=(300, 3)).astype(np.float32)
+    exciting, inhibiting = np.eye(3, dtype=np.float32), np.zeros((3, 3), np.float32)
+    inhibiting[2, 2], exciting[2, 2] = 1, 0
+    dictionary = np.concatenate([exciting, inhibiting], axis=1)
+    X = drive @ dictionary
+    modes = NMF(n_modes=3).fit(X, seed=0)
+    found = Modes("second", "concat", modes, modes.encode(X))
+    truth = np.stack(
+        [drive[:, 0], drive[:, 0] + 0.5 * drive[:, 1], -drive[:, 2], drive[:, 2]], axis=1
+    )
+    contributions = torch.from_numpy(truth)[:, None]
+    names = ("one", "both", "inhibitor", "opposite")
+    paths = Pathways(
+        names, ("cell",), contributions, contributions.sum(2), torch.zeros(1), np.arange(300.0)
+    )
+    table = recovery({"second": found}, paths, held_out_blocks(300, blocks=3))
+    used = [mode for mode in table["mode"].values if mode]
+    assert len(set(used)) == len(used) == 3, "no mode is used twice"
+    at = dict(zip(names, range(4), strict=True))
+    assert table.sign.values[at["inhibitor"]] == "inhibitory"
+    assert float(table.r[at["inhibitor"]]) > 0.9, "a mode of inhibition follows it with its sign"
+    assert table["mode"].values[at["opposite"]] == "", "no mode is left for it"
+    assert table.best_mode.values[at["one"]] == table.best_mode.values[at["both"]]
 
 
 def test_both_films_end_in_the_same_frames() -> None:

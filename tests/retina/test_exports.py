@@ -54,7 +54,13 @@ def test_axes_choose_the_kind_of_series(results: xr.Dataset, stand_in: types.Mod
     assert np.array_equal(rates.d, results.rate)
     one = to_pynapple(results.rate.sel(cell="on"))
     assert type(one).__name__ == "Tsd"
-    tensor = to_pynapple(results.positive.transpose("cell", "time", ...))
+    named = to_pynapple(results.positive)
+    assert type(named).__name__ == "TsdFrame"
+    column = named.columns.index("off / second / 1")
+    wanted = results.positive.sel(cell="off", layer="second", channel=1)
+    assert np.array_equal(named.d[:, column], wanted)
+    assert not np.isnan(named.d).any(), "channels that a layer does not have are no columns"
+    tensor = to_pynapple(results.positive.transpose("cell", "time", ...), tensor=True)
     assert type(tensor).__name__ == "TsdTensor"
     assert tensor.d.shape == (27, 2, 2, 3)
     assert np.array_equal(tensor.d, results.positive, equal_nan=True)

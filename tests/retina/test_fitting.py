@@ -233,7 +233,7 @@ def test_what_does_not_fit_is_said(recording: Recording) -> None:
 def test_lbfgs_finds_the_filters_that_made_the_rates() -> None:
     """Poisson counts of a known LN model: filters, gains and the loss of the truth are reached."""
     generator = torch.Generator().manual_seed(1)
-    movie = Movie(torch.randn(6000, 3, 3, generator=generator), **ABOUT)
+    movie = Movie(torch.randn(24000, 3, 3, generator=generator), **ABOUT)
     truth = LN(["on", "off"], history=4, size=(3, 3), **ABOUT)
     filters = torch.zeros(2, 4, 3, 3)
     filters[0, 1:, 1, 1] = torch.tensor([0.2, 0.6, 0.4])
@@ -250,11 +250,11 @@ def test_lbfgs_finds_the_filters_that_made_the_rates() -> None:
     found = fit(model, recording, blocks=2, held_out=0.2)
     for cell in range(2):
         got, wanted = model.potential.weight[cell].detach(), filters[cell]
-        assert float(F.cosine_similarity(got.flatten(), wanted.flatten(), dim=0)) > 0.95
+        assert float(F.cosine_similarity(got.flatten(), wanted.flatten(), dim=0)) > 0.97
     agreement = correlation(model.respond(movie), rates)
-    assert float(agreement.min()) > 0.98
+    assert float(agreement.min()) > 0.97
     by_adam = LN(["on", "off"], history=4, size=(3, 3), **ABOUT)
-    other = fit(by_adam, recording, method="adam", epochs=10, lr=1e-2, blocks=2, held_out=0.2)
+    other = fit(by_adam, recording, method="adam", epochs=5, lr=1e-2, blocks=2, held_out=0.2)
     assert float(found.r.mean()) > float(other.r.mean()) - 0.005
     assert set(found.r.smooth.values) <= {1e-2, 3e-3, 1e-3, 3e-4, 1e-4, 0.0}
     assert "smooth" in found.to_dataframe()

@@ -17,7 +17,7 @@ from sklearn.metrics import adjusted_rand_score, silhouette_score
 from cells import HISTORY, Small, film
 from codeclens import Conductance, contributions, extract
 from codeclens.attribution import Sum
-from codeclens.decomposition import NMF, TopK, quality
+from codeclens.decomposition import NMF, Modes, TopK, quality
 from codeclens.errors import CodeclensError
 from codeclens.retina import (
     active_modes,
@@ -29,6 +29,7 @@ from codeclens.retina import (
     movie_contributions,
     population_modes,
     prevailing,
+    sign_balance,
 )
 
 MOVIE = film(140)
@@ -274,3 +275,32 @@ def test_a_matrix_is_clustered_in_any_form(rng: np.random.Generator) -> None:
         cluster_cells(matrix[["q"]])
     with pytest.raises(CodeclensError, match="is not a matrix"):
         cluster_cells([["a"]])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_few_combinations_have_a_stability(count: int, rng: np.random.Generator) -> None:
+    """A single combination has no rank: its counts of both halves are compared."""
+    loadings = np.zeros((200, 2 * count))
+    for pair in range(count):
+        on = rng.random(200) < 0.15 + 0.1 * pair
+        loadings[on, 2 * pair : 2 * pair + 2] = 1.0
+    found = combinations(loadings, quantile=0.5, least=5, largest=2, draws=20)
+    assert found.sizes["combination"] >= count
+    assert -1 <= float(found.stability) <= 1
+    if found.sizes["combination"] == 1:
+        first, second = int(found["first"][0]), int(found["second"][0])
+        assert float(found.stability) == min(first, second) / max(first, second)
+
+
+def test_the_sign_of_a_mode_is_that_of_its_entries() -> None:
+    dictionary = np.array([[1.0, 3.0, 0.0, 0.0], [0.0, 0.0, 2.0, 0.0], [1.0, 0.0, 1.0, 0.0]])
+    X = np.abs(np.random.default_rng(0).normal(size=(60, 3))).astype(np.float32) @ dictionary
+    fitted = NMF(n_modes=3).fit(X.astype(np.float32), seed=0)
+    modes = Modes("1", "concat", fitted, fitted.encode(X.astype(np.float32)))
+    halves = np.abs(modes.dictionary).reshape(3, 2, 2).sum(axis=2)
+    wanted = (halves[:, 0] - halves[:, 1]) / halves.sum(axis=1)
+    np.testing.assert_allclose(sign_balance(modes), wanted, rtol=1e-5)
+    of_sums = NMF(n_modes=2).fit(X[:, :2].astype(np.float32), seed=0)
+    summed = Modes("1", "sum", of_sums, np.zeros((60, 2), np.float32))
+    with pytest.raises(CodeclensError, match='of the view "sum"'):
+        sign_balance(summed)

@@ -120,6 +120,8 @@ def test_modes_and_the_remainder_sum_to_the_field(site: str, full: bool) -> None
     modes, found = modes_at(model, site, full=full)
     parts = field_parts(model, MOVIE, modes, found, cells=[1, 2])
     assert list(parts.mode.values) == ["0", "1", "2", "remainder"]
+    assert list(parts.part.values) == ["mode", "mode", "mode", "remainder"]
+    assert list(parts[:, :, parts.part == "mode"].mode.values) == ["0", "1", "2"]
     whole = receptive_fields(model, MOVIE, cells=[1, 2])
     assert abs(parts.sum("mode") - whole).max() < 1e-10 * abs(whole).max()
     float_parts = field_parts(

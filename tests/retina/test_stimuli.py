@@ -174,6 +174,7 @@ def test_objects_move_with_their_background_or_without() -> None:
     [
         (lambda: Screen(size=0), r"size \(=0\)"),
         (lambda: Screen(rate=-1.0), "rate"),
+        (lambda: grating(Screen(20, 50.0, 1.0, "deg"), direction=0.0), "nearly uniform light"),
         (lambda: SCREEN.frames(0.001), "0.001 s"),
         (lambda: white_noise(1.0, SCREEN, kind="pink"), "pink"),  # type: ignore[arg-type]
         (lambda: white_noise(1.0, SCREEN, contrast=1.5), "1.5"),

@@ -21,6 +21,7 @@ from codeclens.retina.loaders import (
     load_deep_retina,
     load_deep_retina_data,
     load_nwb,
+    load_nwb_parts,
     load_openretina,
     load_openretina_data,
 )
@@ -53,7 +54,7 @@ from codeclens.retina.receptive_fields import (
     receptive_fields,
     separable,
 )
-from codeclens.retina.recordings import Recording, spike_triggered_average
+from codeclens.retina.recordings import Recording, join_repeats, spike_triggered_average
 from codeclens.retina.removals import removal_agreement, removal_effects
 from codeclens.retina.response import ResponseModel
 from codeclens.retina.splits import Split, held_out_blocks
@@ -112,11 +113,13 @@ __all__ = [
     "grating",
     "grouped_fields",
     "held_out_blocks",
+    "join_repeats",
     "latency",
     "load_deep_retina",
     "load_deep_retina_data",
     "load_model",
     "load_nwb",
+    "load_nwb_parts",
     "load_openretina",
     "load_openretina_data",
     "loadings_figure",

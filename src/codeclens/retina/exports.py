@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Mapping
 from datetime import datetime
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,12 +21,14 @@ if TYPE_CHECKING:
 _EVEN = 1e-3
 
 
-def to_pynapple(data: xarray.DataArray) -> Any:
+def to_pynapple(data: xarray.DataArray, *, tensor: bool = False) -> Any:
     """Loadings, rates or contributions over `time` (s) as a series of pynapple.
 
     One value a frame gives a `Tsd`. One more axis gives a `TsdFrame` with that axis's labels (names
-    of cells, numbers of modes) as columns. More axes give a `TsdTensor` `(time, …)` in the order of
-    `data.dims`, which has no labels in pynapple.
+    of cells, numbers of modes) as columns. More axes give a `TsdFrame` with a column for each
+    combination of labels, such as "on / first / 3", without those that are NaN throughout; with
+    `tensor=True` they give a `TsdTensor` `(time, …)` in the order of `data.dims`, which has no
+    labels in pynapple.
 
     Raises CodeclensError where pynapple is not installed, and for data without a time in s.
 
@@ -45,7 +48,14 @@ def to_pynapple(data: xarray.DataArray) -> Any:
     if d.ndim == 2:
         columns = _labels(data, str(data.dims[1]))
         return pynapple.TsdFrame(t=t, d=d, time_units="s", columns=columns)
-    return pynapple.TsdTensor(t=t, d=d, time_units="s")
+    if tensor:
+        return pynapple.TsdTensor(t=t, d=d, time_units="s")
+    axes = [_labels(data, str(axis)) for axis in data.dims[1:]]
+    names = [" / ".join(map(str, one)) for one in product(*axes)]
+    flat = d.reshape(len(d), -1)
+    used = np.flatnonzero(~np.isnan(flat).all(axis=0))
+    columns = [names[number] for number in used]
+    return pynapple.TsdFrame(t=t, d=flat[:, used], time_units="s", columns=columns)
 
 
 def to_nwb(

@@ -100,9 +100,10 @@ def field_parts(
 
     Returns `(time, cell, channel | mode, lag, y, x)`; the sum over parts is the field. The parts
     "remainder" and, where some paths to the rates avoid the site, "bypass" belong to the sum but
-    are no modes or channels: `found.sel(mode=found.part == "mode")` leaves them out. The other arguments and errors are
-    those of `receptive_fields`; choose frames, since the result is as large as all parts of all
-    fields. Raises CodeclensError also for contributions that do not match the modes or the movie.
+    are no modes or channels, as the coordinate `part` says: `found[:, :, found.part == "mode"]` are
+    the modes alone. The other arguments and errors are those of `receptive_fields`; choose frames,
+    since the result is as large as all parts of all fields. Raises CodeclensError also for
+    contributions that do not match the modes or the movie.
 
     >>> _ = torch.manual_seed(0)
     >>> model = nn.Sequential(nn.Conv2d(5, 3, 3), nn.Softplus(), nn.Flatten(), nn.Linear(48, 2))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -111,6 +112,32 @@ class Recording:
                 f"frames with ahead={ahead}."
             )
         return slice(first, len(self.rates) - max(0, ahead))
+
+
+def join_repeats(recordings: Sequence[Recording]) -> Recording:
+    """One recording with repeats, from recordings of presentations of the same movie.
+
+    Frames after the shortest presentation are left out. Raises CodeclensError for fewer than two
+    recordings, other cells, or other frames.
+
+    >>> movie = Movie(torch.zeros(100, 1, 1), rate=50.0, pixel=1.0, unit="deg")
+    >>> one = Recording(movie, torch.ones(100, 1), ["on"])
+    >>> join_repeats([one, one]).repeats.shape
+    torch.Size([2, 100, 1])
+    """
+    if len(recordings) < 2:
+        raise CodeclensError("Repeats are two recordings or more of one movie.")
+    first, least = recordings[0], min(len(one.movie) for one in recordings)
+    for number, one in enumerate(recordings):
+        ours, theirs = one.movie.sampling, first.movie.sampling
+        same = math.isclose(ours.rate, theirs.rate, rel_tol=1e-3)
+        same = same and (ours.pixel, ours.unit) == (theirs.pixel, theirs.unit)
+        if list(one.cells) != list(first.cells) or not same:
+            raise CodeclensError(f"Recording {number} has other cells, clock or scale.")
+        if not torch.equal(one.movie.frames[:least], first.movie.frames[:least]):
+            raise CodeclensError(f"Recording {number} has other frames than the first.")
+    rates = torch.stack([one.rates[:least] for one in recordings])
+    return Recording(replace(first.movie, frames=first.movie.frames[:least]), rates, first.cells)
 
 
 def spike_triggered_average(

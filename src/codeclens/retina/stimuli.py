@@ -25,6 +25,15 @@ def _require_contrast(contrast: float, what: str) -> None:
         raise CodeclensError(f"A {what} of contrast 0 is invisible; pass another contrast.")
 
 
+def _require_visible(name: str, length: float, screen: Screen) -> None:
+    """Raises CodeclensError for a period so long that the screen shows nearly uniform light."""
+    if length > 4 * screen.width:
+        raise CodeclensError(
+            f"{name} (={length:g} {screen.unit}) is more than four times the screen's width of "
+            f"{screen.width:g} {screen.unit}, which shows nearly uniform light; pass a shorter one."
+        )
+
+
 def flash(
     screen: Screen,
     *,
@@ -98,6 +107,7 @@ def grating(
     """
     require_number("contrast", contrast, above=0, most=1)
     require_number("wavelength", wavelength, least=2 * screen.pixel, hint="two pixels or more")
+    _require_visible("wavelength", wavelength, screen)
     along = _along(screen, direction)
     times = torch.arange(screen.frames(duration), dtype=torch.float64) / screen.rate
     phase = 2 * math.pi * (along[None] - speed * times[:, None, None]) / wavelength
@@ -218,6 +228,7 @@ def moving_object(
         raise unknown("motion", motion, known)
     for name, value in (("radius", radius), ("wavelength", wavelength), ("pause", pause)):
         require_number(name, value, above=0)
+    _require_visible("wavelength", wavelength, screen)
     require_number("contrast", contrast, above=0, most=1)
     frames = screen.frames(duration)
     source = torch.Generator().manual_seed(seed)

@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from pynwb import NWBHDF5IO, NWBFile
-from pynwb.image import ImageSeries
+from pynwb.base import ImageReferences, Images
+from pynwb.image import ImageSeries, IndexSeries, RGBImage
 
 from codeclens import CodeclensError
-from codeclens.retina import load_nwb
+from codeclens.retina import join_repeats, load_nwb, load_nwb_parts
 
 ABOUT: dict = {"pixel": 30.0, "unit": "um"}
 
@@ -79,7 +80,7 @@ def test_bad_files_are_said(tmp_path: Path, rng: np.random.Generator) -> None:
         name="c", data=np.zeros((5, 4, 3, 3)), unit="n.a.", rate=50.0, starting_time=0.0
     )
     place = written(tmp_path / "c.nwb", [colours], SPIKES)
-    with pytest.raises(CodeclensError, match="in one colour"):
+    with pytest.raises(CodeclensError, match="3 colours; choose one"):
         load_nwb(place, **ABOUT)
     with pytest.raises(CodeclensError, match='no order of axes "yxz"'):
         load_nwb(place, axes="yxz", **ABOUT)
@@ -102,3 +103,53 @@ def test_overwritten_bytes_are_said(tmp_path: Path, rng: np.random.Generator) ->
         except CodeclensError as error:
             said.add(str(error).removeprefix(f'"{place}" '))
     assert said
+
+
+def test_a_film_with_gaps_is_cut_and_presentations_are_repeats(
+    tmp_path: Path, rng: np.random.Generator
+) -> None:
+    once = rng.integers(0, 255, (10, 4, 3)).astype(np.uint8)
+    stamps = np.concatenate([5.0 + np.arange(10) / 50, 9.0 + np.arange(10) / 50])
+    series = ImageSeries(
+        name="noise", data=np.concatenate([once, once]), unit="n.a.", timestamps=stamps
+    )
+    spikes = {4: np.array([5.001, 5.19, 7.0, 9.001, 9.002, 9.03])}
+    place = written(tmp_path / "a.nwb", [series], spikes)
+    with pytest.raises(CodeclensError, match="gaps between 2 parts"):
+        load_nwb(place, **ABOUT)
+    parts = load_nwb_parts(place, **ABOUT)
+    assert [len(part.movie) for part in parts] == [10, 10]
+    assert parts[0].rates[:, 0].tolist() == [50.0, *[0.0] * 8, 50.0]
+    assert parts[1].rates[:, 0].tolist() == [100.0, 50.0, *[0.0] * 8]
+    joined = join_repeats(parts)
+    assert joined.repeats is not None
+    assert joined.repeats.shape == (2, 10, 1)
+    assert joined.rates[0, 0] == 75.0
+    other = load_nwb_parts(written(tmp_path / "b.nwb", [film(rng)], spikes), **ABOUT)
+    with pytest.raises(CodeclensError, match="Recording 1 has other frames"):
+        join_repeats([parts[0], *other])
+
+
+def test_an_index_series_shows_its_images_and_colours_are_chosen(
+    tmp_path: Path, rng: np.random.Generator
+) -> None:
+    colours = rng.integers(0, 255, (5, 4, 3, 3)).astype(np.uint8)
+    pictures = [RGBImage(name=f"picture {n}", data=one) for n, one in enumerate(colours)]
+    order = np.array([3, 0, 0, 4, 1])
+    content = NWBFile("a session", "one", datetime(2026, 1, 1, tzinfo=UTC))
+    references = ImageReferences(name="order_of_images", data=pictures)
+    templates = Images(name="pictures", images=pictures, order_of_images=references)
+    content.add_stimulus_template(templates)
+    content.add_stimulus(
+        IndexSeries(name="shown", data=order.astype(np.uint32), unit="N/A", rate=50.0,
+                    starting_time=5.0, indexed_images=templates)
+    )  # fmt: skip
+    content.add_unit(spike_times=SPIKES[4], id=4)
+    place = tmp_path / "a.nwb"
+    with NWBHDF5IO(str(place), "w") as io:
+        io.write(content)
+    with pytest.raises(CodeclensError, match="has 3 colours; choose one"):
+        load_nwb(place, **ABOUT)
+    found = load_nwb(place, colour=1, **ABOUT)
+    wanted = colours[order][..., 1].swapaxes(1, 2)
+    np.testing.assert_array_equal(found.movie.frames, wanted)
