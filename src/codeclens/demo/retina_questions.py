@@ -269,8 +269,8 @@ def mode_kernels(
     weights = torch.zeros(len(noise), len(used))
     weights[model.history - 1 :] = torch.from_numpy(np.maximum(loadings[:, used], 0)).float()
     recording = Recording(noise, weights, [str(mode) for mode in used])
-    found = spike_triggered_average(recording, model.history, draws=1, shortest=1)
-    kernels: xarray.DataArray = found["average"].rename(cell="mode")
+    average = spike_triggered_average(recording, model.history, draws=1, shortest=1)
+    kernels: xarray.DataArray = average["average"].rename(cell="mode")
     return kernels
 
 

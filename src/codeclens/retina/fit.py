@@ -35,7 +35,9 @@ if TYPE_CHECKING:
 CHECKPOINT = "fit.safetensors"
 Solver = Literal["adam", "lbfgs"]
 SMOOTH = (1e-2, 3e-3, 1e-3, 3e-4, 1e-4, 0.0)
-_ITERATIONS = 60
+# The strength of the prior on the logarithm of a gain, about the mean rate.
+_GAINS = 1e-3
+_ITERATIONS = 100
 
 
 class FitEpoch(NamedTuple):
@@ -360,8 +362,8 @@ class _Adam(_Fitting):
 class _Lbfgs(_Fitting):
     """L-BFGS on all windows, with a smoothness prior on the filters of the film.
 
-    An epoch is one strength of the prior; each starts where the one before has ended. The strength
-    with the least held-out loss is kept, for each cell where cells share no parameters.
+    An epoch is one strength of the prior, from the same start. The strength with the least held-out
+    loss is kept, for each cell where cells share no parameters.
     """
 
     def __init__(self, *parts: Any, smooth: Sequence[float], activity_l1: float) -> None:
@@ -385,6 +387,8 @@ class _Lbfgs(_Fitting):
         small = len(self.data.rows) * windows[0].numel() <= 2**27
         self.kept = [self.data.batch(rows) for rows in self.rows] if small else None
         self.variance = float(windows[self.data.rows[:2048].to(windows.device)].double().var())
+        self._start(self.model)
+        self.begin = self._copied()
 
     def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
         return iter(self.kept or map(self.data.batch, self.rows))
@@ -404,11 +408,11 @@ class _Lbfgs(_Fitting):
     def epoch(self) -> FitEpoch:
         model = self.model
         assert isinstance(model, Fittable)
-        if not self.history:
-            self._start(model)
+        model.load_state_dict(self.begin)
         model.eval()
         smooth = self.strengths[len(self.history)]
-        # The gains are free: with the drives they set how sharply each cell rectifies.
+        # The gains set how sharply each cell rectifies. Without their own prior they would grow
+        # without bound where a strong one holds the filters back.
         gain = model.output.gain.new_zeros(len(model.cells)).requires_grad_()
         optimizer = LBFGS(
             [*self.parameters, gain], max_iter=_ITERATIONS, line_search_fn="strong_wolfe",
@@ -426,11 +430,10 @@ class _Lbfgs(_Fitting):
                 loss = loss + self.activity_l1 * expected.sum() / count
                 loss.backward()
                 whole += loss.detach()
-            if smooth > 0:
-                rough = torch.stack([roughness(one) for one in model.filters_of_film]).sum()
-                prior = smooth * self.variance * rough / len(model.cells)
-                prior.backward()
-                whole += prior.detach()
+            rough = torch.stack([roughness(one) for one in model.filters_of_film]).sum()
+            prior = smooth * self.variance * rough + _GAINS * gain.square().sum()
+            (prior / len(model.cells)).backward()
+            whole += (prior / len(model.cells)).detach()
             return whole
 
         loss = float(optimizer.step(total))

@@ -131,7 +131,9 @@ def _series(file: Path, content: Any, stimulus: str | None) -> Any:
 
 
 def _frames(file: Path, series: Any, colour: int | None) -> np.ndarray[Any, Any]:
-    frames = np.asarray(series.data) if series.data is not None else np.zeros(0)
+    frames: np.ndarray[Any, Any] = np.zeros(0)
+    if series.data is not None:
+        frames = np.asarray(series.data)
     if hasattr(series, "indexed_timeseries"):
         source = series.indexed_timeseries
         if source is not None:
