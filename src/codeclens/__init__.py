@@ -12,9 +12,13 @@ if TYPE_CHECKING:
     from codeclens.attribution import (
         ActivationGradient,
         Blur,
+        BoxScore,
         Conductance,
+        Pixels,
+        Positive,
         Samples,
         Site,
+        Surprisal,
         contributions,
         find_sites,
         in_axes,
@@ -26,7 +30,6 @@ if TYPE_CHECKING:
         Output,
         Predicted,
         Sum,
-        Surprisal,
         Token,
         TopKSum,
     )
@@ -65,6 +68,7 @@ __all__ = [
     "ActivationGradient",
     "BatchTopK",
     "Blur",
+    "BoxScore",
     "CodeclensError",
     "CompletenessWarning",
     "Conductance",
@@ -80,6 +84,8 @@ __all__ = [
     "Matryoshka",
     "Modes",
     "Output",
+    "Pixels",
+    "Positive",
     "Predicted",
     "RayEngine",
     "ReLUSAE",
@@ -122,11 +128,11 @@ __all__ = [
 _ROOMS = {
     "analysis": ("Hierarchy", "flow", "layer_statistics", "semantics"),
     "attribution": (
-        *("ActivationGradient", "Blur", "Conductance", "Samples", "Site", "contributions"),
-        *("find_sites", "in_axes"),
+        *("ActivationGradient", "Blur", "BoxScore", "Conductance", "Pixels", "Positive", "Samples"),
+        *("Site", "Surprisal", "contributions", "find_sites", "in_axes"),
     ),
     "attribution.targets": (
-        *("Contrast", "Entropy", "Label", "Output", "Predicted", "Sum", "Surprisal", "Token"),
+        *("Contrast", "Entropy", "Label", "Output", "Predicted", "Sum", "Token"),
         "TopKSum",
     ),
     "control": ("ablate", "control_curve", "preserve", "scale", "steer"),

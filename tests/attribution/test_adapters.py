@@ -25,7 +25,7 @@ from codeclens.attribution import (
     TopKSum,
 )
 from codeclens.attribution.adapters import Captum, Zennit, _TargetModel
-from codeclens.errors import CodeclensError
+from codeclens.errors import CodeclensError, CompletenessWarning
 
 # The softmax of an attention is an operation, not a module, which DeepLift does not follow.
 DeepLift = partial(attr.LayerDeepLift, multiply_by_inputs=True)
@@ -412,7 +412,8 @@ def test_a_site_that_the_target_does_not_need() -> None:
             logits: Tensor = self.used(x)
             return logits
 
-    found = attribute(Beside().double(), networks.noise(2, 6), "*used", Zennit(_Nothing()))
+    with pytest.warns(CompletenessWarning, match='does not depend on "unused"'):
+        found = attribute(Beside().double(), networks.noise(2, 6), "*used", Zennit(_Nothing()))
     assert found["unused"].net.eq(0).all()
     assert found["used"].net.ne(0).any()
 

@@ -408,7 +408,7 @@ def test_channels_last_gives_the_same(method: Method) -> None:
     assert_equal(found, plain)
 
 
-def test_a_model_without_gradients_inside_contributes_nothing_before_it() -> None:
+def test_a_model_without_gradients_inside_refuses_sites_before_that() -> None:
     class Cut(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -418,11 +418,13 @@ def test_a_model_without_gradients_inside_contributes_nothing_before_it() -> Non
             out: Tensor = self.last(self.first(x).detach())
             return out
 
-    found = attribute(
-        networks.seeded(Cut), torch.ones(2, 6), sites=["first", "last"], method=TRAPEZOID
-    )
-    assert found["first"].net.eq(0).all()
-    assert found["last"].net.ne(0).any()
+    model, x = networks.seeded(Cut), torch.ones(2, 6)
+    sentence = r'No gradient reaches the output from site "first": .*\.detach\(\) in the model'
+    with pytest.raises(CodeclensError, match=sentence):
+        attribute(model, x, sites=["first", "last"], method=TRAPEZOID)
+    found = attribute(model, x, sites="last", method=TRAPEZOID)["last"]
+    assert found.is_cut
+    assert found.net.ne(0).any()
 
 
 # --- Precision ---

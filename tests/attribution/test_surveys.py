@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 import networks
 from codeclens.attribution import Attributor, Conductance, Site, find_sites, survey
-from codeclens.errors import CodeclensError
+from codeclens.errors import CodeclensError, CompletenessWarning
 
 
 def surveyed(model: nn.Module, x: Tensor, *patterns: str | Site) -> tuple[list[str], set[str]]:
@@ -63,7 +63,8 @@ def test_branches_are_no_cuts_and_what_is_ignored_contributes_nothing() -> None:
     _, cuts = surveyed(model, x, "left", "right", "aside", "join:input", "join")
     assert cuts == {"join:input", "join"}
     method = Conductance(steps=200, rule="trapezoid", nodes="uniform")
-    found = Attributor(model, sites=["left", "right", "aside", "join"], method=method)(x)
+    with pytest.warns(CompletenessWarning, match='does not depend on "aside": .* are 0'):
+        found = Attributor(model, sites=["left", "right", "aside", "join"], method=method)(x)
     assert found["aside"].net.eq(0).all()
     # What passes through both branches is all that there is.
     through = found["left"].net.sum(1) + found["right"].net.sum(1)

@@ -7,28 +7,32 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 import networks
 from codeclens.attribution import (
     ActivationGradient,
     Attributor,
+    BoxScore,
+    Conductance,
     Contrast,
     Entropy,
     Label,
     Output,
+    Pixels,
+    Positive,
     Predicted,
     Sum,
     Surprisal,
     Target,
     Token,
     TopKSum,
+    contributions,
 )
+from codeclens.attribution.target_forms import described_target, parse_target
 from codeclens.attribution.targets import (
     Bound,
     bind,
-    described_target,
-    parse_target,
     target_name,
     target_unit,
     target_words,
@@ -111,7 +115,12 @@ MISTAKES: list[tuple[Any, Any, Any, str]] = [
     (Output(3), OUTPUT, None, r"Output\(3\) is out of range: the model has 3 outputs \(0 to 2\)"),
     (Output(-4), OUTPUT, None, r"Output\(-4\) is out of range"),
     (Predicted(), networks.noise(2, 3, 4), None, r"output has shape \(2, 3, 4\); targets by class"),
-    (Predicted(), networks.noise(2), None, r"output has shape \(2,\); targets by class need"),
+    (
+        Predicted(),
+        networks.noise(2, 3, 4, 5),
+        None,
+        r"output has shape \(2, 3, 4, 5\); targets by class need",
+    ),
     (
         lambda output: output,
         OUTPUT,
@@ -144,7 +153,7 @@ def test_mistakes_are_told_in_one_sentence(
         (lambda: Output([]), r"Output\(\[\]\) names no output"),
         (lambda: Output("espresso"), "names no output"),  # type: ignore[arg-type]
         (lambda: Output([0, True]), "names no output"),
-        (lambda: Output(1, of="probability"), 'of is "logits" or "probabilities"'),  # type: ignore
+        (lambda: Output(1, of="probability"), 'of is "logits", "probabilities" or'),  # type: ignore
         (lambda: Predicted("log"), r"Predicted\(of='log'\) is not known"),  # type: ignore[arg-type]
         (lambda: Contrast(1, 1), r"Contrast\(1, 1\) is always 0"),
         (lambda: TopKSum(0), r"k of TopKSum \(=0\) must be a whole number at least 1"),
@@ -212,6 +221,8 @@ def test_a_token_has_the_words_and_the_unit_of_its_target() -> None:
         ("sum", Sum()),
         ("entropy", Entropy()),
         ("token:-1", Token(-1)),
+        ("positive", Positive("probabilities")),
+        ("box:2", BoxScore(2, of="probabilities")),
     ],
 )
 def test_a_target_is_read_from_text_and_from_its_description(text: str, target: Target) -> None:
@@ -263,3 +274,106 @@ def test_labels_that_are_no_numbers_are_refused() -> None:
 def test_a_function_is_no_model() -> None:
     with pytest.raises(CodeclensError, match="The model is a function; pass a"):
         Attributor(lambda x: x, sites="0")  # type: ignore[arg-type]
+
+
+# --- One output, many labels, pixels and boxes ---
+
+
+def summed(model: nn.Module, x: Tensor, site: str, target: Target, labels: Any = None) -> Tensor:
+    """The exact sum of contributions, at one step."""
+    method = Conductance(steps=1, nodes="uniform")
+    found = contributions(model, x, sites=site, method=method, target=target, labels=labels)
+    assert found[site].is_cut
+    torch.testing.assert_close(
+        found[site].net.sum(1), found.target - found.baseline_target, rtol=1e-10, atol=1e-12
+    )
+    return found.target
+
+
+@pytest.mark.parametrize("squeeze", [False, True])
+def test_a_single_output_has_two_classes(squeeze: bool) -> None:
+    model = nn.Sequential(nn.Linear(4, 6), nn.GELU(), nn.Linear(6, 1)).double()
+    if squeeze:
+        model.append(nn.Flatten(0))
+    x = networks.noise(6, 4)
+    z = model(x).detach().flatten()
+    assert 0 < (z > 0).sum() < 6
+    labels, signs = torch.tensor([0, 1, 0, 1, 0, 1]), torch.tensor([-1.0, 1.0] * 3)
+    for target, given, expected in (
+        (Predicted(), None, z),
+        (Output(0), None, z),
+        (Sum(), None, z),
+        (TopKSum(1), None, z),
+        (Label(), labels, z * signs),
+        (Label("probabilities"), labels, (z * signs).sigmoid()),
+        (Predicted("probabilities"), None, z.abs().sigmoid()),
+        (Output(0, "probabilities"), None, z.sigmoid()),
+        (Entropy(), None, torch.distributions.Bernoulli(logits=z).entropy()),
+    ):
+        found = summed(model, x, "1", target, given)
+        torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+    assert contributions(model, x, sites="1").prediction.tolist() == (z > 0).long().tolist()
+    with pytest.raises(CodeclensError, match=r"Label 2 is out of range: the model has 2 classes"):
+        contributions(model, x, sites="1", target=Label(), labels=labels + 1)
+    with pytest.raises(CodeclensError, match="two outputs or more"):
+        contributions(model, x, sites="1", target=Contrast())
+    assert (
+        Predicted("probabilities")
+        .name(model(x[:1]), ["cat", "dog"])
+        .startswith("dog" if z[0] > 0 else "cat")
+    )
+
+
+def test_labels_that_exclude_no_other() -> None:
+    model = nn.Sequential(nn.Linear(4, 6), nn.GELU(), nn.Linear(6, 5)).double()
+    x = networks.noise(4, 4)
+    z = model(x).detach()
+    found = summed(model, x, "1", Output(3, "sigmoid"))
+    torch.testing.assert_close(found, z[:, 3].sigmoid())
+    found = summed(model, x, "1", Positive())
+    torch.testing.assert_close(found, z.relu().sum(1))
+    found = summed(model, x, "1", Positive("sigmoid"))
+    torch.testing.assert_close(found, (z.sigmoid() * (z > 0)).sum(1))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_classes_of_pixels(channels: int) -> None:
+    model = nn.Sequential(nn.Conv2d(2, 4, 3), nn.GELU(), nn.Conv2d(4, channels, 1)).double()
+    x = networks.noise(3, 2, 6, 5)
+    z = model(x).detach()
+    scores = torch.cat([-z, z], dim=1) if channels == 1 else z
+    predicted = scores.argmax(1)
+    own = scores.amax(1).flatten(1).mean(1)
+    torch.testing.assert_close(summed(model, x, "1", Pixels()), own)
+    here = predicted == 1
+    mean = (scores[:, 1] * here).flatten(1).sum(1) / here.flatten(1).sum(1).clamp(min=1)
+    torch.testing.assert_close(summed(model, x, "1", Pixels(1)), mean)
+    mask = torch.zeros(4, 3, dtype=torch.bool)
+    mask[1:3] = True
+    masked = scores[:, 0, 1:3].flatten(1).mean(1)
+    torch.testing.assert_close(summed(model, x, "1", Pixels(0, mask)), masked)
+    each = torch.stack([mask, ~mask, mask])
+    found = contributions(model, x, sites="1", target=Pixels(0, each)).target
+    torch.testing.assert_close(found[::2], masked[::2])
+    torch.testing.assert_close(found[1], scores[1, 0][~mask].mean())
+    assert contributions(model, x, sites="1", target=Pixels()).prediction.tolist() == [-1] * 3
+    with pytest.raises(CodeclensError, match=r"Pixels has shape \(2, 2\); pass one of \(4, 3\)"):
+        contributions(model, x, sites="1", target=Pixels(0, mask[:2, :2]))
+    with pytest.raises(CodeclensError, match="asks for class 7"):
+        contributions(model, x, sites="1", target=Pixels(7))
+
+
+def test_scores_of_boxes() -> None:
+    model = nn.Sequential(nn.Linear(4, 6), nn.GELU(), nn.Linear(6, 15), nn.Unflatten(1, (5, 3)))
+    model.double()
+    x = networks.noise(4, 4)
+    z = model(x).detach()
+    torch.testing.assert_close(summed(model, x, "1", BoxScore()), z.flatten(1).amax(1))
+    real = z[:, :, :2].flatten(1).amax(1)
+    torch.testing.assert_close(summed(model, x, "1", BoxScore(background=-1)), real)
+    torch.testing.assert_close(summed(model, x, "1", BoxScore(1)), z[:, :, 1].amax(1))
+    torch.testing.assert_close(summed(model, x, "1", BoxScore(query=2)), z[:, 2].amax(1))
+    both = BoxScore(1, 2, of="probabilities")
+    torch.testing.assert_close(summed(model, x, "1", both), z.softmax(2)[:, 2, 1])
+    with pytest.raises(CodeclensError, match="query of BoxScore"):
+        contributions(model, x, sites="1", target=BoxScore(query=5))

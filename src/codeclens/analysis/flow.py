@@ -214,7 +214,8 @@ def flow(
         raise CodeclensError("There are no samples; flow needs at least one.")
     whole = joined(parts)
     change = torch.from_numpy(whole.target - whole.baseline_target)
-    warn_of_gaps({site: torch.cat(gap) for site, gap in gaps.items()}, change, uncovered)
+    by_site = {key: torch.cat(gap) for key, gap in gaps.items()}
+    warn_of_gaps(by_site, change, uncovered, exact=True)
     return whole
 
 

@@ -7,6 +7,7 @@ from codeclens.attribution.axes import in_axes
 from codeclens.attribution.baselines import Baseline, Blur, Constant, Given, Samples
 from codeclens.attribution.capture import Probe, Selector, frozen, select, tapped
 from codeclens.attribution.conductance import Conductance
+from codeclens.attribution.dense_targets import BoxScore, Pixels, Positive
 from codeclens.attribution.joint import Division
 from codeclens.attribution.methods import ActivationGradient, Method
 from codeclens.attribution.path import ArcLength, Geometric, Power
@@ -19,6 +20,7 @@ from codeclens.attribution.results import (
     warn_of_tolerance,
 )
 from codeclens.attribution.sites import Site, find_sites
+from codeclens.attribution.surprisal import Surprisal
 from codeclens.attribution.surveys import Survey, survey
 from codeclens.attribution.targets import (
     Contrast,
@@ -27,7 +29,6 @@ from codeclens.attribution.targets import (
     Output,
     Predicted,
     Sum,
-    Surprisal,
     Target,
     Token,
     TopKSum,
@@ -41,6 +42,7 @@ __all__ = [
     "Attributor",
     "Baseline",
     "Blur",
+    "BoxScore",
     "Captum",
     "Conductance",
     "Constant",
@@ -53,6 +55,8 @@ __all__ = [
     "Label",
     "Method",
     "Output",
+    "Pixels",
+    "Positive",
     "Power",
     "Predicted",
     "Probe",

@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from codeclens.attribution.capture import Pass, Probe
+from codeclens.attribution.capture import Pass, Probe, leaf
 from codeclens.attribution.methods import AtInput, Attributed, Explained, Method, wide
 from codeclens.attribution.path import RULES, Rule, integrate
 from codeclens.attribution.replay import Replay, released
@@ -88,7 +88,7 @@ class _Suffix(Probe):
 
     def __call__(self, x: Tensor) -> Pass:
         with torch.enable_grad():
-            activation = x.detach().requires_grad_()
+            activation = leaf(x)
             return Pass(self._replay(activation), {self.sites[0].key: activation})
 
 
@@ -121,6 +121,8 @@ class AblationEffect(Method):
 
     to: Literal["baseline", "zero"] = "baseline"
     batch_size: int = 64
+
+    by_gradients: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if self.to not in ("baseline", "zero"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
@@ -13,17 +14,21 @@ import torch
 from torch import Tensor, nn
 
 from codeclens.attribution.baselines import Baseline, as_baseline
-from codeclens.attribution.capture import Pass, Probe, Selector
+from codeclens.attribution.capture import Pass, Probe, Selector, SiteNotReachedError
 from codeclens.attribution.conductance import Conductance
 from codeclens.attribution.joint import Division, Pair, joint_along, pixels_along, secants_of
-from codeclens.attribution.methods import Attributed, Explained, Method, wide
+from codeclens.attribution.methods import Attributed, Explained, Method, is_exact, wide
 from codeclens.attribution.results import (
+    UNSEEN,
     Contributions,
     SiteContributions,
+    cast_to,
     split_signs,
+    unreached,
     warn_of_gaps,
     warn_of_tolerance,
 )
+from codeclens.attribution.secant.mode import OTHER_WAY
 from codeclens.attribution.sites import Site, find_sites
 from codeclens.attribution.surveys import Survey, survey
 from codeclens.attribution.targets import (
@@ -31,11 +36,13 @@ from codeclens.attribution.targets import (
     Predicted,
     Target,
     bind,
+    predicted_classes,
+    require_gradient,
     require_labels_for,
     target_unit,
     target_words,
 )
-from codeclens.errors import CodeclensError, require_number
+from codeclens.errors import CodeclensError, CompletenessWarning, require_number
 
 Reduce = Literal["sum"] | None
 Labels = Tensor | Sequence[int] | None
@@ -44,6 +51,13 @@ _Found = TypeVar("_Found")
 # The memory in bytes of the samples that are computed at once on the CPU, as the survey estimates
 # it. Secants take half as much again.
 MEMORY_AT_ONCE = 400_000_000
+
+
+# In a model with branches, so many samples are tried to reach every site.
+SAMPLES_TRIED = 16
+# A gap below this share of the sum of all magnitudes is rounding (docs/completeness.md: at most
+# 3e-7 and 9e-16 in ten networks).
+ROUNDING = {torch.float32: 1e-5, torch.float64: 1e-10}
 
 
 class Attributor:
@@ -111,7 +125,32 @@ class Attributor:
         if self._survey is not None:
             return self._survey
         # Two, where there are two: one would not tell an axis of samples from one of length 1.
-        return survey(self.model, self.sites, x[:2], self.output)
+        try:
+            return survey(self.model, self.sites, x[:2], self.output)
+        except SiteNotReachedError:
+            # In a model with branches, other samples may reach the sites.
+            found = self._by_branch(x)
+            if found is None:
+                raise
+            return found
+
+    def _by_branch(self, x: Tensor) -> Survey | None:
+        """The survey of sites that some samples reach and others do not; None for other sites."""
+        found: dict[Site, Survey] = {}
+        missed = False
+        for site in self.sites:
+            for row in range(min(len(x), SAMPLES_TRIED)):
+                try:
+                    one = survey(self.model, [site], x[row : row + 1], self.output)
+                except SiteNotReachedError:
+                    missed = True
+                else:
+                    found.setdefault(site, one)
+                if missed and site in found:
+                    break
+        # A tensor that is the same for all samples looks right for each of them.
+        every = missed and len(found) == len(self.sites)
+        return Survey.joined([found[site] for site in self.sites]) if every else None
 
     def prepared(self, x: Tensor) -> Attributor:
         """The same attributor, prepared with a few samples `x` `(B, …)` for a whole data set.
@@ -126,10 +165,12 @@ class Attributor:
         with torch.inference_mode(False), torch.enable_grad():
             x = _plain(x)
             found = made._survey = self.survey(x)
+            if getattr(self.method, "by_gradients", True):
+                _require_reached(found)
             if pilot := self.method.pilot:
                 # Before the pilot is taken: there may be a baseline for each sample of the batch.
                 start = _start(self.baseline, x)[:pilot]
-                with Probe(self.model, found.sites, self.output, found.overwritten) as probe:
+                with made._probe(found, partial=True) as probe:
                     made.method = self.method.prepare(probe, x[:pilot], start)
         return made
 
@@ -152,7 +193,7 @@ class Attributor:
             require_labels_for(labels, len(x))
             starts = [_start(self.baseline, x, draw) for draw in range(self.baseline.draws)]
             parts = [
-                ready._attribute(
+                ready._attribute_by_way(
                     x[rows],
                     [start[rows] for start in starts],
                     targets,
@@ -206,7 +247,7 @@ class Attributor:
             method = secants_of(ready.method)
             starts = [_start(self.baseline, x, draw) for draw in range(self.baseline.draws)]
             found = ready.survey(x)
-            with Probe(self.model, found.sites, self.output, found.overwritten) as probe:
+            with self._probe(found) as probe:
 
                 def at_x(here: Pass) -> list[Bound]:
                     return [bind(self.target, here.output.detach(), labels)]
@@ -215,16 +256,44 @@ class Attributor:
                 placed = method.prepare(probe, x, starts[0])
                 return [walk(placed, probe, x, start, at_x) for start in starts]
 
+    def _probe(self, found: Survey, partial: bool = False) -> Probe:
+        return Probe(self.model, found.sites, self.output, found.overwritten, partial)
+
     def _portions(self, x: Tensor, targets: Sequence[Target | Bound]) -> list[slice]:
         """The portions of a batch that are computed at once, of nearly equal size."""
         count = self.at_once or len(x)
         if self.at_once is None and x.device.type == "cpu":
             count = max(1, MEMORY_AT_ONCE // max(1, self.survey(x).memory))
-        if not all(isinstance(target, Target) for target in targets):
-            # A function may be written for this batch as a whole.
+        if any(not isinstance(target, Target) or target.whole_batch for target in targets):
+            # A function may be written for this batch as a whole, too.
             count = len(x)
         ends = torch.arange(len(x)).tensor_split(-(-len(x) // count))
         return [slice(int(rows[0]), int(rows[-1]) + 1) for rows in ends]
+
+    def _attribute_by_way(
+        self,
+        x: Tensor,
+        starts: list[Tensor],
+        targets: Sequence[Target | Bound],
+        labels: Tensor | None,
+    ) -> list[Contributions]:
+        """The contributions of a portion; of each sample alone, if samples take different ways."""
+        together = self._attribute(x, starts, targets, labels)
+        whole = any(not isinstance(target, Target) or target.whole_batch for target in targets)
+        ways = {OTHER_WAY, *(unreached(site.key) for site in self.survey(x).sites)}
+        met = {name for each in together for name in each.uncovered}
+        if len(x) == 1 or whole or ways.isdisjoint(met):
+            return together
+        alone = [
+            self._attribute(
+                x[n : n + 1],
+                [start[n : n + 1] for start in starts],
+                targets,
+                None if labels is None else labels[n : n + 1],
+            )
+            for n in range(len(x))
+        ]
+        return [Contributions.joined(each) for each in zip(*alone, strict=True)]
 
     def _attribute(
         self,
@@ -241,53 +310,140 @@ class Attributor:
             output = here.output.detach()
             outputs.append(output)
             for site in found.sites:
-                activation = wide(here.activations[site.key].detach())
-                seen[site.key] = site.units(activation).mean(dim=2)
-            return [bind(target, output, labels) for target in targets]
+                if site.key in here.activations:
+                    activation = wide(here.activations[site.key].detach())
+                    seen[site.key] = site.units(activation).mean(dim=2)
+            bounds = [bind(target, output, labels) for target in targets]
+            if getattr(self.method, "by_gradients", True):
+                for target, bound in zip(targets, bounds, strict=True):
+                    require_gradient(target, bound, output)
+            return bounds
 
-        with Probe(self.model, found.sites, self.output, found.overwritten) as probe:
+        with self._probe(found, partial=True) as probe:
             result = _averaged([self.method.attribute(probe, x, x0, at_x) for x0 in starts])
         output = outputs[0]
         none = output.new_full((len(x),), math.nan)
-        prediction = output.argmax(dim=1) if output.ndim == 2 else torch.full_like(none, -1)
         estimate = none if result.estimate is None else result.estimate
-        return [
-            Contributions(
-                self._reduced(explained, found, seen),
-                wide(explained.target),
-                wide(none if explained.baseline_target is None else explained.baseline_target),
-                prediction.long(),
-                wide(estimate),
-                result.steps,
-                frozenset(result.uncovered),
-                target_words(target),
-                target_unit(target),
+        made = []
+        for target, explained in zip(targets, result.explained, strict=True):
+            sites = self._reduced(explained, found, seen, probe.missed)
+            baseline = none if explained.baseline_target is None else explained.baseline_target
+            ends = wide(explained.target), wide(baseline)
+            made.append(
+                Contributions(
+                    sites,
+                    *ends,
+                    predicted_classes(output),
+                    wide(estimate),
+                    result.steps,
+                    self._missed(
+                        sites, *ends, result.uncovered | set(map(unreached, probe.missed)), found
+                    ),
+                    target_words(target),
+                    target_unit(target),
+                )
             )
-            for target, explained in zip(targets, result.explained, strict=True)
+        return made
+
+    def _missed(
+        self,
+        sites: dict[str, SiteContributions],
+        target: Tensor,
+        baseline: Tensor,
+        uncovered: set[str],
+        found: Survey,
+    ) -> frozenset[str]:
+        """What keeps the sums from being exact, by name; nothing where they are."""
+        names = uncovered | found.parted
+        gaps = [
+            (site.completeness.abs(), (site.positive - site.negative).sum(dim=1))
+            for site in sites.values()
+            if site.is_cut and not site.completeness.isnan().all()
         ]
+        scale = target.abs() + baseline.abs()
+        rounding = ROUNDING.get(target.dtype, ROUNDING[torch.float32])
+        if all(bool((gap <= rounding * (size + scale)).all()) for gap, size in gaps):
+            # The sum at the first site shows all that is missed; later ones show less.
+            if gaps and found.first_is_cut:
+                names = {name for name in names if name.startswith("the site ")}
+            return frozenset(names)
+        if names or not is_exact(self.method):
+            return frozenset(names)
+        if torch.finfo(found.lowest).eps > torch.finfo(target.dtype).eps:
+            casts = 16 * torch.finfo(found.lowest).eps
+            if all(bool((gap <= casts * (size + scale)).all()) for gap, size in gaps):
+                return frozenset({cast_to(found.lowest)})
+        if any(bool((gap > 100 * rounding * (size + scale)).any()) for gap, size in gaps):
+            return frozenset({UNSEEN})
+        return frozenset()
 
     def _reduced(
-        self, explained: Explained, found: Survey, seen: dict[str, Tensor]
+        self, explained: Explained, found: Survey, seen: dict[str, Tensor], missed: set[str]
     ) -> dict[str, SiteContributions]:
         sites = {}
         for site in found.sites:
-            contributions = explained.contributions.pop(site.key)
+            contributions = explained.contributions.pop(site.key, None)
+            if contributions is None:
+                # No sample of the batch reaches the site.
+                contributions = wide(explained.target.new_zeros(1)).new_zeros(
+                    len(explained.target), *found.shapes[site.key]
+                )
             _require_finite(site, contributions)
             positive, negative = split_signs(site.units(contributions))
             gap = torch.full_like(positive[:, 0], math.nan)
             is_cut = site.key in found.cuts
-            if is_cut and self.method.complete and explained.baseline_target is not None:
+            if (
+                is_cut
+                and site.key not in missed
+                and self.method.complete
+                and explained.baseline_target is not None
+            ):
                 change = wide(explained.target) - wide(explained.baseline_target)
                 gap = (positive + negative).sum(dim=1) - change
             full = contributions if self.reduce is None else None
+            activation = seen.get(site.key, torch.zeros_like(positive))
             sites[site.key] = SiteContributions(
-                site, positive, negative, seen[site.key], gap, is_cut, full
+                site, positive, negative, activation, gap, is_cut, full
             )
         return sites
 
 
+def _require_reached(found: Survey) -> None:
+    """Raise CodeclensError for sites whose gradient is stopped; warn of those without effect."""
+    stopped = {key: reason for key, reason in found.interrupted.items() if reason}
+    if stopped:
+        key, reason = next(iter(stopped.items()))
+        others = ", ".join(f'"{s.key}"' for s in found.sites if s.key not in found.interrupted)
+        more = f" (and {len(stopped) - 1} more of the sites)" if len(stopped) > 1 else ""
+        advice = (
+            f"leave out these sites. The gradient reaches {others}"
+            if others
+            else "choose sites behind that, or change the model so that the gradient passes"
+        )
+        raise CodeclensError(
+            f'No gradient reaches the output from site "{key}"{more}: it is stopped by {reason}. '
+            f"Contributions there would be 0 although the output depends on it; {advice}."
+        )
+    if found.interrupted:
+        names = ", ".join(f'"{key}"' for key in found.interrupted)
+        warnings.warn(
+            f"The output does not depend on {names}: contributions there are 0.",
+            CompletenessWarning,
+            stacklevel=4,
+        )
+
+
 def _require_usable(x: Tensor) -> None:
     _require_tensor(x)
+    if x.is_meta or x.is_nested or x.layout is not torch.strided:
+        kind, advice = (
+            ('on the device "meta", without values', "pass real inputs")
+            if x.is_meta
+            else ("nested", "pass samples of one length, padded, or one length at a time")
+            if x.is_nested
+            else ("sparse", "pass x.to_dense()")
+        )
+        raise CodeclensError(f"The input is {kind}; {advice}.")
     if not x.is_floating_point():
         raise CodeclensError(
             f"The input is {x.dtype}; contributions need a floating-point input to follow "
@@ -353,8 +509,11 @@ def _averaged(draws: list[Attributed]) -> Attributed:
         return first
     for other in others:
         for mine, theirs in zip(first.explained, other.explained, strict=True):
-            for key, total in mine.contributions.items():
-                total.add_(theirs.contributions[key])
+            for key, total in theirs.contributions.items():
+                if key in mine.contributions:
+                    mine.contributions[key].add_(total)
+                else:
+                    mine.contributions[key] = total
             if mine.baseline_target is not None and theirs.baseline_target is not None:
                 mine.baseline_target.add_(theirs.baseline_target)
         first.uncovered.update(other.uncovered)
@@ -427,6 +586,8 @@ def contributions(
         {key: site.completeness for key, site in found.items()},
         found.target - found.baseline_target,
         found.uncovered,
+        lambda key: (found[key].positive - found[key].negative).sum(dim=1),
+        is_exact(attributor.method),
     )
     warn_of_tolerance(getattr(attributor.method, "tolerance", None), found.estimate)
     return found

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
+import torch.utils.checkpoint
 from torch import Tensor, nn
 
 from codeclens.attribution.sites import Site
@@ -18,11 +21,18 @@ Edit = Callable[[Site, Tensor], Tensor | None]
 Selector = int | str | Site | Callable[[Any], Tensor] | None
 
 
+# Held by the thread that has a module frozen. A module may be part of several models.
+_LOCKS: WeakKeyDictionary[nn.Module, threading.RLock] = WeakKeyDictionary()
+_LOCKS_LOCK = threading.Lock()
+
+
 @contextmanager
 def frozen(model: nn.Module) -> Iterator[None]:
     """Evaluation mode and parameters without gradients; both are as before afterwards.
 
-    Compiled modules run uncompiled in the meantime: sites lie between their operations.
+    Other threads wait with `frozen` for the same model. Compiled modules run uncompiled in the
+    meantime, because sites lie between their operations, and checkpointed parts keep their
+    activations.
 
     >>> model = nn.Sequential(nn.Linear(2, 2), nn.Dropout())
     >>> with frozen(model):
@@ -31,21 +41,97 @@ def frozen(model: nn.Module) -> Iterator[None]:
     >>> model.training, model[0].weight.requires_grad
     (True, True)
     """
-    training = [(module, module.training) for module in model.modules()]
-    gradients = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
+    with _alone(model):
+        training = [(module, module.training) for module in model.modules()]
+        gradients = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
+        try:
+            for module, _ in training:
+                # Not .eval(): modules may override it, and each call would walk the whole tree.
+                module.training = False
+            for parameter, _ in gradients:
+                parameter.requires_grad_(False)
+            with _uncompiled(), _without_checkpoints():
+                yield
+        finally:
+            for module, mode in training:
+                module.training = mode
+            for parameter, needed in gradients:
+                parameter.requires_grad_(needed)
+
+
+@contextmanager
+def _alone(model: nn.Module) -> Iterator[None]:
+    """Keeps other threads from freezing any module of the model."""
+    with _LOCKS_LOCK:
+        # In the same order for every thread: two that need the same modules never block each other.
+        modules = sorted(set(model.modules()), key=id)
+        locks = [_LOCKS.setdefault(module, threading.RLock()) for module in modules]
+    with ExitStack() as held:
+        for lock in locks:
+            held.enter_context(lock)
+        yield
+
+
+class _Thread(threading.local):
+    # How many contexts without checkpoints the thread is in.
+    unchecked = 0
+
+
+_THREAD = _Thread()
+
+
+@contextmanager
+def _without_checkpoints() -> Iterator[None]:
+    """In this thread, checkpointed functions of torch run as they are.
+
+    A checkpoint keeps no activations and runs its function again in the backward pass, where sites
+    and secants would be met a second time.
+    """
+    _replace_checkpoints()
+    _THREAD.unchecked += 1
     try:
-        for module, _ in training:
-            # Not .eval(): modules may override it, and each call would walk the whole tree.
-            module.training = False
-        for parameter, _ in gradients:
-            parameter.requires_grad_(False)
-        with _uncompiled():
-            yield
+        yield
     finally:
-        for module, mode in training:
-            module.training = mode
-        for parameter, needed in gradients:
-            parameter.requires_grad_(needed)
+        _THREAD.unchecked -= 1
+
+
+def _replace_checkpoints() -> None:
+    # Both forms of torch's checkpoint look these names up when they are called, however the model
+    # has imported it. In all other threads they do what they did.
+    library: Any = torch.utils.checkpoint
+    with _LOCKS_LOCK:
+        if not isinstance(library.CheckpointFunction, _Reentrant):
+            library.CheckpointFunction = _Reentrant(library.CheckpointFunction)
+            library._checkpoint_without_reentrant_generator = _generator(
+                library._checkpoint_without_reentrant_generator
+            )
+
+
+class _Reentrant:
+    """Stands for torch's CheckpointFunction."""
+
+    def __init__(self, function: Any) -> None:
+        self._function = function
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._function, name)
+
+    def apply(self, run_function: Callable[..., Any], preserve: bool, *args: Any) -> Any:
+        if _THREAD.unchecked:
+            return run_function(*args)
+        return self._function.apply(run_function, preserve, *args)
+
+
+def _generator(original: Callable[..., Any]) -> Callable[..., Any]:
+    def made(*args: Any, **kwargs: Any) -> Any:
+        return _nothing() if _THREAD.unchecked else original(*args, **kwargs)
+
+    return made
+
+
+def _nothing() -> Iterator[None]:
+    # The caller runs the function between the two steps.
+    yield
 
 
 def _uncompiled() -> AbstractContextManager[Any]:
@@ -74,7 +160,7 @@ def tapped(model: nn.Module, sites: Sequence[Site], edit: Edit) -> Iterator[None
     """Call `edit(site, tensor)` at every site in every forward, and use the tensor it returns.
 
     A site with `call=None` stands for every call of its module, `call=1` for the second one only.
-    The hooks are always removed.
+    The hooks act in this thread only, and are always removed.
 
     >>> model = nn.Sequential(nn.Linear(2, 3), nn.ReLU())
     >>> with tapped(model, [Site("0")], lambda site, t: torch.zeros_like(t)):
@@ -86,9 +172,17 @@ def tapped(model: nn.Module, sites: Sequence[Site], edit: Edit) -> Iterator[None
     for site in sites:
         by_port.setdefault((site.name, site.port), []).append(site)
     calls: dict[tuple[str, str], int] = {}
-    handles = [model.register_forward_pre_hook(lambda *_: calls.clear(), prepend=True)]
+    thread = threading.get_ident()
+
+    def begin(*_: Any) -> None:
+        if threading.get_ident() == thread:
+            calls.clear()
+
+    handles = [model.register_forward_pre_hook(begin, prepend=True)]
 
     def met(port: tuple[str, str], values: Any, listed: bool) -> Any:
+        if threading.get_ident() != thread:
+            return values
         call = calls.get(port, 0)
         calls[port] = call + 1
         for site in by_port[port]:
@@ -255,6 +349,19 @@ def _selected(output: Any, selector: Selector) -> Any:
     return selector(output) if callable(selector) else _get(output, selector)
 
 
+def leaf(values: Tensor) -> Tensor:
+    """The same values, where a graph begins.
+
+    Modes do not see it: to them a graph that begins while the model runs is the model's own.
+    """
+    with torch._C.DisableTorchFunction():
+        return values.detach().requires_grad_()
+
+
+class SiteNotReachedError(CodeclensError):
+    """A site that the samples of a batch do not reach, or not all of them."""
+
+
 @dataclass(frozen=True)
 class Pass:
     """The result of one forward: the selected output, and the activation of every site by key."""
@@ -277,6 +384,7 @@ class Probe:
         sites: Sequence[Site],
         output: Selector = None,
         overwritten: frozenset[str] = frozenset(),
+        partial: bool = False,
     ) -> None:
         self.model = model
         self.sites = list(sites)
@@ -284,6 +392,10 @@ class Probe:
         # Sites whose tensor the model changes in place afterwards, for example by an in-place ReLU.
         # The model gets copies of these, so that the kept activations do not change.
         self.overwritten = overwritten
+        # If `partial`, sites that an input does not reach are left out of its `Pass`, and noted.
+        self.partial = partial
+        self.missed: set[str] = set()
+        self._count = 0
         self._kept: dict[str, Tensor] = {}
         self._contexts = ExitStack()
 
@@ -306,19 +418,34 @@ class Probe:
 
     def look(self, x: Tensor) -> dict[str, Tensor]:
         """The activations at `x`, by a run without gradients."""
-        with torch.no_grad():
-            return {key: a.detach() for key, a in self._run(x).activations.items()}
+        try:
+            with torch.no_grad():
+                found = self._run(x)
+        except RuntimeError:
+            # A model that takes gradients inside its forward needs them.
+            found = self(x)
+        return {key: a.detach() for key, a in found.activations.items()}
 
     def _run(self, x: Tensor) -> Pass:
-        self._kept = {}
+        self._kept, self._count = {}, len(x)
         # The model gets a copy: it may change what it is given in place.
         with same_randomness(self.model):
             output = run(self.model, x.clone(), self.output)
         kept, self._kept = self._kept, {}
-        return Pass(output, {site.key: kept[site.key] for site in self.sites})
+        missed = [site.key for site in self.sites if site.key not in kept]
+        if missed and not self.partial:
+            raise SiteNotReachedError(
+                f'Site "{missed[0]}" is not reached by some inputs on the path from the baseline; '
+                "choose a site that every input reaches."
+            )
+        self.missed.update(missed)
+        return Pass(output, {site.key: kept[site.key] for site in self.sites if site.key in kept})
 
     def _tap(self, site: Site, activation: Tensor) -> Tensor:
+        if self.partial and len(activation) != self._count:
+            # Only some samples of the batch are here, or none.
+            return activation
         if not activation.requires_grad:
-            activation = activation.detach().requires_grad_()
+            activation = leaf(activation)
         self._kept[site.key] = activation
         return activation.clone() if site.key in self.overwritten else activation

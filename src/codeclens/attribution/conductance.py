@@ -192,7 +192,11 @@ def _replace(best: Attributed, finer: Attributed, rows: Tensor, sites: list[Site
     worst = torch.zeros(len(rows), device=rows.device)
     for old, new in zip(best.explained, finer.explained, strict=True):
         for site in sites:
-            before, after = old.contributions[site.key], new.contributions[site.key]
+            if (after := new.contributions.get(site.key)) is None:
+                # No sample reaches the site.
+                continue
+            none = after.new_zeros(len(old.target), *after.shape[1:])
+            before = old.contributions.setdefault(site.key, none)
             units = site.units(after).sum(dim=2)
             moved = (units - site.units(before[rows]).sum(dim=2)).norm(dim=1)
             # Where all contributions are zero there is no error.

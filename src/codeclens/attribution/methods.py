@@ -47,7 +47,8 @@ class Attributed:
 class Method(Protocol):
     """Computes the contributions of one batch, in one pass for all sites.
 
-    A method of your own may inherit the defaults from this class and define `attribute` only.
+    A method of your own may inherit the defaults from this class and define `attribute` only. One
+    that needs no gradients at the sites sets `by_gradients = False`.
     """
 
     @property
@@ -67,6 +68,11 @@ class Method(Protocol):
     def attribute(self, probe: Probe, x: Tensor, baseline: Tensor, at_x: AtInput) -> Attributed:
         """Compute the contributions of `x` `(B, …)` relative to a `baseline` of its shape."""
         ...
+
+
+def is_exact(method: object) -> bool:
+    """Whether sums at a cut are exact at any number of steps, up to rounding."""
+    return getattr(method, "rule", None) == "secant"
 
 
 @dataclass(frozen=True)

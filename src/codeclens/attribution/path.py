@@ -132,7 +132,7 @@ class ArcLength:
         for number, alpha in enumerate(alphas):
             now = probe.look(torch.lerp(baseline, x, alpha))
             for key, activation in now.items():
-                if before:
+                if key in before:
                     lengths[number - 1] += _relative_length(before[key], activation)
             before = now
         along = torch.cat([lengths.new_zeros(1), self._crowded(lengths, alphas).cumsum(0)])
@@ -263,7 +263,11 @@ class Walk:
         for key, activation in activations.items():
             change = self._change(key, activation)
             for number, found in enumerate(gradients):
-                self._add(number, key, wide(found.pop(key)), change)
+                if key in found:
+                    self._add(number, key, wide(found.pop(key)), change)
+        # Where this node does not reach a site there is no segment.
+        for key in self._activations.keys() - activations.keys():
+            del self._activations[key]
 
     def _add(self, number: int, key: str, gradient: Tensor, change: Tensor | None) -> None:
         if change is not None:
@@ -278,7 +282,7 @@ class Walk:
         self._activations[key] = here
         if before is None:
             for total in self.totals:
-                total[key] = torch.zeros_like(here)
+                total.setdefault(key, torch.zeros_like(here))
             return None
         return before - here
 
@@ -343,7 +347,9 @@ class SecantWalk(_LeftWalk):
                 break
             self._mode.redo()
         if first:
-            self.uncovered |= unseen(targets, self._mode.named)
+            names = unseen(targets, self._mode.named)
+            where = " inside torch.vmap" if self._mode.transformed else ""
+            self.uncovered |= {f"{name}{where}" for name in names}
             self._mode.named.clear()
         return here, targets
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -86,8 +86,9 @@ class Contributions(Labelled, Mapping[str, SiteContributions]):
     `prediction` `(B,)` is the class with the largest output at x (−1 if the output has no classes).
     If the method adapts to a tolerance, `steps` `(B,)` is the number of steps and `estimate` `(B,)`
     the relative change of the contributions in the last doubling (otherwise None and NaN).
-    `uncovered` names operations of the model without a secant rule. `words` and `unit` say what
-    was explained.
+    `uncovered` names what keeps the sums from being exact: operations of the model without a
+    secant rule, interrupted gradients, casts; it is empty where the sums are exact. `words` and
+    `unit` say what was explained.
     """
 
     sites: Mapping[str, SiteContributions]
@@ -198,14 +199,33 @@ def _relative_gap(gap: Tensor, change: Tensor) -> float:
 
 # Users are warned from this relative gap on.
 GAP_WORTH_A_WARNING = 0.25
+# A gap of exact sums that has no other name.
+UNSEEN = "an operation that the secant rules do not see"
 
 
-def warn_of_gaps(gaps: Mapping[str, Tensor], change: Tensor, uncovered: Iterable[str] = ()) -> None:
+def cast_to(dtype: torch.dtype) -> str:
+    """The name of a cast in `Contributions.uncovered`."""
+    return f"a cast to {str(dtype).removeprefix('torch.')}"
+
+
+def unreached(site: str) -> str:
+    """The name, in `Contributions.uncovered`, of a site that some inputs do not reach."""
+    return f'the site "{site}"'
+
+
+def warn_of_gaps(
+    gaps: Mapping[str, Tensor],
+    change: Tensor,
+    uncovered: Iterable[str] = (),
+    sizes: Callable[[str], Tensor] | None = None,
+    exact: bool = False,
+) -> None:
     """Warn once, naming the worst site, if contributions miss the change of the target by much.
 
     `gaps` holds the completeness `(B,)` of every site and `change` `(B,)` is T(x) − T(x0).
-    Operations that are `uncovered` by secant rules are named with the gap they cause, however
-    small it is.
+    Whatever is `uncovered` by secant rules is named with the gap that it causes, however small it
+    is. `sizes` gives the sum of the magnitudes of a site's contributions `(B,)`. `exact` says that
+    the method's sums are exact at any number of steps, so that what remains is rounding.
     """
     relative = {key: _relative_gap(gap, change) for key, gap in gaps.items()}
     known = {key: gap for key, gap in relative.items() if not math.isnan(gap)}
@@ -216,14 +236,50 @@ def warn_of_gaps(gaps: Mapping[str, Tensor], change: Tensor, uncovered: Iterable
         else f'contributions at "{worst}" miss the change of the target by {known[worst]:.1%} '
         "(median over samples)"
     )
-    names = ", ".join(sorted(uncovered))
+    names = sorted(uncovered)
     if names:
-        message = f"There is no secant rule for {names} (derivatives are used instead): {missed}."
-    elif worst is not None and known[worst] > GAP_WORTH_A_WARNING:
-        message = f"Too few steps: {missed}."
-    else:
+        message = f"{_causes(names)}: {missed}."
+    elif worst is None or known[worst] <= GAP_WORTH_A_WARNING:
         return
+    elif exact:
+        size = "" if sizes is None else _share(gaps[worst], sizes(worst))
+        message = (
+            f"This is rounding{size}: {missed}, because large contributions cancel in it. Use "
+            "double precision, or a target that changes more."
+        )
+    else:
+        message = f"Too few steps: {missed}."
     warnings.warn(message, CompletenessWarning, stacklevel=3)
+
+
+def _causes(names: Sequence[str]) -> str:
+    """What is missed, in a sentence; operations without a rule apart from everything else."""
+    casts = [name for name in names if name.startswith("a cast to")]
+    stopped = [name for name in names if name.startswith(_STOPS)]
+    missed = [name for name in names if name.startswith("the site ")]
+    rest = [name for name in names if name not in (*casts, *stopped, *missed, UNSEEN)]
+    parts = []
+    if rest:
+        parts.append(f"no secant rule for {', '.join(rest)} (derivatives are used instead)")
+    if stopped:
+        parts.append(f"no gradient through {', '.join(stopped)}")
+    if casts:
+        parts.append(f"rounding by {', '.join(casts)} inside the model")
+    if missed:
+        where = " or ".join(missed)
+        parts.append(f"an input that does not reach {where} (its contributions there are 0)")
+    if UNSEEN in names:
+        parts.append(UNSEEN)
+    return f"There is {' and '.join(parts)}"
+
+
+# How the interruptions of a gradient begin that the survey finds.
+_STOPS = (".detach()", ".data", "torch.no_grad()", "torch.autograd.grad")
+
+
+def _share(gap: Tensor, size: Tensor) -> str:
+    scale = size.abs().median().item()
+    return f", {gap.abs().median().item() / scale:.1e} of the sum of magnitudes" if scale else ""
 
 
 def warn_of_tolerance(tolerance: float | None, estimate: Tensor) -> None:

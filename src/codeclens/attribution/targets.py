@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from dataclasses import fields as fields_of
 from numbers import Integral
 from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
 
-from codeclens.errors import CodeclensError, require_number, unknown
+from codeclens.errors import CodeclensError, require_number
 
-Scale = Literal["logits", "probabilities"]
+# Probabilities are a softmax over the outputs, or the sigmoid of a single output. With "sigmoid"
+# every output has a probability of its own, as in multi-label networks.
+Scale = Literal["logits", "probabilities", "sigmoid"]
 Bound = Callable[[Tensor], Tensor]
 Names = Sequence[str] | None
 
@@ -28,6 +29,11 @@ class Target(ABC):
 
     # How the target is written on the command line; empty where it cannot be.
     form: ClassVar[str] = ""
+
+    @property
+    def whole_batch(self) -> bool:
+        """Whether the target holds a value for each sample of one batch, which must stay whole."""
+        return False
 
     @abstractmethod
     def bind(self, output: Tensor, labels: Tensor | None) -> Bound:
@@ -50,51 +56,62 @@ class Target(ABC):
 
 
 class _Classes(Target):
-    """A target that adds outputs and subtracts others, on logits or on probabilities."""
+    """A target that adds outputs and subtracts others, on logits or on probabilities.
+
+    An output `(B,)` is a single output. Its classes are 0 and 1, as its sign says.
+    """
 
     of: Scale
 
     def __post_init__(self) -> None:
-        if self.of not in ("logits", "probabilities"):
-            raise CodeclensError(
-                f'{type(self).__name__}(of={self.of!r}) is not known; of is "logits" or '
-                '"probabilities".'
-            )
+        require_scale(self, self.of)
 
     @abstractmethod
     def columns(self, output: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """The outputs to add and those to subtract, if any: indices `(B, k)` for each sample."""
 
     def bind(self, output: Tensor, labels: Tensor | None) -> Bound:
-        added, subtracted = self.columns(_by_class(output), labels)
+        output = _by_class(output)
+        added, subtracted = self.columns(output, labels)
+        if output.shape[1] == 1 and self._is_class:
+            return _of_class(added[:, 0], self.of)
         first = _pick(added, self.of)
         if subtracted is None:
             return first
         second = _pick(subtracted, self.of)
         return lambda output: first(output) - second(output)
 
+    @property
+    def _is_class(self) -> bool:
+        """Whether the target of a single output is one of its two classes."""
+        return False
+
     def name(self, output: Tensor, classes: Names = None, labels: Tensor | None = None) -> str:
-        if output.ndim != 2:
+        if output.ndim > 2:
             return self.words(classes)
+        output = _by_class(output)
         parts = [
             " + ".join(_called(index, classes) for index in columns[0].tolist())
             for columns in self.columns(output, labels)
             if columns is not None
         ]
-        scale = " (probability)" if self.of == "probabilities" else ""
+        scale = "" if self.of == "logits" else " (probability)"
         return " − ".join(parts) + scale
 
     def unit(self, outputs: str = "logits") -> str:
-        return "probability" if self.of == "probabilities" else outputs
+        return outputs if self.of == "logits" else "probability"
 
     @property
     def _quantity(self) -> str:
-        return "probability" if self.of == "probabilities" else "logit"
+        return "logit" if self.of == "logits" else "probability"
 
 
 @dataclass(frozen=True)
 class Predicted(_Classes):
     """The class that the network predicts at x, on logits or on probabilities.
+
+    With a single output, the logit is that output as it is (of a regression, the value) and the
+    probability that of the class 0 or 1 that its sign predicts.
 
     >>> output = torch.tensor([[1.0, 3.0], [2.0, 0.0]])
     >>> Predicted().bind(output, None)(output)
@@ -108,7 +125,13 @@ class Predicted(_Classes):
     of: Scale = "logits"
 
     def columns(self, output: Tensor, labels: Tensor | None) -> tuple[Tensor, None]:
-        return output.argmax(dim=1, keepdim=True), None
+        if output.shape[1] == 1 and not self._is_class:
+            return torch.zeros_like(output, dtype=torch.long), None
+        return predicted_classes(output)[:, None], None
+
+    @property
+    def _is_class(self) -> bool:
+        return self.of != "logits"
 
     def words(self, classes: Names = None) -> str:
         return f"the {self._quantity} of the predicted class"
@@ -118,7 +141,8 @@ class Predicted(_Classes):
 class Label(_Classes):
     """The class given by the label of each sample.
 
-    Raises CodeclensError if labels are missing or out of range.
+    With a single output z, the logit of label 1 is z and that of label 0 is −z. Raises
+    CodeclensError if labels are missing or out of range.
 
     >>> output = torch.tensor([[1.0, 3.0], [2.0, 0.0]])
     >>> Label().bind(output, torch.tensor([0, 1]))(output)
@@ -130,7 +154,7 @@ class Label(_Classes):
     of: Scale = "logits"
 
     def columns(self, output: Tensor, labels: Tensor | None) -> tuple[Tensor, None]:
-        count = output.shape[1]
+        count = max(2, output.shape[1])
         if labels is None:
             raise CodeclensError(
                 "The target Label() needs labels; pass labels, or use Predicted()."
@@ -148,6 +172,10 @@ class Label(_Classes):
                 f"the model has {count} classes (0 to {count - 1})."
             )
         return labels.to(output.device, torch.long)[:, None], None
+
+    @property
+    def _is_class(self) -> bool:
+        return True
 
     def words(self, classes: Names = None) -> str:
         return f"the {self._quantity} of the labelled class"
@@ -223,7 +251,7 @@ class TopKSum(_Classes):
         return output.topk(int(self.k), dim=1).indices, None
 
     def words(self, classes: Names = None) -> str:
-        plural = "probabilities" if self.of == "probabilities" else "logits"
+        plural = "logits" if self.of == "logits" else "probabilities"
         return f"the sum of the {self.k} largest {plural}"
 
 
@@ -281,7 +309,7 @@ class Sum(Target):
     form: ClassVar[str] = "sum"
 
     def bind(self, output: Tensor, labels: Tensor | None) -> Bound:
-        return lambda output: output.flatten(1).sum(dim=1)
+        return lambda output: output.reshape(len(output), -1).sum(dim=1)
 
     def words(self, classes: Names = None) -> str:
         return "the sum of all outputs"
@@ -289,7 +317,7 @@ class Sum(Target):
 
 @dataclass(frozen=True)
 class Entropy(Target):
-    """The entropy of the predicted class probabilities, in nats.
+    """The entropy of the predicted class probabilities, in nats; a single output has two classes.
 
     >>> Entropy().bind(torch.zeros(1, 2), None)(torch.zeros(1, 2))
     tensor([0.6931])
@@ -301,7 +329,14 @@ class Entropy(Target):
 
     def bind(self, output: Tensor, labels: Tensor | None) -> Bound:
         _by_class(output)
-        return lambda output: -(output.softmax(dim=1) * output.log_softmax(dim=1)).sum(dim=1)
+
+        def value(output: Tensor) -> Tensor:
+            output = _by_class(output)
+            if output.shape[1] == 1:
+                output = torch.cat([torch.zeros_like(output), output], dim=1)
+            return -(output.softmax(dim=1) * output.log_softmax(dim=1)).sum(dim=1)
+
+        return value
 
     def words(self, classes: Names = None) -> str:
         return "the entropy of the predicted probabilities"
@@ -348,129 +383,9 @@ class Token(Target):
     def unit(self, outputs: str = "logits") -> str:
         return target_unit(self.target, outputs)
 
-
-@dataclass(frozen=True, eq=False)
-class Surprisal(Target):
-    """`½ (y − μ)ᵀ Σ⁻¹ (y − μ)` of the responses y of a population, in nats.
-
-    `mean` is `(cells,)` and `precision` `(cells, cells)` = Σ⁻¹. Estimate them with `fit` from other
-    responses than those that are explained. (arXiv 2603.06557.)
-
-    >>> rates = torch.randn(200, 3, generator=torch.Generator().manual_seed(0))
-    >>> surprisal = Surprisal.fit(rates)
-    >>> surprisal.bind(rates, None)(surprisal.mean[None])
-    tensor([0.])
-    """
-
-    mean: Tensor
-    precision: Tensor
-    shrinkage: float = 0.0
-
-    @classmethod
-    def fit(cls, responses: Tensor, shrinkage: float | None = None) -> Surprisal:
-        """Estimate mean and covariance from responses `(samples, cells)`.
-
-        The covariance is shrunk towards a multiple of the identity by `shrinkage` in [0, 1], or by
-        the share of Ledoit and Wolf (2004): with few samples, or with cells that fire together,
-        the plain estimate has no useful inverse. Raises CodeclensError for fewer than two samples
-        and for responses that do not vary.
-        """
-        if responses.ndim != 2 or len(responses) < 2:
-            raise CodeclensError(
-                f"Surprisal.fit needs responses (samples, cells) of two samples or more, not "
-                f"{tuple(responses.shape)}."
-            )
-        values = responses.detach().double()
-        centred = values - values.mean(dim=0)
-        covariance = centred.T @ centred / len(values)
-        size = covariance.diagonal().mean()
-        if not size > 0:
-            raise CodeclensError("Surprisal.fit needs responses that vary; these are constant.")
-        identity = torch.eye(len(covariance), dtype=values.dtype, device=values.device) * size
-        share = _ledoit_wolf(centred, covariance, identity) if shrinkage is None else shrinkage
-        shrunk = (1 - share) * covariance + share * identity
-        if torch.linalg.matrix_rank(shrunk) < len(shrunk):
-            raise CodeclensError(
-                f"The covariance of {len(values)} samples of {len(shrunk)} cells has no inverse "
-                f"at shrinkage {share:.3g}; pass a larger shrinkage or more samples."
-            )
-        precision = torch.linalg.inv(shrunk)
-        return cls(values.mean(dim=0).to(responses), precision.to(responses), float(share))
-
-    def bind(self, output: Tensor, labels: Tensor | None) -> Bound:
-        if output.ndim != 2 or output.shape[1] != len(self.mean):
-            raise CodeclensError(
-                f"This Surprisal was fitted on {len(self.mean)} cells; the model's output has "
-                f"shape {tuple(output.shape)}."
-            )
-        mean, precision = self.mean.to(output), self.precision.to(output)
-
-        def value(output: Tensor) -> Tensor:
-            away = output - mean
-            return (torch.nn.functional.linear(away, precision) * away).sum(dim=1) / 2
-
-        return value
-
-    def words(self, classes: Names = None) -> str:
-        return "the surprisal of the population's responses"
-
-    def unit(self, outputs: str = "logits") -> str:
-        return "nats"
-
-    def __repr__(self) -> str:
-        return f"Surprisal({len(self.mean)} cells, shrinkage={self.shrinkage:.3g})"
-
-
-# All targets by the names of their classes, as the settings of a store and the command line name
-# them.
-TARGETS: dict[str, type[Target]] = {
-    target.__name__: target
-    for target in (Predicted, Label, Output, TopKSum, Contrast, Sum, Entropy, Token, Surprisal)
-}
-TARGET_FORMS = [target.form for target in TARGETS.values() if target.form]
-
-
-def parse_target(text: str, of: Scale = "logits") -> Target:
-    """The target that a text names on the command line, in one of `TARGET_FORMS`.
-
-    Raises CodeclensError for an unknown name and for numbers that do not fit the target.
-
-    >>> parse_target("output:3"), parse_target("contrast:3,5"), parse_target("entropy")
-    (Output(index=3, of='logits'), Contrast(first=3, second=5, of='logits'), Entropy())
-    """
-    name, _, rest = text.partition(":")
-    named: dict[str, Any] = {
-        target.form.partition(":")[0]: target for target in TARGETS.values() if target.form
-    }
-    if name not in named:
-        raise unknown("target", name, named)
-    made = named[name]
-    scale = {"of": of} if any(one.name == "of" for one in fields_of(made)) else {}
-    try:
-        numbers: list[Any] = [int(number) for number in rest.split(",")] if rest else []
-        given = [numbers] if made is Output and len(numbers) > 1 else numbers
-        target: Target = made(*given, **scale)
-    except CodeclensError:
-        raise
-    except (TypeError, ValueError):
-        raise CodeclensError(f'The target "{text}" is not of the form {made.form}.') from None
-    return target
-
-
-def described_target(description: Any) -> Target | None:
-    """The target that the settings of a store describe; None for a function.
-
-    >>> described_target({"class": "Output", "index": 3, "of": "logits"})
-    Output(index=3, of='logits')
-    """
-    if not isinstance(description, Mapping) or description.get("class") not in TARGETS:
-        return None
-    options: dict[str, Any] = {
-        name: (described_target(value) or value) if isinstance(value, Mapping) else value
-        for name, value in description.items()
-        if name != "class"
-    }
-    return TARGETS[description["class"]](**options)
+    @property
+    def whole_batch(self) -> bool:
+        return not isinstance(self.target, Target) or self.target.whole_batch
 
 
 def target_words(target: object, classes: Names = None) -> str:
@@ -523,6 +438,48 @@ def bind(target: Target | Bound, output: Tensor, labels: Tensor | None) -> Bound
     return bound
 
 
+def require_gradient(target: object, bound: Bound, output: Tensor) -> None:
+    """Raise CodeclensError for a target through which no gradient reaches the output."""
+    with torch.enable_grad():
+        value = bound(output.detach().requires_grad_())
+    if not value.requires_grad:
+        raise CodeclensError(
+            f"The target {target!r} has no gradient: it detaches the output, or takes a choice "
+            "from it. Return a value computed from the output."
+        )
+
+
+def predicted_classes(output: Tensor) -> Tensor:
+    """The class with the largest output `(B,)`; of a single output its sign; −1 without classes.
+
+    >>> predicted_classes(torch.tensor([[1.0, 3.0]])), predicted_classes(torch.tensor([0.5, -0.5]))
+    (tensor([1]), tensor([1, 0]))
+    """
+    if output.ndim > 2:
+        return torch.full((len(output),), -1, device=output.device)
+    output = _by_class(output)
+    if output.shape[1] == 1:
+        return (output[:, 0] > 0).long()
+    return output.argmax(dim=1)
+
+
+def require_scale(target: Target, of: object) -> None:
+    """Raise CodeclensError for a scale that is none of `Scale`."""
+    if of not in ("logits", "probabilities", "sigmoid"):
+        raise CodeclensError(
+            f'{type(target).__name__}(of={of!r}) is not known; of is "logits", "probabilities" or '
+            '"sigmoid".'
+        )
+
+
+def scaled(output: Tensor, of: Scale) -> Tensor:
+    """Outputs `(B, C, …)` as logits or probabilities."""
+    if of == "logits":
+        return output
+    single = of == "sigmoid" or output.shape[1] == 1
+    return output.sigmoid() if single else output.softmax(dim=1)
+
+
 def require_labels_for(labels: Tensor | None, samples: int) -> None:
     """Raise CodeclensError for labels that are not one for each sample."""
     if labels is not None and labels.shape != (samples,):
@@ -533,10 +490,15 @@ def require_labels_for(labels: Tensor | None, samples: int) -> None:
 
 
 def _by_class(output: Tensor) -> Tensor:
+    """Outputs `(B, C)`; of one number for each sample `(B, 1)`."""
+    if output.ndim == 1:
+        return output[:, None]
     if output.ndim != 2:
         raise CodeclensError(
             f"The model's output has shape {tuple(output.shape)}; targets by class need "
-            "(samples, classes). Pass output=… to select it, or a function as the target."
+            "(samples, classes). Pass output=… to select it, a function as the target, Pixels() "
+            "for classes by pixel (samples, classes, …), or Token() or BoxScore() for (samples, "
+            "tokens or boxes, classes)."
         )
     return output
 
@@ -568,16 +530,16 @@ def _pick(columns: Tensor, of: Scale) -> Bound:
     """The sum of the outputs at `columns` `(B, k)`, fixed."""
 
     def value(output: Tensor) -> Tensor:
-        scaled = output.softmax(dim=1) if of == "probabilities" else output
-        return scaled.gather(1, columns).sum(dim=1)
+        return scaled(_by_class(output), of).gather(1, columns).sum(dim=1)
 
     return value
 
 
-def _ledoit_wolf(centred: Tensor, covariance: Tensor, identity: Tensor) -> float:
-    """The shrinkage with the least expected squared error (Ledoit and Wolf 2004)."""
-    samples = len(centred)
-    distance = (covariance - identity).square().sum()
-    # Σ_n ‖x_n x_nᵀ − S‖² = Σ_n ‖x_n‖⁴ − N ‖S‖²
-    spread = centred.square().sum(dim=1).square().sum() - samples * covariance.square().sum()
-    return float((spread / samples**2 / distance).clamp(0, 1)) if distance > 0 else 0.0
+def _of_class(chosen: Tensor, of: Scale) -> Bound:
+    """The logit or probability of the class 0 or 1 `(B,)` of a single output."""
+
+    def value(output: Tensor) -> Tensor:
+        signs = (2 * chosen - 1).to(output.dtype)
+        return scaled((_by_class(output)[:, 0] * signs)[:, None], of)[:, 0]
+
+    return value

@@ -296,7 +296,7 @@ class ExtractSettings(Preprocessed):
     target: str = Field("predicted", min_length=1)
     """The output to explain: predicted, label, a class by its name or number (output:3),
     contrast:CLASS,CLASS, topksum:K …"""
-    target_scale: Literal["logits", "probabilities"] = "logits"
+    target_scale: Literal["logits", "probabilities", "sigmoid"] = "logits"
     """Explain the logit or the probability of the target."""
     baseline: float = 0.0
     """The baseline input, one value for all pixels, after the model's transform."""

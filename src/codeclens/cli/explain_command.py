@@ -14,6 +14,7 @@ import codeclens as cl
 from codeclens import zoo
 from codeclens.analysis import Hierarchy
 from codeclens.attribution import Target, select
+from codeclens.attribution.targets import predicted_classes
 from codeclens.cli.config import ExplainSettings, require_own, write_section
 from codeclens.cli.extract_command import (
     class_names,
@@ -117,7 +118,7 @@ def _target(
     if settings.target == "predicted":
         output = selector(settings.output) if settings.output else ready.output
         with torch.no_grad():
-            first = int(select(ready.model(x), output).argmax(dim=1)[0])
+            first = int(predicted_classes(select(ready.model(x), output))[0])
     else:
         first = class_number(settings.target, classes)
     if settings.instead_of is None:

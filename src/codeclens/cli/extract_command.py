@@ -18,7 +18,7 @@ from torch import nn
 
 import codeclens as cl
 from codeclens import zoo
-from codeclens.attribution.targets import TARGET_FORMS, parse_target
+from codeclens.attribution.target_forms import TARGET_FORMS, parse_target
 from codeclens.cli.config import ExtractSettings, configuration, write_section
 from codeclens.errors import CodeclensError, unknown
 from codeclens.extraction import (
@@ -265,7 +265,7 @@ def target_of(settings: ExtractSettings, classes: Sequence[str] | None) -> Targe
     kind, _, rest = text.partition(":")
     if text in (classes or ()) or kind not in {form.partition(":")[0] for form in TARGET_FORMS}:
         return cl.Output(class_number(text, classes), of=scale)
-    if kind in ("output", "contrast") and rest:
+    if kind in ("output", "contrast", "pixels", "box") and rest:
         parts = [rest] if rest in (classes or ()) else rest.split(",")
         text = f"{kind}:{','.join(str(class_number(part.strip(), classes)) for part in parts)}"
     return parse_target(text, scale)

@@ -21,6 +21,7 @@ from codeclens.attribution import (
     warn_of_tolerance,
 )
 from codeclens.attribution.attributor import Reduce
+from codeclens.attribution.methods import is_exact
 from codeclens.attribution.targets import Bound
 from codeclens.errors import CodeclensError
 from codeclens.extraction.computing import Computing, Half
@@ -135,7 +136,13 @@ def extract(
     if computed:
         gaps = {site: torch.from_numpy(store.completeness(site)) for site in store.sites}
         change = torch.from_numpy(store.target - store.baseline_target)
-        warn_of_gaps(gaps, change, uncovered)
+        warn_of_gaps(
+            gaps,
+            change,
+            uncovered,
+            lambda site: torch.from_numpy(store.view(site, "concat").sum(axis=1)),
+            method is None or is_exact(method),
+        )
         warn_of_tolerance(getattr(method, "tolerance", None), torch.from_numpy(store.estimate))
     return store
 

@@ -11,7 +11,8 @@ from jaxtyping import Float
 
 from codeclens.analysis import LayerStatistics, layer_figure
 from codeclens.analysis.correlations import best_follower
-from codeclens.attribution.targets import described_target, target_words
+from codeclens.attribution.target_forms import described_target
+from codeclens.attribution.targets import target_words
 from codeclens.decomposition import Modes
 from codeclens.extraction import ContributionStore
 from codeclens.pages.document import Block, Facts, Figure, Points, Section, Table, Text

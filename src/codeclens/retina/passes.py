@@ -22,6 +22,7 @@ from codeclens.attribution import (
     find_sites,
     survey,
 )
+from codeclens.attribution.capture import leaf
 from codeclens.decomposition import Modes, mode_shares
 from codeclens.decomposition.shares import division
 from codeclens.errors import CodeclensError, shortened, unknown, wrong_shape
@@ -100,7 +101,7 @@ class Passes:
 
     def __call__(self, windows: Tensor) -> ForwardPass:
         """Run some windows; raises CodeclensError where rates are not (windows, cells)."""
-        start = windows.detach().to(self._device).clone().requires_grad_()
+        start = leaf(windows.detach().to(self._device).clone())
         here = self._probe(start)
         if here.output.ndim != 2 or len(here.output) != len(windows):
             raise CodeclensError(

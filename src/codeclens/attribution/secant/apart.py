@@ -12,9 +12,10 @@ from torch import Tensor
 from torch.utils.weak import WeakIdKeyDictionary
 
 from codeclens.attribution.secant.arguments import tensors
+from codeclens.errors import CodeclensError
 
 # They take no more of a tensor than its shape.
-_MAKERS = {
+MAKERS = {
     *("zeros_like", "ones_like", "empty_like", "full_like", "rand_like", "randn_like"),
     *("new_zeros", "new_ones", "new_empty", "new_full", "new_tensor"),
 }
@@ -34,6 +35,8 @@ class Apart:
 
     def __init__(self) -> None:
         self._marked: WeakIdKeyDictionary = WeakIdKeyDictionary()
+        # Tensors from which the model itself takes gradients, and what is computed from them.
+        self._own: WeakIdKeyDictionary = WeakIdKeyDictionary()
 
     def among(self, *values: Any) -> list[Tensor]:
         """The marked tensors among arguments, each once."""
@@ -42,12 +45,36 @@ class Apart:
         found = {id(t): t for t in tensors(*values) if not t.requires_grad and t in self._marked}
         return list(found.values())
 
+    def own(self, name: str, values: list[Any]) -> None:
+        """Note where the model begins a graph of its own, and refuse gradients of ours.
+
+        Raises CodeclensError for gradients that the model takes from what follows a site: they
+        would be secants.
+        """
+        if name == "requires_grad_":
+            self._own.update({t: True for t in tensors(values) if not t.requires_grad})
+        elif not self.owned(values) and any(t.requires_grad for t in tensors(values)):
+            raise CodeclensError(
+                "The model takes gradients inside its forward (torch.autograd.grad), of what "
+                "follows a site; secants would change them. Choose sites behind that, or a method "
+                'without secants, for example Conductance(rule="trapezoid").'
+            )
+
+    def owned(self, values: list[Any]) -> bool:
+        """Whether all tensors with gradients among arguments are the model's own."""
+        if not self._own:
+            return False
+        given = [t for t in tensors(values) if t.requires_grad]
+        return bool(given) and all(t in self._own for t in given)
+
     def note(self, name: str, values: list[Any], result: Any) -> None:
         """Mark what an operation gives without a gradient where its inputs are on the way or apart.
 
         So are whole numbers and truth values from any numbers: they jump, wherever these come from.
         """
-        if name in _MAKERS:
+        if self._own and self.owned(values):
+            self._own.update({t: True for t in tensors(result) if t.requires_grad})
+        if name in MAKERS:
             return
         written = values[0] if name == "__setitem__" else result
         made = [t for t in tensors(written) if not t.requires_grad]

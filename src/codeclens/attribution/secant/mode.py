@@ -65,6 +65,8 @@ class SecantMode(TorchFunctionMode):
         self._opening: set[Any] = set()
         # Nodes of the graph that operations made which are named already, at the first node.
         self.named: set[Any] = set()
+        # Whether the model has run operations inside a transform of torch.func, such as vmap.
+        self.transformed = False
 
     def step(self) -> None:
         """Begin the run at the next node: what was remembered becomes what came before."""
@@ -96,7 +98,7 @@ class SecantMode(TorchFunctionMode):
         before = self._recall(tensors)
         if before is None or [t.shape for t in before] == [t.shape for t in tensors]:
             return before
-        self.uncovered.add(_OTHER_WAY)
+        self.uncovered.add(OTHER_WAY)
         return None
 
     def between(self, *tensors: Tensor) -> list[tuple[Tensor, Tensor]] | None:
@@ -117,11 +119,11 @@ class SecantMode(TorchFunctionMode):
         self._versions.append(tuple(t._version for t in kept))
         if number >= len(self._before):
             if self._before:
-                self.uncovered.add(_OTHER_WAY)
+                self.uncovered.add(OTHER_WAY)
             return None
         if self._names_before[number] != self._name:
             # The model took another way than at the node before: there is no secant.
-            self.uncovered.add(_OTHER_WAY)
+            self.uncovered.add(OTHER_WAY)
             return None
         return self._before[number]
 
@@ -135,7 +137,10 @@ class SecantMode(TorchFunctionMode):
         kwargs = dict(kwargs or {})
         name = getattr(func, "__name__", "")
         values = [*args, *kwargs.values()]
-        on_the_way = torch.is_grad_enabled() and follows(values)
+        if not self._within and name in ("grad", "requires_grad_", "backward"):
+            self._apart.own(name, values)
+        self.transformed |= torch._C._functorch.maybe_current_level() is not None
+        on_the_way = torch.is_grad_enabled() and follows(values) and not self._apart.owned(values)
         if name in LEAVING:
             self._watch(name, [t for t in tensors(values) if t.requires_grad])
             self._watch(name, self._apart.among(values))
@@ -215,7 +220,7 @@ def _writing(func: Any, name: str, into: Tensor) -> Any:
     return lambda _, *args, **kwargs: func(own, *args, inplace=True, **kwargs)
 
 
-_OTHER_WAY = "control flow that depends on the input"
+OTHER_WAY = "control flow that depends on the input"
 
 
 def _nodes(result: Any, args: Sequence[Any]) -> set[Any]:
