@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import html
+import io
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -111,12 +112,30 @@ def save_table(path: str | Path, rows: Sequence[Mapping[str, Any]] | pandas.Data
     """
     if not isinstance(rows, Sequence):
         rows = rows.to_dict("records")
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]) if rows else [])
+    writer.writeheader()
+    writer.writerows(rows)
+    return write_whole(path, text.getvalue())
+
+
+def write_whole(path: str | Path, text: str) -> Path:
+    """Write a text file (UTF-8) next to its place and move it there, so that it is never halved.
+
+    If writing fails, an earlier file is left as it was and no other file is left. Returns the path.
+
+    >>> import tempfile
+    >>> write_whole(Path(tempfile.mkdtemp(), "a.txt"), "all of it").read_text()
+    'all of it'
+    """
     to = Path(path)
     to.parent.mkdir(parents=True, exist_ok=True)
-    with to.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]) if rows else [])
-        writer.writeheader()
-        writer.writerows(rows)
+    part = to.with_name(f".{to.name}.part")
+    try:
+        part.write_bytes(text.encode("utf-8"))
+        part.replace(to)
+    finally:
+        part.unlink(missing_ok=True)
     return to
 
 

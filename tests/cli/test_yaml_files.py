@@ -12,6 +12,7 @@ import pytest
 from codeclens.cli.config import ExtractSettings
 from codeclens.cli.yaml_files import read_yaml
 from codeclens.errors import CodeclensError
+from codeclens.labelled import save_table
 
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "\n".join(
     f"{name}: &{name} [{', '.join(['*' + before] * 9)}]"
@@ -63,3 +64,29 @@ def test_a_folder_is_no_file(tmp_path: Path, told: Callable[..., tuple[int, str,
     code, _, err = told("extract", "--config", tmp_path)
     assert code == 2
     assert "cannot be read" in err
+
+
+def test_a_tilde_is_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    settings = ExtractSettings.resolve(
+        ExtractSettings(model="m", images=Path("~/photos"), to="~/run/store.zarr")
+    )
+    assert settings.images == tmp_path / "photos"
+    assert settings.to == f"{tmp_path}/run/store.zarr"
+
+
+def test_a_failed_write_leaves_the_earlier_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_table(tmp_path / "a.csv", [{"site": "conv1"}])
+
+    def full(self: Path, content: bytes) -> int:
+        with self.open("wb") as stream:
+            stream.write(content[: len(content) // 2])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match="No space left"):
+        save_table(tmp_path / "a.csv", [{"site": "conv2"}])
+    assert (tmp_path / "a.csv").read_text() == "site\nconv1\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.csv"]

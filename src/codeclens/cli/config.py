@@ -17,7 +17,7 @@ from pydantic import (
     field_validator,
 )
 
-from codeclens.cli.yaml_files import read_yaml
+from codeclens.cli.yaml_files import at_home, read_yaml
 from codeclens.errors import CodeclensError, shortened
 
 
@@ -65,7 +65,7 @@ class Settings(BaseModel):
         """
         given = {name: getattr(flags, name) for name in flags.model_fields_set} if flags else {}
         given |= {name: place for name, place in places.items() if place is not None}
-        values = {**(read_section(file, cls.command) if file else {}), **given}
+        values = at_home({**(read_section(file, cls.command) if file else {}), **given})
         try:
             settings = cls.model_validate(values)
         except ValidationError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,16 @@ def read_yaml(file: Path) -> dict[str, Any]:
             'it must hold keys and values, for example "steps: 10".'
         )
     return content
+
+
+def at_home(values: dict[str, Any]) -> dict[str, Any]:
+    """The values with `~` at the start of a path replaced by the home folder, if there is one."""
+    return {
+        name: type(value)(os.path.expanduser(value))
+        if isinstance(value, str | Path) and str(value).startswith("~/")
+        else value
+        for name, value in values.items()
+    }
 
 
 def _require_plain(text: str, file: Path) -> None:

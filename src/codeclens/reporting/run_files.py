@@ -10,7 +10,7 @@ import numpy as np
 
 from codeclens.analysis import LayerStatistics, Semantics, layer_figure, semantics_figure
 from codeclens.decomposition import Modes, ModesBySite
-from codeclens.labelled import columns_of, save_dataset, save_table
+from codeclens.labelled import columns_of, save_dataset, save_table, write_whole
 from codeclens.visualization import save
 
 if TYPE_CHECKING:
@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 
 def save_sentences(path: Path, sentences: Sequence[str]) -> None:
     """Write sentences, one a line."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(f"{sentence}\n" for sentence in sentences), encoding="utf-8")
+    write_whole(path, "".join(f"{sentence}\n" for sentence in sentences))
 
 
 def write_layers(statistics: LayerStatistics, to: Path) -> None:
