@@ -116,7 +116,7 @@ def test_scores_are_those_of_the_reference(
 
 def test_the_mode_of_a_superclass_follows_all_of_it(modes: Modes) -> None:
     member = np.isin(modes.labels, [0, 3])
-    expected = [correlation_with_group(z, member) for z in modes.loadings.T]
+    expected = [correlation_with_group(z, member) for z in np.asarray(modes.loadings).T]
     np.testing.assert_allclose(following(modes, [0, 3]), expected, atol=1e-6)
     assert mode_of(modes, [0, 3]).index == int(np.argmax(expected))
     assert mode_of(modes, [2]).index == modes.for_class(2).index
@@ -131,7 +131,7 @@ def test_summed_modes_weigh_modes_by_how_much_more_the_class_loads_on_them(
     member = modes.labels == 1
     expected = sum(
         (z[member].mean() - z.mean()) * net
-        for z, net in zip(modes.loadings.T, modes.weights, strict=True)
+        for z, net in zip(np.asarray(modes.loadings).T, modes.weights, strict=True)
     )
     np.testing.assert_allclose(ranking.scores, expected, atol=1e-6)
     assert "uses labels" in ranking.source
@@ -143,7 +143,9 @@ def test_the_component_is_the_one_that_follows_the_class(
     found = evidence.components
     for which in range(CLASSES):
         member = store.label == which
-        follows = np.array([correlation_with_group(z, member) for z in found.loadings.T])
+        follows = np.array(
+            [correlation_with_group(z, member) for z in np.asarray(found.loadings).T]
+        )
         number = int(np.argmax(np.abs(follows)))
         row = found.dictionary[number] * np.sign(follows[number])
         net = row[: 2 * CLASSES] - row[2 * CLASSES :]

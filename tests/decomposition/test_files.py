@@ -117,7 +117,7 @@ def test_files_that_cannot_be_believed(modes: Modes, tmp_path: Path) -> None:
         load()
     facts = tmp_path / "m.json"
     for changed, said in (
-        ({"version": 99}, "of version 99, and this codeclens reads version 1"),
+        ({"version": 99}, "of version 99, and this codeclens reads version 2"),
         ({"format": "recipes"}, "does not describe modes"),
         ({"method": {"name": "Magic", "config": {}, "fitted": {}}}, 'no method "Magic"'),
         (

@@ -17,6 +17,7 @@ from codeclens.analysis.trend import rank_correlation
 from codeclens.attribution import Attributor, Division, Given, Site, frozen, tapped
 from codeclens.attribution.joint import secants_of
 from codeclens.attribution.targets import bind
+from codeclens.decomposition.loadings import Loadings
 from codeclens.draws import Draws
 from codeclens.errors import unknown
 from codeclens.labelled import Labelled, columns_of, labels
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 _AT_ONCE = 64
 # A rank correlation of fewer triples of sample, mode and mode is not reliable.
 _FEWEST_TRIPLES = 100
+# Rows of loadings that are dense at once.
+_ROWS = 1024
 # A correlation of loadings needs at least this many samples.
 _FEWEST = 10
 
@@ -322,11 +325,17 @@ def _correlation(
     modes: Mapping[str, Any], pair: tuple[str, str]
 ) -> Float[np.ndarray, "source sink"]:
     """Correlation of the loadings of two sites over the samples of the decomposition."""
-    one, other = (modes[site].loadings.astype(np.float64) for site in pair)
+    one, other = (Loadings.of(modes[site].loadings) for site in pair)
+    out = np.full((one.shape[1], other.shape[1]), np.nan)
     if len(one) != len(other) or len(one) < _FEWEST:
-        return np.full((one.shape[1], other.shape[1]), np.nan)
-    one, other = one - one.mean(axis=0), other - other.mean(axis=0)
-    sizes = np.linalg.norm(one, axis=0)[:, None] * np.linalg.norm(other, axis=0)
-    out = np.full(sizes.shape, np.nan)
-    np.divide(one.T @ other, sizes, out=out, where=sizes > 0)
+        return out
+    means = [loadings.sums() / len(one) for loadings in (one, other)]
+    product, squares = np.zeros(out.shape), [np.zeros(len(mean)) for mean in means]
+    for rows, part in one.blocks(_ROWS):
+        a, b = part - means[0], other[rows] - means[1]
+        product += a.T @ b
+        for square, centred in zip(squares, (a, b), strict=True):
+            square += np.square(centred).sum(axis=0)
+    sizes = np.sqrt(np.outer(*squares))
+    np.divide(product, sizes, out=out, where=sizes > 0)
     return out

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, Num
 
 from codeclens.analysis.statistics import blocks
-from codeclens.decomposition.quality import ClassSums, class_sums, indicator_correlation
+from codeclens.decomposition.quality import ClassSums, Codes, class_sums, indicator_correlation
 from codeclens.errors import CodeclensError
 
 
@@ -176,7 +176,7 @@ def membership_of_sums(
 
 
 def best_follower(
-    values: Num[np.ndarray, "sample item"],
+    values: Codes,
     labels: Int[np.ndarray, " sample"],
     classes: int,
     half: Bool[np.ndarray, " sample"],
@@ -193,7 +193,7 @@ def best_follower(
     array([ 1.,  1., nan])
     """
     choosing, judging = (
-        indicator_correlation(values[rows], labels[rows], classes) for rows in (half, ~half)
+        indicator_correlation(values, np.where(rows, labels, -1), classes) for rows in (half, ~half)
     )
     value, best = top_correlation(choosing.T)
     judged = judging[best, np.arange(classes)]

@@ -12,7 +12,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, Num
 
 from codeclens.analysis.statistics import sum_by_group
-from codeclens.decomposition.quality import ClassSums, class_sums
+from codeclens.decomposition.loadings import Loadings
+from codeclens.decomposition.quality import ClassSums, Codes, class_sums
 from codeclens.draws import Draws
 from codeclens.errors import CodeclensError, require_number
 
@@ -39,7 +40,7 @@ class Nulls(NamedTuple):
 
 
 def permutation_nulls(
-    Z: Num[np.ndarray, "sample mode"],
+    Z: Codes,
     labels: Int[np.ndarray, " sample"],
     classes: int,
     *,
@@ -194,7 +195,7 @@ def _scales(
 
 
 def _dense(
-    Z: np.ndarray[Any, Any],
+    Z: Codes,
     known: np.ndarray[Any, Any],
     sums: ClassSums,
     groups: np.ndarray[Any, Any],
@@ -226,10 +227,15 @@ def _dense(
                 found.classes[place, part] = one.max(axis=0).clip(min=0)
 
 
-def _sparse(Z: np.ndarray[Any, Any], known: np.ndarray[Any, Any]) -> Any | None:
+def _sparse(Z: Codes, known: np.ndarray[Any, Any]) -> Any | None:
     """The loadings `(K, N)` as a sparse matrix, if few entries are nonzero and none is negative."""
     from scipy.sparse import csr_array
 
+    if isinstance(Z, Loadings):
+        rows = Z.sparse
+        if rows.nnz > _SPARSE * Z.size or Z.size == 0 or rows.min() < 0:
+            return None
+        return rows[known].astype(np.float64).T.tocsr()
     if np.count_nonzero(Z) > _SPARSE * Z.size or Z.size == 0 or Z.min() < 0:
         return None
     return csr_array(Z)[known].astype(np.float64).T.tocsr()

@@ -29,7 +29,7 @@ from codeclens.analysis.semantics_results import (
 from codeclens.analysis.statistics import Spread, numeric
 from codeclens.analysis.trend import Trend, redrawn_medians
 from codeclens.decomposition import Modes, require_samples_of
-from codeclens.decomposition.quality import class_sums, correlation_of_sums
+from codeclens.decomposition.quality import Codes, class_sums, correlation_of_sums
 from codeclens.draws import Draws
 from codeclens.errors import CodeclensError, unknown
 from codeclens.extraction import ContributionStore
@@ -221,7 +221,7 @@ def names_beyond_chance(
         return [""] * len(modes)
     looked_up = list(modes.classes or map(str, range(int(labels.max()) + 1)))
     study = _Study.of(labels, looked_up, modes.classes is not None, hierarchy, criteria)
-    names = study.meaning(modes.site, "modes", np.asarray(modes.loadings)).names
+    names = study.meaning(modes.site, "modes", modes.loadings).names
     return ["" if name in NAMELESS or name.startswith(DIFFUSE) else name for name in names]
 
 
@@ -252,12 +252,12 @@ def _check(given: Mapping[str, Mapping[str, Modes]], store: ContributionStore) -
 
 def _features(
     store: ContributionStore, given: Mapping[str, Mapping[str, Modes]], site: str
-) -> Iterator[tuple[str, Float[np.ndarray, "sample item"]]]:
+) -> Iterator[tuple[str, Codes]]:
     """Yield the modes and channels of a site that are correlated with classes."""
     for source in FEATURES:
         if source in given:
             if site in given[source]:
-                yield source, np.asarray(given[source][site].loadings)
+                yield source, given[source][site].loadings
             continue
         values = store.view(site, "sum" if source == "contributions" else "activation")
         yield source, numeric(values, f'{source} of site "{site}"', dimensions=2)
@@ -288,7 +288,7 @@ class _Study:
         above = None if hierarchy is None else hierarchy.among(words)
         return cls(labels, tuple(short_names(called)), above, criteria)
 
-    def meaning(self, site: str, source: str, Z: Float[np.ndarray, "sample item"]) -> Meaning:
+    def meaning(self, site: str, source: str, Z: Codes) -> Meaning:
         count, criteria = len(self.classes), self.criteria
         above = self.superclasses
         members = np.zeros((count, 0), bool) if above is None else above.members

@@ -19,6 +19,7 @@ from codeclens.control.edits import Frame, Value, one_site
 from codeclens.control.off import Off, off_name, off_value
 from codeclens.control.units import ranked_units
 from codeclens.decomposition import PCA, Mode, Modes, decompose
+from codeclens.decomposition.loadings import Loadings
 from codeclens.decomposition.quality import indicator_correlation
 from codeclens.errors import CodeclensError, unknown
 from codeclens.extraction import ContributionStore
@@ -302,8 +303,8 @@ def by_summed_modes(inputs: RankingInputs, members: Sequence[int]) -> Ranking:
     assert modes.labels is not None
     known = modes.labels >= 0
     member = np.isin(modes.labels, members)
-    loadings = np.asarray(modes.loadings, np.float64)
-    weight = loadings[member].mean(axis=0) - loadings[known].mean(axis=0)
+    of_mean = member / member.sum() - known / known.sum()
+    weight = Loadings.of(modes.loadings).sums(of_mean)
     source = (
         f"the net entries of all {len(modes)} modes, each weighted by its mean loading in the "
         "class minus that overall (uses labels)"

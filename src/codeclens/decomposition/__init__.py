@@ -10,6 +10,7 @@ from codeclens.decomposition.decompose import Store, decompose
 from codeclens.decomposition.estimator import Estimator, Fitted
 from codeclens.decomposition.export import export_overcomplete, export_saelens
 from codeclens.decomposition.hub import from_hub, push_to_hub
+from codeclens.decomposition.loadings import Loadings
 from codeclens.decomposition.logbook import Logbook
 from codeclens.decomposition.matrices import StoredMatrix, View
 from codeclens.decomposition.modes import Mode, Modes
@@ -44,6 +45,7 @@ __all__ = [
     "Gated",
     "JumpReLU",
     "KMeans",
+    "Loadings",
     "Logbook",
     "Matryoshka",
     "Mode",

@@ -19,6 +19,7 @@ from codeclens.decomposition import quality
 from codeclens.decomposition.autoencoders.base import Autoencoder
 from codeclens.decomposition.estimator import Estimator, Fitted, as_data
 from codeclens.decomposition.fit_tasks import FitTask, SiteProgress, fits
+from codeclens.decomposition.loadings import Loadings
 from codeclens.decomposition.logbook import Logbook
 from codeclens.decomposition.matrices import (
     PART,
@@ -232,10 +233,8 @@ def _modes(
     store: Store, task: FitTask, view: View, X: np.ndarray[Any, Any] | StoredMatrix, fitted: Fitted
 ) -> Modes:
     matrix = X if isinstance(X, StoredMatrix) else TensorMatrix(as_data(X))
-    if isinstance(X, StoredMatrix):
-        loadings = np.concatenate([fitted.encode(part) for _, part in _blocks(X)])
-    else:
-        loadings = fitted.encode(X)
+    parts = (fitted.encode(part) for _, part in _blocks(matrix))
+    loadings = Loadings.stacked(parts, len(fitted.dictionary))
     measured = _quality(matrix, loadings, fitted)
     if isinstance(store, ContributionStore):
         measured["direction"] = _directions(store, task.site, loadings)
@@ -257,21 +256,24 @@ def _modes(
 
 
 def _directions(
-    store: ContributionStore, site: str, loadings: np.ndarray[Any, Any]
+    store: ContributionStore, site: str, loadings: Loadings
 ) -> Float32[np.ndarray, "mode unit"]:
     """The direction of each mode in activation space `(K, U)`: see `Mode.direction`."""
-    z = loadings.astype(np.float64)
-    z -= z.mean(axis=0)
-    shared = np.zeros((z.shape[1], store.units(site)))
+    modes = loadings.shape[1]
+    total = loadings.sums()
+    shared, spread = np.zeros((modes, store.units(site))), np.zeros(modes)
+    active = np.zeros(modes)
     for rows, block in _blocks(StoredMatrix(store.reader(site, "activation"), store.sample)):
-        shared += z[rows].T @ block
-    spread = np.maximum((z**2).sum(axis=0), 1e-300)
-    active = np.maximum((loadings > 0).sum(axis=0), 1)
-    typical = loadings.sum(axis=0, dtype=np.float64) / active
-    return np.asarray(typical[:, None] * shared / spread[:, None], np.float32)
+        part = loadings[rows]
+        active += (part > 0).sum(axis=0)
+        centred = part - total / len(loadings)
+        shared += centred.T @ block
+        spread += np.square(centred).sum(axis=0)
+    typical = total / np.maximum(active, 1)
+    return np.asarray(typical[:, None] * shared / np.maximum(spread, 1e-300)[:, None], np.float32)
 
 
-def _quality(matrix: SampleMatrix, Z: np.ndarray[Any, Any], fitted: Fitted) -> dict[str, Any]:
+def _quality(matrix: SampleMatrix, Z: Loadings, fitted: Fitted) -> dict[str, Any]:
     """R² and L0 on held-out samples, R² on training samples, and figures of modes and units.
 
     Sums are taken in float64, block by block, so that the data need not fit into memory.
@@ -303,7 +305,7 @@ def _quality(matrix: SampleMatrix, Z: np.ndarray[Any, Any], fitted: Fitted) -> d
     return {
         "r2": whole["scored"],
         "r2_train": whole["trained"],
-        "l0": quality.l0(Z[scored]),
+        "l0": float(Z.per_sample()[scored].mean()),
         "samples_train": int((~held_out).sum()),
         "samples_held_out": int(held_out.sum()),
         "modes_dropped": fitted.n_dropped,

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32, Int, Int64
+from jaxtyping import Float, Float32, Int, Int64, Num
 from torch import Tensor
 
 from codeclens.decomposition import quality
 from codeclens.decomposition.estimator import Array, Estimator, Fitted
+from codeclens.decomposition.loadings import Loadings
 from codeclens.decomposition.matrices import View, check_view, signed_parts, units_of
 from codeclens.decomposition.pairs import Kind, paths, read_pair, write_pair
 from codeclens.decomposition.registry import method_class
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
     import pandas
     import xarray
 
-_FILE = Kind("codeclens modes", 1, "modes")
+# Version 1 kept all loadings as one dense array.
+_FILE = Kind("codeclens modes", 2, "modes", older=(1,))
 # Entries of `Modes.quality` on how reproducible each mode is, and the fits that were compared.
 STABILITY = {"stability_seeds": "other seeds", "stability_halves": "halves of the samples"}
 # A larger difference of R² between training and held-out samples is overfitting.
@@ -45,8 +47,9 @@ class Mode:
 
     `positive` `(U,)` ≥ 0 and `negative` `(U,)` ≤ 0 are the contributions of each hidden unit for a
     loading of 1, `weights` `(U,)` is their sum; `loadings` `(N,)` ≥ 0 is how strongly the mode is
-    active in each sample. `share` is its share of the reconstructed contributions, `firing_rate`
-    the share of samples with a loading above zero, and `best_class` the class whose indicator
+    active in each sample, read from the `source`, these very numbers or the loadings of all modes
+    of the site. `share` is its share of the reconstructed contributions, `firing_rate` the share of
+    samples with a loading above zero, and `best_class` the class whose indicator
     correlates best with the loadings, with that correlation (None without labels). `stability` is
     the cosine with its partner in other fits (NaN where there are none). `direction` `(U,)` is what
     the mode looks like in activations, at its typical loading (the mean where it is active): the
@@ -61,12 +64,18 @@ class Mode:
     index: int
     positive: Float[np.ndarray, " unit"]
     negative: Float[np.ndarray, " unit"]
-    loadings: Float[np.ndarray, " sample"]
+    source: Num[np.ndarray, " sample"] | Loadings
     share: float = float("nan")
     firing_rate: float = float("nan")
     best_class: tuple[str, float] | None = None
     stability: float = float("nan")
     direction: Float[np.ndarray, " unit"] | None = None
+
+    @property
+    def loadings(self) -> Num[np.ndarray, " sample"]:
+        """How strongly the mode is active in each sample, `(N,)`."""
+        source = self.source
+        return np.asarray(source[:, self.index]) if isinstance(source, Loadings) else source
 
     @property
     def weights(self) -> Float[np.ndarray, " unit"]:
@@ -117,7 +126,8 @@ class UnknownModeError(CodeclensError, IndexError):
 class Modes(Labelled, Sequence[Mode]):
     """The modes of one site, strongest first, with the loadings of the samples.
 
-    `fitted` is what a method learned from the contributions in a `view`. `loadings` is `(N, K)`;
+    `fitted` is what a method learned from the contributions in a `view`. `loadings` `(N, K)` are
+    Loadings, sparse in memory and read like an array; dense or sparse arrays are converted.
     `labels` `(N,)` (−1 unknown), `classes` and `keys` `(N,)` describe the samples where they are
     known. `quality` holds numbers, and arrays per mode or unit; `provenance` records the origin of
     the modes. Raises CodeclensError if shapes do not match.
@@ -133,7 +143,7 @@ class Modes(Labelled, Sequence[Mode]):
     site: str
     view: View
     fitted: Fitted
-    loadings: Float32[np.ndarray, "sample mode"]
+    loadings: Loadings | Float32[np.ndarray, "sample mode"]
     labels: Int[np.ndarray, " sample"] | None = None
     classes: tuple[str, ...] | None = None
     keys: np.ndarray[Any, Any] | None = None
@@ -142,6 +152,7 @@ class Modes(Labelled, Sequence[Mode]):
 
     def __post_init__(self) -> None:
         check_view(self.view)
+        object.__setattr__(self, "loadings", Loadings.of(self.loadings))
         n_modes, columns = self.dictionary.shape
         units_of(columns, self.view)
         if self.loadings.shape[1] != n_modes:
@@ -327,7 +338,8 @@ class Modes(Labelled, Sequence[Mode]):
         """The modes with the dimensions mode, unit and sample, and class where there are labels.
 
         Variables are `positive`, `negative`, `loadings`, the columns of `to_dataframe`, and
-        `class_correlation`; the attributes are site, view, method, R² and L0.
+        `class_correlation`; `loadings` are dense here. The attributes are site, view, method, R²
+        and L0.
         """
         import xarray
 
@@ -337,7 +349,7 @@ class Modes(Labelled, Sequence[Mode]):
         variables: dict[str, Any] = {
             "positive": (("mode", "unit"), self.positive),
             "negative": (("mode", "unit"), self.negative),
-            "loadings": (("sample", "mode"), self.loadings),
+            "loadings": (("sample", "mode"), np.asarray(self.loadings)),
             **{str(name): ("mode", labels(list(table[name]))) for name in table},
         }
         if self.keys is not None:
@@ -398,7 +410,7 @@ class Modes(Labelled, Sequence[Mode]):
         """
         tensors = {f"method.{name}": value for name, value in self.fitted.tensors().items()}
         tensors["dictionary"] = torch.from_numpy(self.dictionary)
-        tensors["loadings"] = torch.from_numpy(self.loadings)
+        tensors |= _packed(self.loadings)
         if self.labels is not None:
             tensors["labels"] = torch.from_numpy(self.labels.astype(np.int64))
         if self.keys is not None:
@@ -455,7 +467,7 @@ class Modes(Labelled, Sequence[Mode]):
             site=facts["site"],
             view=facts["view"],
             fitted=method.restore(about["fitted"], under(tensors, "method.")),
-            loadings=tensors["loadings"].numpy(),
+            loadings=_unpacked(tensors, int(facts["modes"])),
             labels=tensors["labels"].numpy() if "labels" in tensors else None,
             classes=None if facts["classes"] is None else tuple(facts["classes"]),
             keys=keys,
@@ -486,7 +498,7 @@ class Modes(Labelled, Sequence[Mode]):
             index=number,
             positive=self.positive[number],
             negative=self.negative[number],
-            loadings=self.loadings[:, number],
+            source=Loadings.of(self.loadings),
             share=float(self.share[number]),
             firing_rate=float(self.firing_rate[number]),
             best_class=self._best_class(number),
@@ -542,3 +554,35 @@ class Modes(Labelled, Sequence[Mode]):
         best = int(np.nanargmax(correlation))
         name = f"class {best}" if self.classes is None else self.classes[best]
         return name, float(correlation[best])
+
+
+def _packed(given: Loadings | np.ndarray[Any, Any]) -> dict[str, Tensor]:
+    """Loadings as the tensors of a file: the parts of compressed rows, or one dense array."""
+    loadings = Loadings.of(given)
+    if not loadings.is_sparse:
+        return {"loadings": torch.from_numpy(loadings.toarray())}
+    rows = loadings.sparse
+    small = np.int16 if rows.shape[1] <= np.iinfo(np.int16).max else np.int32
+    return {
+        "loadings.values": torch.from_numpy(rows.data),
+        "loadings.modes": torch.from_numpy(rows.indices.astype(small)),
+        "loadings.ends": torch.from_numpy(rows.indptr[1:].astype(np.int64)),
+    }
+
+
+def _unpacked(tensors: dict[str, Tensor], n_modes: int) -> Loadings:
+    """What `_packed` gave; raises KeyError where something is missing."""
+    from scipy.sparse import csr_array
+
+    if "loadings" in tensors:
+        return Loadings.of(tensors["loadings"].numpy())
+    values, modes, ends = (
+        tensors[f"loadings.{name}"].numpy() for name in ("values", "modes", "ends")
+    )
+    # Small index types are those of SciPy where the entries allow it.
+    index = np.int32 if len(values) <= np.iinfo(np.int32).max else np.int64
+    indptr = np.concatenate([[0], ends]).astype(index)
+    try:
+        return Loadings.of(csr_array((values, modes.astype(index), indptr), (len(ends), n_modes)))
+    except ValueError as error:
+        raise RuntimeError(f"the parts of the loadings do not match ({error})") from error

@@ -19,11 +19,15 @@ from codeclens.errors import CodeclensError
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of pair: its format and version in the JSON, and its name in errors."""
+    """A kind of pair: its format and version in the JSON, and its name in errors.
+
+    Files of the `older` versions are read too.
+    """
 
     format: str
     version: int
     what: str
+    older: tuple[int, ...] = ()
 
     def facts(self, file: Path) -> dict[str, Any]:
         """The JSON of such a pair; raises CodeclensError if it is missing or of another kind."""
@@ -35,7 +39,7 @@ class Kind:
             raise CodeclensError(f'"{file}" is not valid JSON: {error}.') from error
         if not isinstance(facts, dict) or facts.get("format") != self.format:
             raise CodeclensError(f'"{file}" does not describe {self.what}.')
-        if facts.get("version") != self.version:
+        if facts.get("version") not in (self.version, *self.older):
             raise CodeclensError(
                 f'"{file}" is of version {facts.get("version")}, and this codeclens reads version '
                 f"{self.version}; use the codeclens that wrote it."

@@ -13,9 +13,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int, Num
 
+from codeclens.decomposition.loadings import Loadings
 from codeclens.errors import CodeclensError
 
 Matrix = Num[np.ndarray, "sample unit"]
+# Dense or sparse loadings `(N, K)`.
+Codes = Num[np.ndarray, "sample mode"] | Loadings
 
 # Values held in float64 at once (32 MiB).
 _BLOCK = 1 << 22
@@ -52,34 +55,34 @@ def r2_per_unit(X: Matrix, reconstruction: Matrix) -> Float[np.ndarray, " unit"]
     return np.where(varies, 1.0 - error / np.where(varies, spread, 1.0), np.nan)
 
 
-def l0(Z: Num[np.ndarray, "sample mode"]) -> float:
+def l0(Z: Codes) -> float:
     """Mean number of active modes per sample: loadings that are not zero.
 
     >>> l0(np.array([[0.0, 2.0, 0.0], [1.0, 3.0, 0.0]]))
     1.5
     """
-    return float(np.count_nonzero(Z)) / max(len(Z), 1)
+    return float(_counts(Z).sum()) / max(len(Z), 1)
 
 
-def firing_rate(Z: Num[np.ndarray, "sample mode"]) -> Float[np.ndarray, " mode"]:
+def firing_rate(Z: Codes) -> Float[np.ndarray, " mode"]:
     """Share of the samples in which each mode is active, `(K,)` in [0, 1].
 
     >>> firing_rate(np.array([[0.0, 2.0, 0.0], [1.0, 3.0, 0.0]]))
     array([0.5, 1. , 0. ])
     """
-    return np.asarray(np.count_nonzero(Z, axis=0) / max(len(Z), 1))
+    return np.asarray(_counts(Z) / max(len(Z), 1))
 
 
-def dead_modes(Z: Num[np.ndarray, "sample mode"]) -> Bool[np.ndarray, " mode"]:
+def dead_modes(Z: Codes) -> Bool[np.ndarray, " mode"]:
     """Which modes are active in no sample, `(K,)`.
 
     >>> dead_modes(np.array([[0.0, 2.0, 0.0], [1.0, 3.0, 0.0]]))
     array([False, False,  True])
     """
-    return np.asarray(np.count_nonzero(Z, axis=0) == 0)
+    return np.asarray(_counts(Z) == 0)
 
 
-def dense_modes(Z: Num[np.ndarray, "sample mode"], above: float = 0.5) -> Bool[np.ndarray, " mode"]:
+def dense_modes(Z: Codes, above: float = 0.5) -> Bool[np.ndarray, " mode"]:
     """Which modes are active in more than a share of the samples, `(K,)`.
 
     >>> dense_modes(np.array([[0.0, 2.0, 0.0], [1.0, 3.0, 0.0]]))
@@ -165,9 +168,7 @@ def mode_sparsity(D: Num[np.ndarray, "mode unit"]) -> Float[np.ndarray, " mode"]
     return np.asarray(np.clip((root - ratio) / (root - 1), 0.0, 1.0))
 
 
-def loading_share(
-    Z: Num[np.ndarray, "sample mode"], D: Num[np.ndarray, "mode unit"]
-) -> Float[np.ndarray, " mode"]:
+def loading_share(Z: Codes, D: Num[np.ndarray, "mode unit"]) -> Float[np.ndarray, " mode"]:
     """Share of the reconstructed mass that each mode carries, `(K,)`, summing to 1.
 
     The mass of a mode is `Σ_n |z_nk| · Σ_u |D_ku|`: where loadings and dictionary are non-negative,
@@ -177,7 +178,11 @@ def loading_share(
     >>> loading_share(np.array([[3.0, 0.0], [0.0, 1.0]]), np.array([[1.0, 0.0], [0.5, 0.5]]))
     array([0.75, 0.25])
     """
-    mass = np.abs(Z).sum(axis=0, dtype=np.float64) * np.abs(D).sum(axis=1, dtype=np.float64)
+    if isinstance(Z, Loadings):
+        sums = Z.sums(magnitudes=True)
+    else:
+        sums = np.abs(Z).sum(axis=0, dtype=np.float64)
+    mass = sums * np.abs(D).sum(axis=1, dtype=np.float64)
     total = mass.sum()
     return np.asarray(mass / total) if total > 0 else mass
 
@@ -200,9 +205,7 @@ class ClassSums(NamedTuple):
     sums: np.ndarray[Any, Any]
 
 
-def class_sums(
-    Z: Num[np.ndarray, "sample mode"], labels: Int[np.ndarray, " sample"], classes: int
-) -> ClassSums:
+def class_sums(Z: Codes, labels: Int[np.ndarray, " sample"], classes: int) -> ClassSums:
     """Sums of the loadings `(N, K)` over every class, in one pass over them.
 
     `labels` is `(N,)` in `0 … classes − 1`, or −1 for samples of unknown class, which are left out.
@@ -241,7 +244,7 @@ def class_sums(
 
 
 def indicator_correlation(
-    Z: Num[np.ndarray, "sample mode"], labels: Int[np.ndarray, " sample"], classes: int
+    Z: Codes, labels: Int[np.ndarray, " sample"], classes: int
 ) -> Float[np.ndarray, "mode class"]:
     """Pearson correlation of each mode's loadings with each class's indicator, `(K, classes)`.
 
@@ -267,6 +270,11 @@ def correlation_of_sums(found: ClassSums) -> Float[np.ndarray, "mode class"]:
     spread = np.sqrt(np.outer(found.square, found.size * (1 - share)))
     spread[spread == 0] = np.nan
     return np.asarray(np.clip(found.sums.T / spread, -1.0, 1.0))
+
+
+def _counts(Z: Codes) -> np.ndarray[Any, Any]:
+    """How many samples each mode is active in, `(K,)`."""
+    return Z.per_mode() if isinstance(Z, Loadings) else np.count_nonzero(Z, axis=0)
 
 
 def _sums(

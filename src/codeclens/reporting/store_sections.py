@@ -96,7 +96,7 @@ def class_selectivity(
     found = []
     for site, one in modes.items():
         values = {
-            "modes": np.asarray(one.loadings),
+            "modes": one.loadings,
             "contributions": store.view(site, "sum"),
             "activations": store.view(site, "activation"),
         }

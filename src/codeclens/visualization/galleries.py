@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from codeclens.decomposition import Modes
+from codeclens.decomposition.loadings import Loadings
 from codeclens.errors import CodeclensError, require_number
 from codeclens.extraction import ContributionStore
 from codeclens.labelled import Labelled, labels
@@ -18,9 +19,6 @@ from codeclens.labelled import Labelled, labels
 if TYPE_CHECKING:
     import pandas
     import xarray
-
-# So many columns are transposed at once.
-_BLOCK = 64
 
 
 @dataclass(frozen=True)
@@ -104,7 +102,7 @@ def exemplars(modes: Modes, count: int = 8) -> Exemplars:
     >>> found.sample.shape, found[0][0].loading >= found[0][1].loading
     ((8, 3), True)
     """
-    loadings = np.asarray(modes.loadings)
+    loadings = Loadings.of(modes.loadings)
     samples, size = loadings.shape
     if not samples:
         raise CodeclensError(f'The modes of "{modes.site}" have no samples, so no exemplars.')
@@ -112,22 +110,22 @@ def exemplars(modes: Modes, count: int = 8) -> Exemplars:
     ranks = min(count, samples)
     sample = np.full((size, ranks), -1, np.int64)
     loading = np.zeros((size, ranks), np.float32)
-    for start in range(0, size, _BLOCK):
-        columns = np.ascontiguousarray(loadings[:, start : start + _BLOCK].T)
-        if not np.isfinite(columns).all():
-            raise CodeclensError(f'The loadings of "{modes.site}" hold NaN or infinite values.')
-        for mode, column in enumerate(columns, start):
-            rows = _strongest(column, ranks)
-            sample[mode, : len(rows)] = rows
-            loading[mode, : len(rows)] = column[rows]
+    if not loadings.is_finite():
+        raise CodeclensError(f'The loadings of "{modes.site}" hold NaN or infinite values.')
+    for mode in range(size):
+        rows, values = loadings.active(mode)
+        best = _strongest(values, ranks)
+        sample[mode, : len(best)] = rows[best]
+        loading[mode, : len(best)] = values[best]
     keys = None if modes.keys is None else tuple(str(key) for key in modes.keys)
     return Exemplars(modes.site, sample, loading, keys)
 
 
-def _strongest(column: Float[np.ndarray, " sample"], ranks: int) -> Int[np.ndarray, " rank"]:
-    """Rows of the largest entries above zero, of equal ones the earlier."""
+def _strongest(column: Float[np.ndarray, " active"], ranks: int) -> Int[np.ndarray, " rank"]:
+    """Places of the largest entries above zero, of equal ones the earlier."""
     # Sorting all samples for each mode would take minutes on a large store.
-    least = np.partition(column, len(column) - ranks)[len(column) - ranks]
+    left = max(0, len(column) - ranks)
+    least = np.partition(column, left)[left] if len(column) else 0.0
     rows = np.flatnonzero((column >= least) & (column > 0))
     found: Int[np.ndarray, " rank"] = rows[np.argsort(-column[rows], kind="stable")][:ranks]
     return found
