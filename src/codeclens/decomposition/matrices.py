@@ -117,7 +117,9 @@ class TensorMatrix(SampleMatrix):
         self.device = data.device
 
     def take(self, rows: Int64[Tensor, " rows"]) -> Float[Tensor, "rows unit"]:
-        """The given rows."""
+        """The given rows; consecutive ones are not copied and must not be changed."""
+        if len(rows) and bool((rows.diff() == 1).all()):
+            return self.data[int(rows[0]) : int(rows[-1]) + 1]
         return self.data[rows.to(self.device)]
 
     def scaled(self, scale: float) -> TensorMatrix:

@@ -44,8 +44,11 @@ from codeclens.errors import CodeclensError, unknown
 
 logger = logging.getLogger(__name__)
 
-# A network on a matrix on disk is initialised from this many rows.
+# So many rows stand for all where a network is initialised, and where thresholds are set.
 _FIRST_LOOK = 16_384
+_LAST_LOOK = 32_768
+# Thresholds are set on held-out rows from so many on.
+_FEWEST_TO_SET = 32
 
 
 @dataclass(frozen=True, repr=False)
@@ -141,10 +144,15 @@ class Autoencoder(Estimator):
                 "deviation": scale,
             },
         )
+        # Not the training rows, on which an overfitted network has fewer codes than on others.
+        last = _evenly(held_out if len(held_out) >= _FEWEST_TO_SET else rows, _LAST_LOOK)
+        network.finish(matrix.parts(last), len(last))
         alive = _order(network, matrix, rows)
         if not len(alive):
             raise CodeclensError(self._nothing_fired(n_modes))
         network.keep(alive)
+        # Modes that fire in held-out samples alone are gone, so thresholds are set again.
+        network.finish(matrix.parts(last), len(last))
         logger.debug("dropped %d of %d modes, which never fired", n_modes - len(alive), n_modes)
         r2, l0 = scores(network, matrix, held_out if len(held_out) else rows)
         return FittedAutoencoder(
@@ -266,11 +274,18 @@ class FittedAutoencoder(Fitted):
 def _first_look(
     matrix: SampleMatrix, rows: Tensor, n_modes: int, generator: torch.Generator
 ) -> Tensor:
-    """The rows that a network is initialised from: all, or a sample of a matrix on disk."""
+    """The rows that a network is initialised from: all, or a sample of many."""
     enough = max(_FIRST_LOOK, n_modes)
-    if isinstance(matrix, StoredMatrix) and len(rows) > enough:
+    if len(rows) > enough:
         rows = rows[torch.randperm(len(rows), generator=generator)[:enough].sort().values]
     return matrix.take(rows)
+
+
+def _evenly(rows: Tensor, most: int) -> Tensor:
+    """At most so many of the rows, evenly spread over them."""
+    if len(rows) <= most:
+        return rows
+    return rows[torch.linspace(0, len(rows) - 1, most, dtype=torch.float64).long()]
 
 
 @torch.no_grad()

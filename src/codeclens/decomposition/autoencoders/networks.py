@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import ClassVar, Literal
 
 import torch
@@ -151,6 +151,9 @@ class SparseAutoencoder(ModeTensors, Trainable):
 
     def start_from(self, data: Float[Tensor, "sample unit"], generator: torch.Generator) -> None:
         """Initialise what depends on the data."""
+
+    def finish(self, parts: Iterable[Float[Tensor, "part unit"]], samples: int) -> None:
+        """Set what is set from samples after training, such as thresholds."""
 
     @abstractmethod
     def codes(self, x: Float[Tensor, "batch unit"]) -> Float[Tensor, "batch mode"]:
@@ -377,3 +380,18 @@ def level_of(codes: Float[Tensor, "batch mode"], count: float) -> Tensor:
     flat = codes.flatten()
     number = min(max(1, round(count * len(codes))), len(flat))
     return flat.topk(number, sorted=False).values.min().clamp(min=1e-6)
+
+
+def level_of_parts(parts: Iterable[Float[Tensor, "part mode"]], codes: int) -> Tensor:
+    """The level that so many codes of all samples reach; 0 where no code is positive.
+
+    Only the largest codes so far are in memory.
+
+    >>> float(level_of_parts([torch.tensor([[4.0, 1.0]]), torch.tensor([[3.0, 2.0]])], 2))
+    3.0
+    """
+    best = torch.zeros(0)
+    for part in parts:
+        found = torch.cat([best.to(part), part[part > 0]])
+        best = found.topk(min(codes, len(found)), sorted=False).values
+    return best.min() if len(best) else torch.zeros(())

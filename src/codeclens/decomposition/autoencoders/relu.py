@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar
 
@@ -15,6 +16,7 @@ from codeclens.decomposition.autoencoders.networks import (
     SparseAutoencoder,
     UnitRowNetwork,
     level_of,
+    level_of_parts,
 )
 
 
@@ -155,15 +157,23 @@ class Gated(UnitRowAutoencoder):
         return GatedNetwork(**shared, penalty=self.penalty)
 
 
+# How much of the distance from the wanted number of codes (in logarithms) each step corrects.
+_CONTROL = 0.05
+
+
 class JumpReLUNetwork(UnitRowNetwork):
     """Codes that are zero below a threshold for each mode, a penalty on their number, unit rows.
 
-    `width` is that of the kernel through which thresholds learn, in the unit of the codes.
+    `width` is that of the kernel through which thresholds learn, in the unit of the codes. Where
+    `k` is given, a controller moves all thresholds together, by `level` (a logarithm), so that the
+    batches have k codes per sample; learning alone is too slow for large sites. After training the
+    common level is set to what k codes per sample exceed.
     """
 
     per_mode: ClassVar[tuple[str, ...]] = (*UnitRowNetwork.per_mode, "log_threshold")
 
     width: Tensor
+    level: Tensor
 
     def __init__(self, *, penalty: float, k: int | None, bandwidth: float, **shared: Any) -> None:
         super().__init__(**shared)
@@ -172,6 +182,8 @@ class JumpReLUNetwork(UnitRowNetwork):
         self.bandwidth = bandwidth
         self.log_threshold = nn.Parameter(torch.zeros(len(self.dictionary)))
         self.register_buffer("width", torch.ones(()))
+        # Not in files: it is zero after training.
+        self.register_buffer("level", torch.zeros(()), persistent=False)
 
     @torch.no_grad()
     def calibrate(self, x: Float[Tensor, "batch unit"]) -> None:
@@ -184,8 +196,13 @@ class JumpReLUNetwork(UnitRowNetwork):
 
     def select(self, pre: Float[Tensor, "batch mode"]) -> Float[Tensor, "batch mode"]:
         """The codes above their thresholds."""
-        found: Tensor = _Jump.apply(pre, self.log_threshold.exp(), self.width)
+        found: Tensor = _Jump.apply(pre, self.thresholds, self.width)
         return found
+
+    @property
+    def thresholds(self) -> Float[Tensor, " mode"]:
+        """The threshold of each mode."""
+        return (self.log_threshold + self.level).exp()
 
     def misfit(self, x: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
         """The mean squared error, by a dense product: codes below a threshold need a gradient."""
@@ -194,9 +211,26 @@ class JumpReLUNetwork(UnitRowNetwork):
 
     def cost(self, x: Tensor, pre: Tensor, codes: Tensor) -> Tensor:
         """The penalty on the mean number of codes, or on its distance from `k`."""
-        present = _Step.apply(pre, self.log_threshold.exp(), self.width).sum(dim=1).mean()
+        present = _Step.apply(pre, self.thresholds, self.width).sum(dim=1).mean()
+        if self.k is not None and self.training:
+            step = (present.detach() / self.k).clamp(min=0.1, max=10).log()
+            # Not in place: the gradient of the thresholds is still to come.
+            self.level = self.level + _CONTROL * step.to(self.level)
         distance: Tensor = present if self.k is None else (present / self.k - 1).square()
         return self.penalty * distance
+
+    @torch.no_grad()
+    def finish(self, parts: Iterable[Float[Tensor, "part unit"]], samples: int) -> None:
+        """Move all thresholds together so that `k` codes per sample exceed them."""
+        if self.k is None:
+            return
+        thresholds = self.log_threshold.exp()
+        codes = (self.encoder(part) / thresholds for part in parts)
+        level = level_of_parts(codes, self.k * samples)
+        if level > 0:
+            # A code must exceed its threshold, not only reach it.
+            self.log_threshold.add_(level.log() - 1e-6)
+        self.level = torch.zeros_like(self.level)
 
     @torch.no_grad()
     def renew(self, dead: Int64[Tensor, " dead"]) -> Int64[Tensor, " new"]:
@@ -247,8 +281,10 @@ class JumpReLU(UnitRowAutoencoder):
     number of active modes, L0, is penalised: by `penalty · (L0 / k − 1)²` where `k` is the wanted
     mean number, by `penalty · L0` where `k` is None (a mode is then active only where it explains
     that share of the variance). L0 has no gradient; thresholds learn from the codes within half a
-    kernel's width of them, which is `bandwidth` times the first threshold. Everything else is as in
-    `TopK`.
+    kernel's width of them, which is `bandwidth` times the first threshold. With `k` a controller
+    also moves all thresholds together after each step, and after training they are set so that L0
+    is k on the held-out samples (on the training samples where fewer than 32 are held out).
+    Everything else is as in `TopK`.
 
     After Rajamanoharan et al. 2024, arXiv 2407.14435. Raises CodeclensError if k exceeds the
     number of modes, and as `Autoencoder.fit` does.

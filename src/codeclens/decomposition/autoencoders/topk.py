@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar
 
@@ -17,6 +18,7 @@ from codeclens.decomposition.autoencoders.networks import (
     UnitRowNetwork,
     largest,
     level_of,
+    level_of_parts,
 )
 
 
@@ -66,7 +68,8 @@ _MEMORY = 0.98
 class BatchTopKNetwork(UnitRowNetwork):
     """The `count` largest codes per sample, chosen over the batch; later those above a threshold.
 
-    The threshold is a running mean of the smallest chosen code.
+    In training the threshold is a running mean of the smallest chosen code; afterwards it is the
+    level that `count` codes per sample reach.
     """
 
     threshold: Tensor
@@ -91,6 +94,12 @@ class BatchTopKNetwork(UnitRowNetwork):
             self.threshold.mul_(_MEMORY).add_((1 - _MEMORY) * level.to(self.threshold))
         return torch.zeros_like(codes).flatten().scatter(0, where, values).view_as(codes)
 
+    @torch.no_grad()
+    def finish(self, parts: Iterable[Float[Tensor, "part unit"]], samples: int) -> None:
+        """Set the threshold that `count` codes per sample reach."""
+        level = level_of_parts((self.encoder(part) for part in parts), self.count * samples)
+        self.threshold.copy_(level.clamp(min=1e-6))
+
     def settle(self, pre: Float[Tensor, "batch mode"]) -> Float[Tensor, "batch mode"]:
         """The codes that reach the threshold, independent of the other samples."""
         return torch.relu(pre) * (pre >= self.threshold)
@@ -102,8 +111,8 @@ class BatchTopK(CountedAutoencoder):
 
     In training the k · B largest rectified codes of a batch of B samples are kept, so a sample may
     have more or fewer than k modes. Afterwards each sample is encoded by itself: codes below a
-    threshold, the running mean of the smallest code kept in training, are zero. Everything else is
-    as in `TopK`.
+    threshold, which k codes per held-out sample reach (per training sample where fewer than 32 are
+    held out), are zero. Everything else is as in `TopK`.
 
     After Bussmann, Leask and Nanda 2024, arXiv 2412.06410. Raises CodeclensError if k exceeds
     the number of modes, and as `Autoencoder.fit` does.
