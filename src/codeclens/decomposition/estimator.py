@@ -151,6 +151,7 @@ class Fitted(ABC):
         dictionary = self.dictionary
         if Z.ndim != 2 or Z.shape[1] != len(dictionary):
             raise wrong_shape("loadings", Z.shape, f"(samples, {len(dictionary)})")
+        Z = Z if isinstance(Z, Tensor) else np.asarray(Z)  # Loadings too
         made = as_numpy(as_data(Z, names="samples and modes").float()) @ dictionary
         return np.asarray(made if self.offset is None else made + self.offset)
 
