@@ -236,6 +236,7 @@ def _sparse(Z: Codes, known: np.ndarray[Any, Any]) -> Any | None:
         if rows.nnz > _SPARSE * Z.size or Z.size == 0 or rows.min() < 0:
             return None
         return rows[known].astype(np.float64).T.tocsr()
+    Z = np.asarray(Z)
     if np.count_nonzero(Z) > _SPARSE * Z.size or Z.size == 0 or Z.min() < 0:
         return None
     return csr_array(Z)[known].astype(np.float64).T.tocsr()

@@ -40,7 +40,7 @@ class Loadings(NDArrayOperatorsMixin):
     def __init__(self, values: np.ndarray[Any, Any] | csr_array) -> None:
         self._dense = values if isinstance(values, np.ndarray) else None
         self._csr = None if isinstance(values, np.ndarray) else values
-        self.shape: tuple[int, int] = (values.shape[0], values.shape[1])
+        self._shape = (int(values.shape[0]), int(values.shape[1]))
 
     @classmethod
     def of(cls, values: Loadings | np.ndarray[Any, Any] | csr_array) -> Loadings:
@@ -61,6 +61,11 @@ class Loadings(NDArrayOperatorsMixin):
         whole.eliminate_zeros()
         dense = 2 * whole.nnz >= max(whole.shape[0] * n_modes, 1)
         return cls(whole.toarray() if dense else whole)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """The numbers of samples and modes, (N, K)."""
+        return self._shape
 
     @property
     def size(self) -> int:

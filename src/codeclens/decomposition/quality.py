@@ -8,17 +8,29 @@ block of rows at a time.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Num
 
-from codeclens.decomposition.loadings import Loadings
 from codeclens.errors import CodeclensError
 
 Matrix = Num[np.ndarray, "sample unit"]
-# Dense or sparse loadings `(N, K)`.
-Codes = Num[np.ndarray, "sample mode"] | Loadings
+
+
+@runtime_checkable
+class SparseCodes(Protocol):
+    """What the measures need of sparse loadings `(N, K)`: an index gives dense arrays."""
+
+    @property
+    def shape(self) -> tuple[int, int]: ...
+    def __len__(self) -> int: ...
+    def __getitem__(self, key: Any) -> Any: ...
+    def per_mode(self) -> np.ndarray[Any, Any]: ...
+    def sums(self, *, magnitudes: bool = False) -> np.ndarray[Any, Any]: ...
+
+
+Codes = Num[np.ndarray, "sample mode"] | SparseCodes
 
 # Values held in float64 at once (32 MiB).
 _BLOCK = 1 << 22
@@ -178,10 +190,10 @@ def loading_share(Z: Codes, D: Num[np.ndarray, "mode unit"]) -> Float[np.ndarray
     >>> loading_share(np.array([[3.0, 0.0], [0.0, 1.0]]), np.array([[1.0, 0.0], [0.5, 0.5]]))
     array([0.75, 0.25])
     """
-    if isinstance(Z, Loadings):
-        sums = Z.sums(magnitudes=True)
-    else:
+    if isinstance(Z, np.ndarray):
         sums = np.abs(Z).sum(axis=0, dtype=np.float64)
+    else:
+        sums = Z.sums(magnitudes=True)
     mass = sums * np.abs(D).sum(axis=1, dtype=np.float64)
     total = mass.sum()
     return np.asarray(mass / total) if total > 0 else mass
@@ -274,7 +286,7 @@ def correlation_of_sums(found: ClassSums) -> Float[np.ndarray, "mode class"]:
 
 def _counts(Z: Codes) -> np.ndarray[Any, Any]:
     """How many samples each mode is active in, `(K,)`."""
-    return Z.per_mode() if isinstance(Z, Loadings) else np.count_nonzero(Z, axis=0)
+    return np.asarray(np.count_nonzero(Z, axis=0)) if isinstance(Z, np.ndarray) else Z.per_mode()
 
 
 def _sums(
