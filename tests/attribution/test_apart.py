@@ -39,8 +39,15 @@ def without_gradient(z: Tensor) -> Tensor:
 
 
 CHANGING: dict[str, tuple[Operation, str]] = {
-    "truth values": (lambda z: z * (z > 0), "mul with a mask that changes along the path"),
-    "a mask of numbers": (lambda z: z * (z > 0).to(z), f"mul {FACTOR}"),
+    "truth values": (lambda z: z * (z.detach() > 0), "mul with a mask that changes along the path"),
+    "a detached threshold": (
+        lambda z: z * (z > z.detach().mean(1, keepdim=True)),
+        "mul with a mask that changes along the path",
+    ),
+    "a detached condition among others": (
+        lambda z: torch.where((z > 0) & (z.detach() > -0.3), z, z * 0.1),
+        "where with a condition that changes",
+    ),
     "detached factor": (lambda z: z * z.detach().abs(), f"mul {FACTOR}"),
     "data": (lambda z: z * z.data.abs(), f"mul {FACTOR}"),
     "detached sum": (lambda z: z + z.tanh().detach(), f"add {OPERAND}"),
@@ -49,8 +56,14 @@ CHANGING: dict[str, tuple[Operation, str]] = {
         lambda z: F.linear(z, z.detach().mean(0).expand(3, 12)),
         f"linear {FACTOR}",
     ),
-    "where": (lambda z: torch.where(z > 0, z, z * 0.1), "where with a condition that changes"),
-    "masked fill": (lambda z: z.masked_fill(z < 0, 0.0), "masked_fill with a mask that changes"),
+    "where": (
+        lambda z: torch.where(z.detach() > 0, z, z * 0.1),
+        "where with a condition that changes",
+    ),
+    "masked fill": (
+        lambda z: z.masked_fill(z.detach() < 0, 0.0),
+        "masked_fill with a mask that changes",
+    ),
     "assignment": (assigned, "assignment with a mask that changes along the path"),
     "index put": (put, "index_put with a mask that changes along the path"),
     "gather": (lambda z: z.gather(1, z.argmax(1, keepdim=True)), "gather with an index that"),
@@ -79,7 +92,7 @@ def test_what_changes_without_a_gradient_is_named(name: str) -> None:
 
 
 def test_the_warning_says_by_how_much_it_misses() -> None:
-    model = networks.seeded(lambda: Between(lambda z: z * (z > 0).to(z))).double()
+    model = networks.seeded(lambda: Between(lambda z: z * z.detach().tanh())).double()
     with pytest.warns(CompletenessWarning, match=r"mul with a factor .* miss .* by \d") as seen:
         contributions(model, networks.noise(5, 6), sites="before", method=Conductance(3))
     assert len(seen) == 1

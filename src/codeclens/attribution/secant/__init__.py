@@ -1,6 +1,7 @@
 """Secant propagation: sums of contributions that are exact at any number of steps."""
 
 from codeclens.attribution.secant import (
+    choices,
     maxima,
     multivariate,
     normalization,
@@ -12,6 +13,7 @@ from codeclens.attribution.secant.nonlinearities import elementwise
 
 __all__ = [
     "SecantMode",
+    "choices",
     "elementwise",
     "maxima",
     "multivariate",

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import BackwardCFunction
 from torch.overrides import TorchFunctionMode
+from torch.utils.weak import WeakIdKeyDictionary
 
 from codeclens.attribution.secant.apart import LEAVING, Apart, described
 from codeclens.attribution.secant.arguments import (
@@ -40,6 +41,14 @@ AT_ONCE: set[Rule] = set()
 COMPLEX: set[str] = set()
 
 
+# Operations that take truth values as the steps that comparisons are.
+_TAKE_STEPS = {
+    *("mul", "where", "masked_fill", "to", "type", "type_as", "float", "double", "half"),
+    *("bfloat16", "int", "long", "logical_and", "logical_or", "logical_xor", "logical_not"),
+    *("bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_not"),
+}
+
+
 class SecantMode(TorchFunctionMode):
     """While active, every operation on the way from a site to the target passes secants back.
 
@@ -61,6 +70,8 @@ class SecantMode(TorchFunctionMode):
         self._names_before: list[str] = []
         self._name = ""
         self._apart = Apart()
+        # Truth values, and the same as numbers that depend on what was compared.
+        self.steps: WeakIdKeyDictionary = WeakIdKeyDictionary()
         self._within = 0
         self._opening: set[Any] = set()
         # Nodes of the graph that operations made which are named already, at the first node.
@@ -76,7 +87,7 @@ class SecantMode(TorchFunctionMode):
     def redo(self) -> None:
         """Begin the run at the same node again."""
         self._now, self._versions, self._names = [], [], []
-        self._apart = Apart()
+        self._apart, self.steps = Apart(), WeakIdKeyDictionary()
 
     def intact(self) -> bool:
         """Whether the model has left alone what was remembered in this run.
@@ -140,16 +151,27 @@ class SecantMode(TorchFunctionMode):
         if not self._within and name in ("grad", "requires_grad_", "backward"):
             self._apart.own(name, values)
         self.transformed |= torch._C._functorch.maybe_current_level() is not None
-        on_the_way = torch.is_grad_enabled() and follows(values) and not self._apart.owned(values)
+        known = follows(values) or self._chosen(name, values)
+        on_the_way = torch.is_grad_enabled() and known and not self._apart.owned(values)
         if name in LEAVING:
             self._watch(name, [t for t in tensors(values) if t.requires_grad])
             self._watch(name, self._apart.among(values))
         apart = self._apart.among(values) if on_the_way and not self._within else []
+        if apart and plain(name) in _TAKE_STEPS:
+            apart = [t for t in apart if t not in self.steps]
         result = self._run(func, name, args, kwargs) if on_the_way else func(*args, **kwargs)
         if apart and (name == "__setitem__" or follows([result])) and not self._opens(func, name):
             self._watch(plain(name).strip("_"), apart)
         self._apart.note(name, values, result)
         return result
+
+    def is_apart(self, *values: Any) -> bool:
+        """Whether any tensor depends on a site, or on a choice, without a gradient or a step."""
+        return any(t not in self.steps for t in self._apart.among(*values))
+
+    def _chosen(self, name: str, values: Sequence[Any]) -> bool:
+        """Whether an operation takes truth values that are known as steps."""
+        return plain(name) in _TAKE_STEPS and any(t in self.steps for t in tensors(values))
 
     def _run(self, func: Any, name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
         """One operation on the way, by its rule where there is one."""
@@ -309,19 +331,19 @@ _NAMES = """
     alpha_dropout feature_dropout native_dropout
     reshape view view_as reshape_as permute transpose transpose_ swapaxes swapdims movedim moveaxis
     flatten unflatten squeeze squeeze_ unsqueeze unsqueeze_ expand expand_as broadcast_to
-    broadcast_tensors contiguous clone detach detach_ to type type_as float double half bfloat16
+    broadcast_tensors contiguous clone detach detach_
     cpu cuda cat concat concatenate stack hstack vstack dstack split chunk tensor_split unbind
     split_with_sizes unsafe_chunk unsafe_split narrow select index_select gather take
     take_along_dim __getitem__ __get__ __set__ __setitem__ copy_ roll flip fliplr flipud rot90
-    repeat repeat_interleave tile t T mT diagonal diag tril triu masked_fill masked_fill_
+    repeat repeat_interleave tile t T mT diagonal diag tril triu
     masked_select requires_grad_ register_hook retain_grad rename identity
     zeros_like ones_like empty_like full_like rand_like randn_like new_zeros new_ones new_empty
     new_full new_tensor zero_ fill_ size dim stride numel is_floating_point argmax argmin __len__
-    __bool__ __format__ __repr__ __str__ item tolist numpy isnan isinf isfinite eq ne lt le gt ge
-    __eq__ __ne__ __lt__ __le__ __gt__ __ge__ has_names is_contiguous element_size data_ptr
+    __bool__ __format__ __repr__ __str__ item tolist numpy isnan isinf isfinite eq ne
+    __eq__ __ne__ has_names is_contiguous element_size data_ptr
     storage_offset __hash__ _is_view is_complex real_if_close affine_grid embedding one_hot
     index_copy index_copy_ index_fill index_fill_ index_add index_add_ index_put index_put_
-    masked_scatter masked_scatter_ scatter_add scatter_add_ where unsqueeze_ adjoint H ravel
+    masked_scatter masked_scatter_ scatter_add scatter_add_ unsqueeze_ adjoint H ravel
     diag_embed hsplit vsplit dsplit atleast_1d atleast_2d atleast_3d select_scatter slice_scatter
     diagonal_scatter block_diag real imag conj resolve_conj view_as_real view_as_complex complex
     fft_fft fft_ifft fft_rfft fft_irfft fft_fft2 fft_ifft2 fft_rfft2 fft_irfft2 fft_fftn fft_ifftn
@@ -337,7 +359,8 @@ _MAY_BE_LINEAR = {
     *("mul", "div", "rdiv", "rpow", "matmul", "rmatmul", "einsum", "einsum_pair"),
     *("baddbmm", "addmm", "addbmm", "addcmul", "addcdiv", "lerp", "batch_norm", "scatter"),
     *("mv", "dot", "vdot", "inner", "outer", "ger", "kron", "tensordot", "bilinear", "linear"),
-    *("conv1d", "conv2d", "conv3d", "grid_sample"),
+    *("conv1d", "conv2d", "conv3d", "grid_sample", "where", "masked_fill"),
+    *("to", "type", "type_as", "float", "double", "half", "bfloat16"),
     *("conv_transpose1d", "conv_transpose2d", "conv_transpose3d"),
 }
 

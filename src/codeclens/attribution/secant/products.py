@@ -9,7 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from codeclens.attribution.secant.mode import COMPLEX, SecantMode, rule, unfinished, with_gradient
+from codeclens.attribution.secant.mode import (
+    COMPLEX,
+    RULES,
+    SecantMode,
+    rule,
+    unfinished,
+    with_gradient,
+)
 from codeclens.attribution.secant.slopes import in_pieces
 
 Func = Callable[..., Any]
@@ -52,7 +59,10 @@ def _to_shape(gradient: Tensor, like: Tensor) -> Tensor:
 
 @rule("mul")
 def _mul(mode: SecantMode, func: Func, u: Any, v: Any) -> Any:
-    """Δ(uv) = ū Δv + v̄ Δu."""
+    """Δ(uv) = ū Δv + v̄ Δu; truth values as the steps that they are."""
+    if all(isinstance(t, Tensor) and t.dtype == torch.bool for t in (u, v)):
+        return RULES["logical_and"](mode, torch.logical_and, u, v)
+    u, v = (mode.steps.get(t, t) if isinstance(t, Tensor) else t for t in (u, v))
     if _steady(u) or _steady(v):
         return torch.mul(u, v)
     value = u.detach() * v.detach()
