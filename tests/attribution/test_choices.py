@@ -47,6 +47,7 @@ OPERATIONS: dict[str, Operation] = {
     "or not": lambda z: z * (~(z > -0.3) | (z > 0.5)),
     "xor": lambda z: z * torch.logical_xor(z > -0.3, z.flip(1) > 0.5),
     "and a constant": lambda z: z * ((z > 0) & (torch.arange(12) > 4)),
+    "an infinite bound": lambda z: z * (z > -torch.inf) + z * (z < torch.tensor(torch.inf)),
     "splines": spline,
 }
 JUMPING = {

@@ -36,7 +36,10 @@ def _comparison(mode: SecantMode, func: Func, u: Any, v: Any) -> Tensor:
     given = [t for pair in kept for t in pair]
 
     def into(out: Tensor, g: Tensor, *given: Tensor) -> None:
-        torch.mul(slopes.of_jumps(*given, 0.0), g, out=out)
+        m0, m1, z0, z1 = given
+        # From what is compared with an infinite bound there is no difference.
+        slope = slopes.of_jumps(m0, m1, z0, z1, 0.0).nan_to_num_(0.0, 0.0, 0.0)
+        torch.mul(slope, g, out=out)
 
     mode.steps[chosen] = with_gradient(value, lambda g: (in_pieces(into, g, *given),), apart)
     return chosen
@@ -51,7 +54,8 @@ def _where(mode: SecantMode, func: Func, chosen: Tensor, *values: Any) -> Any:
     if not values or chosen not in mode.steps:
         return func(chosen, *values)
     step = mode.steps[chosen]
-    value = torch.where(chosen, *(t.detach() if isinstance(t, Tensor) else t for t in values))
+    plain = [t.detach() if isinstance(t, Tensor) else t for t in values]
+    value: Tensor = torch.where(chosen, plain[0], plain[1])
     u, v = (torch.as_tensor(t, device=step.device).to(value.dtype) for t in values)
     kept = mode.between(step, u, v)
     if kept is None:
