@@ -171,7 +171,9 @@ class SecantMode(TorchFunctionMode):
 
     def _chosen(self, name: str, values: Sequence[Any]) -> bool:
         """Whether an operation takes truth values that are known as steps."""
-        return plain(name) in _TAKE_STEPS and any(t in self.steps for t in tensors(values))
+        if not self.steps or plain(name) not in _TAKE_STEPS:
+            return False
+        return any(t in self.steps for t in tensors(values))
 
     def _run(self, func: Any, name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
         """One operation on the way, by its rule where there is one."""
