@@ -16,6 +16,7 @@ import argparse
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -28,14 +29,31 @@ from codeclens.extraction.writer import writing
 SPEED_NEEDED = 0.8
 
 
+def plain_metadata(layout: Layout, **settings: Any) -> dict[str, Any]:
+    """Valid metadata of a store whose contributions no model made."""
+    unknown = dict.fromkeys(("method", "target", "baseline", "output", "positions", "computing"))
+    return {
+        "format": 1,
+        "samples": layout.samples,
+        "sample_shape": [1],
+        "settings": {
+            "model": {"class": "none"}, "data": {}, "sites": {}, **unknown, "classes": None,
+            "dtype": layout.dtype, "shard_size": layout.shard_rows, **settings,
+        },
+        "sites": [vars(site) for site in layout.sites],
+        "learned": {},
+        "created": "",
+        "versions": {},
+    }  # fmt: skip
+
+
 def made(
     folder: Path, samples: int, units: int, shard_rows: int = 1024, classes: int = 0
 ) -> ContributionStore:
     """A store of one site with random contributions, labelled in turns if there are classes."""
     site = SiteEntry("site", "site", units, True)
     layout = Layout(samples, "float32", shard_rows, (site,))
-    settings = {"dtype": "float32", "shard_size": shard_rows, "classes": None}
-    metadata = {"format": 1, "samples": samples, "settings": settings, "sites": [vars(site)]}
+    metadata = plain_metadata(layout)
     rng = np.random.default_rng(0)
     path = folder / "s.zarr"
     with writing(path, lambda: metadata, lambda _: None) as writer:

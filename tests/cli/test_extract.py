@@ -134,6 +134,7 @@ def test_a_plan_is_told_and_nothing_written(desk: Path, told: Told) -> None:
     assert sorted(set(desk.iterdir()) - {desk / "__pycache__"}) == before
 
 
+@pytest.mark.filterwarnings("ignore:There is rounding by a cast to bfloat16")
 def test_options_for_speed_and_positions_reach_the_store(desk: Path, told: Told) -> None:
     told(
         *OWN,

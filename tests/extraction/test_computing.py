@@ -123,6 +123,7 @@ def test_the_layout_in_memory_changes_nothing_beyond_rounding(
     assert relative(*found) < 1e-4
 
 
+@pytest.mark.filterwarnings("ignore:There is rounding by a cast to bfloat16")
 @pytest.mark.parametrize("rule", ["trapezoid", "secant"])
 def test_half_precision_sums_in_single(
     residual: nn.Module, x: Tensor, tmp_path: Path, rule: Any

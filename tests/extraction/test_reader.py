@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import zarr
+from benchmarks.store import plain_metadata
 
 from codeclens import CodeclensError, ContributionStore
 from codeclens.extraction.layout import Layout, SiteEntry
@@ -24,8 +25,7 @@ def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     rows, dtype = request.param
     site = SiteEntry("3", "3", 6, True)
     layout = Layout(300, dtype, rows, (site,))
-    settings = {"dtype": dtype, "shard_size": rows, "classes": None}
-    metadata = {"format": 1, "samples": 300, "settings": settings, "sites": [vars(site)]}
+    metadata = plain_metadata(layout)
     rng = np.random.default_rng(0)
     path = tmp_path_factory.mktemp("reader") / "s.zarr"
     with writing(path, lambda: metadata, lambda _: None) as writer:
@@ -169,8 +169,7 @@ def test_five_thousand_shards_are_read_with_few_open_files(tmp_path: Path) -> No
     rows, shards = 2, 5000
     site = SiteEntry("3", "3", 2, True)
     layout = Layout(rows * shards, "float32", rows, (site,))
-    settings = {"dtype": "float32", "shard_size": rows, "classes": None}
-    metadata = {"format": 1, "samples": layout.samples, "settings": settings, "sites": [vars(site)]}
+    metadata = plain_metadata(layout)
     with writing(tmp_path, lambda: metadata, lambda _: None) as writer, writer.claim(0):
         arrays = blank(layout, rows)
         arrays["valid"][:] = True

@@ -127,7 +127,7 @@ class Study:
     trials: int
     draws: Draws
     off: str
-    _planned: dict[tuple[int, ...], _Runs] = field(default_factory=dict, repr=False)
+    _planned: dict[tuple[int, ...], _ClassRuns] = field(default_factory=dict, repr=False)
 
     def classes(self) -> list[int]:
         """The classes that can be controlled: those that the network recognises in some image.
@@ -187,7 +187,7 @@ class Study:
             Measured(sides.measure(found.logit), draws[:, len(accuracy) :]),
         )
 
-    def _runs(self, class_index: Members) -> _Runs:
+    def _runs(self, class_index: Members) -> _ClassRuns:
         """The rankings of a class and the runs that they need, found once."""
         members = members_of(class_index)
         if members not in self._planned:
@@ -201,11 +201,11 @@ class Study:
                 ranking.orders(self.measure.units, self.trials, self.draws.seed)
                 for ranking in rankings
             ]
-            self._planned[members] = _Runs(rankings, *_distinct(orders, self.counts))
+            self._planned[members] = _ClassRuns(rankings, *_distinct(orders, self.counts))
         return self._planned[members]
 
 
-class _Runs(NamedTuple):
+class _ClassRuns(NamedTuple):
     """Rankings, the run of each trial and fraction, and the sets of units of the runs."""
 
     rankings: list[Ranking]
