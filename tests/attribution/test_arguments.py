@@ -14,6 +14,7 @@ from between import Operation, attributed, gap
 from codeclens._compat import prepare_torchvision
 from codeclens.attribution import Attributor, Conductance, Token
 from codeclens.attribution.secant.arguments import positional
+from codeclens.errors import CodeclensError
 
 steady = torch.linspace(-1, 1, 144).view(12, 12).double()
 
@@ -121,6 +122,12 @@ def test_an_operation_is_exact_however_it_is_written(name: str) -> None:
         found = attributed(OPERATIONS[name], Conductance(steps, nodes="uniform"))
         assert not found.uncovered
         assert gap(found) < 1e-11
+
+
+@pytest.mark.parametrize("name", ["steps", "heaviside"])
+def test_without_secants_an_operation_without_derivative_is_an_error(name: str) -> None:
+    with pytest.raises(CodeclensError, match="without a derivative, which only secants"):
+        attributed(OPERATIONS[name], Conductance(2, "trapezoid", "uniform"))
 
 
 CONTINUOUS = [n for n in OPERATIONS if n not in ("sign", "steps", "heaviside")]

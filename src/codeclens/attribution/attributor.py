@@ -166,7 +166,7 @@ class Attributor:
             x = _plain(x)
             found = made._survey = self.survey(x)
             if getattr(self.method, "by_gradients", True):
-                _require_reached(found)
+                _require_reached(found, is_exact(self.method))
             if pilot := self.method.pilot:
                 # Before the pilot is taken: there may be a baseline for each sample of the batch.
                 start = _start(self.baseline, x)[:pilot]
@@ -408,9 +408,12 @@ class Attributor:
         return sites
 
 
-def _require_reached(found: Survey) -> None:
+def _require_reached(found: Survey, secants: bool) -> None:
     """Raise CodeclensError for sites whose gradient is stopped; warn of those without effect."""
     stopped = {key: reason for key, reason in found.interrupted.items() if reason}
+    if not secants:
+        reason = "an operation without a derivative, which only secants can follow"
+        stopped |= dict.fromkeys(sorted(found.secants_only), reason)
     if stopped:
         key, reason = next(iter(stopped.items()))
         others = ", ".join(f'"{s.key}"' for s in found.sites if s.key not in found.interrupted)

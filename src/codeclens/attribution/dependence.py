@@ -12,7 +12,8 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.weak import WeakIdKeyDictionary
 
 from codeclens.attribution.secant.apart import MAKERS
-from codeclens.attribution.secant.arguments import tensors
+from codeclens.attribution.secant.arguments import plain, tensors
+from codeclens.attribution.secant.mode import RULES
 
 # They take no more of their second tensor than its shape or type.
 _LIKE_ANOTHER = {"to", "type_as", "expand_as", "view_as", "reshape_as"}
@@ -57,6 +58,8 @@ class Dependence(TorchFunctionMode):
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.lowest: torch.dtype | None = None
+        # Nodes of operations without a derivative that have a secant rule.
+        self.ruled: set[Any] = set()
         self._names = {id(module): name for name, module in model.named_modules()}
         self._marks: WeakIdKeyDictionary = WeakIdKeyDictionary()
         # For each bit of `Mark.lost` a site and the interruption behind it, in words.
@@ -104,6 +107,11 @@ class Dependence(TorchFunctionMode):
         if given and name not in MAKERS:
             for tensor in tensors(result, *_written(name, args)):
                 self._note(name, mark, with_gradient, tensor)
+                node = tensor.grad_fn
+                if node is None or any(node is one.grad_fn for one in given):
+                    continue
+                if "NotImplemented" in node.name() and plain(name) in RULES:
+                    self.ruled.add(node)
         return result
 
     def _note(self, name: str, mark: Mark, with_gradient: list[Tensor], made: Tensor) -> None:

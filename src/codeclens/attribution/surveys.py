@@ -37,7 +37,8 @@ class Survey:
     interruptions on a part of the way from the other sites to the output. `first_is_cut` says
     whether the site met first is a cut, so that its sum shows any error at the others too.
     `lowest` is the least precise floating-point type that the model computes with. `shapes` are
-    those of the sites' activations for one sample.
+    those of the sites' activations for one sample. `secants_only` are the sites behind which an
+    operation has no derivative but a secant rule.
     """
 
     sites: list[Site]
@@ -49,6 +50,7 @@ class Survey:
     first_is_cut: bool = False
     lowest: torch.dtype = torch.float32
     shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    secants_only: frozenset[str] = frozenset()
 
     @staticmethod
     def joined(parts: Sequence[Survey]) -> Survey:
@@ -64,6 +66,7 @@ class Survey:
             False,
             first.lowest,
             {key: shape for part in parts for key, shape in part.shapes.items()},
+            frozenset().union(*(part.secants_only for part in parts)),
         )
 
 
@@ -145,8 +148,10 @@ def _described(
 ) -> Survey:
     """What the graph and the dependence of `result` say about the sites that were met."""
     reached = _ancestors(result.grad_fn)
-    # Quantised layers have no derivative.
-    without = _ancestors(*(node for node in reached if "NotImplemented" in node.name()))
+    # Quantised layers have no derivative; rounding has none either, but a secant.
+    bare = {node for node in reached if "NotImplemented" in node.name()}
+    without = _ancestors(*(bare - depends.ruled))
+    by_secants_alone = _ancestors(*(bare & depends.ruled))
 
     def is_cut(place: int) -> bool:
         separates = _separates(met[place].node, result, start)
@@ -157,6 +162,7 @@ def _described(
     overwritten: set[str] = set()
     interrupted: dict[str, str] = {}
     parted: set[str] = set()
+    secants_only: set[str] = set()
     shapes: dict[str, tuple[int, ...]] = {}
     for site in sites:
         calls = [(place, one) for place, one in enumerate(met) if one.site == site]
@@ -177,6 +183,8 @@ def _described(
             if one.node in without:
                 interrupted[key] = "operations without a derivative, such as quantised layers"
                 continue
+            if one.node in by_secants_alone:
+                secants_only.add(key)
             parted |= depends.interruptions(place, result)
             if is_cut(place):
                 cuts.add(key)
@@ -190,6 +198,7 @@ def _described(
         bool(met) and met[0].node in reached and is_cut(0),
         depends.lowest or start.dtype,
         shapes,
+        frozenset(secants_only),
     )
 
 
