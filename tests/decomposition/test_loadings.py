@@ -180,3 +180,9 @@ def test_a_mode_reads_its_own_loadings() -> None:
     modes = modes_of(NMF(n_modes=5))
     for number, mode in enumerate(modes):
         np.testing.assert_array_equal(mode.loadings, np.asarray(modes.loadings)[:, number])
+
+
+def test_sums_without_any_loading_are_floats() -> None:
+    sums = Loadings.of(np.zeros((5, 3), np.float32)).sums()
+    assert sums.dtype == np.float64
+    assert sums.tolist() == [0.0, 0.0, 0.0]

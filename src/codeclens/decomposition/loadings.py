@@ -148,7 +148,9 @@ class Loadings(NDArrayOperatorsMixin):
             return np.asarray(weight @ (np.abs(dense) if magnitudes else dense))
         values = np.abs(self._csr.data) if magnitudes else self._csr.data
         weighted = np.repeat(weight, self.per_sample()) * values
-        return np.bincount(self._csr.indices, weighted, minlength=self.shape[1])
+        # Without any loading NumPy counts in integers, whatever the weights are.
+        sums = np.bincount(self._csr.indices, weighted, minlength=self.shape[1])
+        return sums.astype(np.float64)
 
     def is_finite(self) -> bool:
         """Whether no loading is NaN or infinite."""
