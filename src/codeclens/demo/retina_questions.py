@@ -281,7 +281,7 @@ def true_blocks(
     truth: Float[np.ndarray, "time cell"],
     times: Float[np.ndarray, " time"],
 ) -> xarray.Dataset:
-    """The true blocks: each interneuron held at rest, predicted by what it contributes."""
+    """The effect of holding each interneuron at rest, with its prediction from contributions."""
     import xarray
 
     measured = np.stack(
