@@ -237,7 +237,7 @@ def test_sentences_are_computed(found: Semantics) -> None:
     rho = found.trends["contributions_top_correlation"]
     assert f"rises from {rho.values[0]:.2f} (blocks.0) to {rho.values[-1]:.2f} (blocks.3)" in text
     assert f"{at_last.significant(0.05)} correlate with a class beyond chance" in text
-    assert "than for activations of channels at 3 of 4 sites and smaller at 0" in text
+    assert "than for activations of channels at 3 of 4 sites and smaller at none" in text
     assert "is of mode 0 of blocks." in text
     assert '("cab")' in text
     share = found.trends["modes_share_broader"].values

@@ -20,7 +20,13 @@ from codeclens.analysis.spectrum import (
     spectrum_participation,
 )
 from codeclens.analysis.statistics import FEWEST, Spread, sign_correlation
-from codeclens.analysis.trend import ClassResampler, Trend, mirrored_interval, redrawn_medians
+from codeclens.analysis.trend import (
+    ClassResampler,
+    Trend,
+    at_sites,
+    mirrored_interval,
+    redrawn_medians,
+)
 from codeclens.draws import Draws
 from codeclens.errors import CodeclensError, unknown
 from codeclens.extraction import ContributionStore, View
@@ -316,7 +322,7 @@ class LayerStatistics(Labelled, Mapping[str, Layer]):
             if not one.words:
                 continue
             phrases = [
-                ("" if one.over == "signs" else f"that of {prefix[:-1]}s ")
+                ("" if one.over == "signs" else f"for {prefix[:-1]}s it ")
                 + self.trends[f"{prefix}{one.name}"].words(list(self), one.number)
                 for prefix in self.layers[0].of(one)
             ]
@@ -333,8 +339,8 @@ class LayerStatistics(Labelled, Mapping[str, Layer]):
             for control in ("shuffled", "equal_units")
         )
         return (
-            f" With shuffled labels, that of contributions {shuffled}; with {self.fewest_units} "
-            f"random units at every site, it {equal}."
+            f" As controls, for contributions: with shuffled labels it {shuffled}; with "
+            f"{self.fewest_units} random units at every site it {equal}."
         )
 
     def fill(self, words: str) -> str:
@@ -344,10 +350,7 @@ class LayerStatistics(Labelled, Mapping[str, Layer]):
     def _comparison(self) -> str:
         """At how many sites contributions are sparser than activations, by their intervals."""
         if self.samples < FEWEST:
-            return (
-                f"{self.samples} samples are too few for reliable intervals, and to tell whether "
-                "contributions are sparser than activations."
-            )
+            return f"{self.samples} samples are too few to compare the sparsity with activations."
         both = [
             (layer.contribution.spreads["sparsity"], layer.activation.spreads["sparsity"])
             for layer in self.layers
@@ -355,8 +358,8 @@ class LayerStatistics(Labelled, Mapping[str, Layer]):
         sparser = sum(one.low > other.high for one, other in both)
         denser = sum(one.high < other.low for one, other in both)
         return (
-            f"Contributions are sparser than activations at {sparser} of {len(self)} sites and "
-            f"less sparse at {denser} (95 % intervals do not overlap)."
+            f"Contributions are sparser than activations "
+            f"{at_sites(sparser, denser, len(self), 'less sparse')}."
         )
 
     def _row(self, depth: int) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from codeclens.analysis.correlations import Specificity, top_correlation
 from codeclens.analysis.layers import trend_variables
 from codeclens.analysis.nulls import critical_correlation, false_discovery, p_values
 from codeclens.analysis.statistics import Spread
-from codeclens.analysis.trend import Trend
+from codeclens.analysis.trend import Trend, at_sites
 from codeclens.errors import require_number
 from codeclens.labelled import Labelled, columns_of, labels, save_table
 
@@ -367,7 +367,7 @@ def _sentences(semantics: Semantics) -> list[str]:
         for source in sources:
             at = [one.site for one in semantics.of(source)]
             phrase = semantics.trends[f"{source}_{key}"].words(at)
-            parts.append(f"that of {FEATURES[source]} {phrase}")
+            parts.append(f"for {FEATURES[source]} it {phrase}")
         lines.append(f"{words}: " + "; ".join(parts) + ".")
     lines.append(_counts(semantics, sources))
     for one, other in (("modes", "activation_modes"), ("contributions", "activations")):
@@ -405,8 +405,8 @@ def _comparison(semantics: Semantics, one: str, other: str) -> str:
     higher = sum(found[one].spread.low > found[other].spread.high for found in both)
     lower = sum(found[one].spread.high < found[other].spread.low for found in both)
     return (
-        f"Correlations with classes are larger for {FEATURES[one]} than for {FEATURES[other]} at "
-        f"{higher} of {len(both)} sites and smaller at {lower} (95 % intervals do not overlap)."
+        f"Correlations with classes are larger for {FEATURES[one]} than for {FEATURES[other]} "
+        f"{at_sites(higher, lower, len(both), 'smaller')}."
     )
 
 

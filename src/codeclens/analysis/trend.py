@@ -230,3 +230,18 @@ class ClassResampler:
             csr_array((1.0 / size, (owner, chosen)), shape) @ groups
         )
         return means
+
+
+def at_sites(more: int, less: int, sites: int, opposite: str) -> str:
+    """At how many sites one number is larger than another by their 95 % intervals, in words.
+
+    >>> at_sites(6, 0, 6, "less sparse")
+    'at all 6 sites (95 % intervals do not overlap)'
+    >>> at_sites(4, 1, 6, "less sparse")
+    'at 4 of 6 sites and less sparse at 1 (95 % intervals do not overlap)'
+    """
+    if more == sites and sites > 1:
+        where = f"at all {sites} sites"
+    else:
+        where = f"at {more or 'none'} of {sites} sites and {opposite} at {less or 'none'}"
+    return f"{where} (95 % intervals do not overlap)"
