@@ -83,6 +83,7 @@ METHODS: dict[str, Method] = {
     "conductance, published": Conductance(10, "trapezoid", "uniform"),
     "one secant step": Conductance(1, "secant", "uniform"),
     "activation path": ActivationPath(),
+    "activation path, last half": ActivationPath(start=0.5),
     "Captum's layer IG": Captum(LayerIntegratedGradients, n_steps=10),
     "gradient × activation": ActivationGradient(),
     "gradient × change": GradientChange(),

@@ -304,6 +304,59 @@ def ablation_effect(
     return torch.stack(effects, dim=1)
 
 
+def late_path(
+    model: nn.Module,
+    site: str,
+    x: Tensor,
+    baseline: Tensor,
+    target: TargetFunction,
+    start: float,
+    steps: int,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Change of an activation times the mean gradient over the rest of its straight way.
+
+    Also the change of the target over that part of the way divided by its length, and the change
+    over the whole way. The activation is put into the network by a hook, node by node.
+    """
+    name, _, kind = site.partition(":")
+    module = model.get_submodule(name)
+    given: list[Tensor] = []
+
+    def before(_module: object, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        return exchange(inputs[0]), *inputs[1:]
+
+    def after(_module: object, _inputs: object, output: Tensor) -> Tensor:
+        return exchange(output)
+
+    def exchange(found: Tensor) -> Tensor:
+        if not given:
+            seen.append(found.detach())
+            return found
+        return given[0]
+
+    seen: list[Tensor] = []
+    handle = (
+        module.register_forward_pre_hook(before)
+        if kind == "input"
+        else module.register_forward_hook(after)
+    )
+    ends = target(model(x)).detach() - target(model(baseline)).detach()
+    a, rest = seen[0], seen[1]
+
+    def value(alpha: float) -> tuple[Tensor, Tensor]:
+        node = (rest + alpha * (a - rest)).requires_grad_()
+        given[:] = [node]
+        output = target(model(x))
+        return output.detach(), torch.autograd.grad(output.sum(), node)[0]
+
+    total = torch.zeros_like(a)
+    for step in range(steps):
+        total += value(start + (step + 0.5) / steps * (1 - start))[1] / steps
+    change = (value(1.0)[0] - value(start)[0]) / (1 - start)
+    handle.remove()
+    return (a - rest) * total, change, ends
+
+
 def semi_nmf_step(X: np.ndarray, Z: np.ndarray, D: np.ndarray) -> np.ndarray:
     """One multiplicative step of semi-non-negative factorisation, entry by entry.
 

@@ -84,6 +84,30 @@ def test_secants_sum_exactly_at_a_cut(network: str, steps: int) -> None:
         assert site.completeness.abs().max() < 1e-12
 
 
+@pytest.mark.parametrize("start", [0.0, 0.25, 0.5, 0.9])
+@pytest.mark.parametrize("network", ["vit", "mlp", "residual"])
+def test_a_later_start_is_the_mean_over_the_rest_of_the_way(network: str, start: float) -> None:
+    build, sites = NETWORKS[network]
+    model, x = build()
+    baseline = networks.noise(*x.shape, seed=2) * 0.1
+    key = sites[-1]
+    method = ActivationPath(steps=400, rule="midpoint", start=start)
+    found = attribute(model, x, key, method=method, baseline=baseline, reduce=None)[key].full
+    secants = attribute(
+        model, x, key, method=ActivationPath(steps=3, start=start), baseline=baseline
+    )
+    target = reference.predicted(model, x)
+    mean, change, ends = reference.late_path(model, key, x, baseline, target, start, steps=400)
+    assert found is not None
+    assert reference.difference(found, mean) < 1e-6
+    # Secants sum to the change of the target over that part of the way, scaled up.
+    torch.testing.assert_close(secants[key].net.sum(dim=1), change, rtol=0, atol=1e-11)
+    # The ends are those of the whole way, and nothing is called a gap.
+    torch.testing.assert_close(secants.target - secants.baseline_target, ends, rtol=0, atol=1e-11)
+    whole = secants[key].is_cut and start == 0
+    assert bool(secants[key].completeness.isnan().all()) != whole
+
+
 def test_beside_a_cut_it_sums_to_what_passes_through() -> None:
     # The rest of the network stays as it is at x: the sum is the effect of the whole branch.
     model, x = vit()
@@ -166,6 +190,8 @@ def test_the_model_is_left_as_it_was() -> None:
         ({"rule": "simpson"}, r'no rule "simpson"; the nearest names are "'),
         ({"steps": 0}, r"steps \(=0\) must be a whole number at least 1"),
         ({"steps": 1.5}, r"steps \(=1\.5\) must be a whole number at least 1"),
+        ({"start": 1.0}, r"start \(=1\.0\) must be at least 0 and below 1"),
+        ({"start": -0.5}, r"start \(=-0\.5\) must be at least 0 and below 1"),
     ],
 )
 def test_mistakes(settings: dict[str, Any], sentence: str) -> None:

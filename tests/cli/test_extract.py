@@ -73,6 +73,18 @@ def test_targets_and_methods_are_as_asked(desk: Path, told: Told) -> None:
     assert settings["method"]["class"] == "ActivationGradient"
 
 
+@pytest.mark.parametrize(
+    ("name", "start"), [("activation-path", 0.0), ("late-activation-path", 0.5)]
+)
+def test_activation_paths_are_asked_for_by_name(
+    desk: Path, told: Told, name: str, start: float
+) -> None:
+    told(*OWN, "--method", name, "--steps", 3, "--sites", "4")
+    settings = ContributionStore(desk / "run" / "store.zarr").metadata["settings"]
+    assert settings["method"]["class"] == "ActivationPath"
+    assert (settings["method"]["steps"], settings["method"]["start"]) == (3, start)
+
+
 def test_a_dict_is_explained_by_its_key(desk: Path, told: Told) -> None:
     arguments = own("--model", "tiny:build_dict", "--sites", "net.4", "--output", "logits")
     assert told(*arguments)[0] == 0

@@ -268,6 +268,9 @@ class RetinaSettings(Settings):
 
 
 View = Literal["concat", "sum", "positive", "negative", "activation"]
+MethodName = Literal[
+    "conductance", "activation-path", "late-activation-path", "activation-gradient"
+]
 
 
 class ExtractSettings(Preprocessed):
@@ -289,10 +292,10 @@ class ExtractSettings(Preprocessed):
     """A folder of images (its subfolders are classes), .tar or "*.tar", .npy, .npz or .zarr."""
     sites: list[str] | None = None
     """Module names, globs or presets, by commas. [default: the model's own, often @blocks]"""
-    method: Literal["conductance", "activation-gradient"] = "conductance"
-    """The attribution method."""
+    method: MethodName = "conductance"
+    """The attribution method (docs/faithfulness.md: which predicts which intervention)."""
     steps: int = Field(default=20, ge=1)
-    """Integration steps from the baseline to the image (conductance)."""
+    """Integration steps from the baseline to the image (conductance and activation paths)."""
     target: str = Field("predicted", min_length=1)
     """The output to explain: predicted, label, a class by its name or number (output:3),
     contrast:CLASS,CLASS, topksum:K …"""

@@ -18,6 +18,7 @@ from torch import nn
 
 import codeclens as cl
 from codeclens import zoo
+from codeclens.attribution import ActivationPath
 from codeclens.attribution.target_forms import TARGET_FORMS, parse_target
 from codeclens.cli.config import ExtractSettings, configuration, write_section
 from codeclens.errors import CodeclensError, unknown
@@ -236,9 +237,15 @@ def summary(store: cl.ContributionStore) -> str:
 
 def method_of(settings: ExtractSettings) -> Method:
     """The attribution method of the options."""
-    if settings.method == "conductance":
-        return cl.Conductance(steps=settings.steps)
-    return cl.ActivationGradient()
+    match settings.method:
+        case "conductance":
+            return cl.Conductance(steps=settings.steps)
+        case "activation-path":
+            return ActivationPath(steps=settings.steps)
+        case "late-activation-path":
+            return ActivationPath(steps=settings.steps, start=0.5)
+        case "activation-gradient":
+            return cl.ActivationGradient()
 
 
 def engine_of(settings: ExtractSettings) -> Literal["local"] | RayEngine:
