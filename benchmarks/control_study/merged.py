@@ -1,13 +1,15 @@
 """Merged classes: a benchmark of control that the mean over a class cannot win.
 
-Pairs of classes become one output, the logsumexp of both, and the sub-labels are hidden. A method
-gives two rankings of units for each merged class; each should change one half and spare the other.
-The mean over the merged class gives one ranking for both halves, which cannot do that.
+Two classes, or two groups of classes, become one output, their logsumexp, and the sub-labels are
+hidden; or one class has two halves, such as fish alone and fish in hands. A method gives two
+rankings of units for each such output; each should change one half and spare the other. The mean
+over the whole gives one ranking for both halves, which cannot do that.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,29 +25,31 @@ from codeclens.control.measurements import mean_height
 from codeclens.control.units import share_to_count
 from codeclens.decomposition import NMF
 
-Pair = tuple[int, int]
+Group = tuple[int, ...]
+Pair = tuple[Group, Group]
+Half = tuple[Tensor, np.ndarray]
 
 
 class Merged(nn.Module):
-    """A classifier some of whose classes are merged into pairs: `(B, pairs + other classes)`.
+    """A classifier some of whose classes are merged: `(B, merged outputs + other classes)`.
 
     >>> model = Merged(nn.Identity(), [(0, 2)], classes=4)
     >>> model(torch.zeros(1, 4)).shape, round(float(model(torch.zeros(1, 4))[0, 0].exp()), 3)
     (torch.Size([1, 3]), 2.0)
     """
 
-    def __init__(self, model: nn.Module, pairs: Sequence[Pair], classes: int) -> None:
+    def __init__(self, model: nn.Module, groups: Sequence[Group], classes: int) -> None:
         super().__init__()
         self.model = model
-        merged = {which for pair in pairs for which in pair}
-        if len(merged) != 2 * len(pairs):
-            raise ValueError("a class is in more than one pair")
-        self.pairs = [list(pair) for pair in pairs]
+        merged = {which for group in groups for which in group}
+        if len(merged) != sum(map(len, groups)):
+            raise ValueError("a class is in more than one group")
+        self.groups = [list(group) for group in groups]
         self.rest = [which for which in range(classes) if which not in merged]
 
     def forward(self, x: Tensor) -> Tensor:
         logits = self.model(x)
-        joined = [logits[:, pair].logsumexp(dim=1) for pair in self.pairs]
+        joined = [logits[:, group].logsumexp(dim=1) for group in self.groups]
         return torch.cat([torch.stack(joined, dim=1), logits[:, self.rest]], dim=1)
 
 
@@ -53,10 +57,52 @@ def pairs_of(classes: Sequence[int], turn: int) -> list[Pair]:
     """Pairs of neighbours in a list of classes that is turned by so many places.
 
     >>> pairs_of([1, 2, 3, 4], 0), pairs_of([1, 2, 3, 4], 1)
-    ([(1, 2), (3, 4)], [(2, 3), (4, 1)])
+    ([((1,), (2,)), ((3,), (4,))], [((2,), (3,)), ((4,), (1,))])
     """
     order = [*classes[turn:], *classes[:turn]]
-    return list(zip(order[::2], order[1::2], strict=False))
+    return [((a,), (b,)) for a, b in zip(order[::2], order[1::2], strict=False)]
+
+
+@dataclass(frozen=True)
+class Question:
+    """One output with two hidden halves, which are to be controlled apart.
+
+    `output` is its number among the model's outputs, `names` those of its halves. Images and their
+    halves (0 or 1): `training`, in which rankings are made, and `held_out`.
+    """
+
+    model: nn.Module
+    output: int
+    names: tuple[str, str]
+    training: Half
+    held_out: Half
+
+
+def questions_of_pairs(
+    model: nn.Module,
+    training: tuple[Tensor, Tensor],
+    held_out: tuple[Tensor, Tensor],
+    pairs: Sequence[Pair],
+) -> list[Question]:
+    """A question for each pair of classes, or of groups of classes, merged into one output."""
+    with torch.no_grad():
+        classes = model(training[0][:1]).shape[1]
+    whole = Merged(model, [first + second for first, second in pairs], classes)
+
+    def of(data: tuple[Tensor, Tensor], pair: Pair) -> Half:
+        labels = data[1].numpy()
+        rows = np.isin(labels, pair[0] + pair[1])
+        return data[0][rows], np.where(np.isin(labels[rows], pair[0]), 0, 1)
+
+    return [
+        Question(whole, number, _names(pair), of(training, pair), of(held_out, pair))
+        for number, pair in enumerate(pairs)
+    ]
+
+
+def _names(pair: Pair) -> tuple[str, str]:
+    first, second = (", ".join(map(str, group)) for group in pair)
+    return first, second
 
 
 Two = tuple[np.ndarray, np.ndarray]
@@ -139,65 +185,55 @@ def assigned(belongs: np.ndarray, half: np.ndarray) -> list[int]:
 
 
 def measure(
-    model: nn.Module,
+    question: Question,
     site: str,
-    training: tuple[Tensor, Tensor],
-    held_out: tuple[Tensor, Tensor],
-    pairs: Sequence[Pair],
     *,
     fractions: Sequence[float],
     methods: dict[str, Method] | None = None,
 ) -> list[dict[str, Any]]:
-    """One row for each method, pair and half: the selectivity of its ranking against the sibling.
+    """One row for each method and half: the selectivity of its ranking against the other half.
 
-    Selectivity is `(AUC_half − AUC_sibling) / AUC_sibling` of the accuracy on the merged class,
-    while the highest-ranked units are set to the baseline activation.
+    Selectivity is `(AUC_half − AUC_other) / AUC_other` of the accuracy on the output, while the
+    highest-ranked units are set to the baseline activation.
     """
-    with torch.no_grad():
-        classes = model(training[0][:1]).shape[1]
-    whole = Merged(model, pairs, classes)
-    place = one_site(whole, f"model.{site}")
-    rest = off_value(whole, place, training[0], "baseline")
+    model, (x, half) = question.model, question.held_out
+    inside = f"model.{site}" if isinstance(model, Merged) else site
+    place = one_site(model, inside)
+    rest = off_value(model, place, question.training[0], "baseline")
+    known = _known(question, place, rest)
     rows = []
-    for number, pair in enumerate(pairs):
-        known = _known(whole, place, training, pair, number, rest)
-        shown = np.isin(held_out[1].numpy(), pair)
-        x, half = held_out[0][shown], np.where(held_out[1].numpy()[shown] == pair[0], 0, 1)
-        for name, method in (methods or METHODS).items():
-            scores, belongs = method(known)
-            for which, ranking in enumerate(assigned(belongs, known["half"])):
-                order = np.argsort(-scores[ranking], kind="stable")
-                counts = [share_to_count(fraction, len(order)) for fraction in fractions]
-                acts = [
-                    Intervention(place, "ablate", tuple(int(u) for u in order[:count]), rest)
-                    for count in counts
-                ]
-                found = outputs_under(whole, x, acts, batch_size=max(len(x), 1)).argmax(axis=2)
-                hits = np.stack([(found == number)[:, half == h].mean(axis=1) for h in
-                                 (which, 1 - which)], axis=1)  # fmt: skip
-                shares = np.array(counts) / len(order)
-                value = selectivity(shares, hits[1:], hits[0])
-                left = mean_height(shares, (hits[1:] / np.maximum(hits[0], 1e-12)).T)
-                rows.append(
-                    {"pair": list(pair), "half": pair[which], "condition": name,
-                     "selectivity": float(value), "difference": float(left[0] - left[1]),
-                     "accuracy": hits.tolist()}
-                )  # fmt: skip
+    for name, method in (methods or METHODS).items():
+        scores, belongs = method(known)
+        for which, ranking in enumerate(assigned(belongs, known["half"])):
+            order = np.argsort(-scores[ranking], kind="stable")
+            counts = [share_to_count(fraction, len(order)) for fraction in fractions]
+            acts = [
+                Intervention(place, "ablate", tuple(int(u) for u in order[:count]), rest)
+                for count in counts
+            ]
+            found = outputs_under(model, x, acts, batch_size=max(len(x), 1)).argmax(axis=2)
+            hits = np.stack([(found == question.output)[:, half == h].mean(axis=1) for h in
+                             (which, 1 - which)], axis=1)  # fmt: skip
+            shares = np.array(counts) / len(order)
+            value = selectivity(shares, hits[1:], hits[0])
+            left = mean_height(shares, (hits[1:] / np.maximum(hits[0], 1e-12)).T)
+            rows.append(
+                {"question": list(question.names), "half": question.names[which],
+                 "condition": name, "selectivity": float(value),
+                 "difference": float(left[0] - left[1]), "accuracy": hits.tolist()}
+            )  # fmt: skip
     return rows
 
 
-def _known(
-    model: nn.Module, place: Any, data: tuple[Tensor, Tensor], pair: Pair, number: int, rest: Any
-) -> dict[str, np.ndarray]:
-    """What methods may know of the merged class's images, and the hidden halves."""
-    rows = torch.isin(data[1], torch.tensor(pair))
-    x, labels = data[0][rows], data[1][rows]
-    found: dict[str, np.ndarray] = {"half": np.where(labels.numpy() == pair[0], 0, 1)}
-    merged = torch.full((len(x),), number)
+def _known(question: Question, place: Any, rest: Any) -> dict[str, np.ndarray]:
+    """What methods may know of the output's images, and the hidden halves."""
+    x, half = question.training
+    found: dict[str, np.ndarray] = {"half": half}
+    wanted = torch.full((len(x),), question.output)
     for name, method in (("gradient", GradientFrom(rest)), ("path", ActivationPath(steps=5))):
-        attributor = Attributor(model, sites=place, method=method, target=Label())
+        attributor = Attributor(question.model, sites=place, method=method, target=Label())
         parts = [
-            next(iter(attributor(x[start : start + 20], merged[start : start + 20]).values()))
+            next(iter(attributor(x[start : start + 20], wanted[start : start + 20]).values()))
             for start in range(0, len(x), 20)
         ]
         for key, values in (("", "net"), (" +", "positive"), (" -", "negative")):

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 import codeclens as cl
-from benchmarks.control_study import merged
+from benchmarks.control_study import halves, merged
 from benchmarks.material import Material
 from codeclens.control import (
     ByMode,
@@ -275,18 +275,55 @@ def targets(data: Data, site: str) -> list[dict[str, Any]]:
     return rows
 
 
-def halves(data: Data, site: str) -> list[dict[str, Any]]:
-    """The benchmark of merged classes: two rankings that should each hit one half."""
+def pairs(data: Data, site: str) -> list[dict[str, Any]]:
+    """Pairs of classes merged into one output: two rankings that should each hit one class."""
     rows = []
     for turn in (0, 1):
-        pairs = merged.pairs_of(data.classes, turn)
-        rows += [
-            {**row, "site": site, "pairing": turn}
-            for row in merged.measure(
-                data.of.model, site, data.training, data.merged, pairs, fractions=FRACTIONS
-            )
-        ]
+        asked = merged.pairs_of(data.classes, turn)
+        rows += _answers(data, site, asked, turn)
     return rows
+
+
+def superclasses(data: Data, site: str) -> list[dict[str, Any]]:
+    """Groups of four classes merged into one output: two rankings that each hit two classes."""
+    return _answers(data, site, halves.SUPERCLASSES, 0) if _is_imagenette(data) else []
+
+
+def _answers(
+    data: Data, site: str, asked: Sequence[merged.Pair], turn: int
+) -> list[dict[str, Any]]:
+    questions = merged.questions_of_pairs(data.of.model, data.training, data.merged, asked)
+    return _measured(questions, site, turn)
+
+
+def subclasses(data: Data, site: str) -> list[dict[str, Any]]:
+    """Two halves of one class: two rankings that should each hit one half.
+
+    Every second photograph of a half is used to find, the others to measure.
+    """
+    questions = []
+    for place, output, names, members in halves.CLASSES if _is_imagenette(data) else ():
+        sides = []
+        for first in (0, 1):
+            rows = [
+                number * len(data.classes) + place for half in members for number in half[first::2]
+            ]
+            half = np.repeat([0, 1], [len(one[first::2]) for one in members])
+            sides.append((data.of.images(rows), half))
+        questions.append(merged.Question(data.of.model, output, names, *sides))
+    return _measured(questions, site, 0)
+
+
+def _measured(questions: Sequence[merged.Question], site: str, turn: int) -> list[dict[str, Any]]:
+    return [
+        {**row, "site": site, "pairing": turn}
+        for question in questions
+        for row in merged.measure(question, site, fractions=FRACTIONS)
+    ]
+
+
+def _is_imagenette(data: Data) -> bool:
+    return data.of.name == "efficientnet-imagenette"
 
 
 def all_parts(seeds: int) -> dict[str, Part]:
@@ -295,7 +332,9 @@ def all_parts(seeds: int) -> dict[str, Part]:
         "ablate-baseline-0": curves(0, "ablate", "baseline", True),
         "shares": shares,
         "ablate-zero-0": curves(0, "ablate", 0.0, True),
-        "halves": halves,
+        "pairs": pairs,
+        "superclasses": superclasses,
+        "subclasses": subclasses,
         "preserve-baseline-0": curves(0, "preserve", "baseline", True),
         "targets": targets,
         "ablate-strict-0": strict,

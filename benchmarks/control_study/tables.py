@@ -15,6 +15,12 @@ Values = dict[str, dict[int, float]]
 MEASURES = ("selectivity", "logit_effect")
 BASELINE, ZERO = "the baseline activation", "0"
 
+HALVES = {
+    "pairs": "two classes merged into one output",
+    "superclasses": "four classes merged into one output",
+    "subclasses": "two halves of one class",
+}
+
 # The hypotheses, fixed before the first run. Each family is corrected by Holm on its own, over
 # sites, kinds and measures; pairs are classes, and the test is the two-sided sign-flip test. On the
 # left: contributions, units returned to the baseline activation. A condition with an off value is
@@ -50,7 +56,8 @@ def report(found: dict[str, list[Row]]) -> str:
         lines += families([row for row in rows if row["kind"] == kind], kind)
     lines += _shares(_part(found, "shares"))
     lines += _targets(_part(found, "targets"))
-    lines += _halves(_part(found, "halves"))
+    for part, title in HALVES.items():
+        lines += _halves(_part(found, part), title)
     return "\n".join(lines).strip() + "\n"
 
 
@@ -139,12 +146,12 @@ def _targets(rows: Sequence[Row]) -> list[str]:
     return ["", "### correlation of the best mode with its class", "", *_conditions(renamed, "r")]
 
 
-def _halves(rows: Sequence[Row]) -> list[str]:
+def _halves(rows: Sequence[Row], title: str) -> list[str]:
+    if not rows:
+        return []
     # A class is in one pair of each pairing: both count as one.
     renamed = [{**row, "class": row["half"]} for row in rows]
-    if not renamed:
-        return []
-    lines = ["", "### merged classes: selectivity for one half against its sibling", ""]
+    lines = ["", f"### {title}: selectivity for one half against the other", ""]
     return [*lines, *_conditions(renamed, "selectivity")]
 
 

@@ -98,16 +98,19 @@ def test_a_merged_output_is_the_logsumexp_and_the_rest_stays(generator: torch.Ge
     expected = torch.stack([odds[:, 1] + odds[:, 4], odds[:, 5] + odds[:, 0]], dim=1).log()
     torch.testing.assert_close(found[:, :2], expected)
     torch.testing.assert_close(found[:, 2:], logits[:, [2, 3]])
-    with pytest.raises(ValueError, match="more than one pair"):
+    with pytest.raises(ValueError, match="more than one group"):
         merged.Merged(nn.Identity(), [(1, 4), (4, 0)], classes=6)
 
 
 def test_methods_that_know_the_halves_win_and_a_mean_cannot(
     model: nn.Module, data: tuple[Tensor, Tensor]
 ) -> None:
-    rows = merged.measure(
-        model, "0", data, data, [(0, 1), (2, 3)], fractions=[0.13, 0.25, 0.38]
-    )  # fmt: skip
+    pairs = [((0,), (1,)), ((2,), (3,))]
+    rows = [
+        row
+        for question in merged.questions_of_pairs(model, data, data, pairs)
+        for row in merged.measure(question, "0", fractions=[0.13, 0.25, 0.38])
+    ]
     assert len(rows) == len(merged.METHODS) * 4
     mean = {
         name: np.mean([row["difference"] for row in rows if row["condition"] == name])
@@ -116,6 +119,35 @@ def test_methods_that_know_the_halves_win_and_a_mean_cannot(
     for name in ("true sub-labels, then gradient", "k-means, then gradient", "gradient modes"):
         assert mean[name] < -0.5, name
     assert abs(mean["class mean"]) < 1e-9  # it hits both halves of each pair by turns
+
+
+def test_groups_of_classes_are_the_halves_of_one_output(data: tuple[Tensor, Tensor]) -> None:
+    model = nn.Sequential(nn.Flatten(), nn.Linear(data[0][0].numel(), 4))
+    (question,) = merged.questions_of_pairs(model, data, data, [((0, 3), (1, 2))])
+    assert question.names == ("0, 3", "1, 2")
+    rows = np.isin(data[1].numpy(), (1, 2))
+    np.testing.assert_array_equal(question.held_out[1], rows.astype(int))
+    torch.testing.assert_close(
+        question.model(data[0])[:, question.output], model(data[0]).logsumexp(dim=1)
+    )
+
+
+def test_halves_of_one_class_need_no_merged_output(
+    model: nn.Module, data: tuple[Tensor, Tensor]
+) -> None:
+    # Images of class 0 show it in one of its two units.
+    rows = data[1] == 0
+    half = (data[0][rows][:, 1] > 1).long().numpy()
+    side = (data[0][rows], half)
+    question = merged.Question(model, 0, ("first unit", "second unit"), side, side)
+    found = merged.measure(question, "0", fractions=[0.13, 0.25, 0.38])
+    assert {row["half"] for row in found} == {"first unit", "second unit"}
+    mean = {
+        name: np.mean([row["difference"] for row in found if row["condition"] == name])
+        for name in merged.METHODS
+    }
+    assert mean["true sub-labels, then gradient"] < -0.3
+    assert abs(mean["class mean"]) < 1e-9
 
 
 def test_rankings_go_to_the_half_that_they_are_made_from() -> None:
