@@ -31,6 +31,8 @@ CLAIMS = {
     "dimensionality grows": ("contribution_class_components", 1),
     "signs decorrelate": ("sign_correlation", -1),
 }
+# Dimensionality without the information of classes, and with as many units at every site.
+CONTROLS = {"shuffled": "labels shuffled", "equal_units": "equally many units"}
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,10 @@ def row(name: str, kind: str, rule: str, found: LayerStatistics) -> dict[str, An
         other = column.replace("contribution", "activation")
         if other != column:
             line[f"{claim}, activations"] = f"{_ends(found.trends[other])}"
+    column = "contribution_class_components"
+    for control in ("shuffled", "equal_units"):
+        if (named := f"{column}_{control}") in found.trends:
+            line[f"dimensionality, {CONTROLS[control]}"] = _ends(found.trends[named])
     return line
 
 

@@ -29,9 +29,9 @@ class ActivationPath(Method):
     Only the part of the model after the site runs at each node.
 
     `start` is where on the way from a0 (0) to a (below 1) the mean of the gradient begins.
-    `ActivationPath(start=0.5)` takes it over the last half of the way: of all methods it predicts
-    best, for single units and for groups together, what happens when units return to their
-    baseline (docs/faithfulness.md). With a start above 0 contributions have no exact sum.
+    `ActivationPath(start=0.5)` takes it over the last half of the way: of the methods measured it
+    is the best compromise to predict what happens when single units, and groups of units, return
+    to their baseline (docs/faithfulness.md). With a start above 0 contributions have no exact sum.
 
     Raises CodeclensError for an unknown rule, fewer than one step, and a start outside 0 to 1.
     (method.md §2; Captum's LayerIntegratedGradients.)
