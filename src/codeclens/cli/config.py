@@ -9,13 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 import yaml
 from cyclopts import Parameter
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-    field_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from codeclens.cli.yaml_files import at_home, read_yaml
 from codeclens.errors import CodeclensError, shortened
@@ -268,9 +262,7 @@ class RetinaSettings(Settings):
 
 
 View = Literal["concat", "sum", "positive", "negative", "activation"]
-MethodName = Literal[
-    "conductance", "activation-path", "late-activation-path", "activation-gradient"
-]
+Method = Literal["conductance", "activation-path", "late-activation-path", "activation-gradient"]
 
 
 class ExtractSettings(Preprocessed):
@@ -292,7 +284,7 @@ class ExtractSettings(Preprocessed):
     """A folder of images (its subfolders are classes), .tar or "*.tar", .npy, .npz or .zarr."""
     sites: list[str] | None = None
     """Module names, globs or presets, by commas. [default: the model's own, often @blocks]"""
-    method: MethodName = "conductance"
+    method: Method = "conductance"
     """The attribution method (docs/faithfulness.md: which predicts which intervention)."""
     steps: int = Field(default=20, ge=1)
     """Integration steps from the baseline to the image (conductance and activation paths)."""
