@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from codeclens.files import replaced_folder, write_whole
+from codeclens.text import table_cell
+
 if TYPE_CHECKING:
     import pandas
     import xarray
@@ -106,6 +109,9 @@ def _cell(value: Any) -> str:
 def save_table(path: str | Path, rows: Sequence[Mapping[str, Any]] | pandas.DataFrame) -> Path:
     """Write rows with the same keys as CSV (UTF-8) and return its path; without rows it is empty.
 
+    Text that a spreadsheet would take for a formula begins with an apostrophe; control and
+    direction characters are written as escapes. Numbers are numbers.
+
     >>> import tempfile
     >>> save_table(Path(tempfile.mkdtemp(), "a.csv"), [{"site": "conv1", "units": 8}]).read_text()
     'site,units\\nconv1,8\\n'
@@ -113,30 +119,11 @@ def save_table(path: str | Path, rows: Sequence[Mapping[str, Any]] | pandas.Data
     if not isinstance(rows, Sequence):
         rows = rows.to_dict("records")
     text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, fieldnames=list(rows[0]) if rows else [])
+    cells = [{table_cell(k): table_cell(value) for k, value in row.items()} for row in rows]
+    writer = csv.DictWriter(text, fieldnames=list(cells[0]) if cells else [])
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows(cells)
     return write_whole(path, text.getvalue())
-
-
-def write_whole(path: str | Path, text: str) -> Path:
-    """Write a text file (UTF-8) next to its place and move it there, so that it is never halved.
-
-    If writing fails, an earlier file is left as it was and no other file is left. Returns the path.
-
-    >>> import tempfile
-    >>> write_whole(Path(tempfile.mkdtemp(), "a.txt"), "all of it").read_text()
-    'all of it'
-    """
-    to = Path(path)
-    to.parent.mkdir(parents=True, exist_ok=True)
-    part = to.with_name(f".{to.name}.part")
-    try:
-        part.write_bytes(text.encode("utf-8"))
-        part.replace(to)
-    finally:
-        part.unlink(missing_ok=True)
-    return to
 
 
 def columns_of(
@@ -167,12 +154,14 @@ def labels(values: Sequence[Any]) -> np.ndarray[Any, Any]:
 def save_dataset(path: str | Path, dataset: xarray.Dataset | xarray.DataTree) -> Path:
     """Write a data set, or a tree of them, as a Zarr store in place of another; returns its path.
 
+    It is written beside its place and moved, so that an earlier store stays whole until then.
+    Raises CodeclensError if another folder or a file is there.
+
     >>> import tempfile, xarray
     >>> to = save_dataset(Path(tempfile.mkdtemp(), "a.zarr"), xarray.Dataset({"x": ("n", [1, 2])}))
     >>> xarray.open_zarr(to, consolidated=False).x.values.tolist()
     [1, 2]
     """
-    to = Path(path)
-    to.parent.mkdir(parents=True, exist_ok=True)
-    dataset.to_zarr(to, mode="w", consolidated=False)
-    return to
+    with replaced_folder(path, "zarr.json") as part:
+        dataset.to_zarr(part, mode="w", consolidated=False)
+    return Path(path)

@@ -130,18 +130,24 @@ def test_an_earlier_run_is_not_left_beside_this_one(
     assert told(*plain)[0] == 0  # the same again asks nothing
 
 
-def test_a_run_that_stops_leaves_nothing_of_an_earlier_one(
+def test_a_run_that_stops_leaves_an_earlier_one_whole(
     folder: Path, told: Told, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = "analyze", folder / "c.zarr", "--to", tmp_path, "--permutations", 9
     assert told(*run)[0] == 0
+    before = content(tmp_path)
 
     def stop(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(cl, "semantics", stop)
-    assert told(*run)[0] == 130
-    assert {path.name for path in tmp_path.iterdir()} == {*LAYERS, "config.yaml"}
+    assert told(*run, "--seed", 1)[0] == 130
+    assert content(tmp_path) == before
+    assert {*LAYERS, *SEMANTICS, "config.yaml"} == {path.name for path in tmp_path.iterdir()}
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def test_a_store_is_not_taken_for_a_result(told: Told, tmp_path: Path) -> None:

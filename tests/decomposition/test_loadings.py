@@ -13,7 +13,7 @@ from scipy.sparse import csr_array
 
 from codeclens import CodeclensError
 from codeclens.decomposition import NMF, PCA, Loadings, Modes, quality
-from codeclens.decomposition.pairs import replace_file
+from codeclens.files import write_whole
 
 DENSE = np.random.default_rng(0).gamma(1.0, size=(40, 7)).astype(np.float32)
 THIN = DENSE * (np.random.default_rng(1).random(DENSE.shape) < 0.2)
@@ -154,7 +154,7 @@ def rewritten(place: Path, tensors: dict[str, torch.Tensor], **facts: Any) -> No
     packed = place.with_suffix(".safetensors").read_bytes()
     content = json.loads(place.with_suffix(".json").read_text())
     content |= facts | {"sha256": hashlib.sha256(packed).hexdigest()}
-    replace_file(place.with_suffix(".json"), json.dumps(content).encode())
+    write_whole(place.with_suffix(".json"), json.dumps(content).encode())
 
 
 def test_files_of_version_1_are_read(tmp_path: Path) -> None:

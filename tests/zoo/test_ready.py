@@ -68,10 +68,11 @@ def test_sixteen_bits_keep_their_range() -> None:
     assert len(torch.unique(x)) > 100
 
 
-@pytest.mark.parametrize("mode", ["F", "I"])
-def test_a_picture_without_known_range_is_refused(mode: str) -> None:
-    with pytest.raises(CodeclensError, match=f'mode "{mode}".*8 bits'):
-        ImageTransform()(Image.new(mode, (300, 300)))
+@pytest.mark.parametrize(("mode", "value"), [("F", 0.25), ("F", 63.75), ("I", 16384), ("I", 64)])
+def test_deep_greys_keep_their_range(mode: str, value: float) -> None:
+    plain = ImageTransform(mean=(0.0,) * 3, std=(1.0,) * 3)
+    x = plain(Image.new(mode, (300, 300), value))
+    assert torch.allclose(x, torch.full_like(x, 64 / 255), atol=1e-6)
 
 
 def test_an_array_is_refused() -> None:

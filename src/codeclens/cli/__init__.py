@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from codeclens.cli.app import run
+from codeclens.cli.terminal import INTERRUPTION, STOPPED, complain, finish, prepare
 
 __all__ = ["main"]
 
@@ -16,4 +16,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # Torch reads this when it is loaded, which has not happened yet. By default its threads wait
     # actively: on two cores shared by twelve processes, the digits then took ten times as long.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    sys.exit(run(sys.argv[1:] if arguments is None else list(arguments)))
+    prepare()
+    try:
+        # Loaded here, so that an interruption while packages are loaded is a sentence too.
+        from codeclens.cli.app import run
+
+        code = run(sys.argv[1:] if arguments is None else list(arguments))
+    except KeyboardInterrupt:
+        complain(INTERRUPTION)
+        code = STOPPED
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else 0
+    try:
+        finish()
+    except OSError as error:
+        complain(f"The output cannot be written: {error.strerror}.")
+        code = code or 2
+    sys.exit(code)

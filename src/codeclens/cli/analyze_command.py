@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from codeclens.analysis import (
     Agreement,
     Flow,
     FlowModel,
+    LayerStatistics,
     Semantics,
     class_words,
     flow_agreement,
@@ -25,9 +26,11 @@ from codeclens.analysis import (
 from codeclens.analysis.flow import batches
 from codeclens.cli.config import AnalyzeSettings, write_section
 from codeclens.cli.extract_command import Reloaded, load_again
+from codeclens.cli.terminal import say
 from codeclens.decomposition import Modes, load_modes, require_modes_of, require_samples_of
 from codeclens.errors import CodeclensError
 from codeclens.extraction.data import stratified
+from codeclens.files import staged
 from codeclens.progress import progress
 from codeclens.reporting import overview
 from codeclens.reporting.run_files import (
@@ -37,10 +40,6 @@ from codeclens.reporting.run_files import (
     write_semantics,
 )
 from codeclens.visualization import save
-
-if TYPE_CHECKING:
-    pass
-
 
 _FIGURES = ("png", "svg")
 LAYERS = (
@@ -107,9 +106,9 @@ def _holds_contributions(path: Path) -> bool:
     return about.is_file() and '"codeclens"' in about.read_text(encoding="utf-8")
 
 
-def clear(folder: Path) -> None:
-    """Remove all results of an earlier run."""
-    for name in ALL:
+def remove(folder: Path, names: Iterable[str]) -> None:
+    """Remove these results of an earlier run."""
+    for name in names:
         path = folder / name
         if path.is_dir():
             shutil.rmtree(path)
@@ -175,13 +174,13 @@ def run_flow(
     plan: FlowPlan,
     store: cl.ContributionStore,
     settings: AnalyzeSettings,
+    to: Path,
     meanings: Semantics | None = None,
 ) -> list[str]:
-    """Write the flow as tables, arrays, figures and text; return the sentences.
+    """Write the flow as tables, arrays, figures and text into `to`; return the sentences.
 
     With interventions, the agreement with them is written as well. Names come from `meanings`.
     """
-    assert settings.to is not None
     again, modes = plan.again, plan.modes
     chosen = np.asarray(stratified(store.label, settings.flow_images, settings.seed))
     with progress("flow", len(chosen), "images") as advance:
@@ -202,8 +201,8 @@ def run_flow(
         rows = store.sample[chosen[list(few)]].tolist()
         agreement = agreement_with_interventions(again, modes, rows)
         sentences.append(agreement.sentence())
-    write_flow(found, agreement, settings.to)
-    save_sentences(settings.to / "flow.txt", sentences)
+    write_flow(found, agreement, to)
+    save_sentences(to / "flow.txt", sentences)
     return sentences
 
 
@@ -226,7 +225,6 @@ def names_of(modes: Mapping[str, Modes], meanings: Semantics | None) -> dict[str
 
 def write_flow(found: Flow, agreement: Agreement | None, to: Path) -> None:
     """Write a flow and, if measured, its agreement with interventions."""
-    to.mkdir(parents=True, exist_ok=True)
     found.to_csv(to / "flow.csv")
     save_table(to / "flow-completeness.csv", found.completeness_table())
     save_dataset(to / "flow.zarr", found.to_xarray())
@@ -277,7 +275,8 @@ def difference_from_store(
 def run_analyze(settings: AnalyzeSettings) -> None:
     """Analyse as the options say, and print the summary.
 
-    All checks come before anything slow.
+    All checks come before anything slow. The results of an earlier run are replaced together, when
+    all new ones are complete: the files in a folder are always those of one run.
     """
     assert settings.store is not None
     assert settings.to is not None
@@ -295,34 +294,41 @@ def run_analyze(settings: AnalyzeSettings) -> None:
     statistics = cl.layer_statistics(store, seed=settings.seed)
     if hierarchy is not None and store.classes is not None:
         statistics = replace(statistics, class_names=hierarchy.titles(store.classes))
-    clear(to)
+    with staged(to) as folder:
+        write_results(settings, store, modes, statistics, hierarchy, plan, folder)
+    remove(to, left)
     if left:
-        print(f"Removed {', '.join(left)} of an earlier run from {to}.")
+        say(f"Removed {', '.join(left)} of an earlier run from {to}.")
+    write_section(to, settings)
+    say(f"Tables, figures and sentences are in {to}")
+
+
+def write_results(
+    settings: AnalyzeSettings,
+    store: cl.ContributionStore,
+    modes: Mapping[str, Modes],
+    statistics: LayerStatistics,
+    hierarchy: cl.Hierarchy | None,
+    plan: FlowPlan | None,
+    to: Path,
+) -> None:
+    """Write the results into `to`, and print their sentences as they come."""
     write_layers(statistics, to)
-    print("\n".join(statistics.sentences()))
-    _print_and_append(modes_sentences(modes), to)
+    sentences = [*statistics.sentences(), *modes_sentences(modes)]
+    say("\n".join(sentences))
     meanings = None
-    if labelled:
+    if len(np.unique(store.label[store.label >= 0])) > 1:
         contributing, activating = by_source(modes)
         meanings = cl.semantics(
             store, contributing, hierarchy, activation_modes=activating,
             permutations=settings.permutations, seed=settings.seed,
         )  # fmt: skip
         write_semantics(meanings, to)
-        _print_and_append(meanings.sentences(), to)
+        say("\n".join(meanings.sentences()))
+        sentences += meanings.sentences()
     else:
-        print("The samples have fewer than two labelled classes: no semantics are computed.")
+        say("The samples have fewer than two labelled classes: no semantics are computed.")
     write_modes(modes, to, meanings)
     if plan is not None:
-        print("\n".join(run_flow(plan, store, settings, meanings)))
-    write_section(to, settings)
-    print(f"Tables, figures and sentences are in {to}")
-
-
-def _print_and_append(sentences: Sequence[str], to: Path) -> None:
-    """Print sentences, and add them to sentences.txt."""
-    if not sentences:
-        return
-    print("\n".join(sentences))
-    with (to / "sentences.txt").open("a", encoding="utf-8") as file:
-        file.writelines(f"{sentence}\n" for sentence in sentences)
+        say("\n".join(run_flow(plan, store, settings, to, meanings)))
+    save_sentences(to / "sentences.txt", sentences)

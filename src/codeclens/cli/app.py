@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import traceback
 import warnings
 from collections.abc import Sequence
@@ -26,13 +25,14 @@ from codeclens.cli.config import (
     RetinaSettings,
     complaint,
 )
-from codeclens.errors import CodeclensError
+from codeclens.cli.terminal import INTERRUPTION, STOPPED, complain
+from codeclens.errors import CodeclensError, in_one_line
 
 # Torch and all that needs it are imported inside the commands, so that help appears at once.
 
 DEBUG = "--debug"
 TRACEBACK = "Show the traceback of an error."
-MISTAKE, STOPPED = 2, 130
+MISTAKE = 2
 
 Flat = Parameter(name="*")
 Place = Annotated[Path | None, Parameter(help="A store that codeclens extract wrote.")]
@@ -227,12 +227,12 @@ def run(arguments: Sequence[str]) -> int:
             command, bound, _ = app.parse_args(arguments, exit_on_error=False, print_error=False)
             command(*bound.args, **bound.kwargs)
         except KeyboardInterrupt:
-            _say("Interrupted; results already written are kept. Run the same command to continue.")
+            complain(INTERRUPTION)
             return STOPPED
-        except (CycloptsError, CodeclensError, OSError) as error:
+        except (CycloptsError, CodeclensError, OSError, MemoryError) as error:
             if DEBUG in arguments:
                 traceback.print_exception(error)
-            _say(_sentence(error))
+            complain(_sentence(error))
             return MISTAKE
     return 0
 
@@ -246,20 +246,19 @@ def _sentence(error: Exception) -> str:
         for name, settings in SETTINGS.items():
             if settings.__name__ in title:
                 return complaint(error.__cause__, settings, f"codeclens {name}")
+    if isinstance(error, MemoryError):
+        return (
+            f"There is not enough memory ({in_one_line(error)}); use a smaller --batch-size or "
+            "fewer images. Complete results are kept."
+        )
     if isinstance(error, OSError) and error.strerror:
         where = f" ({error.filename})" if error.filename else ""
         return f"{error.strerror}{where}. Nothing more was written; complete results are kept."
     return " ".join(str(error).split())
 
 
-def _say(message: str) -> None:
-    # Messages about a command's options name the command already.
-    prefix = "" if message.startswith("codeclens ") else "codeclens: "
-    print(f"{prefix}{message}", file=sys.stderr)
-
-
 def _show_warning(message: Warning | str, *details: object, **more: object) -> None:
-    _say(f"warning: {message}")
+    complain(f"warning: {message}")
 
 
 def _file(common: Shared | None) -> Path | None:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from codeclens.cli.yaml_files import at_home, read_yaml
 from codeclens.errors import CodeclensError, shortened
+from codeclens.files import write_whole
 
 
 def complaint(error: ValidationError, settings: type[BaseModel], source: str) -> str:
@@ -578,13 +579,7 @@ def write_section(folder: Path, settings: Settings) -> Path:
         content = read_yaml(file) if file.is_file() else {}
     content = {name: content[name] for name in content if name in SETTINGS}
     content[settings.command] = here
-    folder.mkdir(parents=True, exist_ok=True)
-    beside = file.with_name(f".{file.name}")
-    beside.write_text(
-        yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8"
-    )
-    beside.replace(file)
-    return file
+    return write_whole(file, yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
 
 
 def configuration(result: Path) -> Path:

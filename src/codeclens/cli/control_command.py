@@ -15,6 +15,7 @@ import codeclens as cl
 from codeclens.analysis import save_table
 from codeclens.cli.config import ControlSettings, write_section
 from codeclens.cli.extract_command import Reloaded, load_again, open_images
+from codeclens.cli.terminal import say
 from codeclens.control import (
     ALL,
     CONTROLS,
@@ -87,8 +88,8 @@ def run_control(settings: ControlSettings) -> None:
     about = held_out_sentence(settings, len(x))
     write_control(filing, settings.to, about, list(store.sites))
     write_section(settings.to, settings)
-    print((settings.to / "control.txt").read_text(encoding="utf-8"), end="")
-    print(f"Tables, figures and sentences are in {settings.to}")
+    say((settings.to / "control.txt").read_text(encoding="utf-8"), end="")
+    say(f"Tables, figures and sentences are in {settings.to}")
 
 
 def measure(

@@ -9,11 +9,13 @@ from typing import Any
 import codeclens as cl
 from codeclens.analysis import save_table
 from codeclens.cli.config import DecomposeSettings, require_own, write_section
+from codeclens.cli.terminal import say
 from codeclens.decomposition import Estimator, save_modes
 from codeclens.decomposition.decompose import chosen_sites
 from codeclens.decomposition.registry import method_named
 from codeclens.errors import CodeclensError
 from codeclens.extraction import default_device
+from codeclens.files import staged
 from codeclens.progress import epochs, progress
 from codeclens.reporting.run_files import save_sentences
 
@@ -66,15 +68,17 @@ def run_decompose(settings: DecomposeSettings) -> None:
     for seed in seeds:
         modes = by_site.of_seed(seed)
         folder = settings.to / f"seed-{seed}" if settings.seeds else settings.to
-        save_modes(modes, folder)
-        save_table(folder / "quality.csv", modes.modes_dataframe())
+        # Together, so that the modes of all sites are always those of one run.
+        with staged(folder) as part:
+            save_modes(modes, part)
+            save_table(part / "quality.csv", modes.modes_dataframe())
         for found in modes.values():
-            print(found.title())
+            say(found.title())
             for sentence in found.sentences():
-                print(f"  {sentence}")
+                say(f"  {sentence}")
     write_section(settings.to, settings)
     each = f", for {len(seeds)} seeds each," if len(seeds) > 1 else ""
-    print(f"{len(by_site)} sites{each} written to {settings.to}")
+    say(f"{len(by_site)} sites{each} written to {settings.to}")
 
 
 def seeds_of(settings: DecomposeSettings, default: list[int]) -> list[int]:
@@ -113,11 +117,11 @@ def run_comparison(settings: DecomposeSettings, store: cl.ContributionStore, to:
     save_table(to / "comparison.csv", found.to_dataframe())
     save_sentences(to / "comparison.txt", found.sentences())
     write_section(to, settings)
-    print(found)
+    say(found)
     for reason in found.failed:
-        print(f"Left out: {reason}")
-    print("\n".join(found.sentences()))
-    print(f"Means over {len(seeds)} seeds; written to {to / 'comparison.csv'}")
+        say(f"Left out: {reason}")
+    say("\n".join(found.sentences()))
+    say(f"Means over {len(seeds)} seeds; written to {to / 'comparison.csv'}")
 
 
 def method_of(settings: DecomposeSettings) -> Estimator:

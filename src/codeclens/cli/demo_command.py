@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from codeclens.cli.config import DemoSettings, RetinaSettings, write_section
+from codeclens.cli.terminal import say
 from codeclens.demo.demo import run_demo
 from codeclens.demo.retina_demo import run_retina_demo
 from codeclens.demo.retina_page import refuse_others
@@ -15,8 +16,8 @@ def run_demonstration(settings: DemoSettings) -> None:
     settings.to.mkdir(parents=True, exist_ok=True)
     write_section(settings.to, settings)
     path, findings = run_demo(settings.to, settings.quick, settings.seed)
-    print("\n".join(findings))
-    print(f"The report is {path.absolute()}")
+    say("\n".join(findings))
+    say(f"The report is {path.absolute()}")
 
 
 def run_retina_demonstration(settings: RetinaSettings) -> None:
@@ -26,5 +27,5 @@ def run_retina_demonstration(settings: RetinaSettings) -> None:
     write_section(settings.to, settings)
     begun = time.monotonic()
     path, findings = run_retina_demo(settings.to, settings.quick, settings.seed)
-    print("\n".join(findings))
-    print(f"The report is {path.absolute()} ({time.monotonic() - begun:.0f} s)")
+    say("\n".join(findings))
+    say(f"The report is {path.absolute()} ({time.monotonic() - begun:.0f} s)")

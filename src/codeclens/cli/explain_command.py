@@ -22,9 +22,12 @@ from codeclens.cli.extract_command import (
     preprocessing_words,
     selector,
 )
+from codeclens.cli.terminal import say
 from codeclens.decomposition import Modes, load_modes, ready_names
 from codeclens.errors import CodeclensError
 from codeclens.extraction.fingerprint import describe
+from codeclens.files import staged
+from codeclens.pictures import open_rgb
 from codeclens.progress import progress
 from codeclens.reporting.run_files import save_sentences
 
@@ -68,14 +71,15 @@ def run_explain(settings: ExplainSettings) -> None:
             progress=advance,
         )
     to = settings.to
-    explanation.save(to / "explanation", most=settings.most)
-    explanation.save(to / "explanation.html", most=settings.most)
-    explanation.to_csv(to / "explanation.csv")
-    save_sentences(to / "sentences.txt", explanation.sentences())
+    with staged(to) as part:
+        explanation.save(part / "explanation", most=settings.most)
+        explanation.save(part / "explanation.html", most=settings.most)
+        explanation.to_csv(part / "explanation.csv")
+        save_sentences(part / "sentences.txt", explanation.sentences())
     write_section(to, settings)
-    print("\n".join(explanation.sentences()))
-    print(f"Preprocessing: {preprocessing_words(describe(ready.transform))}.")
-    print(f"The figure, the page, the table and these sentences are in {to}")
+    say("\n".join(explanation.sentences()))
+    say(f"Preprocessing: {preprocessing_words(describe(ready.transform))}.")
+    say(f"The figure, the page, the table and these sentences are in {to}")
 
 
 def modes_of(settings: ExplainSettings) -> tuple[Mapping[str, Modes], Sequence[str] | None]:
@@ -100,9 +104,7 @@ def modes_of(settings: ExplainSettings) -> tuple[Mapping[str, Modes], Sequence[s
 def _opened(path: Path) -> Image.Image:
     """The image of a file; raises CodeclensError if there is none."""
     try:
-        with Image.open(path) as file:
-            file.load()
-            return file.copy() if file.mode in ("L", "I;16") else file.convert("RGB")
+        return open_rgb(path)
     except FileNotFoundError:
         raise CodeclensError(f"There is no image {path}: check the path.") from None
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:

@@ -21,6 +21,7 @@ from codeclens import zoo
 from codeclens.attribution import ActivationPath
 from codeclens.attribution.target_forms import TARGET_FORMS, parse_target
 from codeclens.cli.config import ExtractSettings, configuration, write_section
+from codeclens.cli.terminal import say
 from codeclens.errors import CodeclensError, unknown
 from codeclens.extraction import (
     Rank,
@@ -78,7 +79,7 @@ def run_extract(settings: ExtractSettings) -> None:
         "to": settings.to,
     }
     if settings.plan:
-        print(cl.plan(ready.model, images, **options))
+        say(cl.plan(ready.model, images, **options))
         return
     rank = Rank.from_environment()
     with _leading_progress(rank, len(images)) as advance, _quiet_followers(rank):
@@ -102,7 +103,7 @@ def run_extract(settings: ExtractSettings) -> None:
                 "device": None if settings.engine == "ray" else str(_device_of(ready.model)),
             }
             write_section(store.path.absolute().parent, settings.model_copy(update=made))
-        print(summary(cl.ContributionStore(store.path)))
+        say(summary(cl.ContributionStore(store.path)))
 
 
 def _device_of(model: nn.Module) -> torch.device:
@@ -126,7 +127,7 @@ def open_images(settings: ExtractSettings, ready: zoo.Ready) -> SampleSource:
     if ready.labels is None or (strange and settings.target != "label"):
         if ready.labels:
             images.own_classes = True
-            print(
+            say(
                 f"The {len(images.classes or [])} folders are used as classes of their own: they "
                 f"are not among the {len(ready.labels):,} outputs of the model (for example "
                 f'"{min(strange)}"). So no accuracy is reported.'

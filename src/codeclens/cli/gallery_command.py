@@ -9,6 +9,7 @@ import codeclens as cl
 from codeclens.analysis import Hierarchy
 from codeclens.cli.config import GallerySettings, write_section
 from codeclens.cli.extract_command import Reloaded, load_again
+from codeclens.cli.terminal import say
 from codeclens.decomposition import Modes, load_modes
 from codeclens.errors import CodeclensError
 from codeclens.pages import Section, Text
@@ -36,7 +37,7 @@ def run_gallery(settings: GallerySettings) -> None:
             batch_size=again.batch_size, **colours_of(again),
         )  # fmt: skip
     write_section(settings.to, settings)
-    print(f"The gallery is {page}")
+    say(f"The gallery is {page}")
 
 
 def galleries_section(

@@ -14,6 +14,7 @@ import codeclens as cl
 from codeclens.cli.config import ReportSettings, write_section
 from codeclens.cli.extract_command import data_sentence
 from codeclens.cli.gallery_command import galleries_section
+from codeclens.cli.terminal import say
 from codeclens.control.filing import Filing
 from codeclens.decomposition import load_modes
 from codeclens.errors import CodeclensError
@@ -40,8 +41,8 @@ def run_report(settings: ReportSettings) -> None:
         store, modes, to=settings.to, title=settings.title, sections=sections, seed=settings.seed
     )
     write_section(path.absolute().parent, settings)
-    print(data_sentence(store))
-    print(f"The report is {path}")
+    say(data_sentence(store))
+    say(f"The report is {path}")
 
 
 def verify_store(path: Path, delete_damaged: bool) -> None:
@@ -50,14 +51,14 @@ def verify_store(path: Path, delete_damaged: bool) -> None:
     Raises CodeclensError after the list if files are damaged, unless their shards are deleted.
     """
     store = cl.ContributionStore(path)
-    print(store)
+    say(store)
     found = store.verify()
     for shard, files in found.items():
         where = "the metadata" if shard == "metadata" else f"shard {shard}"
         for file in files:
-            print(f"damaged ({where}): {file}")
+            say(f"damaged ({where}): {file}")
     if not found:
-        print("All files are intact.")
+        say("All files are intact.")
         return
     shards = [shard for shard in found if shard != "metadata"]
     count = sum(map(len, found.values()))
@@ -68,7 +69,7 @@ def verify_store(path: Path, delete_damaged: bool) -> None:
             "extraction again."
         )
     discard(path, shards)
-    print(f"{damaged}; run the same extraction again to compute the damaged shards.")
+    say(f"{damaged}; run the same extraction again to compute the damaged shards.")
 
 
 CORE = ("torch", "numpy", "scipy", "scikit-learn", "zarr", "safetensors", "pydantic", "matplotlib")
@@ -82,7 +83,7 @@ EXTRAS = {
 def print_bench_info() -> None:
     """Print one fact per line."""
     for name, value in bench_info():
-        print(f"{name:<14}{value}")
+        say(f"{name:<14}{value}")
 
 
 def bench_info() -> list[tuple[str, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,7 @@ def at_home(values: dict[str, Any]) -> dict[str, Any]:
     """The values with `~` at the start of a path replaced by the home folder, if there is one."""
     return {
         name: type(value)(os.path.expanduser(value))
-        if isinstance(value, str | Path) and str(value).startswith("~/")
+        if isinstance(value, Path) or (isinstance(value, str) and re.match(r"~(/|$)", value))
         else value
         for name, value in values.items()
     }

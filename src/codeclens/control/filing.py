@@ -24,6 +24,7 @@ from codeclens.control.necessity import Necessity
 from codeclens.draws import Draws
 from codeclens.errors import CodeclensError
 from codeclens.extraction.fingerprint import differences, plain
+from codeclens.files import replaced, write_whole
 
 PARTS, MADE_BY = "parts", "made-by.json"
 
@@ -84,7 +85,7 @@ class Filing:
                 )
         if overwrite:
             self._clear()
-        self._write(file, json.dumps(now, indent=1).encode())
+        write_whole(file, json.dumps(now, indent=1))
 
     def _finished(self) -> bool:
         """Whether there is any part; without one nothing can be lost."""
@@ -118,7 +119,7 @@ class Filing:
     def save_curve(self, curve: ControlCurve, name: str | None = None) -> None:
         """Save a curve; `name` is that of its superclass."""
         file = self._curve_file(curve.site, curve.kind, curve.members, name)
-        self._write(file, json.dumps(curve.to_json()).encode())
+        write_whole(file, json.dumps(curve.to_json()))
 
     def necessity(self, site: str) -> Necessity | None:
         """The saved necessity of a site, or None."""
@@ -158,10 +159,9 @@ class Filing:
         for name, effects in (("removed", found.removed), ("alone", found.alone)):
             arrays |= {f"{name}_prediction": effects.prediction, f"{name}_effect": effects.effect}
         file = self.place(found.site) / "necessity.npz"
-        partial = file.with_name(".necessity.npz")
-        file.parent.mkdir(parents=True, exist_ok=True)
-        np.savez_compressed(partial, allow_pickle=False, **arrays)
-        partial.replace(file)
+        # A stream: numpy would add an ending to the name of an unfinished file.
+        with replaced(file) as part, part.open("wb") as stream:
+            np.savez_compressed(stream, allow_pickle=False, **arrays)
 
     def all(self) -> Iterator[Filed]:
         """Everything that is saved, site by site; curves of classes first, by their number.
@@ -192,12 +192,6 @@ class Filing:
         if len(label) > 120:
             label = f"{label[:80]}-{abs(hash_of(label)):x}"
         return self.place(site) / f"{kind}-{label}.json"
-
-    def _write(self, file: Path, content: bytes) -> None:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        partial = file.with_name(f".{file.name}")
-        partial.write_bytes(content)
-        partial.replace(file)
 
 
 def hash_of(text: str) -> int:

@@ -15,6 +15,7 @@ from codeclens.decomposition.autoencoders.base import FittedAutoencoder
 from codeclens.decomposition.autoencoders.networks import LinearEncoder
 from codeclens.decomposition.modes import Modes
 from codeclens.errors import CodeclensError
+from codeclens.files import write_whole
 
 
 class LinearForm(NamedTuple):
@@ -60,10 +61,9 @@ def export_saelens(modes: Modes, folder: str | os.PathLike[str]) -> Path:
     if form.kind == "topk":
         config["k"] = form.k
     to = Path(folder)
-    to.mkdir(parents=True, exist_ok=True)
     packed = {name: value.clone().contiguous() for name, value in tensors.items()}
-    safetensors.save_file(packed, to / "sae_weights.safetensors")
-    (to / "cfg.json").write_text(json.dumps(config, indent=2), encoding="utf-8")
+    write_whole(to / "sae_weights.safetensors", safetensors.save(packed))
+    write_whole(to / "cfg.json", json.dumps(config, indent=2))
     return to
 
 
@@ -83,7 +83,6 @@ def export_overcomplete(modes: Modes, path: str | os.PathLike[str]) -> Path:
             "TopK or ReLUSAE, or to SAELens."
         )
     file = Path(path)
-    file.parent.mkdir(parents=True, exist_ok=True)
     tensors = {
         "encoder.weight": form.weight,
         "encoder.bias": form.bias,
@@ -92,8 +91,7 @@ def export_overcomplete(modes: Modes, path: str | os.PathLike[str]) -> Path:
     }
     packed = {name: value.clone().contiguous() for name, value in tensors.items()}
     facts = {"kind": form.kind, "top_k": str(form.k), "site": modes.site, "view": modes.view}
-    safetensors.save_file(packed, file, metadata=facts)
-    return file
+    return write_whole(file, safetensors.save(packed, metadata=facts))
 
 
 @torch.no_grad()

@@ -16,8 +16,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors import torch as safetensors
 from torch import Tensor
 
-from codeclens.decomposition.pairs import replace_file
 from codeclens.errors import CodeclensError, require_number
+from codeclens.files import write_whole
 
 FORMAT = "codeclens training"
 VERSION = 1
@@ -43,9 +43,8 @@ def write_checkpoint(file: Path, state: State, run: Mapping[str, Any]) -> None:
         "state": state.facts,
         "sha256": _digest(tensors),
     }
-    file.parent.mkdir(parents=True, exist_ok=True)
     try:
-        replace_file(file, safetensors.save(tensors, metadata={"codeclens": json.dumps(header)}))
+        write_whole(file, safetensors.save(tensors, metadata={"codeclens": json.dumps(header)}))
     except OSError as error:
         raise CodeclensError(
             f'The checkpoint "{file}" cannot be written: {error.strerror or error}; the one before '
@@ -162,9 +161,8 @@ class Pages:
 
     def __init__(self, logbook: Logbook, history: Sequence[Any], rates: Sequence[float]) -> None:
         self._file = logbook.metrics
-        self._file.parent.mkdir(parents=True, exist_ok=True)
         lines = [line(epoch, rate) for epoch, rate in zip(history, rates, strict=True)]
-        self._file.write_text("".join(lines), encoding="utf-8")
+        write_whole(self._file, "".join(lines))
         self._board = _board(logbook, len(history)) if logbook.tensorboard else None
 
     def add(self, epoch: Any, rate: float) -> None:

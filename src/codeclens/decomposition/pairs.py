@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import os
@@ -15,6 +16,7 @@ from safetensors import torch as safetensors
 from torch import Tensor
 
 from codeclens.errors import CodeclensError
+from codeclens.files import replaced
 
 
 @dataclass(frozen=True)
@@ -72,9 +74,10 @@ def write_pair(
             "use only text, finite numbers, lists and dicts."
         ) from error
     tensor_file, fact_file = paths(path)
-    tensor_file.parent.mkdir(parents=True, exist_ok=True)
-    replace_file(tensor_file, packed)
-    replace_file(fact_file, text.encode())
+    # Both are complete before either is moved: a kill between the moves is mended when reading.
+    with replaced(fact_file) as facts_part, replaced(tensor_file) as tensors_part:
+        facts_part.write_bytes(text.encode())
+        tensors_part.write_bytes(packed)
     return tensor_file
 
 
@@ -93,7 +96,10 @@ def read_pair(
         raise CodeclensError(
             f'"{tensor_file}" is missing, but "{fact_file.name}" exists.'
         ) from error
-    if hashlib.sha256(packed).hexdigest() != facts.get("sha256"):
+    checksum = hashlib.sha256(packed).hexdigest()
+    if checksum != facts.get("sha256"):
+        facts = _unmoved(fact_file, kind, checksum) or facts
+    if checksum != facts.get("sha256"):
         raise CodeclensError(
             f'"{tensor_file}" is damaged, or was not written with "{fact_file.name}"; '
             f"save {kind.what} again."
@@ -111,12 +117,13 @@ def paths(path: str | os.PathLike[str]) -> tuple[Path, Path]:
     return Path(f"{base}.safetensors"), Path(f"{base}.json")
 
 
-def replace_file(file: Path, content: bytes) -> None:
-    """Write a file atomically."""
-    unfinished = file.with_name(file.name + ".part")
-    try:
-        unfinished.write_bytes(content)
-        unfinished.replace(file)
-    except OSError:
-        unfinished.unlink(missing_ok=True)
-        raise
+def _unmoved(fact_file: Path, kind: Kind, checksum: str) -> dict[str, Any] | None:
+    """The facts of a pair whose writing was killed after its tensors were moved."""
+    for part in sorted(fact_file.parent.glob(f".{glob.escape(fact_file.name)}.*.part")):
+        try:
+            facts = kind.facts(part)
+        except CodeclensError:
+            continue
+        if facts.get("sha256") == checksum:
+            return facts
+    return None

@@ -12,9 +12,10 @@ from urllib.parse import quote
 import numpy as np
 
 from codeclens.decomposition.modes import Modes
-from codeclens.decomposition.pairs import Kind, replace_file
+from codeclens.decomposition.pairs import Kind
 from codeclens.errors import CodeclensError, unknown
 from codeclens.extraction import ContributionStore
+from codeclens.files import write_whole
 from codeclens.labelled import Labelled, columns_of
 
 if TYPE_CHECKING:
@@ -145,12 +146,11 @@ def save_modes(modes: Mapping[str, Modes], folder: str | os.PathLike[str]) -> Pa
     0
     """
     to = Path(folder)
-    to.mkdir(parents=True, exist_ok=True)
     names = {site: quote(site, safe="") for site in modes}
     for site, one in modes.items():
         one.save(to / names[site])
     facts = {"format": _SEVERAL.format, "version": _SEVERAL.version, "sites": names}
-    replace_file(to / _SITES_FILE, json.dumps(facts, indent=2, ensure_ascii=False).encode())
+    write_whole(to / _SITES_FILE, json.dumps(facts, indent=2, ensure_ascii=False).encode())
     return to
 
 

@@ -9,6 +9,7 @@ import yaml
 from codeclens.analysis import layer_statistics
 from codeclens.demo.digits_demo import choices, run_digits
 from codeclens.demo.photographs_demo import photographs_section
+from codeclens.files import write_whole
 from codeclens.reporting import report
 from codeclens.reporting.run_files import write_layers
 
@@ -36,5 +37,5 @@ def run_demo(to: Path, quick: bool = False, seed: int = 0) -> tuple[Path, list[s
         statistics=statistics,
     )
     chosen = yaml.safe_dump(choices(quick), sort_keys=False, allow_unicode=True)
-    (to / "choices.yaml").write_text(chosen, encoding="utf-8")
+    write_whole(to / "choices.yaml", chosen)
     return path, statistics.sentences()

@@ -15,6 +15,7 @@ from codeclens.analysis import save_table
 from codeclens.demo import retina_figures as draw
 from codeclens.demo.retina_questions import Showcase
 from codeclens.errors import CodeclensError
+from codeclens.files import write_whole
 from codeclens.labelled import save_dataset
 from codeclens.pages import Facts, Figure, Image, Page, Points, Section, Table, Text
 from codeclens.pages.words import Cell, counted, listed, percent
@@ -39,7 +40,7 @@ class Canvas:
         """The figure for the page; PNG and SVG lie in the folder."""
         save(figure, self.folder / f"{name}.png")
         image = Image.of_figure(figure)
-        (self.folder / f"{name}.svg").write_bytes(image.data)
+        write_whole(self.folder / f"{name}.svg", image.data)
         return image
 
 

@@ -7,9 +7,10 @@ from codeclens.extraction.plan import Plan, plan
 from codeclens.extraction.ranks import Rank, SharedProgress
 from codeclens.extraction.ray import RayEngine
 from codeclens.extraction.reader import Sign, View
-from codeclens.extraction.sources import ArrayFile, ImageFolder, TarImages, open_rgb, open_samples
+from codeclens.extraction.sources import ArrayFile, ImageFolder, TarImages, open_samples
 from codeclens.extraction.storage import ObjectFolder, locate
 from codeclens.extraction.store import ContributionStore
+from codeclens.pictures import open_rgb
 
 __all__ = [
     "ArrayFile",

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 from torch.utils.data import (
     BatchSampler,
@@ -28,6 +28,7 @@ from torch.utils.data import (
 
 from codeclens.errors import CodeclensError, require_number
 from codeclens.extraction.fingerprint import array_digest, describe, digest, without_addresses
+from codeclens.pictures import as_rgb
 
 # Errors of the machine, not of a sample: skipping the sample would lose good data.
 _MACHINE = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ESTALE, errno.ETIMEDOUT, errno.ENOTCONN}
@@ -223,20 +224,6 @@ def stratified(
         edges = np.arange(count + 1) * len(rows) // max(count, 1)
         chosen += [int(rows[rng.integers(a, b)]) for a, b in pairwise(edges)]
     return sorted(chosen)
-
-
-_SIXTEEN_BITS = ("I;16", "I;16B", "I;16L", "I;16N")
-
-
-def as_rgb(picture: Image.Image) -> Image.Image:
-    """An image turned upright and converted to RGB."""
-    image = ImageOps.exif_transpose(picture)
-    if image.mode in _SIXTEEN_BITS:
-        # Pillow clips: everything brighter than 1/256 of the range becomes white.
-        image = Image.fromarray((np.asarray(image) // 257).astype(np.uint8))
-    if image.mode == "P" and "transparency" in image.info:
-        image = image.convert("RGBA")
-    return image.convert("RGB")
 
 
 def to_tensor(image: Image.Image) -> Tensor:

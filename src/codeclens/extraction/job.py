@@ -20,6 +20,7 @@ from codeclens.extraction.layout import DTYPES, FORMAT, shard_rows
 from codeclens.extraction.maps import positions_of
 from codeclens.extraction.shards import ShardMaker, ShardOptions, versions
 from codeclens.extraction.storage import Location
+from codeclens.text import class_labels
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ class ExtractionJob:
             reduce="sum" if positions is None else None,
             output=output,
         )
-        names = samples.classes if classes is None else [str(name) for name in classes]
+        names = samples.classes if classes is None else class_labels(classes)
         # Everything that the numbers in a store depend on.
         settings = {
             "model": model_fingerprint(model),

@@ -23,16 +23,14 @@ from codeclens.extraction.computing import free_memory, in_words
 from codeclens.extraction.data import (
     SampleSource,
     as_labels,
-    as_rgb,
     require_floating,
     stratified,
     to_tensor,
 )
 from codeclens.extraction.fingerprint import array_digest, describe, digest
+from codeclens.pictures import as_rgb, extensions, open_rgb
+from codeclens.text import class_labels, visible
 
-EXTENSIONS = frozenset(
-    (".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
-)
 # Decoding releases the interpreter lock; more threads than this only wait for the disk.
 READERS = min(4, os.cpu_count() or 1)
 
@@ -89,7 +87,7 @@ class EncodedImages(SampleSource):
         flat = any("/" not in key for key in self.keys)
         folders = [] if flat else sorted({key.split("/")[0] for key in self.keys})
         if classes is not None:
-            self.classes = [str(name) for name in classes]
+            self.classes = class_labels(classes)
         else:
             self.classes = folders or None
         number = _numbers(folders, self.classes or [])
@@ -105,7 +103,8 @@ class ImageFolder(EncodedImages):
     `transform` maps an upright RGB image of Pillow to the model's input; without it, images become
     `(3, H, W)` in 0 … 1. `limit` keeps that many images, drawn at random with `seed`, from every
     class its share. Samples are in natural order (`2.jpg` before `10.jpg`); the key of a sample is
-    its path inside the folder.
+    its path inside the folder; bytes and characters that
+    cannot be shown are written as escapes.
 
     Raises CodeclensError for a missing folder, a folder without images, and a folder name that is
     not in `classes`.
@@ -133,13 +132,15 @@ class ImageFolder(EncodedImages):
         self.transform = transform
         if not self.path.is_dir():
             raise CodeclensError(f'There is no folder "{self.path}"; pass a folder of images.')
-        self.keys = sorted(_find(self.path), key=natural)
+        self.files = sorted(_find(self.path), key=natural)
+        self.keys = [visible(file) for file in self.files]
         if not self.keys:
-            known = " ".join(sorted(EXTENSIONS))
+            known = " ".join(sorted(extensions()))
             raise CodeclensError(f'The folder "{self.path}" contains no images ({known}).')
         self._number_folders(classes)
         kept = stratified(self.labels, limit, seed)
-        self.keys, self.labels = [self.keys[i] for i in kept], [self.labels[i] for i in kept]
+        self.files, self.keys = [self.files[i] for i in kept], [self.keys[i] for i in kept]
+        self.labels = [self.labels[i] for i in kept]
         self.threads = READERS
 
     def __repr__(self) -> str:
@@ -147,17 +148,10 @@ class ImageFolder(EncodedImages):
         return f"ImageFolder({str(self.path)!r}: {len(self)} images{classes})"
 
     def open(self, index: int) -> Path:
-        return self.path / self.keys[index]
+        return self.path / self.files[index]
 
     def sizes(self) -> list[int]:
-        return [_size(self.path / key) for key in self.keys]
-
-
-def open_rgb(path: str | os.PathLike[str] | IO[bytes]) -> Image.Image:
-    """Open an image of any mode, upright and in RGB; raises what Pillow raises."""
-    with Image.open(path) as opened:
-        opened.load()
-        return as_rgb(opened)
+        return [_size(self.path / file) for file in self.files]
 
 
 def _find(root: Path) -> Iterator[str]:
@@ -171,7 +165,7 @@ def _find(root: Path) -> Iterator[str]:
         seen.add(real)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in files:
-            if not name.startswith(".") and Path(name).suffix.lower() in EXTENSIONS:
+            if not name.startswith(".") and Path(name).suffix.lower() in extensions():
                 yield Path(folder, name).relative_to(root).as_posix()
 
 
@@ -286,7 +280,7 @@ class TarImages(EncodedImages):
             raise CodeclensError(f"There are no images in the archives {shown}.")
         self.keys = names
         if numbers:
-            self.classes = None if classes is None else [str(name) for name in classes]
+            self.classes = None if classes is None else class_labels(classes)
             stems = (_stem(m.archive, name) for name, m in zip(names, members, strict=True))
             self.labels = [numbers.get(stem, -1) for stem in stems]
         else:
@@ -326,8 +320,8 @@ def _images_in(path: Path, archive: int, numbers: dict[str, int]) -> Iterator[tu
                     stream = tar.extractfile(entry)
                     assert stream is not None
                     numbers[_stem(archive, name)] = _number(stream.read(), name, path)
-                elif suffix in EXTENSIONS:
-                    yield name, Member(archive, entry.offset_data, entry.size)
+                elif suffix in extensions():
+                    yield visible(name), Member(archive, entry.offset_data, entry.size)
             if 0 < path.stat().st_size - tar.offset < tarfile.BLOCKSIZE:
                 # tarfile stops silently at a truncated header.
                 raise tarfile.ReadError("unexpected end of data")
@@ -391,7 +385,7 @@ class ArrayFile(SampleSource):
     ) -> None:
         self.path = Path(path)
         self.transform = transform
-        self.classes = None if classes is None else [str(name) for name in classes]
+        self.classes = None if classes is None else class_labels(classes)
         arrays = _opened(self.path)
         x = _chosen(arrays, images, _IMAGES, self.path)
         if x is None or x.ndim < 2:

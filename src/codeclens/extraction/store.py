@@ -28,6 +28,7 @@ from codeclens.extraction.reader import Sign, SiteReader, View, damaged
 from codeclens.extraction.storage import Location, ObjectFolder, in_memory, locate, zarr_store
 from codeclens.extraction.writer import read_record, writing
 from codeclens.labelled import Labelled, columns_of
+from codeclens.text import class_labels
 
 if TYPE_CHECKING:
     import pandas
@@ -183,7 +184,7 @@ class ContributionStore(Labelled):
     @property
     def classes(self) -> list[str] | None:
         """Names of the classes that labels index, or None if they have no names."""
-        return None if self._layout.classes is None else list(self._layout.classes)
+        return None if self._layout.classes is None else class_labels(self._layout.classes)
 
     @property
     def finished(self) -> bool:

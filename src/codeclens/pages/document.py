@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
-from typing import IO
 
 from codeclens.errors import CodeclensError
+from codeclens.files import write_whole
 from codeclens.pages.images import Image
 from codeclens.pages.words import Cell, inline, is_number, plain, written
 
@@ -275,9 +273,7 @@ class Page:
         """
         path = Path(path)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with _replaced(path) as file:
-                file.write(self.html().encode("utf-8"))
+            write_whole(path, self.html())
         except OSError as error:
             raise CodeclensError(f"The page {path} cannot be written: {error}.") from error
         return path
@@ -299,19 +295,3 @@ def _entry(place: list[int], section: Section) -> str:
 
 def _class(style: str) -> str:
     return f' class="{plain(style)}"' if style else ""
-
-
-@contextlib.contextmanager
-def _replaced(path: Path) -> Iterator[IO[bytes]]:
-    """A temporary file next to `path` that replaces it once it is complete."""
-    if path.exists() and not path.is_file():
-        # A device or a folder must not be replaced by a file.
-        raise CodeclensError(f'"{path}" cannot be written: it is not a file; choose another path.')
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("wb") as file:
-            yield file
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise

@@ -8,11 +8,10 @@ from html import escape
 
 import numpy as np
 
+from codeclens.text import visible
+
 Cell = str | float | int | None
 
-# Not allowed in an HTML file: control characters, and halves of surrogate pairs (from file names
-# that are not UTF-8).
-_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 _NUMBER = re.compile(r"–|(< )?[−+-]?[\d.,]+(e[−+-]?\d+)?(\s%)?(\s\[.*\])?")
 _HYPHEN_FOR_MINUS = re.compile(r"(?<![\w.)-])-(?=\d)")
 
@@ -30,12 +29,12 @@ def inline(text: str) -> str:
 
 
 def plain(text: str) -> str:
-    """Text escaped for HTML and for attributes; unprintable characters become �.
+    """Text escaped for HTML and for attributes; control and direction characters become visible.
 
-    >>> plain("\\x00 < \\"b\\"")
-    '� &lt; &quot;b&quot;'
+    >>> print(plain("\\x00 < \\"b\\""))
+    \\x00 &lt; &quot;b&quot;
     """
-    return escape(_UNPRINTABLE.sub("\ufffd", str(text)), quote=True)
+    return escape(visible(text, keep="\n\t"), quote=True)
 
 
 def written(value: Cell) -> str:

@@ -32,7 +32,8 @@ from codeclens.decomposition import Modes, require_modes_of
 from codeclens.errors import CodeclensError, require_number
 from codeclens.extraction import ContributionStore
 from codeclens.extraction.data import as_samples
-from codeclens.labelled import Labelled, columns_of
+from codeclens.files import write_whole
+from codeclens.labelled import Labelled, columns_of, save_table
 from codeclens.pages import Figure, Image, Page, Section, Text
 from codeclens.pages.document import Block
 from codeclens.pages.words import counted, percent
@@ -157,10 +158,9 @@ class ModeGallery(Labelled):
             figure = Figure(image, facts, f"Samples of mode {mode} of {self.site}")
             parts.append(Section(f"Mode {mode}: {self.name(mode)}", [figure]))
             if pictures_to is not None:
-                pictures_to.mkdir(parents=True, exist_ok=True)
-                (pictures_to / f"mode-{mode:03}.jpg").write_bytes(image.data)
+                write_whole(pictures_to / f"mode-{mode:03}.jpg", image.data)
         if pictures_to is not None:
-            self.to_dataframe().to_csv(pictures_to / "modes.csv", index=False)
+            save_table(pictures_to / "modes.csv", self.to_dataframe())
         return Section(f"The modes of {self.site}", parts, finding=self.finding())
 
     def finding(self) -> str:

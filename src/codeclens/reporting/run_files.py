@@ -10,7 +10,8 @@ import numpy as np
 
 from codeclens.analysis import LayerStatistics, Semantics, layer_figure, semantics_figure
 from codeclens.decomposition import Modes, ModesBySite
-from codeclens.labelled import columns_of, save_dataset, save_table, write_whole
+from codeclens.files import write_whole
+from codeclens.labelled import columns_of, save_dataset, save_table
 from codeclens.visualization import save
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ def save_sentences(path: Path, sentences: Sequence[str]) -> None:
 
 def write_layers(statistics: LayerStatistics, to: Path) -> None:
     """Write layers.csv, .zarr, .png and .svg, classes.csv and sentences.txt."""
-    to.mkdir(parents=True, exist_ok=True)
     statistics.to_csv(to / "layers.csv")
     save_table(to / "classes.csv", statistics.class_table())
     save_dataset(to / "layers.zarr", statistics.to_xarray())
@@ -34,7 +34,6 @@ def write_layers(statistics: LayerStatistics, to: Path) -> None:
 
 def write_semantics(meanings: Semantics, to: Path) -> None:
     """Write semantics.csv, .zarr, .png and .svg, and features.csv."""
-    to.mkdir(parents=True, exist_ok=True)
     meanings.to_csv(to / "semantics.csv")
     save_table(to / "features.csv", meanings.features_table())
     save_dataset(to / "semantics.zarr", meanings.to_xarray())

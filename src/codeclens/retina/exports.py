@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from codeclens.errors import CodeclensError
+from codeclens.files import replaced
 
 if TYPE_CHECKING:
     import xarray
@@ -127,15 +128,8 @@ def to_nwb(
                 description=str(given.attrs.get("long_name", name)), **_clock(data),
             )
         )  # fmt: skip
-    to.parent.mkdir(parents=True, exist_ok=True)
-    # An existing file stays until the new one is complete.
-    beside = to.with_name(f".{to.name}.{os.getpid()}.nwb")
-    try:
-        with NWBHDF5IO(os.fspath(beside), "w") as file:
-            file.write(content)
-        beside.replace(to)
-    finally:
-        beside.unlink(missing_ok=True)
+    with replaced(to, ".nwb") as part, NWBHDF5IO(os.fspath(part), "w") as file:
+        file.write(content)
     return to
 
 

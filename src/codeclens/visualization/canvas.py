@@ -11,6 +11,8 @@ import numpy as np
 from jaxtyping import Float
 
 from codeclens.errors import CodeclensError
+from codeclens.files import replaced
+from codeclens.visualization.lettering import legible_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -73,9 +75,8 @@ def styled() -> Iterator[None]:
 def blank(width: float, height: float) -> Figure:
     """A figure of that size in inches with automatic layout; use it inside `styled`."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), layout="constrained", dpi=200)
+    figure = legible_figure()(figsize=(width, height), layout="constrained", dpi=200)
     FigureCanvasAgg(figure)
     return figure
 
@@ -100,13 +101,13 @@ def save(figure: Figure, path: str | Path) -> list[Path]:
             "or none for both PNG and SVG."
         )
     paths = [whole] if known else [Path(f"{whole}{suffix}") for suffix in FORMATS[:2]]
-    whole.parent.mkdir(parents=True, exist_ok=True)
     with styled():
         for one in paths:
             kind = one.suffix[1:].lower()
             # Without a date the same figure gives the same file.
             day = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(kind)
-            figure.savefig(one, format=kind, metadata=day)
+            with replaced(one) as part:
+                figure.savefig(part, format=kind, metadata=day)
     return paths
 
 

@@ -17,6 +17,8 @@ from PIL import Image
 from torch import Tensor, nn
 
 from codeclens.errors import CodeclensError, require_number, unknown
+from codeclens.pictures import eight_bit
+from codeclens.text import class_labels
 
 Transform = Callable[[Image.Image], Tensor]
 Weights = str | Path | None
@@ -53,13 +55,17 @@ class Ready:
     transform: Transform = field(repr=False)
     """Maps a PIL image to the network's input, `(C, H, W)`."""
     labels: Sequence[str] | None = field(repr=False)
-    """The class name of each output, or None if unknown."""
+    """The class name of each output, each only once, or None if unknown."""
     sites: str
     """The default sites."""
     output: str | None = None
     """The entry of the model's output with the logits, or None if the output is a tensor."""
     assumed: bool = False
     """Whether the transform is ImageNet's only because nothing says how the model was trained."""
+
+    def __post_init__(self) -> None:
+        if self.labels is not None:  # as they are called in every file
+            object.__setattr__(self, "labels", class_labels(self.labels))
 
 
 @contextmanager
@@ -144,7 +150,7 @@ class ImageTransform:
                 f"A transform takes a PIL image, not {type(image).__name__}; open files with "
                 "PIL.Image.open, arrays with PIL.Image.fromarray."
             )
-        image = _eight_bit(image).convert("L" if len(self.mean) == 1 else "RGB")
+        image = eight_bit(image).convert("L" if len(self.mean) == 1 else "RGB")
         width, height = self._resized(*image.size)
         if (width, height) != image.size:
             image = image.resize((width, height), _FILTERS[self.interpolation])
@@ -208,15 +214,3 @@ def preprocessed(
 
 def _offset(size: int, crop: int) -> int:
     return round((size - crop) / 2) if size >= crop else -((crop - size) // 2)
-
-
-def _eight_bit(image: Image.Image) -> Image.Image:
-    """Convert 16-bit grey to 8 bits by scale, because `convert` would clip it to white."""
-    if image.mode.startswith("I;16"):
-        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    if image.mode in ("I", "F"):
-        raise CodeclensError(
-            f'The image has mode "{image.mode}", whose range is unknown; save it with 8 bits per '
-            "channel."
-        )
-    return image

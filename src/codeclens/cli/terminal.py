@@ -1,0 +1,89 @@
+"""The terminal: what commands say, in any encoding, and also when nobody listens any more."""
+
+from __future__ import annotations
+
+import codecs
+import os
+import sys
+from contextlib import suppress
+
+from codeclens.text import visible
+
+STOPPED = 130
+INTERRUPTION = "Interrupted; results already written are kept. Run the same command to continue."
+
+# How characters that the package itself writes look where the encoding lacks them.
+_PLAIN = {
+    "–": "-", "—": "-", "−": "-", "…": "...", "×": "x", "²": "2", "→": "->", "←": "<-", "·": ".",
+    "±": "+-", "≤": "<=", "≥": ">=", "≈": "~", "“": '"', "”": '"', "‘": "'", "’": "'", "•": "*",
+    "°": " degrees", "µ": "u", "α": "alpha", "\u00a0": " ",
+}  # fmt: skip
+
+
+def say(*parts: object, end: str = "\n") -> None:
+    """Write to stdout; where a reader such as `head` has gone, the command still finishes.
+
+    Control and direction characters of names from data are written as escapes.
+    """
+    _write("stdout", " ".join(visible(part, keep="\n\t") for part in parts) + end)
+
+
+def complain(message: str) -> None:
+    """Write an error or a warning to stderr, after the name of the program."""
+    # Messages about a command's options name the command already.
+    prefix = "" if message.startswith("codeclens ") else "codeclens: "
+    _write("stderr", f"{prefix}{visible(message, keep=chr(10))}\n")
+
+
+def prepare() -> None:
+    """Make stdout and stderr usable: open if they were closed, and able to write any character."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:  # else the next file that is opened would get this number
+            with suppress(OSError):
+                os.open(os.devnull, os.O_RDWR)
+    codecs.register_error("codeclens", _plain)
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            _silence(name)
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="codeclens")
+
+
+def finish() -> None:
+    """Write what is left in the streams, so that the interpreter cannot fail to at its end."""
+    for name in ("stdout", "stderr"):
+        _write(name, "")
+
+
+def _write(name: str, text: str) -> None:
+    stream = getattr(sys, name)
+    if stream is None:
+        return
+    try:
+        stream.write(text)
+        stream.flush()
+    except BrokenPipeError:
+        _silence(name)
+    except OSError:
+        _silence(name)
+        raise
+
+
+def _silence(name: str) -> None:
+    own = getattr(sys, name) is getattr(sys, f"__{name}__")
+    setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+    if own:  # what it still holds is written when the interpreter ends, and must go somewhere
+        with suppress(OSError):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, {"stdout": 1, "stderr": 2}[name])
+            os.close(nowhere)
+
+
+def _plain(error: UnicodeError) -> tuple[str, int]:
+    assert isinstance(error, UnicodeEncodeError)
+    wrong = error.object[error.start : error.end]
+    written = (_PLAIN.get(one) or one.encode("ascii", "backslashreplace").decode() for one in wrong)
+    return "".join(written), error.end

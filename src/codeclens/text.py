@@ -1,0 +1,77 @@
+"""Text from strangers, made safe to show: on a terminal, in tables, on pages and in figures."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+# Control characters, marks and overrides of direction, line separators, halves of surrogate pairs
+# (bytes of file names that are not UTF-8), and what XML does not allow.
+_UNSAFE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ufff9-\ufffb\ufffe"
+    "\uffff\ud800-\udfff]"
+)
+_NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+# How a formula begins in a spreadsheet, also in full width.
+_FORMULA = tuple("=+-@＝＋－＠")
+
+
+def visible(text: object, keep: str = "") -> str:
+    r"""Text whose control, direction and undecodable characters are written as escapes.
+
+    Characters in `keep` stay.
+
+    >>> visible("red\x1b[31m\u202e\n"), visible("caf\udce9")
+    ('red\\x1b[31m\\u202e\\n', 'caf\\xe9')
+    """
+
+    def escaped(found: re.Match[str]) -> str:
+        character = found[0]
+        if character in keep:
+            return character
+        code = ord(character)
+        if 0xDC80 <= code <= 0xDCFF:  # a byte that is not UTF-8, as Python reads file names
+            code -= 0xDC00
+        return _NAMED.get(character) or (f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}")
+
+    return _UNSAFE.sub(escaped, str(text))
+
+
+def class_labels(names: Sequence[object]) -> list[str]:
+    r"""Names of classes as all files and figures show them: visible, not empty, each only once.
+
+    A name that several classes have gets the number of the class.
+
+    >>> class_labels(["cat", "dog", "cat", "", "a\tb"])
+    ['cat (0)', 'dog', 'cat (2)', 'class 3', 'a\\tb']
+    """
+    shown = [visible(name).strip() or f"class {place}" for place, name in enumerate(names)]
+    while True:
+        taken = Counter(shown)
+        if len(taken) == len(shown):
+            return shown
+        shown = [
+            f"{name} ({place})" if taken[name] > 1 else name for place, name in enumerate(shown)
+        ]
+
+
+def table_cell(value: Any) -> Any:
+    """A value as a cell of a CSV file, in which no text can become a formula of a spreadsheet.
+
+    Numbers stay numbers; text that begins like a formula gets an apostrophe in front.
+
+    >>> [table_cell(value) for value in (-0.5, "-0.5", "=1+1", "@x", "café")]
+    [-0.5, '-0.5', "'=1+1", "'@x", 'café']
+    """
+    if not isinstance(value, str):
+        return value
+    shown = visible(value)
+    if not shown.startswith(_FORMULA):
+        return shown
+    try:
+        float(shown)
+    except ValueError:
+        return f"'{shown}"
+    return shown
