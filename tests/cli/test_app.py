@@ -57,7 +57,7 @@ def test_threads_are_told_to_wait_idly_before_torch_is_loaded(
         return 0
 
     monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
-    monkeypatch.setattr("codeclens.cli.run", run)
+    monkeypatch.setattr("codeclens.cli.app.run", run)
     with pytest.raises(SystemExit):
         main([])
     assert seen["policy"] == "PASSIVE"

@@ -175,7 +175,7 @@ def test_it_says_what_it_is(pictures: Path) -> None:
 def test_mistakes_are_told(tmp_path: Path) -> None:
     with pytest.raises(CodeclensError, match="There is no folder"):
         ImageFolder(tmp_path / "missing")
-    with pytest.raises(CodeclensError, match=r"contains no images \(\.bmp"):
+    with pytest.raises(CodeclensError, match=r"contains no images \(\.jpg, \.png and"):
         ImageFolder(tmp_path)
     save(tmp_path / "tabby" / "1.png")
     with pytest.raises(CodeclensError, match=r'"tabby" is not one of the 3 classes .*"tabby cat"'):

@@ -135,8 +135,10 @@ class ImageFolder(EncodedImages):
         self.files = sorted(_find(self.path), key=natural)
         self.keys = [visible(file) for file in self.files]
         if not self.keys:
-            known = " ".join(sorted(extensions()))
-            raise CodeclensError(f'The folder "{self.path}" contains no images ({known}).')
+            raise CodeclensError(
+                f'The folder "{self.path}" contains no images (.jpg, .png and the other '
+                f"{len(extensions()) - 2} endings of formats that Pillow reads)."
+            )
         self._number_folders(classes)
         kept = stratified(self.labels, limit, seed)
         self.files, self.keys = [self.files[i] for i in kept], [self.keys[i] for i in kept]
