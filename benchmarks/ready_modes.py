@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import argparse
 import csv
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +31,11 @@ from codeclens.analysis import Hierarchy, names_beyond_chance
 from codeclens.decomposition import quality
 from codeclens.decomposition.matrices import net_total
 from codeclens.decomposition.site_modes import SHIPPED
+from codeclens.decomposition.stability import matched
 from codeclens.extraction import SampleSource
 
 NAME = "efficientnet-lite0"
-LIMIT = 500
-STEPS = 3
+STEPS = 4
 MODES = 32
 SEED = 0
 # An early, a middle and a late block, by which the method was chosen.
@@ -110,40 +111,68 @@ but would have been learned from fewer than ten photographs each.
 """
 
 
-class Photographs(SampleSource):
-    """`limit` photographs of imagenet_sample_1000, spread evenly over the classes.
+@dataclass(frozen=True)
+class Photograph:
+    """A file, its key, which names no folder of the machine, and its ImageNet class (−1: none)."""
 
-    They come in a drawn order, so that neighbours in the order are no neighbours in meaning.
-    Their keys are the names of the files without folder and ending, so that nothing tells where
-    they lay.
+    file: Path
+    key: str
+    label: int
+
+
+def photographs() -> list[Photograph]:
+    """All photographs of the bench: of every ImageNet class, of ten of them, of Caltech's kinds."""
+    with (bench() / "imagenet_sample_1000" / "labels.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    numbers = {row["wnid"]: int(row["class_index"]) for row in rows}
+    found = [
+        Photograph(
+            bench() / "imagenet_sample_1000" / row["file"],
+            f"imagenet/{Path(row['file']).stem}",
+            int(row["class_index"]),
+        )
+        for row in rows
+    ]
+    for name in ("imagenette_val", "caltech101"):
+        found += [
+            Photograph(
+                file, f"{name}/{file.parent.name}/{file.stem}", numbers.get(file.parent.name, -1)
+            )
+            for file in sorted((bench() / name).glob("*/*"))
+        ]
+    return found
+
+
+class Photographs(SampleSource):
+    """The first `limit` photographs in an order drawn once, so that any beginning is a fair sample.
+
+    Photographs without an ImageNet class have the label −1.
     """
 
-    def __init__(self, transform: Any, classes: Any, limit: int) -> None:
-        folder = bench() / "imagenet_sample_1000"
-        with (folder / "labels.csv").open(newline="") as stream:
-            rows = list(csv.DictReader(stream))
-        order = np.random.default_rng(0).permutation(limit)
-        self.rows = [rows[i * len(rows) // limit] for i in order]
-        self.folder, self.transform, self.classes = folder, transform, list(classes)
+    def __init__(self, transform: Any, classes: Any, limit: int | None = None) -> None:
+        all_of_them = photographs()
+        order = np.random.default_rng(SEED).permutation(len(all_of_them))[:limit]
+        self.rows = [all_of_them[row] for row in order]
+        self.transform, self.classes = transform, list(classes)
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def key(self, index: int) -> str:
-        return Path(self.rows[index]["file"]).stem
+        return self.rows[index].key
 
     def label(self, index: int) -> int:
-        return int(self.rows[index]["class_index"])
+        return self.rows[index].label
 
     def read(self, index: int) -> tuple[Any, Any]:
-        with Image.open(self.folder / self.rows[index]["file"]) as image:
+        with Image.open(self.rows[index].file) as image:
             return self.transform(image.convert("RGB")), self.label(index)
 
     def describe(self) -> dict[str, Any]:
         return {"kind": "photographs", "samples": len(self), "pixels": self.probe()}
 
 
-def extract(folder: Path, limit: int) -> cl.ContributionStore:
+def extract(folder: Path, limit: int | None) -> cl.ContributionStore:
     """The contributions at all blocks to the predicted class; completed where they are not."""
     ready = zoo.load(NAME)
     return cl.extract(
@@ -153,34 +182,112 @@ def extract(folder: Path, limit: int) -> cl.ContributionStore:
         method=cl.Conductance(steps=STEPS),
         to=folder / "contributions.zarr",
         batch_size=10,
-        shard_size=50,
+        shard_size=100,
         progress=lambda done, total: print(done, "of", total, flush=True),
     )
 
 
-def method(units: int, samples: int) -> cl.NMF:
-    """How a block of so many units is decomposed; chosen by `compare` (see the card).
+METHODS = {
+    "NMF 32": lambda units: cl.NMF(n_modes=min(32, units)),
+    "NMF 64": lambda units: cl.NMF(n_modes=min(64, 2 * units)),
+    "PCA 64": lambda units: cl.PCA(n_modes=min(64, 2 * units)),
+    "TopK 64, 8": lambda units: cl.TopK(n_modes=64, k=8),
+    "TopK 128, 8": lambda units: cl.TopK(n_modes=128, k=8),
+    "TopK 128, 16": lambda units: cl.TopK(n_modes=128, k=16),
+    "TopK 256, 16": lambda units: cl.TopK(n_modes=256, k=16),
+}  # fmt: skip
 
-    Ten samples a mode at least: with fewer they are learned by heart.
+
+def method(units: int) -> Any:
+    """How a block of so many units is decomposed (see the card)."""
+    return METHODS["TopK 128, 16" if units >= 80 else "NMF 64"](units)
+
+
+@dataclass(frozen=True)
+class Split:
+    """Rows to fit, and rows held out: of kinds that were fitted, and of kinds that were not.
+
+    A kind is the folder of a photograph, or its class where every class has one photograph.
     """
-    return cl.NMF(n_modes=min(MODES, units, max(1, samples // 10)))
+
+    fitted: np.ndarray
+    seen: np.ndarray
+    unseen: np.ndarray
+
+    @classmethod
+    def of(cls, keys: Sequence[str], seed: int = SEED) -> Split:
+        """A tenth of the kinds is left out, and a tenth of the photographs of the others."""
+        random = np.random.default_rng(seed)
+        kinds = np.array([key.rsplit("/", 1)[0] if key.count("/") > 1 else key for key in keys])
+        names = np.unique(kinds)
+        away = np.isin(kinds, random.permutation(names)[: len(names) // 10])
+        held_out = ~away & (random.random(len(keys)) < 0.1)
+        return cls(*(np.flatnonzero(rows) for rows in (~away & ~held_out, held_out, away)))
 
 
-def compare(store: cl.ContributionStore, to: Path | None) -> None:
-    """Print how the methods do on held-out photographs, and write the same as a table."""
-    entrants = [
-        *(kind(n_modes=count) for kind in (cl.NMF, cl.PCA) for count in (8, 16, 32, 48)),
-        *(cl.TopK(n_modes=count, k=8) for count in (32, 48, 96)),
-        cl.TopK(n_modes=48, k=16),
-    ]
-    found = cl.compare(store, entrants, sites=COMPARED, seeds=[0, 1])
-    print(found)
+def compare(store: cl.ContributionStore, to: Path | None, sites: Sequence[str]) -> None:
+    """Print how the methods do at some blocks, and write the same as a table.
+
+    R² on held-out photographs of kinds that were fitted and of kinds that were not; modes a
+    photograph; the mean cosine of modes matched between fits to two halves; purity, the median
+    share of the commonest predicted class among the twenty photographs in which a mode is most
+    active, and the same with shuffled classes.
+    """
+    rows = []
+    split = Split.of([str(key) for key in store.key])
+    for site in sites:
+        X, classes = np.asarray(store.view(site, "concat")), np.asarray(store.prediction)
+        for name, make in METHODS.items():
+            found = make(store.units(site)).fit(X[split.fitted], seed=SEED)
+            halves = [
+                make(store.units(site)).fit(X[split.fitted[part::2]], seed=SEED).dictionary
+                for part in (0, 1)
+            ]
+            loadings = np.asarray(found.encode(X))
+            shuffled = np.random.default_rng(SEED).permutation(classes)
+            rows.append(
+                {
+                    "site": site,
+                    "method": name,
+                    "seen": r2(X[split.seen], found.decode(loadings[split.seen])),
+                    "unseen": r2(X[split.unseen], found.decode(loadings[split.unseen])),
+                    "fitted": r2(X[split.fitted], found.decode(loadings[split.fitted])),
+                    "present": float((loadings > 0).sum(axis=1).mean()),
+                    "stability": matched(*halves).mean,
+                    "purity": purity(loadings, classes),
+                    "purity_shuffled": purity(loadings, shuffled),
+                }
+            )
+            print({k: round(v, 3) if isinstance(v, float) else v for k, v in rows[-1].items()},
+                  flush=True)  # fmt: skip
     if to is not None:
         with to.open("w", newline="") as file:
-            rows = found.to_dataframe().to_dict("records")
             writer = csv.DictWriter(file, list(rows[0]))
             writer.writeheader()
             writer.writerows(rows)
+
+
+def r2(X: np.ndarray, found: np.ndarray) -> float:
+    """The explained share of the variance about the mean.
+
+    >>> r2(np.array([[0.0], [2.0]]), np.array([[0.0], [1.0]]))
+    0.5
+    """
+    return float(1 - np.square(X - found).sum() / np.square(X - X.mean(axis=0)).sum())
+
+
+def purity(loadings: np.ndarray, classes: np.ndarray, count: int = 20) -> float:
+    """The median over modes of the commonest class's share among the strongest samples.
+
+    >>> purity(np.array([[3.0], [2.0], [1.0]]), np.array([4, 4, 5]), count=2)
+    1.0
+    """
+    shares = []
+    for column in loadings.T:
+        top = np.argsort(-column, kind="stable")[:count]
+        if column[top[-1]] > 0:
+            shares.append(np.bincount(classes[top]).max() / len(top))
+    return float(np.median(shares)) if shares else float("nan")
 
 
 def names() -> None:
@@ -198,7 +305,7 @@ def write(store: cl.ContributionStore, to: Path) -> dict[str, cl.Modes]:
     modes = {}
     for site in store.sites:
         (found,) = cl.decompose(
-            store, method(store.units(site), len(store.label)), sites=site, seed=SEED, halves=True
+            store, method(store.units(site)), sites=site, seed=SEED, halves=True
         ).values()
         modes[site] = judged(store, replace(found, provenance=origin(found.provenance)))
         print(site, f"R² {found.r2:.3f}", f"{found.l0:.1f} modes a sample", flush=True)
@@ -261,7 +368,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("step", choices=["extract", "compare", "write", "names"])
     parser.add_argument("--folder", type=Path, help="where contributions are kept")
-    parser.add_argument("--limit", type=int, default=LIMIT, help="photographs")
+    parser.add_argument("--limit", type=int, help="photographs [default: all]")
     parser.add_argument("--to", type=Path, help="where the table or the modes are written")
     options = parser.parse_args()
     if options.step == "names":
@@ -277,7 +384,7 @@ def main() -> None:
             return
         store = cl.ContributionStore(options.folder / "contributions.zarr")
         if options.step == "compare":
-            compare(store, options.to)
+            compare(store, options.to, COMPARED)
         else:
             write(store, options.to or SHIPPED / NAME)
 

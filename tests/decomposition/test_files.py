@@ -11,7 +11,15 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from codeclens.decomposition import Modes, ThresholdSAE, load_modes, save_modes
+from codeclens.decomposition import (
+    NMF,
+    Estimator,
+    Modes,
+    ThresholdSAE,
+    TopK,
+    load_modes,
+    save_modes,
+)
 from codeclens.errors import CodeclensError
 
 Make = Callable[..., Modes]
@@ -49,6 +57,42 @@ def test_what_was_saved_comes_back_to_the_bit(modes: Modes, tmp_path: Path) -> N
     assert back.fitted.history == modes.fitted.history  # type: ignore[attr-defined]
     assert back.r2 == modes.r2
     assert back.for_class("cat").index == modes.for_class("cat").index
+
+
+@pytest.mark.parametrize("method", [TopK(n_modes=10, k=3, epochs=2), NMF(n_modes=4)])
+def test_compact_files_are_half_as_large_and_round_once(
+    make_modes: Make, tmp_path: Path, method: Estimator
+) -> None:
+    X = np.random.default_rng(0).gamma(0.5, size=(400, 8)).astype(np.float32)
+    fitted = method.fit(X)
+    labels, keys = np.arange(400) % 3, np.array([f"image {row}" for row in range(400)])
+    modes = make_modes(fitted=fitted, loadings=fitted.encode(X), labels=labels, keys=keys)
+    whole = modes.save(tmp_path / "whole")
+    small = modes.save(tmp_path / "small", compact=True)
+    back = Modes.load(small)
+    text = len("\0".join(keys))
+    assert small.stat().st_size - text < 0.6 * (whole.stat().st_size - text)
+    for name in ("dictionary", "loadings", "positive", "negative"):
+        found, exact = np.asarray(getattr(back, name)), np.asarray(getattr(modes, name))
+        assert found.dtype == np.float32
+        np.testing.assert_allclose(found, exact, rtol=1e-3, atol=1e-3 * np.abs(exact).max())
+    assert back.labels is not None
+    assert back.labels.dtype == np.int64
+    np.testing.assert_array_equal(back.labels, labels)
+    np.testing.assert_array_equal(back.keys, keys)
+    # Written again, they stay what they are.
+    same(back, Modes.load(back.save(tmp_path / "again", compact=True)))
+
+
+def test_numbers_too_large_for_half_precision_are_kept_whole(
+    make_modes: Make, tmp_path: Path
+) -> None:
+    X = np.random.default_rng(0).gamma(0.5, size=(60, 8)).astype(np.float32) * 1e6
+    fitted = NMF(n_modes=3).fit(X)
+    modes = make_modes(fitted=fitted, loadings=fitted.encode(X))
+    back = Modes.load(modes.save(tmp_path / "large", compact=True))
+    assert np.isfinite(np.asarray(back.loadings)).all()
+    np.testing.assert_allclose(back.dictionary, modes.dictionary, rtol=1e-3, atol=1e-3)
 
 
 def test_the_reference_autoencoder_comes_back_too(make_modes: Make, tmp_path: Path) -> None:

@@ -138,8 +138,12 @@ def _by_row(table: pandas.DataFrame, dimension: str) -> xarray.Dataset:
     return xarray.Dataset(columns, index)
 
 
-def save_modes(modes: Mapping[str, Modes], folder: str | os.PathLike[str]) -> Path:
+def save_modes(
+    modes: Mapping[str, Modes], folder: str | os.PathLike[str], *, compact: bool = False
+) -> Path:
     """Write the modes of several sites, as `decompose` gives them, into one folder.
+
+    `compact` halves the size by half precision (see `Modes.save`).
 
     >>> import tempfile
     >>> len(load_modes(save_modes({}, tempfile.mkdtemp())))
@@ -148,7 +152,7 @@ def save_modes(modes: Mapping[str, Modes], folder: str | os.PathLike[str]) -> Pa
     to = Path(folder)
     names = {site: quote(site, safe="") for site in modes}
     for site, one in modes.items():
-        one.save(to / names[site])
+        one.save(to / names[site], compact=compact)
     facts = {"format": _SEVERAL.format, "version": _SEVERAL.version, "sites": names}
     write_whole(to / _SITES_FILE, json.dumps(facts, indent=2, ensure_ascii=False).encode())
     return to
