@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pandas
@@ -12,8 +13,12 @@ import xarray
 from torch import Tensor, nn
 
 import codeclens as cl
+from codeclens.analysis import semantics
 from codeclens.control import control_curves, necessity
+from codeclens.decomposition import PCA, compare, shares_of
+from codeclens.errors import CodeclensError
 from codeclens.labelled import Labelled, table_text
+from codeclens.reporting import report
 from codeclens.visualization import exemplars, gallery
 from networks import residual_cnn
 
@@ -98,9 +103,75 @@ def test_a_long_table_is_cut_and_says_so() -> None:
     table = pandas.DataFrame({f"column{i}": range(1000) for i in range(40)})
     text = table_text("A thousand rows", table)
     assert len(text.splitlines()) <= LINES
-    assert text.endswith("… and 986 more rows: to_dataframe() has all")
-    assert max(map(len, text.splitlines())) <= 120
+    assert text.splitlines()[1].split() == [f"column{i}" for i in range(12)]
+    assert text.endswith("… 986 more rows and 28 more columns; to_dataframe() returns all of them")
+    assert max(map(len, text.splitlines())) <= 110
+
+
+def test_what_is_the_same_in_all_rows_stands_once_above_a_wide_table() -> None:
+    table = pandas.DataFrame(
+        {
+            "site": "blocks.5",
+            **{f"constant {i}": "the same long text in every row" for i in range(3)},
+            "condition": ["modes", "random " * 30],
+            "nothing": None,
+            "accuracy": [0.25, float("nan")],
+        }
+    )
+    first, same, names, row, other = table_text("Curves", table).splitlines()
+    assert (first, names.split()) == ("Curves", ["condition", "accuracy"])
+    assert same.startswith("site blocks.5, constant 0 the same long text in every row, ")
+    assert "nothing" not in same
+    assert row.split() == ["modes", "0.250"]
+    assert other.split()[-1] == "–"
+    assert max(map(len, (same, row, other))) <= 110
+
+
+def test_a_table_says_how_many_rows_the_whole_has() -> None:
+    table = pandas.DataFrame({"mode": range(3)})
+    assert table_text("Edges", table, 628).splitlines()[-1] == (
+        "… 625 more rows; to_dataframe() returns all of them"
+    )
+    assert "1 more row;" in table_text("Edges", table, 4)
 
 
 def test_dir_shows_public_names_only() -> None:
     assert set(dir(cl)) == {*cl.__all__, "zoo"}
+
+
+def test_swapped_and_wrong_arguments_get_a_sentence(tmp_path: Path) -> None:
+    model, x = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 3)), torch.randn(40, 6)
+    store = cl.extract(
+        model, (x, torch.arange(40) % 3), sites="1", method=METHOD, to=tmp_path / "c.zarr"
+    )
+    modes, page = cl.decompose(store, PCA(n_modes=2)), tmp_path / "a.html"
+    found = cl.contributions(model, x, sites="1")
+    for call, sentence in (
+        (lambda: semantics(modes, store), "store is a ModesBySite; pass a ContributionStore"),
+        (lambda: semantics(store, modes["1"]), 'modes is a Modes; pass modes by site.*"1": modes'),
+        (lambda: report(modes, to=page), "store is a ModesBySite; pass a"),
+        (lambda: report(str(store.path), modes=modes, to=page), "store is a str; pass a"),
+        (lambda: cl.layer_statistics(found), "store is a Contributions; pass a ContributionStore"),
+        (lambda: cl.flow(model, modes, x), "modes is a Tensor; pass modes by site"),
+        (lambda: cl.save_modes(modes["1"], tmp_path / "m"), "modes is a Modes; pass modes by site"),
+        (lambda: shares_of(modes["1"], found), "found is a Contributions; pass the contributions"),
+        (lambda: compare(store, PCA(n_modes=2)), r"methods is a PCA; pass a list of methods"),
+    ):
+        with pytest.raises(CodeclensError, match=sentence):
+            call()
+    with pytest.raises(KeyError, match='"2"'):
+        modes["2"]
+    assert not (tmp_path / "m").exists()
+
+
+def test_names_with_a_slash_are_no_levels_of_a_tree() -> None:
+    class Odd(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.parts = nn.ModuleDict({"we/ird": nn.Linear(6, 4)})
+
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.relu(self.parts["we/ird"](x))
+
+    found = cl.contributions(Odd(), torch.randn(3, 6), sites="parts.we/ird")
+    assert list(found.to_xarray().children) == ["parts.we%2Fird"]

@@ -117,3 +117,27 @@ def wrong_shape(name: str, shape: Iterable[int], wanted: str, hint: str = "") ->
     end = f": {hint}" if hint else ""
     got = "(" + ", ".join(str(int(size)) for size in shape) + ")"
     return CodeclensError(f"{name} has shape {got}; it must be {wanted}{end}.")
+
+
+def counted(number: int, one: str, many: str | None = None) -> str:
+    """A number with its noun in the singular or plural.
+
+    >>> counted(1, "site"), counted(5000, "class", "classes")
+    ('1 site', '5,000 classes')
+    """
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def require_kind(what: str, value: Any, kinds: type | tuple[type, ...], hint: str) -> None:
+    """Raise CodeclensError unless `value` is of one of the `kinds`; `hint` says what to pass.
+
+    >>> try:
+    ...     require_kind("modes", [1, 2], dict, "modes by site, as decompose returns them")
+    ... except CodeclensError as error:
+    ...     print(error)
+    modes is a list; pass modes by site, as decompose returns them.
+    """
+    if not isinstance(value, kinds):
+        name = type(value).__name__
+        article = "an" if name[0] in "AEIOUaeiou" else "a"
+        raise CodeclensError(f"{what} is {article} {name}; pass {hint}.")

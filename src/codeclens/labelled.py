@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 # A result prints at most 20 lines: its title, the names of the columns, these rows and "...".
 _ROWS = 14
 _WIDTH = 110
+_LONGEST = 40  # characters of a cell
+_MISSING = "–"
 
 
 class Labelled(ABC):
@@ -53,8 +55,12 @@ class Labelled(ABC):
         return table_html(self.title(), self.shown())
 
 
-def table_text(title: str, table: pandas.DataFrame) -> str:
+def table_text(title: str, table: pandas.DataFrame, rows: int | None = None) -> str:
     """A title and a table as text of at most 20 lines and about 110 columns.
+
+    What is the same in all rows of a table that is too wide stands once, above it; then columns
+    are left out from the right. A last line counts what is not shown. `rows` is the length of the
+    whole table, where `table` holds only its first rows.
 
     >>> import pandas
     >>> print(table_text("Two sites", pandas.DataFrame({"site": ["a", "b"], "r2": [0.91234, 0.5]})))
@@ -65,13 +71,37 @@ def table_text(title: str, table: pandas.DataFrame) -> str:
     """
     if table.empty:
         return title
-    shown = table if len(table) <= _ROWS else table.iloc[:_ROWS]
-    text = shown.to_string(
-        index=False, line_width=None, max_cols=_columns(shown), float_format=_short, na_rep="–"
-    )
-    left = len(table) - len(shown)
-    end = f"\n… and {left:,} more rows: to_dataframe() has all" if left else ""
-    return f"{title}\n{text}{end}"
+    shown = table.iloc[:_ROWS]
+    cells = {str(name): [_cell(value) for value in column] for name, column in shown.items()}
+    widths = {name: max(map(len, (name, *column))) for name, column in cells.items()}
+    lines = title.splitlines()
+    if len(_fitting(widths)) < len(widths) and len(table) > 1:
+        same = {name: column[0] for name, column in cells.items() if len(set(column)) == 1}
+        cells = {name: column for name, column in cells.items() if name not in same}
+        known = [f"{name} {value}" for name, value in same.items() if value != _MISSING]
+        lines += [_cut(", ".join(known), _WIDTH)] if known else []
+    fitting = _fitting({name: widths[name] for name in cells})
+    lines.append("  ".join(name.rjust(widths[name]) for name in fitting))
+    for row in range(len(shown)):
+        lines.append("  ".join(cells[name][row].rjust(widths[name]) for name in fitting))
+    left = {
+        "rows": (rows or len(table)) - len(shown),
+        "columns": len(cells) - len(fitting),
+    }
+    if any(left.values()):
+        more = " and ".join(f"{n:,} more {_number_of(what, n)}" for what, n in left.items() if n)
+        lines.append(f"… {more}; to_dataframe() returns all of them")
+    return "\n".join(lines)
+
+
+def _number_of(what: str, count: int) -> str:
+    return what.removesuffix("s") if count == 1 else what
+
+
+def _fitting(widths: Mapping[str, int]) -> list[str]:
+    """The first columns that fit on a line together, one at least."""
+    ends = np.cumsum([width + 2 for width in widths.values()])
+    return list(widths)[: max(1, int(np.searchsorted(ends, _WIDTH + 2, side="right")))]
 
 
 def table_html(title: str, table: pandas.DataFrame) -> str:
@@ -91,19 +121,17 @@ def _short(value: float) -> str:
     return f"{value:.3g}" if value and abs(value) < 1e-3 else f"{value:.3f}"
 
 
-def _columns(table: pandas.DataFrame) -> int | None:
-    """How many columns fit the width; None for all of them."""
-    widths = [
-        1 + max([len(str(name)), *(len(_cell(value)) for value in table[name])]) for name in table
-    ]
-    if sum(widths) <= _WIDTH:
-        return None
-    fitting = np.searchsorted(np.cumsum(sorted(widths, reverse=True)), _WIDTH - 4)
-    return max(2, int(fitting))
-
-
 def _cell(value: Any) -> str:
-    return _short(value) if isinstance(value, float) else str(value)
+    """A value in a column: numbers to three digits, long text cut, nothing as a dash."""
+    if value is None:
+        return _MISSING
+    if isinstance(value, float | np.floating):
+        return _MISSING if np.isnan(value) else _short(float(value))
+    return _cut(" ".join(str(value).split()), _LONGEST)
+
+
+def _cut(text: str, longest: int) -> str:
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
 def save_table(path: str | Path, rows: Sequence[Mapping[str, Any]] | pandas.DataFrame) -> Path:
@@ -149,6 +177,15 @@ def labels(values: Sequence[Any]) -> np.ndarray[Any, Any]:
     if any(isinstance(value, str) for value in values):
         return np.array([str(value) for value in values], object)
     return np.array([np.nan if value is None else value for value in values])
+
+
+def node_name(site: str) -> str:
+    """A site's name as that of a node in a tree of data sets, in which a slash would be a level.
+
+    >>> node_name("blocks.0"), node_name("we/ird")
+    ('blocks.0', 'we%2Fird')
+    """
+    return site.replace("/", "%2F")
 
 
 def save_dataset(path: str | Path, dataset: xarray.Dataset | xarray.DataTree) -> Path:

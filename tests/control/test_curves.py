@@ -256,7 +256,7 @@ def test_data_that_cannot_be(model: Detectors, data: tuple[Tensor, Tensor]) -> N
         ((x, labels.double()), "type float64"),
         ((x, labels - 1), "smallest value -1"),
         ((x, labels * 0 + 2), "All images have the label 2"),
-        ((x, (labels + 1) % 4), "recognises none of the 80 images of class 2"),
+        ((x, (labels + 1) % 4), "recognises none of the 20 images of class 2"),
     ):
         with pytest.raises(CodeclensError, match=message):
             control_curve(model, bad, mode_of(2), class_index=2, fractions=[0.1])

@@ -255,7 +255,8 @@ def test_it_draws_and_writes_itself(tmp_path: Path) -> None:
     assert len(repr(found).splitlines()) <= 20
     data = found.to_xarray()
     assert float(data.contribution.sum()) == pytest.approx(len(found) * found.change, rel=1e-12)
-    assert data["layer1.1: places"].shape == (2, 8, 8)
+    assert data["layer1.1"].places.dims == ("mode", "row", "column")
+    assert data["layer1.1"].places.shape == (2, 8, 8)
 
 
 def test_the_largest_measured_effect_leads() -> None:

@@ -67,7 +67,7 @@ def test_many_sites_print_as_a_short_table(
     many = replace(store._layout, sites=store._layout.sites * 20)
     monkeypatch.setattr(store, "_layout", many)
     assert len(repr(store).splitlines()) == 19
-    assert repr(store).endswith("… and 26 more rows: to_dataframe() has all")
+    assert repr(store).endswith("… 26 more rows; to_dataframe() returns all of them")
 
 
 def test_skipped_samples_are_listed(store: ContributionStore) -> None:

@@ -19,7 +19,7 @@ from codeclens.attribution.joint import secants_of
 from codeclens.attribution.targets import bind
 from codeclens.decomposition.loadings import Loadings
 from codeclens.draws import Draws
-from codeclens.errors import unknown
+from codeclens.errors import counted, unknown
 from codeclens.labelled import Labelled, columns_of, labels
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ class Agreement(Labelled):
         """One line: sites, samples and triples."""
         return (
             f"Agreement of flow with interventions, {self.source} → {self.sink}: "
-            f"{self.samples} samples, {len(self.sample):,} triples"
+            f"{counted(self.samples, 'sample')}, {counted(len(self.sample), 'triple')}"
         )
 
     def to_dataframe(self, resamples: int = 500) -> pandas.DataFrame:

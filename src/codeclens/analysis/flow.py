@@ -31,6 +31,7 @@ from codeclens.attribution.joint import Pair, secants_of
 from codeclens.attribution.targets import Bound
 from codeclens.decomposition import Modes
 from codeclens.decomposition.shares import Shares, division, shares_of
+from codeclens.decomposition.site_modes import require_by_site
 from codeclens.errors import CodeclensError, require_number, unknown
 from codeclens.extraction import as_samples
 from codeclens.extraction.computing import Computing
@@ -73,6 +74,7 @@ class FlowModel:
         most: int = 32,
     ) -> None:
         require_number("most", most, least=1)
+        require_by_site(modes)
         chosen = _chosen(modes, sites)
         self.attributor = Attributor(
             model,

@@ -13,8 +13,8 @@ from jaxtyping import Float, Int
 from scipy import sparse
 
 from codeclens.analysis.statistics import FEWEST
-from codeclens.errors import require_number
-from codeclens.labelled import Labelled, columns_of, labels, save_table
+from codeclens.errors import counted, require_number
+from codeclens.labelled import Labelled, columns_of, labels, save_table, table_text
 
 if TYPE_CHECKING:
     import pandas
@@ -22,6 +22,13 @@ if TYPE_CHECKING:
 
 Pair = tuple[str, str]
 REMAINDER = "remainder"
+
+
+# The columns of the table of a flow.
+_EDGE = [
+    *("source", "source_mode", "sink", "sink_mode"),
+    *("flow", "magnitude", "share", "of_sink", "samples"),
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,7 +204,7 @@ class Flow(Labelled, Mapping[Pair, PairFlow]):
 
     def title(self) -> str:
         """One line: samples and sites."""
-        return f"Flow of {len(self.samples):,} samples, {' → '.join(self.sites)}"
+        return f"Flow of {counted(len(self.samples), 'sample')}, {' → '.join(self.sites)}"
 
     def to_dataframe(self, threshold: float = 0.0) -> pandas.DataFrame:
         """One row for each edge, pair after pair, the largest first.
@@ -208,13 +215,17 @@ class Flow(Labelled, Mapping[Pair, PairFlow]):
         """
         import pandas
 
-        return pandas.DataFrame(self._edges(threshold))
+        return pandas.DataFrame(self._edges(threshold), columns=_EDGE)
 
     def shown(self) -> pandas.DataFrame:
         """The largest edges of every pair of sites, for the screen."""
         import pandas
 
-        return pandas.DataFrame(self._edges(most=max(1, 14 // len(self))))
+        return pandas.DataFrame(self._edges(most=max(1, 14 // max(len(self), 1))), columns=_EDGE)
+
+    def __repr__(self) -> str:
+        edges = sum(int((one.magnitude > 0).sum()) for one in self.values())
+        return table_text(self.title(), self.shown(), edges)
 
     def _edges(self, threshold: float = 0.0, most: int | None = None) -> list[dict[str, Any]]:
         rows = []

@@ -28,7 +28,7 @@ from codeclens.analysis.trend import (
     redrawn_medians,
 )
 from codeclens.draws import Draws
-from codeclens.errors import CodeclensError, unknown
+from codeclens.errors import CodeclensError, counted, require_kind, unknown
 from codeclens.extraction import ContributionStore, View
 from codeclens.labelled import Labelled, labels, save_table
 
@@ -206,8 +206,8 @@ class LayerStatistics(Labelled, Mapping[str, Layer]):
 
     def title(self) -> str:
         """One line: samples, sites and view."""
-        sites = "1 site" if len(self) == 1 else f"{len(self)} sites"
-        return f'Layer statistics of {self.samples:,} samples at {sites}, view "{self.view}"'
+        samples, sites = counted(self.samples, "sample"), counted(len(self), "site")
+        return f'Layer statistics of {samples} at {sites}, view "{self.view}"'
 
     def shown(self) -> pandas.DataFrame:
         """One number of every statistic that has words, for the screen."""
@@ -443,7 +443,9 @@ def layer_statistics(
     (['0', '1'], (4,))
     """
     if view not in VIEWS:
-        raise CodeclensError(f'view="{view}" is not known; choose one of {", ".join(VIEWS)}.')
+        raise unknown("view", view, VIEWS)
+    if not hasattr(store, "view"):
+        require_kind("store", store, (), "a ContributionStore, as extract returns it")
     if not len(store) or not store.sites:
         raise CodeclensError(
             f"The store holds {len(store)} samples of {len(store.sites)} sites; "

@@ -30,8 +30,9 @@ from codeclens.analysis.statistics import Spread, numeric
 from codeclens.analysis.trend import Trend, redrawn_medians
 from codeclens.decomposition import Modes, require_samples_of
 from codeclens.decomposition.quality import Codes, class_sums, correlation_of_sums
+from codeclens.decomposition.site_modes import require_by_site
 from codeclens.draws import Draws
-from codeclens.errors import CodeclensError, unknown
+from codeclens.errors import CodeclensError, require_kind, unknown
 from codeclens.extraction import ContributionStore
 
 # Names of modes that correlate with no class, or with none above the threshold.
@@ -163,6 +164,9 @@ def semantics(
     ['modes', 'contributions', 'activations']
     """
     criteria = Criteria(threshold, alpha, permutations, resamples, seed)
+    require_kind("store", store, ContributionStore, "a ContributionStore, as extract returns it")
+    for found in (modes, activation_modes):
+        require_by_site({} if found is None else found)
     labels = np.asarray(store.label)
     present = np.unique(labels[labels >= 0])
     if len(present) < 2:

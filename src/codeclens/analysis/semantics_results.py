@@ -15,7 +15,7 @@ from codeclens.analysis.layers import trend_variables
 from codeclens.analysis.nulls import critical_correlation, false_discovery, p_values
 from codeclens.analysis.statistics import Spread
 from codeclens.analysis.trend import Trend, at_sites
-from codeclens.errors import require_number
+from codeclens.errors import counted, require_number
 from codeclens.labelled import Labelled, columns_of, labels, save_table
 
 if TYPE_CHECKING:
@@ -183,8 +183,8 @@ class Semantics(Labelled, Mapping[str, dict[str, Meaning]]):
     def title(self) -> str:
         """One line: samples, classes and sites."""
         return (
-            f"Semantics of {self.samples:,} samples of {len(self.classes):,} classes at "
-            f"{_several(len(self), 'site')}"
+            f"Semantics of {counted(self.samples, 'sample')} of "
+            f"{counted(len(self.classes), 'class', 'classes')} at {counted(len(self), 'site')}"
         )
 
     def to_dataframe(self) -> pandas.DataFrame:
@@ -377,7 +377,7 @@ def _sentences(semantics: Semantics) -> list[str]:
         lines += _best_modes(semantics)
     if semantics.ambiguous:
         lines.append(
-            f"{_several(len(semantics.ambiguous), 'class name')} with several equally good matches "
+            f"{counted(len(semantics.ambiguous), 'class name')} with several equally good matches "
             f'in the hierarchy (such as "{semantics.ambiguous[0]}"); the first was used.'
         )
     return lines
@@ -451,7 +451,3 @@ def _in_words(found: tuple[Meaning, Closest, int], names: Sequence[str]) -> str:
         f'mode {number} of {one.site} ("{one.names[number]}"): '
         f"{closest.correlation[number]:.2f} with {names[int(closest.place[number])]}"
     )
-
-
-def _several(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from codeclens.attribution.sites import Site
-from codeclens.errors import CompletenessWarning, unknown
-from codeclens.labelled import Labelled, labels
+from codeclens.errors import CompletenessWarning, counted, unknown
+from codeclens.labelled import Labelled, labels, node_name
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,7 +46,7 @@ class SiteContributions(Labelled):
 
     def title(self) -> str:
         samples, units = self.positive.shape
-        return f'{units} units at "{self.site.key}", means over {_counted(samples)}'
+        return f'{units} units at "{self.site.key}", means over {counted(samples, "sample")}'
 
     def to_xarray(self) -> xarray.Dataset:
         """`contribution` over sample, unit and sign, `activation` and `completeness`."""
@@ -129,7 +129,7 @@ class Contributions(Labelled, Mapping[str, SiteContributions]):
 
     def title(self) -> str:
         unit = f" ({self.unit})" if self.unit else ""
-        return f"Contributions to {self.words}{unit}, {_counted(len(self.target))}"
+        return f"Contributions to {self.words}{unit}, {counted(len(self.target), 'sample')}"
 
     def to_xarray(self) -> xarray.DataTree:
         """A tree: at its root what is known of every sample, below it a data set for each site."""
@@ -147,7 +147,7 @@ class Contributions(Labelled, Mapping[str, SiteContributions]):
         }
         root = xarray.Dataset(samples, {"sample": range(len(self.target))}, about)
         # The site of the whole model has the empty name, which is that of the root.
-        below = {key or "model": site.to_xarray() for key, site in self.items()}
+        below = {node_name(key or "model"): site.to_xarray() for key, site in self.items()}
         return xarray.DataTree.from_dict({"/": root, **below})
 
     def to_dataframe(self) -> pandas.DataFrame:
@@ -185,10 +185,6 @@ def _concatenated(parts: Sequence[Any], *names: str) -> dict[str, Any]:
 def _array(values: Tensor) -> np.ndarray[Any, Any]:
     found: np.ndarray[Any, Any] = values.detach().cpu().numpy()
     return found
-
-
-def _counted(samples: int) -> str:
-    return f"{samples:,} sample{'' if samples == 1 else 's'}"
 
 
 def _relative_gap(gap: Tensor, change: Tensor) -> float:

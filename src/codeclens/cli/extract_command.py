@@ -22,7 +22,7 @@ from codeclens.attribution import ActivationPath
 from codeclens.attribution.target_forms import TARGET_FORMS, parse_target
 from codeclens.cli.config import ExtractSettings, configuration, write_section
 from codeclens.cli.terminal import say
-from codeclens.errors import CodeclensError, unknown
+from codeclens.errors import CodeclensError, counted, unknown
 from codeclens.extraction import (
     Rank,
     RayEngine,
@@ -33,7 +33,6 @@ from codeclens.extraction import (
     open_samples,
     usable_device,
 )
-from codeclens.extraction.computing import counted
 from codeclens.extraction.fingerprint import differences, model_fingerprint, plain
 from codeclens.extraction.sources import is_imagenet
 from codeclens.progress import Advance, progress

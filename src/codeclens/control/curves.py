@@ -99,6 +99,10 @@ class ControlCurve(Setting, Labelled):
 
         return pandas.DataFrame(self.rows())
 
+    def shown(self) -> pandas.DataFrame:
+        """Accuracies and logits without their intervals, for the screen."""
+        return self.to_dataframe()[["condition", "fraction", "units", *_COLUMNS]]
+
     def to_xarray(self) -> xarray.Dataset:
         """Accuracies and logits by condition, fraction and bound, and the summaries by condition.
 

@@ -24,7 +24,7 @@ from codeclens.control.estimates import (
 from codeclens.control.measurements import Members
 from codeclens.control.study import FRACTIONS, TRIALS, Study, prepared
 from codeclens.decomposition import Modes
-from codeclens.errors import CodeclensError, unknown
+from codeclens.errors import CodeclensError, counted, unknown
 from codeclens.labelled import Labelled, labels
 
 if TYPE_CHECKING:
@@ -144,6 +144,12 @@ class ControlCurves(Sequence[ControlCurve], Labelled):
             return pandas.DataFrame([row for curve in self.curves for row in curve.rows()])
         return pandas.DataFrame(self._by_class() if rows == "classes" else self._by_control())
 
+    def shown(self) -> pandas.DataFrame:
+        """The differences from the controls and their tests, for the screen."""
+        columns = ["control", "measure", "difference", "low", "high", "p_corrected", "modes_are"]
+        found = self.to_dataframe()
+        return found[[name for name in columns if name in found]]
+
     def to_xarray(self) -> xarray.Dataset:
         """The data sets of all curves along the dimension `class` (`ControlCurve.to_xarray`)."""
         import xarray
@@ -161,7 +167,7 @@ class ControlCurves(Sequence[ControlCurve], Labelled):
         verb = "Ablation" if self.kind == "ablate" else "Preservation"
         return (
             f"{verb} at {self.site}, off value {self.off}: selectivity {self.mean()} by modes, "
-            f"mean over {len(self.counted)} classes"
+            f"mean over {counted(len(self.counted), 'class', 'classes')}"
         )
 
     def _by_class(self) -> list[dict[str, Any]]:

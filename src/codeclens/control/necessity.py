@@ -31,7 +31,7 @@ from codeclens.control.removal import Acting, removing, whole_units
 from codeclens.control.sweep import Progress, outputs_under
 from codeclens.decomposition import Modes
 from codeclens.draws import Draws
-from codeclens.errors import CodeclensError
+from codeclens.errors import CodeclensError, counted
 from codeclens.labelled import Labelled, labels
 
 if TYPE_CHECKING:
@@ -103,6 +103,12 @@ class Necessity(Labelled):
             rows.append(row)
         return pandas.DataFrame(rows)
 
+    def shown(self) -> pandas.DataFrame:
+        """Predicted and measured effects and their reading, for the screen."""
+        effects = [f"{kind}_{what}" for kind in ("removed", "alone") for what in
+                   ("predicted", "measured")]  # fmt: skip
+        return self.to_dataframe()[["mode", "name", "images", *effects, "reading"]]
+
     def to_xarray(self) -> xarray.Dataset:
         """Predicted and measured changes by image and mode, removed and alone."""
         import xarray
@@ -123,8 +129,8 @@ class Necessity(Labelled):
     def title(self) -> str:
         """How well contributions predict removal and keeping alone."""
         return (
-            f"{len(self)} modes of {self.site}, {self.samples} images: predicted and measured "
-            f"effects correlate with {self.removed.correlation} (removed) and "
+            f"{counted(len(self), 'mode')} of {self.site} in {counted(self.samples, 'image')}: "
+            f"measured and predicted effects correlate with {self.removed.correlation} (removed), "
             f"{self.alone.correlation} (alone)"
         )
 

@@ -158,9 +158,11 @@ class Study:
         found = measure(kind, sets)
         accuracy = sides.measure(found.correct)
         if (accuracy[0] == 0).any():
-            which = " and ".join(map(str, members))
+            which, inside = " and ".join(map(str, members)), np.isin(measure.labels, members)
+            images = int((inside if accuracy[0, 0] == 0 else ~inside).sum())
             raise CodeclensError(
-                f"The undisturbed network recognises none of the {len(measure.labels)} images of "
+                "The undisturbed network recognises "
+                f"{'not the only image' if images == 1 else f'none of the {images} images'} of "
                 f"{f'class {which}' if accuracy[0, 0] == 0 else 'the other classes'}, "
                 "so there is no accuracy to control; check the labels and the preprocessing."
             )

@@ -19,7 +19,7 @@ from codeclens.decomposition.matrices import View, check_view, net_total
 from codeclens.decomposition.registry import METHODS
 from codeclens.decomposition.stability import found_again, halves, matched
 from codeclens.decomposition.training import named
-from codeclens.errors import CodeclensError
+from codeclens.errors import CodeclensError, counted, require_kind
 from codeclens.extraction import ContributionStore
 from codeclens.labelled import Labelled, labels, table_html, table_text
 
@@ -245,7 +245,10 @@ class Comparison(Labelled):
         seeds = len(self.scores[0].seeds) if self.scores else 0
         methods = len({repr(one.method) for one in self.scores})
         left = f"; left out: {len(self.failed)}" if self.failed else ""
-        return f"{methods} methods at {len(self.sites())} sites, means over {seeds} seeds{left}"
+        return (
+            f"{counted(methods, 'method')} at {counted(len(self.sites()), 'site')}, "
+            f"means over {counted(seeds, 'seed')}{left}"
+        )
 
     def __repr__(self) -> str:
         return table_text(self.title(), self._shown())
@@ -312,6 +315,8 @@ def compare(
     check_view(view)
     if not len(seeds):
         raise CodeclensError("No seeds were given; pass at least one, such as seeds=[0].")
+    if methods is not None:
+        require_kind("methods", methods, Sequence, "a list of methods, such as [TopK(k=16), PCA()]")
     chosen = chosen_sites(store, sites)
     scores: list[MethodScores] = []
     failed: list[str] = []

@@ -7,8 +7,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from jaxtyping import Float, Float32, Int64, Num
 from numpy.lib.mixins import NDArrayOperatorsMixin
+from torch import Tensor
 
 from codeclens.errors import wrong_shape
 
@@ -205,3 +207,35 @@ class Loadings(NDArrayOperatorsMixin):
 def _index(rows: Any) -> type:
     """The type of an index of rows: a mask, or numbers (an empty list too)."""
     return bool if np.asarray(rows).dtype == bool else np.int64
+
+
+def packed(given: Loadings | np.ndarray[Any, Any]) -> dict[str, Tensor]:
+    """Loadings as the tensors of a file: the parts of compressed rows, or one dense array."""
+    loadings = Loadings.of(given)
+    if not loadings.is_sparse:
+        return {"loadings": torch.from_numpy(loadings.toarray())}
+    rows = loadings.sparse
+    small = np.int16 if rows.shape[1] <= np.iinfo(np.int16).max else np.int32
+    return {
+        "loadings.values": torch.from_numpy(rows.data),
+        "loadings.modes": torch.from_numpy(rows.indices.astype(small)),
+        "loadings.ends": torch.from_numpy(rows.indptr[1:].astype(np.int64)),
+    }
+
+
+def unpacked(tensors: dict[str, Tensor], n_modes: int) -> Loadings:
+    """What `packed` gave; raises KeyError where something is missing."""
+    from scipy.sparse import csr_array
+
+    if "loadings" in tensors:
+        return Loadings.of(tensors["loadings"].numpy())
+    values, modes, ends = (
+        tensors[f"loadings.{name}"].numpy() for name in ("values", "modes", "ends")
+    )
+    # Small index types are those of SciPy where the entries allow it.
+    index = np.int32 if len(values) <= np.iinfo(np.int32).max else np.int64
+    indptr = np.concatenate([[0], ends]).astype(index)
+    try:
+        return Loadings.of(csr_array((values, modes.astype(index), indptr), (len(ends), n_modes)))
+    except ValueError as error:
+        raise RuntimeError(f"the parts of the loadings do not match ({error})") from error

@@ -18,13 +18,13 @@ from torch import Tensor
 
 from codeclens.decomposition import quality
 from codeclens.decomposition.estimator import Array, Estimator, Fitted
-from codeclens.decomposition.loadings import Loadings
+from codeclens.decomposition.loadings import Loadings, packed, unpacked
 from codeclens.decomposition.matrices import View, check_view, signed_parts, units_of
-from codeclens.decomposition.pairs import Kind, paths, read_pair, write_pair
+from codeclens.decomposition.pairs import Kind, larger, paths, read_pair, smaller, write_pair
 from codeclens.decomposition.registry import method_class
 from codeclens.decomposition.stability import sentence
 from codeclens.decomposition.training import under
-from codeclens.errors import CodeclensError, require_number, unknown, wrong_shape
+from codeclens.errors import CodeclensError, counted, require_number, unknown, wrong_shape
 from codeclens.labelled import Labelled, labels, table_html, table_text
 
 if TYPE_CHECKING:
@@ -367,8 +367,9 @@ class Modes(Labelled, Sequence[Mode]):
         """One line: the site, how many modes, and how good they are."""
         measured = f", R² {self.r2:.3f}" if np.isfinite(self.r2) else ""
         return (
-            f'Modes of "{self.site}" ({self.view}): {len(self)} modes of {self.n_units} units, '
-            f"{len(self.loadings)} samples{measured}, {self.l0:.1f} modes per sample, "
+            f'Modes of "{self.site}" ({self.view}): {counted(len(self), "mode")} of '
+            f"{counted(self.n_units, 'unit')}, {counted(len(self.loadings), 'sample')}{measured}, "
+            f"{self.l0:.1f} modes per sample, "
             f"{self.method!r}"
         )
 
@@ -413,7 +414,7 @@ class Modes(Labelled, Sequence[Mode]):
         tensors = {f"method.{name}": value for name, value in self.fitted.tensors().items()}
         if not compact:
             tensors["dictionary"] = torch.from_numpy(self.dictionary)
-        tensors |= _packed(self.loadings)
+        tensors |= packed(self.loadings)
         if self.labels is not None:
             tensors["labels"] = torch.from_numpy(self.labels.astype(np.int64))
         if self.keys is not None:
@@ -441,7 +442,7 @@ class Modes(Labelled, Sequence[Mode]):
             "provenance": self.provenance,
         }
         if compact:
-            tensors = {name: _smaller(value) for name, value in tensors.items()}
+            tensors = {name: smaller(value) for name, value in tensors.items()}
         return write_pair(path, _FILE, tensors, facts)
 
     @classmethod
@@ -461,7 +462,7 @@ class Modes(Labelled, Sequence[Mode]):
 
     @classmethod
     def _from_file(cls, facts: dict[str, Any], tensors: dict[str, Tensor]) -> Modes:
-        tensors = {name: _larger(value) for name, value in tensors.items()}
+        tensors = {name: larger(value) for name, value in tensors.items()}
         about = facts["method"]
         method = method_class(about["name"])(**about["config"])
         numbers = {name: math.nan if n is None else n for name, n in facts["quality"].items()}
@@ -473,7 +474,7 @@ class Modes(Labelled, Sequence[Mode]):
             site=facts["site"],
             view=facts["view"],
             fitted=method.restore(about["fitted"], under(tensors, "method.")),
-            loadings=_unpacked(tensors, int(facts["modes"])),
+            loadings=unpacked(tensors, int(facts["modes"])),
             labels=tensors["labels"].numpy() if "labels" in tensors else None,
             classes=None if facts["classes"] is None else tuple(facts["classes"]),
             keys=keys,
@@ -560,56 +561,3 @@ class Modes(Labelled, Sequence[Mode]):
         best = int(np.nanargmax(correlation))
         name = f"class {best}" if self.classes is None else self.classes[best]
         return name, float(correlation[best])
-
-
-def _smaller(value: Tensor) -> Tensor:
-    """A tensor of the smallest type that a compact file has for it: half, int16, int32 or int64."""
-    if value.dtype is torch.float32:
-        half = value.half()
-        return half if bool(torch.isfinite(half).all()) else value
-    if value.dtype is not torch.int64:
-        return value
-    for dtype in (torch.int16, torch.int32):
-        range_ = torch.iinfo(dtype)
-        if not len(value) or (value.min() >= range_.min and value.max() <= range_.max):
-            return value.to(dtype)
-    return value
-
-
-def _larger(value: Tensor) -> Tensor:
-    """The tensor that a compact file was made from, but for rounding."""
-    if value.dtype is torch.float16:
-        return value.float()
-    return value.long() if value.dtype in (torch.int16, torch.int32) else value
-
-
-def _packed(given: Loadings | np.ndarray[Any, Any]) -> dict[str, Tensor]:
-    """Loadings as the tensors of a file: the parts of compressed rows, or one dense array."""
-    loadings = Loadings.of(given)
-    if not loadings.is_sparse:
-        return {"loadings": torch.from_numpy(loadings.toarray())}
-    rows = loadings.sparse
-    small = np.int16 if rows.shape[1] <= np.iinfo(np.int16).max else np.int32
-    return {
-        "loadings.values": torch.from_numpy(rows.data),
-        "loadings.modes": torch.from_numpy(rows.indices.astype(small)),
-        "loadings.ends": torch.from_numpy(rows.indptr[1:].astype(np.int64)),
-    }
-
-
-def _unpacked(tensors: dict[str, Tensor], n_modes: int) -> Loadings:
-    """What `_packed` gave; raises KeyError where something is missing."""
-    from scipy.sparse import csr_array
-
-    if "loadings" in tensors:
-        return Loadings.of(tensors["loadings"].numpy())
-    values, modes, ends = (
-        tensors[f"loadings.{name}"].numpy() for name in ("values", "modes", "ends")
-    )
-    # Small index types are those of SciPy where the entries allow it.
-    index = np.int32 if len(values) <= np.iinfo(np.int32).max else np.int64
-    indptr = np.concatenate([[0], ends]).astype(index)
-    try:
-        return Loadings.of(csr_array((values, modes.astype(index), indptr), (len(ends), n_modes)))
-    except ValueError as error:
-        raise RuntimeError(f"the parts of the loadings do not match ({error})") from error

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from safetensors import torch as safetensors
 from torch import Tensor
@@ -127,3 +128,24 @@ def _unmoved(fact_file: Path, kind: Kind, checksum: str) -> dict[str, Any] | Non
         if facts.get("sha256") == checksum:
             return facts
     return None
+
+
+def smaller(value: Tensor) -> Tensor:
+    """A tensor of the smallest type that a compact file has for it: half, int16, int32 or int64."""
+    if value.dtype is torch.float32:
+        half = value.half()
+        return half if bool(torch.isfinite(half).all()) else value
+    if value.dtype is not torch.int64:
+        return value
+    for dtype in (torch.int16, torch.int32):
+        range_ = torch.iinfo(dtype)
+        if not len(value) or (value.min() >= range_.min and value.max() <= range_.max):
+            return value.to(dtype)
+    return value
+
+
+def larger(value: Tensor) -> Tensor:
+    """The tensor that a compact file was made from, but for rounding."""
+    if value.dtype is torch.float16:
+        return value.float()
+    return value.long() if value.dtype in (torch.int16, torch.int32) else value

@@ -13,7 +13,7 @@ from jaxtyping import Float, Int64
 from codeclens.attribution import Division, SiteContributions
 from codeclens.decomposition.matrices import View
 from codeclens.decomposition.modes import Modes
-from codeclens.errors import CodeclensError
+from codeclens.errors import CodeclensError, counted, require_kind
 from codeclens.labelled import Labelled
 
 if TYPE_CHECKING:
@@ -78,7 +78,10 @@ class Shares(Labelled):
     def title(self) -> str:
         """One line that says what this is; the remainder has the largest number."""
         samples, parts, units = self.positive.shape
-        return f"Shares of up to {parts} modes in {units} units, {samples} samples"
+        return (
+            f"Shares of up to {counted(parts, 'mode')} in {counted(units, 'unit')}, "
+            f"{counted(samples, 'sample')}"
+        )
 
 
 def mode_shares(
@@ -118,6 +121,9 @@ def mode_shares(
 
 def shares_of(modes: Modes, found: SiteContributions, most: int = 32) -> Shares:
     """The same for the result of `contributions` at the site of the modes."""
+    require_kind(
+        "found", found, SiteContributions, "the contributions of one site, contributions(…)[site]"
+    )
     positive, negative, activation = (
         part.detach().cpu().double().numpy()
         for part in (found.positive, found.negative, found.activation)

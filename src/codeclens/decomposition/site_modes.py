@@ -13,7 +13,7 @@ import numpy as np
 
 from codeclens.decomposition.modes import Modes
 from codeclens.decomposition.pairs import Kind
-from codeclens.errors import CodeclensError, unknown
+from codeclens.errors import CodeclensError, counted, require_kind, unknown
 from codeclens.extraction import ContributionStore
 from codeclens.files import write_whole
 from codeclens.labelled import Labelled, columns_of
@@ -46,6 +46,8 @@ class ModesBySite(Labelled, Mapping[str, Modes]):
         self._modes = dict(modes)
 
     def __getitem__(self, site: str) -> Modes:
+        if site not in self._modes:
+            raise KeyError(str(unknown("site", site, self._modes, "The modes are of")))
         return self._modes[site]
 
     def __iter__(self) -> Iterator[str]:
@@ -73,7 +75,7 @@ class ModesBySite(Labelled, Mapping[str, Modes]):
 
     def title(self) -> str:
         """One line that says what this is."""
-        return f"Modes of {len(self)} sites"
+        return f"Modes of {counted(len(self), 'site')}"
 
 
 class ModesBySeed(Labelled, Mapping[str, Mapping[int, Modes]]):
@@ -149,6 +151,7 @@ def save_modes(
     >>> len(load_modes(save_modes({}, tempfile.mkdtemp())))
     0
     """
+    require_by_site(modes)
     to = Path(folder)
     names = {site: quote(site, safe="") for site in modes}
     for site, one in modes.items():
@@ -223,11 +226,31 @@ def _ready_folder(name: str) -> Path:
     return SHIPPED / name
 
 
+def require_by_site(modes: Any, sites: str = "") -> None:
+    """Raise CodeclensError unless `modes` are a mapping from sites to Modes.
+
+    >>> try:
+    ...     require_by_site([1])
+    ... except CodeclensError as error:
+    ...     print(error)
+    modes is a list; pass modes by site, as decompose returns them.
+    """
+    hint = "modes by site, as decompose returns them"
+    if isinstance(modes, Modes):
+        hint += f': {{"{modes.site}": modes}}'
+    require_kind("modes", modes, Mapping, hint)
+    for one in modes.values():
+        require_kind("an entry of modes", one, Modes, hint)
+
+
 def require_modes_of(store: ContributionStore, modes: Mapping[str, Modes]) -> None:
     """Raise CodeclensError if modes are of sites that a store lacks, or of another network.
 
-    Modes of the same network may come from another store of it.
+    Modes of the same network may come from another store of it. Raises it, too, for a store that
+    is none, and for modes that are not by site.
     """
+    require_kind("store", store, ContributionStore, "a ContributionStore, as extract returns it")
+    require_by_site(modes)
     for site, one in modes.items():
         if site not in store.sites:
             raise CodeclensError(

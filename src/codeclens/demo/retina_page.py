@@ -14,11 +14,11 @@ import codeclens
 from codeclens.analysis import save_table
 from codeclens.demo import retina_figures as draw
 from codeclens.demo.retina_questions import Showcase
-from codeclens.errors import CodeclensError
+from codeclens.errors import CodeclensError, counted
 from codeclens.files import write_whole
 from codeclens.labelled import save_dataset
 from codeclens.pages import Facts, Figure, Image, Page, Points, Section, Table, Text
-from codeclens.pages.words import Cell, counted, listed, percent
+from codeclens.pages.words import Cell, listed, percent
 from codeclens.retina.figures import explained_figure, loadings_figure, matrix_figure
 from codeclens.retina.population import sign_balance
 from codeclens.retina.removals import removal_agreement

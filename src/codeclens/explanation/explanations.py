@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from codeclens.errors import CodeclensError
+from codeclens.errors import CodeclensError, counted
 from codeclens.explanation.explanation_figure import explanation_figure, pixel_figure
 from codeclens.explanation.sums import UNNAMED, Reading, SiteExplanation, SumsOverModes, Term
-from codeclens.labelled import Labelled, columns_of, save_table
+from codeclens.labelled import Labelled, columns_of, labels, node_name, save_table
 from codeclens.pages import Figure, Image, Page, Points, Section, Table, Text
 from codeclens.pages.document import Block, Numbering
-from codeclens.pages.words import Cell, counted, listed
+from codeclens.pages.words import Cell, listed
 from codeclens.visualization.canvas import save
 
 if TYPE_CHECKING:
@@ -61,8 +61,11 @@ class Explanation(Labelled, SumsOverModes):
 
         return pandas.DataFrame(self._rows(), columns=list(_COLUMNS))
 
-    def to_xarray(self) -> xarray.Dataset:
-        """The table as variables along `part`, and the place maps of each site."""
+    def to_xarray(self) -> xarray.DataTree:
+        """A tree: at its root the table along `part_of_sum`, below it the place maps of each site.
+
+        A site's `places` have the dimensions mode, row and column, or mode and place.
+        """
         import xarray
 
         found = xarray.Dataset(
@@ -72,15 +75,21 @@ class Explanation(Labelled, SumsOverModes):
                 "words": self.words, "prediction": self.prediction, "unit": self.unit,
             },
         )  # fmt: skip
+        below = {}
         for site, one in self.items():
-            mapped = [term for term in one.terms if term.places is not None]
-            if not mapped:
+            maps = {str(t.mode): t.places for t in one.terms if t.places is not None}
+            if not maps:
                 continue
-            maps = np.stack([term.places for term in mapped if term.places is not None])
-            axes = [f"{site}: place {axis}" for axis in range(maps.ndim - 1)]
-            found[f"{site}: places"] = ((f"{site}: mode", *axes), maps)
-            found = found.assign_coords({f"{site}: mode": [term.mode for term in mapped]})
-        return found
+            stacked = np.stack(list(maps.values()))
+            places = {1: ["place"], 2: ["row", "column"]}.get(
+                stacked.ndim - 1, [f"place_{axis}" for axis in range(stacked.ndim - 1)]
+            )
+            below[node_name(site)] = xarray.Dataset(
+                {"places": (("mode", *places), stacked)},
+                {"mode": labels(list(maps))},
+                {"site": site},
+            )
+        return xarray.DataTree.from_dict({"/": found, **below})
 
     def to_csv(self, path: str | Path) -> Path:
         """Write the table; returns the path."""

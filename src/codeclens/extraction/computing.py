@@ -216,15 +216,6 @@ def in_words(size: float) -> str:
     return f"{size:.3g} {unit}"
 
 
-def counted(number: int, what: str) -> str:
-    """A number with its noun, in the singular or plural.
-
-    >>> counted(1, "site"), counted(2000, "sample")
-    ('1 site', '2,000 samples')
-    """
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
-
-
 def _available() -> int:
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()

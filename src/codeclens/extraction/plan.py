@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from codeclens.attribution import Baseline, Method, Selector, Site, Target
 from codeclens.attribution.attributor import Reduce
 from codeclens.attribution.targets import Bound
-from codeclens.extraction.computing import Computing, Half, counted, in_words, peak_memory
+from codeclens.errors import counted
+from codeclens.extraction.computing import Computing, Half, in_words, peak_memory
 from codeclens.extraction.data import Sample, SampleSource, spread
 from codeclens.extraction.job import ExtractionJob
 from codeclens.extraction.layout import Layout, read_metadata

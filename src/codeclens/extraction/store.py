@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 from jaxtyping import Float32, Int64
 
-from codeclens.errors import CodeclensError, require_number, unknown
-from codeclens.extraction.computing import counted, free_memory, in_words
+from codeclens.errors import CodeclensError, counted, require_number, unknown
+from codeclens.extraction.computing import free_memory, in_words
 from codeclens.extraction.layout import (
     RECORDS,
     ROOT,
@@ -346,7 +346,9 @@ class ContributionStore(Labelled):
             shared = root[["target", "baseline_target"]]
             root = shared.merge(of_site).assign_attrs(of_site.attrs)
         found: xarray.Dataset = root.isel(sample=self.sample)
-        return found
+        # Files of other formats have no nested attributes.
+        nested = {k: json.dumps(v) for k, v in found.attrs.items() if isinstance(v, dict | list)}
+        return found.assign_attrs(nested)
 
     def to_dataframe(self) -> pandas.DataFrame:
         """One row for each site: its key, its number of units and whether it is a cut."""

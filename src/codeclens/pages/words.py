@@ -58,15 +58,6 @@ def written(value: Cell) -> str:
     return text.replace("-", "−")
 
 
-def counted(number: int, one: str, many: str | None = None) -> str:
-    """A number with its noun.
-
-    >>> counted(1, "site"), counted(5000, "class", "classes")
-    ('1 site', '5,000 classes')
-    """
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
-
-
 def listed(items: Sequence[str]) -> str:
     """Items as a phrase.
 

@@ -13,10 +13,10 @@ from codeclens.control import (
     necessity_figure,
 )
 from codeclens.control.filing import Filed
-from codeclens.errors import CodeclensError
+from codeclens.errors import CodeclensError, counted
 from codeclens.pages.document import Block, Figure, Points, Section, Table, Text
 from codeclens.pages.images import Image
-from codeclens.pages.words import Cell, counted, listed
+from codeclens.pages.words import Cell, listed
 
 
 def control_section(curves: Sequence[ControlCurve], about: str = "") -> Section:

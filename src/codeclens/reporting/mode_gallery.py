@@ -29,14 +29,14 @@ from codeclens.attribution.baselines import as_baseline
 from codeclens.attribution.targets import bind
 from codeclens.control import activation_at, outputs_under, removal
 from codeclens.decomposition import Modes, require_modes_of
-from codeclens.errors import CodeclensError, require_number
+from codeclens.errors import CodeclensError, counted, require_number
 from codeclens.extraction import ContributionStore
 from codeclens.extraction.data import as_samples
 from codeclens.files import write_whole
 from codeclens.labelled import Labelled, columns_of, save_table
 from codeclens.pages import Figure, Image, Page, Section, Text
 from codeclens.pages.document import Block
-from codeclens.pages.words import counted, percent
+from codeclens.pages.words import percent
 from codeclens.visualization.canvas import styled
 from codeclens.visualization.fields import Box
 from codeclens.visualization.galleries import Gallery, gallery

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from codeclens.decomposition import Modes
+from codeclens.errors import counted
 from codeclens.extraction import ContributionStore
 from codeclens.pages.document import Block, Figure, Section, Table, Text
 from codeclens.pages.images import Image
-from codeclens.pages.words import Cell, counted, percent
+from codeclens.pages.words import Cell, percent
 from codeclens.reporting.store_sections import SOURCES, ClassSelectivity, class_selectivity
 from codeclens.visualization.canvas import (
     ACTIVATION,

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from codeclens.analysis import LayerStatistics, layer_statistics
 from codeclens.decomposition import Modes, require_modes_of
-from codeclens.errors import CodeclensError
+from codeclens.errors import CodeclensError, counted, require_kind
 from codeclens.extraction import ContributionStore
 from codeclens.pages.document import Page, Points, Section, Text
-from codeclens.pages.words import Cell, counted
+from codeclens.pages.words import Cell
 from codeclens.reporting.mode_section import modes_section
 from codeclens.reporting.store_sections import (
     completeness_section,
@@ -57,14 +57,10 @@ def report(
     >>> cl.report(store, modes, to=folder / "report.html").name
     'report.html'
     """
+    hint = "a ContributionStore"
     if isinstance(store, str | os.PathLike):
-        raise CodeclensError(
-            f'report needs a store, not a path: ContributionStore("{os.fspath(store)}").'
-        )
-    if isinstance(modes, Modes):
-        raise CodeclensError(
-            f'report needs modes by site, as decompose returns them: {{"{modes.site}": modes}}.'
-        )
+        hint += f': ContributionStore("{os.fspath(store)}")'
+    require_kind("store", store, ContributionStore, hint)
     if not len(store):
         raise CodeclensError(f'The store "{store.path}" holds no samples; extract some first.')
     require_modes_of(store, modes or {})

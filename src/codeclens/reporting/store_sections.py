@@ -14,10 +14,11 @@ from codeclens.analysis.correlations import best_follower
 from codeclens.attribution.target_forms import described_target
 from codeclens.attribution.targets import target_words
 from codeclens.decomposition import Modes
+from codeclens.errors import counted
 from codeclens.extraction import ContributionStore
 from codeclens.pages.document import Block, Facts, Figure, Points, Section, Table, Text
 from codeclens.pages.images import Image
-from codeclens.pages.words import Cell, counted, percent
+from codeclens.pages.words import Cell, percent
 
 
 def layers_section(statistics: LayerStatistics) -> Section:
