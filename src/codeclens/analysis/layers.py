@@ -444,12 +444,10 @@ def layer_statistics(
     """
     if view not in VIEWS:
         raise unknown("view", view, VIEWS)
-    if not hasattr(store, "view"):
-        require_kind("store", store, (), "a ContributionStore, as extract returns it")
+    require_kind("store", store, ContributionStore, "a ContributionStore, as extract returns it")
     if not len(store) or not store.sites:
         raise CodeclensError(
-            f"The store holds {len(store)} samples of {len(store.sites)} sites; "
-            "statistics need at least one of each."
+            f"The store holds {len(store)} samples of {len(store.sites)} sites; add at least one."
         )
     draws = Draws(resamples, seed)
     labels, source = _classes(store)
