@@ -260,14 +260,14 @@ def test_spread_of_nothing_defined() -> None:
 
 def test_a_view_that_is_not_one_of_contributions() -> None:
     for view in ("net", "activation"):
-        with pytest.raises(CodeclensError, match=f'view="{view}" .* sum, concat, positive'):
+        with pytest.raises(CodeclensError, match=f'no view "{view}"'):
             layer_statistics(Known(depth=1), view=view)
 
 
 def test_an_empty_store() -> None:
     store = Known(depth=2)
     store.label = store.label[:0]
-    with pytest.raises(CodeclensError, match="holds 0 samples of 2 sites"):
+    with pytest.raises(CodeclensError, match="no samples or no sites"):
         layer_statistics(store)
 
 

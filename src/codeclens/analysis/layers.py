@@ -444,11 +444,10 @@ def layer_statistics(
     """
     if view not in VIEWS:
         raise unknown("view", view, VIEWS)
-    require_kind("store", store, ContributionStore, "a ContributionStore, as extract returns it")
+    if not hasattr(store, "view"):
+        require_kind("store", store, (), "a ContributionStore, as extract returns it")
     if not len(store) or not store.sites:
-        raise CodeclensError(
-            f"The store holds {len(store)} samples of {len(store.sites)} sites; add at least one."
-        )
+        raise CodeclensError("The store has no samples or no sites; it needs one of each.")
     draws = Draws(resamples, seed)
     labels, source = _classes(store)
     classes = len(np.unique(labels[labels >= 0]))

@@ -164,7 +164,8 @@ def semantics(
     ['modes', 'contributions', 'activations']
     """
     criteria = Criteria(threshold, alpha, permutations, resamples, seed)
-    require_kind("store", store, ContributionStore, "a ContributionStore, as extract returns it")
+    if not hasattr(store, "view"):
+        require_kind("store", store, (), "a ContributionStore, as extract returns it")
     for found in (modes, activation_modes):
         require_by_site({} if found is None else found)
     labels = np.asarray(store.label)
