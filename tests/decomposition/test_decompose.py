@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from codeclens.decomposition import Epoch, Modes, TopK, decompose, quality
+from codeclens.decomposition import PCA, Epoch, Modes, TopK, decompose, quality
 from codeclens.decomposition.stability import halves, matched
 from codeclens.errors import CodeclensError
 from codeclens.extraction import extract
@@ -237,3 +237,22 @@ def test_halves_that_are_too_few(store: Any) -> None:
         CodeclensError, match=r'Site "layer1.0": 45 samples .* too few for 60 modes'
     ):
         decompose(store, TopK(n_modes=60, k=2), halves=True)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_site_that_cannot_be_decomposed_does_not_cost_the_others(
+    store: Any, monkeypatch: pytest.MonkeyPatch, workers: int
+) -> None:
+    sites, view = store.sites, store.view
+
+    def broken(site: str, which: Any) -> Any:
+        return view(site, which) * (np.nan if site == sites[0] else 1)
+
+    monkeypatch.setattr(store, "view", broken)
+    with pytest.warns(UserWarning, match=rf'1 site of {len(sites)} could not .* Site "{sites[0]}"'):
+        found = decompose(store, PCA(n_modes=2), seed=[0, 1], workers=workers)
+    assert list(found) == sites[1:]
+    alone = decompose(store, PCA(n_modes=2), sites=sites[1], seed=1)[sites[1]]
+    np.testing.assert_array_equal(found[sites[1]][1].dictionary, alone.dictionary)
+    with pytest.raises(CodeclensError, match=f'Site "{sites[0]}"'):
+        decompose(store, PCA(n_modes=2), sites=sites[0])

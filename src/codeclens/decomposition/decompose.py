@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import warnings
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 from importlib.metadata import version
@@ -33,7 +34,7 @@ from codeclens.decomposition.modes import Modes
 from codeclens.decomposition.site_modes import ModesBySeed, ModesBySite
 from codeclens.decomposition.stability import chance, found_again
 from codeclens.decomposition.training import named
-from codeclens.errors import CodeclensError, require_number, unknown
+from codeclens.errors import CodeclensError, counted, require_number, unknown
 from codeclens.extraction import ContributionStore, usable_device
 from codeclens.extraction.computing import free_memory
 
@@ -127,9 +128,10 @@ def decompose(
     "stability_chance".
 
     Returns ModesBySite, a mapping in the store's order; for a list of seeds ModesBySeed, a mapping
-    from site to a dict from seed to Modes (arXiv 2603.06557; method.md §3). Raises CodeclensError,
-    naming the site, for an unknown site or view and for data that cannot be decomposed: not finite,
-    constant or zero throughout, or with too few samples.
+    from site to a dict from seed to Modes (arXiv 2603.06557; method.md §3). A site whose
+    data cannot be decomposed (not finite, constant or zero throughout) is left out with a warning.
+    Raises CodeclensError, naming the site, if no site is left, for an unknown site or view, and for
+    too few samples.
 
     >>> import tempfile, torch
     >>> from codeclens.decomposition import TopK
@@ -168,18 +170,37 @@ def decompose(
     found: dict[str, dict[int, Modes]] = {site: {} for site in chosen}
     data = _Data(store, view, in_memory)
     parts: dict[tuple[str, int], list[np.ndarray[Any, Any]]] = {}
+    failed: dict[str, CodeclensError] = {}
     for task, fitted in fits(tasks, data, workers, progress):
+        if isinstance(fitted, CodeclensError):
+            failed.setdefault(task.site, fitted)
+            continue
         if task.half is not None:
             parts.setdefault((task.site, task.seed), []).append(fitted.dictionary)
             continue
         modes = _modes(store, task, view, data(task.site), fitted)
         found[task.site][task.seed] = modes
         logger.info("%s: %d modes, R² %.3f", task.site, len(modes), modes.r2)
+    chosen = _left(chosen, failed)
     for site in chosen:
         _add_stability(found[site], {number: parts.get((site, number), []) for number in seeds})
     if isinstance(seed, int):
         return ModesBySite({site: found[site][seed] for site in chosen})
     return ModesBySeed({site: {number: found[site][number] for number in seeds} for site in chosen})
+
+
+def _left(chosen: list[str], failed: dict[str, CodeclensError]) -> list[str]:
+    """The sites that were decomposed; a warning names the others, an error if there is none."""
+    left = [site for site in chosen if site not in failed]
+    if failed and not left:
+        raise next(iter(failed.values()))
+    if failed:
+        warnings.warn(
+            f"{counted(len(failed), 'site')} of {len(chosen)} could not be decomposed and "
+            f"{'is' if len(failed) == 1 else 'are'} left out. {next(iter(failed.values()))}",
+            stacklevel=3,
+        )
+    return left
 
 
 class _Data:

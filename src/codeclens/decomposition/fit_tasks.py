@@ -67,13 +67,25 @@ def fits(
     data: Callable[[str], Data],
     workers: int,
     progress: SiteProgress | None,
-) -> Iterator[tuple[FitTask, Fitted]]:
-    """Yield each finished task with its fitted object; `data` returns the data of a site."""
+) -> Iterator[tuple[FitTask, Fitted | CodeclensError]]:
+    """Yield each finished task with its fitted object; `data` returns the data of a site.
+
+    For a site that cannot be decomposed the error is yielded, and its other tasks are left out.
+    """
     if min(workers, len(tasks)) > 1:
         yield from _side_by_side(tasks, data, min(workers, len(tasks)), progress)
         return
+    failed: set[str] = set()
     for task in tasks:
-        yield task, task.fit(data(task.site), progress)
+        if task.site in failed:
+            continue
+        found: Fitted | CodeclensError
+        try:
+            found = task.fit(data(task.site), progress)
+        except CodeclensError as error:
+            failed.add(task.site)
+            found = error
+        yield task, found
 
 
 # A fitted object in the form that `Estimator.restore` takes, with arrays for other processes.
@@ -85,7 +97,7 @@ def _side_by_side(
     data: Callable[[str], Data],
     workers: int,
     progress: SiteProgress | None,
-) -> Iterator[tuple[FitTask, Fitted]]:
+) -> Iterator[tuple[FitTask, Fitted | CodeclensError]]:
     """Fits in fresh processes, at most `workers` at a time."""
     context = get_context("spawn")
     news, stopped = context.SimpleQueue(), context.Event()
@@ -108,7 +120,12 @@ def _side_by_side(
                     running[pool.submit(_learn, task, data(task.site))] = task
                 for future in listen():
                     task = running.pop(future)
-                    summary, arrays = future.result()
+                    try:
+                        summary, arrays = future.result()
+                    except CodeclensError as error:
+                        waiting = [other for other in waiting if other.site != task.site]
+                        yield task, error
+                        continue
                     tensors = {name: torch.from_numpy(value) for name, value in arrays.items()}
                     yield task, task.method.restore(summary, tensors)
         finally:
