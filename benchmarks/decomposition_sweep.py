@@ -8,7 +8,7 @@ and a figure of held-out R² over L0 are written there.
     CODECLENS_BENCH=… python -m benchmarks.decomposition_sweep extract --folder cache
     python -m benchmarks.decomposition_sweep fit --folder cache
     python -m benchmarks.decomposition_sweep draw --folder cache --to frontier.svg
-    python -m benchmarks.decomposition_sweep tell --folder cache --k 8
+    python -m benchmarks.decomposition_sweep report --folder cache --k 8
 """
 
 from __future__ import annotations
@@ -163,7 +163,7 @@ def at_budget(points: Sequence[tuple[float, float]], k: float) -> float:
     return float(np.interp(np.log(k), *zip(*known, strict=True)))
 
 
-def tell(folder: Path, k: int) -> None:
+def report(folder: Path, k: int) -> None:
     """A table: each method's held-out R² at `k` modes a sample, the mean over a network's sites."""
     with (folder / "frontier.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -231,7 +231,7 @@ def draw(folder: Path, to: Path) -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Extract, measure what was extracted, or draw what was measured."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=["extract", "fit", "draw", "tell"])
+    parser.add_argument("what", choices=["extract", "fit", "draw", "report"])
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--networks", default=",".join(PLANS))
     parser.add_argument("--sites", default="", help="of those extracted; all without it")
@@ -246,8 +246,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     names = given.networks.split(",")
     if given.what == "draw":
         draw(given.folder, given.to)
-    elif given.what == "tell":
-        tell(given.folder, given.k[0])
+    elif given.what == "report":
+        report(given.folder, given.k[0])
     elif given.what == "fit":
         fit(given.folder, names, [s for s in given.sites.split(",") if s], given)
     else:

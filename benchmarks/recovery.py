@@ -1,7 +1,7 @@
 """How well each method recovers planted contribution motifs: cosine and AUC of matched modes.
 
 python -m benchmarks.recovery --to recovery.csv
-python -m benchmarks.recovery --to recovery.csv --tell     # what was measured, as tables
+python -m benchmarks.recovery --to recovery.csv --report   # what was measured, as tables
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def measured(
     }
 
 
-def tell(rows: Sequence[dict[str, Any]]) -> None:
+def report(rows: Sequence[dict[str, Any]]) -> None:
     """A table of cosines for each view: methods by settings, in which one thing differs."""
     changes = [USUAL, *(s for s in settings(2) if s != USUAL)]
     heads = ["usual"] + [
@@ -125,11 +125,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--to", type=Path, default=Path("recovery.csv"))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--values", type=int, default=2, help="of each thing that is changed")
-    parser.add_argument("--tell", action="store_true", help="only show what the table holds")
+    parser.add_argument("--report", action="store_true", help="only show what the table holds")
     given = parser.parse_args(arguments)
-    if given.tell:
+    if given.report:
         with given.to.open(newline="") as file:
-            tell(list(csv.DictReader(file)))
+            report(list(csv.DictReader(file)))
         return
     torch.set_num_threads(1)
     rows: list[dict[str, Any]] = []
