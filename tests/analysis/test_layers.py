@@ -17,6 +17,7 @@ from codeclens.analysis import (
     layer_figure,
     layer_statistics,
     layers,
+    measuring_layers,
     participation_ratio,
     save_dataset,
     sign_correlation,
@@ -286,7 +287,7 @@ def test_a_share_that_is_none() -> None:
 @pytest.mark.parametrize("view", ["sum", "concat", "positive", "negative"])
 def test_parts_give_what_the_whole_gives(view: str, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = layer_statistics(Known(), view=view, resamples=50)
-    monkeypatch.setattr(layers, "_READ", 7 * UNITS)
+    monkeypatch.setattr(measuring_layers, "_READ", 7 * UNITS)
     parts = layer_statistics(Known(), view=view, resamples=50)
     for row, other in zip(
         *(one.to_dataframe().to_dict("records") for one in (parts, whole)), strict=True

@@ -23,8 +23,8 @@ from codeclens.analysis.layers import (
     LayerStatistics,
     Population,
     SiteStatistic,
-    layer_statistics,
 )
+from codeclens.analysis.measuring_layers import layer_statistics
 from codeclens.analysis.nulls import (
     critical_correlation,
     false_discovery,

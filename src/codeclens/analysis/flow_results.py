@@ -115,7 +115,7 @@ class Edge:
     share: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class FlowGraph:
     """Modes with flow through them, and the edges between them, the largest first.
 
@@ -126,6 +126,13 @@ class FlowGraph:
     nodes: dict[tuple[str, int], float]
     edges: tuple[Edge, ...]
     shown: dict[Pair, float]
+
+    def __repr__(self) -> str:
+        held = ", ".join(f"{a} → {b} {share:.0%}" for (a, b), share in self.shown.items())
+        return (
+            f"FlowGraph of {counted(len(self.nodes), 'mode')} and "
+            f"{counted(len(self.edges), 'edge')}; share of the flow that they hold: {held}"
+        )
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -157,7 +157,7 @@ def carriers(
     longer: Movie,
     pair: tuple[int, int],
     cell: str,
-    modes: dict[str, Modes],
+    modes: Mapping[str, Modes],
     whole: Contributions,
 ) -> dict[str, xarray.Dataset]:
     """Shares in that change: of the network's modes and channels, and of interneurons."""
@@ -172,8 +172,8 @@ def carriers(
 def explained_by(
     fields: xarray.DataArray,
     rates: Float[np.ndarray, "time cell"],
-    modes: dict[str, Modes],
-    active: dict[str, Modes],
+    modes: Mapping[str, Modes],
+    active: Mapping[str, Modes],
     cells: Sequence[str],
     split: Split,
     rows: Int64[np.ndarray, " looked"],
@@ -198,7 +198,7 @@ def explained_by(
     )
 
 
-def recovery(modes: dict[str, Modes], paths: Pathways, split: Split) -> xarray.Dataset:
+def recovery(modes: Mapping[str, Modes], paths: Pathways, split: Split) -> xarray.Dataset:
     """One mode for each interneuron type: assigned on training frames, scored on held-out ones.
 
     A mode's signal is its loading with its sign, positive for excitation and negative for
@@ -332,7 +332,7 @@ class Showcase:
     split: Split
     contributions: xarray.Dataset
     paths: Pathways
-    modes: dict[str, Modes]
+    modes: Mapping[str, Modes]
     matrix: xarray.Dataset
     clusters: CellClusters
     true_matrix: xarray.Dataset

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Int64
 
 from codeclens.analysis import false_discovery
 from codeclens.attribution import SiteContributions
-from codeclens.decomposition import Estimator, Modes, View, decompose, quality
+from codeclens.decomposition import Estimator, Modes, ModesBySite, View, decompose, quality
 from codeclens.errors import CodeclensError, require_number, unknown, wrong_shape
 from codeclens.extraction import ContributionStore
 from codeclens.labelled import Labelled
@@ -35,7 +35,7 @@ def population_modes(
     sites: str | Sequence[str] | None = None,
     view: View = "concat",
     seed: int = 0,
-) -> dict[str, Modes]:
+) -> ModesBySite:
     """Learn the modes of every layer on the training frames, and score them on the held-out ones.
 
     `found` are the contributions of all frames to one target (a sum of rates, the surprisal, one
@@ -44,7 +44,7 @@ def population_modes(
     that excitation and inhibition of a channel are separate in the view "concat". Other arguments
     are those of `decompose`.
 
-    Returns Modes by site with the loadings of all frames, whose keys are the frames' numbers. `r2`
+    Returns ModesBySite with the loadings of all frames, whose keys are the frames' numbers. `r2`
     is that of the held-out frames, `quality["r2_train"]` that of the training frames. Raises
     CodeclensError as `decompose` does, and for a split of another length.
 
@@ -77,7 +77,7 @@ def population_modes(
         whole[site] = replace(
             modes, loadings=loadings, labels=None, keys=rows.key, quality=modes.quality | measured
         )
-    return whole
+    return ModesBySite(whole)
 
 
 class _Frames:
