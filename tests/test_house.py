@@ -39,7 +39,10 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "demo": (*FOUND, "retina"),
     "cli": (*FOUND, "retina", "explorer", "demo"),
 }
-FOR_ALL = ("errors", "files", "labelled", "pictures", "progress", "text", "draws", "_compat")
+FOR_ALL = (
+    *("errors", "files", "labelled", "pictures", "progress", "text", "yaml_files", "draws"),
+    "_compat",
+)
 ARRAYS_ONLY = ("analysis/statistics.py", "decomposition/quality.py")
 
 HEAVY = ("torchvision", "timm", "sklearn", "matplotlib")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 
@@ -39,6 +40,25 @@ def in_one_line(error: BaseException, most: int = 200) -> str:
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
+@contextmanager
+def as_sentence(sentence: str) -> Iterator[None]:
+    """Any error of reading a foreign file as a CodeclensError: the sentence and, why, in brackets.
+
+    Readers of foreign formats raise errors of a dozen kinds for damaged files.
+
+    >>> with as_sentence('"a.npz" cannot be read'):
+    ...     raise RecursionError("too deep")
+    Traceback (most recent call last):
+    codeclens.errors.CodeclensError: "a.npz" cannot be read (too deep).
+    """
+    try:
+        yield
+    except CodeclensError:
+        raise
+    except Exception as error:
+        raise CodeclensError(f"{sentence} ({in_one_line(error)}).") from error
+
+
 def nearest(name: object, known: Iterable[str], count: int = 3) -> str:
     """The known names nearest to one that is not known, quoted, in a list for a message.
 
@@ -47,7 +67,11 @@ def nearest(name: object, known: Iterable[str], count: int = 3) -> str:
     """
     names = [str(one) for one in known]
     found = difflib.get_close_matches(str(name), names, n=count, cutoff=0.0) or names[:count]
-    return ", ".join(f'"{one}"' for one in found)
+    return ", ".join(f'"{_short(one)}"' for one in found)
+
+
+def _short(name: str, most: int = 80) -> str:
+    return name if len(name) <= most else f"{name[: most - 1]}…"
 
 
 def unknown(
@@ -61,7 +85,7 @@ def unknown(
     The store has no site "layer9"; the nearest names are "layer1", "fc".
     """
     names = [str(one) for one in known]
-    asked = str(name) if len(str(name)) <= 80 else f"{str(name)[:79]}…"
+    asked = _short(str(name))
     if not names:
         return CodeclensError(f'{where} no {what} "{asked}", nor any other.')
     near = nearest(name, names)

@@ -14,7 +14,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Int
 
-from codeclens.errors import CodeclensError, unknown
+from codeclens.errors import CodeclensError, shortened, unknown
+from codeclens.yaml_files import limited_text, plain_yaml
+
+# Levels of a tree; WordNet has 20 above some classes.
+_DEEPEST = 100
 
 
 class Taxonomy(NamedTuple):
@@ -33,24 +37,14 @@ def yaml_tree(path: Path) -> Taxonomy:
 
     Raises CodeclensError if the file cannot be read or contains anything but names.
     """
-    import yaml
-
-    try:
-        content = yaml.safe_load(_text(path))
-    except yaml.YAMLError as error:
-        reason = " ".join(str(error).split())
-        raise CodeclensError(f"The hierarchy {path} is not valid YAML: {reason}.") from error
+    content = plain_yaml(path, "hierarchy", 10_000_000, _DEEPEST)
     if not isinstance(content, dict):
         raise CodeclensError(
             f"The hierarchy {path} has no superclass with classes; write, for example, "
             '"dog: [beagle, pug]".'
         )
     parents: dict[str, list[str]] = {}
-    try:
-        pairs = list(_walk(content, None, path))
-    except RecursionError:
-        raise CodeclensError(f"The hierarchy {path} contains itself by an alias (*).") from None
-    for name, above in pairs:
+    for name, above in _walk(content, None, path):
         known = parents.setdefault(name, [])
         if above is not None and above not in known:
             known.append(above)
@@ -64,7 +58,9 @@ def wordnet_file(path: Path) -> Taxonomy:
     """
     if path.is_dir():
         path = path / "data.noun"
-    lines = [line for line in _text(path).splitlines() if line.strip()]
+    lines = [
+        line for line in limited_text(path, "hierarchy", 200_000_000).splitlines() if line.strip()
+    ]
     # The database begins with its licence in indented lines.
     entries = [line for line in lines if not line.startswith(("  ", "#"))]
     if not entries:
@@ -97,15 +93,6 @@ def nltk_nouns() -> Taxonomy:
     return Taxonomy(parents, names)
 
 
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise CodeclensError(f"There is no hierarchy {path}: check the path.") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise CodeclensError(f"The hierarchy {path} cannot be read: {error}.") from error
-
-
 def _walk(content: Any, above: str | None, path: Path) -> Iterator[tuple[str, str | None]]:
     """Every name of a tree with its parent."""
     if content is None:
@@ -126,7 +113,8 @@ def _word(name: Any, path: Path) -> str:
     # Classes may be called 0 … 9, but YAML reads no as False.
     if isinstance(name, bool) or not isinstance(name, str | int) or not str(name).strip():
         raise CodeclensError(
-            f"The hierarchy {path} contains {name!r}, which is not a name; put it in quotes."
+            f"The hierarchy {path} contains {shortened(name)}, which is not a name; put it in "
+            "quotes."
         )
     return str(name)
 

@@ -11,9 +11,9 @@ import yaml
 from cyclopts import Parameter
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from codeclens.cli.yaml_files import at_home, read_yaml
 from codeclens.errors import CodeclensError, shortened
 from codeclens.files import write_whole
+from codeclens.yaml_files import at_home, read_yaml
 
 
 def complaint(error: ValidationError, settings: type[BaseModel], source: str) -> str:

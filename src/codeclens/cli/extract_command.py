@@ -37,6 +37,8 @@ from codeclens.extraction.fingerprint import differences, model_fingerprint, pla
 from codeclens.extraction.sources import is_imagenet
 from codeclens.progress import Advance, progress
 from codeclens.reporting import gap_sentence, gaps
+from codeclens.text import visible
+from codeclens.yaml_files import limited_text
 
 if TYPE_CHECKING:
     from codeclens.attribution import Method, Target
@@ -334,10 +336,9 @@ def class_names(file: Path) -> list[str]:
 
     Raises CodeclensError if the file cannot be read, has an empty line or repeats a name.
     """
-    try:
-        names = [line.strip() for line in file.read_text(encoding="utf-8").rstrip().splitlines()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise CodeclensError(f"The class names in {file} cannot be read: {error}.") from error
+    text = limited_text(file, "file of class names", 10_000_000)
+    # Lines end as in a text editor: names may hold other separators.
+    names = [visible(line.strip()) for line in re.split(r"\r\n|\n|\r", text.rstrip())]
     if not all(names) or not names:
         place = names.index("") + 1 if names else 1
         raise CodeclensError(f"Line {place} of {file} is empty; write one class name per line.")

@@ -11,7 +11,6 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, get_args
 from urllib.parse import quote, unquote
-from zipfile import BadZipFile
 
 import numpy as np
 
@@ -22,9 +21,10 @@ from codeclens.control.effects import effects_of
 from codeclens.control.measurements import Members, members_of
 from codeclens.control.necessity import Necessity
 from codeclens.draws import Draws
-from codeclens.errors import CodeclensError
+from codeclens.errors import CodeclensError, as_sentence
 from codeclens.extraction.fingerprint import differences, plain
 from codeclens.files import replaced, write_whole
+from codeclens.pictures import require_file
 
 PARTS, MADE_BY = "parts", "made-by.json"
 
@@ -208,9 +208,6 @@ def hash_of(text: str) -> int:
 @contextmanager
 def _whole(file: Path) -> Iterator[None]:
     """Name the part that is damaged, and what to do."""
-    try:
+    with as_sentence(f"The part {file} is damaged: delete it and run again"):
+        require_file(file)
         yield
-    except (ValueError, KeyError, TypeError, OSError, BadZipFile) as error:
-        raise CodeclensError(
-            f"The part {file} is damaged: delete it and run again ({error})."
-        ) from error

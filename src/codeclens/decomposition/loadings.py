@@ -236,6 +236,8 @@ def unpacked(tensors: dict[str, Tensor], n_modes: int) -> Loadings:
     index = np.int32 if len(values) <= np.iinfo(np.int32).max else np.int64
     indptr = np.concatenate([[0], ends]).astype(index)
     try:
-        return Loadings.of(csr_array((values, modes.astype(index), indptr), (len(ends), n_modes)))
+        rows = csr_array((values, modes.astype(index), indptr), (len(ends), n_modes))
+        rows.check_format(full_check=True)  # compiled code trusts the indices
+        return Loadings.of(rows)
     except ValueError as error:
         raise RuntimeError(f"the parts of the loadings do not match ({error})") from error

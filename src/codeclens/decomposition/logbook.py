@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors import torch as safetensors
 from torch import Tensor
 
-from codeclens.errors import CodeclensError, require_number
+from codeclens.errors import CodeclensError, in_one_line, require_number, shortened
 from codeclens.files import write_whole
+from codeclens.pictures import require_file
 
 FORMAT = "codeclens training"
 VERSION = 1
@@ -60,14 +61,16 @@ def read_checkpoint(file: Path, run: Mapping[str, Any]) -> State | None:
     if not file.exists():
         return None
     try:
+        require_file(file)
         with safe_open(os.fspath(file), framework="pt") as content:
             header = json.loads((content.metadata() or {})["codeclens"])
             tensors = {name: content.get_tensor(name) for name in content.keys()}  # noqa: SIM118
         sound = header["format"] == FORMAT and header["sha256"] == _digest(tensors)
-    except (SafetensorError, KeyError, ValueError, TypeError, OSError) as error:
-        reason = " ".join(str(error).split())
+        header["version"], dict(header["run"]), dict(header["state"])
+    except Exception as error:  # a damaged file raises whatever its readers raise
         raise CodeclensError(
-            f'The checkpoint "{file}" cannot be read ({reason}); delete it to start again.'
+            f'The checkpoint "{file}" cannot be read ({in_one_line(error)}); delete it to start '
+            "again."
         ) from error
     if not sound:
         raise CodeclensError(
@@ -83,7 +86,8 @@ def read_checkpoint(file: Path, run: Mapping[str, Any]) -> State | None:
     differing = [name for name in asked if header["run"].get(name) != asked[name]]
     if differing or header["run"].keys() != asked.keys():
         different = "; ".join(
-            f"{name} is {header['run'].get(name)!r} there and {asked[name]!r} here"
+            f"{name} is {shortened(header['run'].get(name))} there and {shortened(asked[name])} "
+            "here"
             for name in differing[:3]
         )
         raise CodeclensError(

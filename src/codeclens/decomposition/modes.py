@@ -24,7 +24,14 @@ from codeclens.decomposition.pairs import Kind, larger, paths, read_pair, smalle
 from codeclens.decomposition.registry import method_class
 from codeclens.decomposition.stability import sentence
 from codeclens.decomposition.training import under
-from codeclens.errors import CodeclensError, counted, require_number, unknown, wrong_shape
+from codeclens.errors import (
+    CodeclensError,
+    as_sentence,
+    counted,
+    require_number,
+    unknown,
+    wrong_shape,
+)
 from codeclens.labelled import Labelled, labels, table_html, table_text
 
 if TYPE_CHECKING:
@@ -454,11 +461,8 @@ class Modes(Labelled, Sequence[Mode]):
                 "load_modes(folder)."
             )
         facts, tensors, file = read_pair(path, _FILE)
-        try:
+        with as_sentence(f'"{file}" does not describe modes'):
             return cls._from_file(facts, tensors)
-        except (KeyError, TypeError, RuntimeError) as error:
-            reason = " ".join(str(error).split())  # torch's messages have several lines
-            raise CodeclensError(f'"{file}" does not describe modes: {reason}.') from error
 
     @classmethod
     def _from_file(cls, facts: dict[str, Any], tensors: dict[str, Tensor]) -> Modes:

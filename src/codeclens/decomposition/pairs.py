@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors import torch as safetensors
 from torch import Tensor
 
-from codeclens.errors import CodeclensError
+from codeclens.errors import CodeclensError, as_sentence
 from codeclens.files import replaced
+from codeclens.pictures import require_file
 
 
 @dataclass(frozen=True)
@@ -34,12 +34,11 @@ class Kind:
 
     def facts(self, file: Path) -> dict[str, Any]:
         """The JSON of such a pair; raises CodeclensError if it is missing or of another kind."""
-        try:
+        if not os.path.lexists(file):
+            raise CodeclensError(f'There is no "{file}" that describes {self.what}.')
+        with as_sentence(f'"{file}" cannot be read as JSON'):
+            require_file(file)
             facts = json.loads(file.read_text(encoding="utf-8"))
-        except FileNotFoundError as error:
-            raise CodeclensError(f'There is no "{file}" that describes {self.what}.') from error
-        except ValueError as error:
-            raise CodeclensError(f'"{file}" is not valid JSON: {error}.') from error
         if not isinstance(facts, dict) or facts.get("format") != self.format:
             raise CodeclensError(f'"{file}" does not describe {self.what}.')
         if facts.get("version") not in (self.version, *self.older):
@@ -91,12 +90,11 @@ def read_pair(
     """
     tensor_file, fact_file = paths(path)
     facts = kind.facts(fact_file)
-    try:
+    if not os.path.lexists(tensor_file):
+        raise CodeclensError(f'"{tensor_file}" is missing, but "{fact_file.name}" exists.')
+    with as_sentence(f'"{tensor_file}" cannot be read'):
+        require_file(tensor_file)
         packed = tensor_file.read_bytes()
-    except FileNotFoundError as error:
-        raise CodeclensError(
-            f'"{tensor_file}" is missing, but "{fact_file.name}" exists.'
-        ) from error
     checksum = hashlib.sha256(packed).hexdigest()
     if checksum != facts.get("sha256"):
         facts = _unmoved(fact_file, kind, checksum) or facts
@@ -105,10 +103,8 @@ def read_pair(
             f'"{tensor_file}" is damaged, or was not written with "{fact_file.name}"; '
             f"save {kind.what} again."
         )
-    try:
+    with as_sentence(f'"{tensor_file}" holds no tensors'):
         return facts, safetensors.load(packed), fact_file
-    except SafetensorError as error:
-        raise CodeclensError(f'"{tensor_file}" holds no tensors: {error}.') from error
 
 
 def paths(path: str | os.PathLike[str]) -> tuple[Path, Path]:

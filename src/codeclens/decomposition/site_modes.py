@@ -12,8 +12,15 @@ from urllib.parse import quote
 import numpy as np
 
 from codeclens.decomposition.modes import Modes
-from codeclens.decomposition.pairs import Kind
-from codeclens.errors import CodeclensError, counted, require_kind, unknown
+from codeclens.decomposition.pairs import Kind, paths
+from codeclens.errors import (
+    CodeclensError,
+    as_sentence,
+    counted,
+    require_kind,
+    shortened,
+    unknown,
+)
 from codeclens.extraction import ContributionStore
 from codeclens.files import write_whole
 from codeclens.labelled import Labelled, columns_of
@@ -184,7 +191,29 @@ def load_modes(folder: str | os.PathLike[str]) -> ModesBySite:
         )
         raise CodeclensError(f'There are no modes in the folder "{folder}"{hint}.')
     facts = _SEVERAL.facts(place / _SITES_FILE)
-    return ModesBySite({site: Modes.load(place / name) for site, name in facts["sites"].items()})
+    with as_sentence(f'"{place / _SITES_FILE}" does not list modes'):
+        return ModesBySite(
+            {site: Modes.load(_inside(place, name)) for site, name in facts["sites"].items()}
+        )
+
+
+def _inside(folder: Path, name: str) -> Path:
+    """The path of the modes with that name; raises CodeclensError if it leads out of the folder."""
+    # Files of the hub are links into the folder of the repository.
+    home = folder.resolve()
+    places = [home, *([home.parents[1]] if home.parent.name == "snapshots" else [])]
+    for file in paths(folder / name):
+        real = file.resolve()
+        if (
+            name == ".."
+            or Path(name).name != name
+            or not any(real.is_relative_to(place) for place in places)
+        ):
+            raise CodeclensError(
+                f'"{folder / _SITES_FILE}" names {shortened(name)}, which leads out of the folder; '
+                "modes are read only from their own folder."
+            )
+    return folder / name
 
 
 def ready_modes(name: str = "efficientnet-lite0") -> ModesBySite:

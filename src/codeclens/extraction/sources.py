@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import glob
 import io
+import json
+import math
 import os
 import re
 import struct
@@ -18,7 +20,14 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from codeclens._compat import import_timm
-from codeclens.errors import CodeclensError, nearest, unknown
+from codeclens.errors import (
+    CodeclensError,
+    as_sentence,
+    in_one_line,
+    nearest,
+    unknown,
+    wrong_shape,
+)
 from codeclens.extraction.computing import free_memory, in_words
 from codeclens.extraction.data import (
     SampleSource,
@@ -28,7 +37,7 @@ from codeclens.extraction.data import (
     to_tensor,
 )
 from codeclens.extraction.fingerprint import array_digest, describe, digest
-from codeclens.pictures import as_rgb, extensions, open_rgb
+from codeclens.pictures import as_rgb, extensions, open_rgb, require_file
 from codeclens.text import class_labels, visible
 
 # Decoding releases the interpreter lock; more threads than this only wait for the disk.
@@ -233,6 +242,7 @@ def _size(path: Path) -> int:
 
 
 _LABEL = ".cls"
+_LONGEST_LABEL = 64
 
 
 class Member(NamedTuple):
@@ -312,8 +322,13 @@ def _images_in(path: Path, archive: int, numbers: dict[str, int]) -> Iterator[tu
     """The images of one archive; labels in `.cls` files are added to `numbers`."""
     try:
         # Not "r:*": a compressed archive cannot be read from the middle.
+        if path.exists():
+            require_file(path)
         with tarfile.open(path, "r:") as tar:
+            end = path.stat().st_size
             for entry in tar:
+                if entry.size < 0 or entry.offset_data + entry.size > end or entry.issparse():
+                    raise tarfile.ReadError(f"a file of {entry.size:,} bytes is not whole")
                 name = PurePosixPath(entry.name).as_posix()
                 suffix = PurePosixPath(name).suffix.lower()
                 if not entry.isfile() or PurePosixPath(name).name.startswith("."):
@@ -321,7 +336,8 @@ def _images_in(path: Path, archive: int, numbers: dict[str, int]) -> Iterator[tu
                 if suffix == _LABEL:
                     stream = tar.extractfile(entry)
                     assert stream is not None
-                    numbers[_stem(archive, name)] = _number(stream.read(), name, path)
+                    text = stream.read(_LONGEST_LABEL + 1)
+                    numbers[_stem(archive, name)] = _number(text, name, path)
                 elif suffix in extensions():
                     yield visible(name), Member(archive, entry.offset_data, entry.size)
             if 0 < path.stat().st_size - tar.offset < tarfile.BLOCKSIZE:
@@ -329,10 +345,12 @@ def _images_in(path: Path, archive: int, numbers: dict[str, int]) -> Iterator[tu
                 raise tarfile.ReadError("unexpected end of data")
     except FileNotFoundError:
         raise CodeclensError(f'There is no archive "{path}"; check the path.') from None
-    except tarfile.ReadError as error:
+    except CodeclensError:
+        raise
+    except Exception as error:  # damaged headers raise errors of several kinds
         raise CodeclensError(
-            f'"{path}" cannot be read as a tar archive ({error}); archives must be complete and '
-            "uncompressed."
+            f'"{path}" cannot be read as a tar archive ({in_one_line(error)}); archives must be '
+            "complete and uncompressed."
         ) from None
 
 
@@ -343,17 +361,20 @@ def _stem(archive: int, name: str) -> str:
 
 
 def _number(text: bytes, name: str, path: Path) -> int:
-    try:
-        return int(text)
-    except ValueError:
+    shown = visible(name)
+    if not re.fullmatch(rb"\s*[+-]?[0-9]{1,9}\s*", text):
         raise CodeclensError(
-            f'The label "{name}" in "{path}" is {text[:40]!r}; a label must be one whole number.'
-        ) from None
+            f'The label "{shown}" in "{path}" is {text[:40]!r}; a label must be one whole number.'
+        )
+    return int(text)
 
 
 ARRAY_FILES = (".npy", ".npz", ".zarr")
 _IMAGES = ("x", "images", "image", "data", "arr_0")
 _LABELS = ("y", "labels", "label", "targets", "arr_1")
+# What stays in memory for a sample: its label, its row and its name.
+_BYTES_PER_SAMPLE = 100
+_PICKLE = re.compile(r'"pickle"', re.IGNORECASE)
 _LOCAL_HEADER = struct.Struct("<4s5H3I2H")
 
 
@@ -397,7 +418,16 @@ class ArrayFile(SampleSource):
                 "an array whose first axis is the samples."
             )
         self.x = x
+        if 0 in x.shape[1:] or x.shape[0] > free_memory() // _BYTES_PER_SAMPLE:
+            raise CodeclensError(
+                f'"{self.path}" claims {x.shape[0]:,} samples of shape {x.shape[1:]}, which it '
+                "cannot hold; check the file."
+            )
         found = _chosen(arrays, labels, _LABELS, self.path)
+        if found is not None and found.shape != (x.shape[0],):
+            raise wrong_shape(
+                f'The labels in "{self.path}"', found.shape, f"({x.shape[0]},)", "one per sample"
+            )
         self.labels = None if found is None else as_labels(found[:], self.x.shape[0])
         kinds = np.zeros(self.x.shape[0], np.int8) if self.labels is None else self.labels
         self.rows = stratified(kinds, limit, seed)
@@ -439,7 +469,9 @@ def _opened(path: Path) -> Mapping[str, Any]:
     """The arrays of a file by name; a single array is called "x"."""
     if not path.exists():
         raise CodeclensError(f'There is no file "{path}"; check the path.')
-    try:
+    with as_sentence(f'"{path}" cannot be read as arrays'):
+        if path.suffix != ".zarr":
+            require_file(path)
         if path.suffix == ".npy":
             return {"x": np.load(path, mmap_mode="r", allow_pickle=False)}
         if path.suffix == ".npz":
@@ -447,10 +479,11 @@ def _opened(path: Path) -> Mapping[str, Any]:
         import zarr
 
         found = zarr.open(path, mode="r")
-        return {"x": found} if isinstance(found, zarr.Array) else dict(found.arrays())
-    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
-        reason = " ".join(str(error).split())
-        raise CodeclensError(f'"{path}" cannot be read as arrays ({reason}).') from error
+        named = {"x": found} if isinstance(found, zarr.Array) else dict(found.arrays())
+        for name, array in named.items():
+            if _PICKLE.search(json.dumps(array.metadata.to_dict(), default=str)):
+                raise ValueError(f'"{name}" is pickled, which could run code')
+        return named
 
 
 def _zipped(path: Path) -> dict[str, Any]:
@@ -462,6 +495,8 @@ def _zipped(path: Path) -> dict[str, Any]:
             if entry.compress_type == zipfile.ZIP_STORED:
                 found[name] = _mapped(path, entry)
                 continue
+            with archive.open(entry) as stream:
+                _require_size(*_header(stream), entry.file_size - stream.tell())
             if entry.file_size > free_memory():
                 raise CodeclensError(
                     f'"{name}" in "{path}" is compressed and takes {in_words(entry.file_size)}, '
@@ -478,20 +513,37 @@ def _mapped(path: Path, entry: zipfile.ZipInfo) -> np.ndarray[Any, Any]:
         header = _LOCAL_HEADER.unpack(stream.read(_LOCAL_HEADER.size))
         # Skip the name and the extra field, whose lengths stand only in this header.
         stream.seek(header[-2] + header[-1], os.SEEK_CUR)
-        version = np.lib.format.read_magic(stream)
-        read = {
-            (1, 0): np.lib.format.read_array_header_1_0,
-            (2, 0): np.lib.format.read_array_header_2_0,
-        }
-        if version not in read:
-            raise ValueError(f"version {version} of npy")
-        shape, by_columns, dtype = read[version](stream)
-        if dtype.hasobject:
-            raise ValueError("it contains objects, not numbers")
+        start = stream.tell()
+        shape, by_columns, dtype = _header(stream)
+        _require_size(shape, by_columns, dtype, entry.file_size - (stream.tell() - start))
         order = "F" if by_columns else "C"
         if 0 in shape:
             return np.zeros(shape, dtype)
         return np.memmap(path, dtype, "r", stream.tell(), shape, cast(Any, order))
+
+
+def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Shape, order and type at the beginning of an `.npy`; raises ValueError for objects."""
+    version = np.lib.format.read_magic(stream)
+    read = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }
+    if version not in read:
+        raise ValueError(f"version {version} of npy")
+    shape, by_columns, dtype = read[version](stream)
+    if dtype.hasobject:
+        raise ValueError("it contains objects, not numbers")
+    return shape, by_columns, dtype
+
+
+def _require_size(
+    shape: tuple[int, ...], by_columns: bool, dtype: np.dtype[Any], size: int
+) -> None:
+    """Raise ValueError unless an array of this shape and type has that many bytes."""
+    claimed = math.prod(shape) * dtype.itemsize
+    if min(shape, default=1) < 0 or claimed != size:
+        raise ValueError(f"an array claims {claimed:,} bytes of {size:,}")
 
 
 def _chosen(

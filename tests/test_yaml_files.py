@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from codeclens.cli.config import ExtractSettings
-from codeclens.cli.yaml_files import read_yaml
 from codeclens.errors import CodeclensError
 from codeclens.labelled import save_table
+from codeclens.yaml_files import read_yaml
 
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "\n".join(
     f"{name}: &{name} [{', '.join(['*' + before] * 9)}]"
