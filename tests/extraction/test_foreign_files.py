@@ -105,7 +105,7 @@ def test_damage_is_a_sentence(kind: str, count: int, tmp_path: Path) -> None:
     read(path)
     rng = np.random.default_rng(0)
     files = sorted(path.rglob("*.*")) if path.is_dir() else [path]
-    told = 0
+    told: list[str] = []
     for _ in range(count):
         file = files[rng.integers(len(files))]
         whole = file.read_bytes()
@@ -128,11 +128,11 @@ def test_damage_is_a_sentence(kind: str, count: int, tmp_path: Path) -> None:
                 warnings.simplefilter("ignore")  # Pillow's, about damaged pictures
                 read(path)
         except CodeclensError as error:
-            told += 1
-            assert len(str(error)) < 1000
+            told.append(str(error))
         finally:
             file.write_bytes(whole)
-    assert told > count // 10
+    assert len(told) > count // 10
+    assert max(map(len, told)) < 1000
 
 
 def zipped(to: Path, header: dict[str, object], content: bytes, kind: int) -> Path:
@@ -195,7 +195,7 @@ def test_zarr_arrays_that_claim_too_much_or_would_run_code(tmp_path: Path) -> No
 
 def test_labels_are_those_of_the_samples(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", x=X, y=Y[:4])
-    with pytest.raises(CodeclensError, match=r"labels in .* has shape \(4\); it must be \(6\)"):
+    with pytest.raises(CodeclensError, match=r"labels in .* has shape \(4\); it must be \(6,\)"):
         open_samples(tmp_path / "a.npz")
 
 
@@ -298,6 +298,7 @@ def test_weights_of_strangers(seed: int, tmp_path: Path) -> None:
     save_file({"a": np.zeros((3, 4), np.float32)}, tmp_path / "a.safetensors")
     whole = (tmp_path / "a.safetensors").read_bytes()
     rng = np.random.default_rng(seed)
+    told = []
     for _ in range(60):
         damaged = bytearray(whole)
         damaged[rng.integers(len(whole))] ^= 1 << int(rng.integers(8))
@@ -305,7 +306,8 @@ def test_weights_of_strangers(seed: int, tmp_path: Path) -> None:
         try:
             read_weights(tmp_path / "a.safetensors")
         except CodeclensError as error:
-            assert len(str(error)) < 600
+            told.append(str(error))
+    assert max(map(len, told)) < 600
     (tmp_path / "a.safetensors").write_bytes(struct.pack("<Q", 2**62) + b"{}")
     with pytest.raises(CodeclensError, match="is not a valid safetensors file"):
         read_weights(tmp_path / "a.safetensors")

@@ -6,7 +6,8 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -44,13 +45,8 @@ def write_checkpoint(file: Path, state: State, run: Mapping[str, Any]) -> None:
         "state": state.facts,
         "sha256": _digest(tensors),
     }
-    try:
+    with _written(f'The checkpoint "{file}"', "the one before is still there"):
         write_whole(file, safetensors.save(tensors, metadata={"codeclens": json.dumps(header)}))
-    except OSError as error:
-        raise CodeclensError(
-            f'The checkpoint "{file}" cannot be written: {error.strerror or error}; the one before '
-            "is still there."
-        ) from error
 
 
 def read_checkpoint(file: Path, run: Mapping[str, Any]) -> State | None:
@@ -95,6 +91,16 @@ def read_checkpoint(file: Path, run: Mapping[str, Any]) -> State | None:
             "run elsewhere."
         )
     return State(tensors, header["state"])
+
+
+@contextmanager
+def _written(what: str, hint: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise CodeclensError(
+            f"{what} cannot be written: {error.strerror or error}; {hint}."
+        ) from error
 
 
 def _digest(tensors: Mapping[str, Tensor]) -> str:
@@ -166,12 +172,16 @@ class Pages:
     def __init__(self, logbook: Logbook, history: Sequence[Any], rates: Sequence[float]) -> None:
         self._file = logbook.metrics
         lines = [line(epoch, rate) for epoch, rate in zip(history, rates, strict=True)]
-        write_whole(self._file, "".join(lines))
+        with _written(f'The log "{self._file}"', "nothing was trained"):
+            write_whole(self._file, "".join(lines))
         self._board = _board(logbook, len(history)) if logbook.tensorboard else None
 
     def add(self, epoch: Any, rate: float) -> None:
         """Write the record of one epoch."""
-        with self._file.open("a", encoding="utf-8") as file:
+        with (
+            _written(f'The log "{self._file}"', "the checkpoint before is still there"),
+            self._file.open("a", encoding="utf-8") as file,
+        ):
             file.write(line(epoch, rate))
         if self._board is not None:
             for name in set(epoch._fields) - {"epoch", "epochs"}:
