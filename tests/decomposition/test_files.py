@@ -175,7 +175,7 @@ def test_files_that_cannot_be_believed(modes: Modes, tmp_path: Path) -> None:
         with pytest.raises(CodeclensError, match=said):
             load()
     facts.write_text("{")
-    with pytest.raises(CodeclensError, match=r"m\.json\" is not valid JSON"):
+    with pytest.raises(CodeclensError, match=r"m\.json\" cannot be read as JSON"):
         load()
 
 

@@ -1,0 +1,112 @@
+"""Terminals without UTF-8, readers that leave, closed streams, and interruptions."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from codeclens.cli import app, terminal
+
+Told = Callable[..., tuple[int, str, str]]
+COMMANDS = ["demo", "extract", "decompose", "analyze", "control", "explain", "gallery", "report"]
+
+
+@pytest.fixture
+def ascii_only(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.BytesIO]:
+    """A stdout that can write ASCII alone, as with PYTHONIOENCODING=ascii."""
+    written = io.BytesIO()
+    with io.TextIOWrapper(written, "ascii", write_through=True) as stream:
+        monkeypatch.setattr(sys, "stdout", stream)
+        yield written
+
+
+def test_every_character_can_be_written(ascii_only: io.BytesIO) -> None:
+    terminal.prepare()
+    terminal.say("R² – 3 × 4 …", "猫\x1b[31m\u202e", end="")
+    assert ascii_only.getvalue() == rb"R2 - 3 x 4 ... \u732b\x1b[31m\u202e"
+
+
+@pytest.mark.parametrize("command", [[], ["--version"], *([one, "--help"] for one in COMMANDS)])
+def test_help_without_utf8(command: list[str], ascii_only: io.BytesIO) -> None:
+    terminal.prepare()
+    assert app.run(command) == 0
+    assert ascii_only.getvalue()
+
+
+def test_a_reader_that_leaves_does_not_stop_a_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as stream:
+        monkeypatch.setattr(sys, "stdout", stream)
+        terminal.say("first")
+        terminal.say("second")
+        assert sys.stdout is not stream
+    sys.stdout.close()
+
+
+def test_closed_streams_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", None)
+    terminal.say("nobody listens")
+    terminal.prepare()
+    terminal.say("nobody listens")
+    sys.stdout.close()  # type: ignore[attr-defined]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a shell")
+@pytest.mark.parametrize(
+    ("line", "codes"),
+    [
+        ("--help | head -n 1 > /dev/null", (0,)),
+        ("--version >&-", (0,)),
+        ("--version 2>&-", (0,)),
+        ("--version <&- >&- 2>&-", (0,)),
+        ("extract --model nowhere 2>&-", (2,)),
+        ("--version > /dev/full", (0, 1, 2)),
+        ("extract --to a --images b --model '\x1b[31mred' 2>&1", (2,)),
+    ],
+)
+def test_no_traceback_on_any_stream(line: str, codes: tuple[int, ...], tmp_path: Path) -> None:
+    """In a new process, without HOME and in the locale C."""
+    plain = {name: value for name, value in os.environ.items() if name != "HOME"}
+    done = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {sys.executable} -m codeclens {line}"],
+        env=plain | {"LC_ALL": "C", "PYTHONIOENCODING": "ascii"},
+        cwd=tmp_path,
+        capture_output=True,
+        check=False,
+    )
+    said = done.stdout + done.stderr
+    assert b"Traceback" not in said
+    assert b"Exception ignored" not in said
+    assert b"\x1b" not in said
+    assert done.returncode in codes, said
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs signals")
+@pytest.mark.parametrize("count", [1, pytest.param(8, marks=pytest.mark.slow)])
+def test_an_interruption_is_one_sentence(count: int, desk: Path) -> None:
+    arguments = "--model", "tiny:build", "--images", "images", "--to", "s.zarr", "--steps", "9999"
+    for number in range(count):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "codeclens", "extract", *arguments],
+            stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, cwd=desk,
+        )  # fmt: skip
+        begun = Path(f"/proc/{process.pid}/maps")
+        for _ in range(600):  # until packages are being loaded
+            time.sleep(0.1)
+            if not begun.exists() or b"numpy" in begun.read_bytes() or count == 1:
+                break
+        time.sleep(2 + number)
+        process.send_signal(signal.SIGINT)
+        said = process.communicate(timeout=300)[1]
+        assert process.returncode == 130, said
+        assert b"Traceback" not in said
+        assert b"Run the same command to continue" in said
