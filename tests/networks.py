@@ -266,6 +266,97 @@ def wrapped(kind: str, seed: int = 0) -> Wrapped:
     return seeded(lambda: Wrapped(kind), seed)
 
 
+class SeveralInputs(nn.Module):
+    """`a (B, 5)`, `b (B, 3, 2)`, `c (B, 4)` and a keyword `mask (B, 4)` → `(B, 3)`, all mixed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Linear(5, 4)
+        self.second = nn.Linear(6, 4)
+        self.joined = nn.Linear(4, 6)
+        self.head = nn.Linear(6, 3)
+
+    def forward(
+        self, a: Tensor, b: Tensor, c: Tensor, *, mask: Tensor | None = None, scale: float = 1.0
+    ) -> Tensor:
+        z = self.first(a).tanh() * self.second(b.flatten(1)).sigmoid() + c
+        if mask is not None:
+            z = z * mask
+        logits: Tensor = self.head(nn.functional.gelu(self.joined(z)) * scale)
+        return logits
+
+
+def several_inputs(seed: int = 0) -> SeveralInputs:
+    """A network with three inputs in float64."""
+    return seeded(SeveralInputs, seed).double()
+
+
+class LlamaBlock(nn.Module):
+    """A block as in Llama: rotary positions, grouped queries, RMS norms, a gated MLP."""
+
+    def __init__(self, features: int, heads: int) -> None:
+        super().__init__()
+        self.heads, self.size = heads, features // heads
+        self.before, self.between = nn.RMSNorm(features), nn.RMSNorm(features)
+        self.q = nn.Linear(features, features, bias=False)
+        self.kv = nn.Linear(features, 2 * self.size, bias=False)
+        self.o = nn.Linear(features, features, bias=False)
+        self.gate, self.up = (nn.Linear(features, 2 * features, bias=False) for _ in range(2))
+        self.down = nn.Linear(2 * features, features, bias=False)
+
+    def forward(self, x: Tensor, seen: Tensor) -> Tensor:
+        samples, tokens, _ = x.shape
+        z = self.before(x)
+        q = self.q(z).reshape(samples, tokens, self.heads, self.size).transpose(1, 2)
+        k, v = self.kv(z)[:, None].chunk(2, dim=3)
+        angle = torch.arange(tokens, dtype=x.dtype)[:, None] / 10 ** torch.arange(
+            self.size // 2, dtype=x.dtype
+        )
+        cos, sin = (f(angle).repeat(1, 2) for f in (torch.cos, torch.sin))
+
+        def turned(t: Tensor) -> Tensor:
+            left, right = t.chunk(2, dim=3)
+            return t * cos + torch.cat([-right, left], dim=3) * sin
+
+        scores = turned(q) @ turned(k).transpose(2, 3) / self.size**0.5
+        mixed = scores.masked_fill(~seen, float("-inf")).softmax(dim=3) @ v
+        x = x + self.o(mixed.transpose(1, 2).reshape(samples, tokens, -1))
+        z = self.between(x)
+        found: Tensor = x + self.down(nn.functional.silu(self.gate(z)) * self.up(z))
+        return found
+
+
+class SmallLanguageModel(nn.Module):
+    """Token ids `(B, T)` → `(B, T, words)`: two blocks as in Llama, or as in GPT-2 (positions)."""
+
+    def __init__(self, words: int = 11, features: int = 8, positions: bool = False) -> None:
+        super().__init__()
+        self.embed = nn.Embedding(words, features)
+        self.positions = nn.Embedding(16, features) if positions else None
+        self.layers = nn.ModuleList(LlamaBlock(features, 2) for _ in range(2))
+        self.norm = nn.RMSNorm(features)
+        self.head = nn.Linear(features, words, bias=False)
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
+        tokens = input_ids.shape[1]
+        seen = torch.ones(tokens, tokens, dtype=torch.bool).tril()[None, None]
+        if attention_mask is not None:
+            # A token always sees itself, so that no softmax is over nothing.
+            seen = (seen & (attention_mask != 0)[:, None, None]) | torch.eye(tokens).bool()
+        x = self.embed(input_ids.view(-1, tokens))
+        if self.positions is not None:
+            x = x + self.positions(torch.arange(tokens))
+        for layer in self.layers:
+            x = layer(x, seen)
+        logits: Tensor = self.head(self.norm(x))
+        return logits
+
+
+def language_model(seed: int = 0, positions: bool = False) -> SmallLanguageModel:
+    """An untrained language model in float64."""
+    return seeded(lambda: SmallLanguageModel(positions=positions), seed).double()
+
+
 class Returning(nn.Module):
     """`(B, 6)` → whatever `wrap` makes of the logits `(B, 4)`."""
 

@@ -8,6 +8,7 @@ its output or `"name:input"` for its first input; a module that runs several tim
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
@@ -597,3 +598,63 @@ def mode_shares_by_hand(
                     shares[m, u, p] = loadings[m] * dictionary[m, column] / total
             shares[modes, u, p] = 1 - shares[:modes, u, p].sum()
     return shares
+
+
+class OneInput(nn.Module):
+    """A model of several inputs as one of a single input `(B, D)`: all that moves, side by side.
+
+    `fixed` holds the other arguments for the whole batch; it is the batch that the model was made
+    for, and no other. Token ids move by vectors, which `embedding` (a name) gives in their place.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        shapes: dict[int | str, tuple[int, ...]],
+        fixed: dict[int | str, object],
+        embedding: str | None = None,
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.shapes = shapes
+        self.fixed = fixed
+        self.embedding = embedding
+
+    def forward(self, x: Tensor) -> Tensor:
+        sizes = [math.prod(shape) for shape in self.shapes.values()]
+        parts = x.split(sizes, dim=1)
+        moved = {
+            place: part.reshape(len(x), *shape)
+            for (place, shape), part in zip(self.shapes.items(), parts, strict=True)
+        }
+        handle = None
+        if self.embedding is not None:
+            (vectors,) = (moved.pop(place) for place in list(moved) if place in self.fixed)
+            module = self.model.get_submodule(self.embedding)
+            handle = module.register_forward_hook(lambda _m, _args, _given: vectors, prepend=True)
+        # The pilot of a method has fewer samples: the first ones. Ablations run several copies.
+        values = dict({**self.fixed, **moved})
+        for place, value in values.items():
+            if isinstance(value, Tensor) and value.ndim > 1:
+                copies = max(1, len(x) // len(value))
+                values[place] = torch.cat([value] * copies)[: len(x)]
+        args = [values[place] for place in sorted(p for p in values if isinstance(p, int))]
+        try:
+            output = self.model(*args, **{k: v for k, v in values.items() if isinstance(k, str)})
+        finally:
+            if handle is not None:
+                handle.remove()
+        logits: Tensor = output if isinstance(output, Tensor) else output.logits
+        return logits
+
+
+def continuation(logits: Tensor, ids: Tensor, counts: Sequence[int], length: int) -> list[float]:
+    """The log-probability of the last tokens of each sample, by one softmax after another."""
+    found = []
+    for sample, count in enumerate(counts):
+        total = 0.0
+        for place in range(count - length, count):
+            chances = logits[sample, place - 1].double().softmax(dim=0)
+            total += math.log(float(chances[ids[sample, place]]))
+        found.append(total)
+    return found

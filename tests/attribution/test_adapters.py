@@ -175,7 +175,7 @@ def test_rows_find_their_samples_in_any_order(generator: torch.Generator) -> Non
     # Paths repeat the batch, noise repeats each sample before the next.
     model, x = once()
     labels = torch.tensor([0, 3, 1, 2, 2])
-    whole = _TargetModel(model, None, Label().bind(model(x), labels), len(x))
+    whole = _TargetModel(model, None, Label().bind(model(x), labels), x)
     expected = model(x).gather(1, labels[:, None])[:, 0]
     for rows in (
         torch.arange(5).repeat(3),

@@ -4,10 +4,19 @@ from codeclens.attribution.activation_path import AblationEffect, ActivationPath
 from codeclens.attribution.adapters import Captum, Zennit
 from codeclens.attribution.attributor import Attributor, contributions
 from codeclens.attribution.axes import in_axes
-from codeclens.attribution.baselines import Baseline, Blur, Constant, Given, Samples
+from codeclens.attribution.baselines import (
+    Baseline,
+    Blur,
+    Constant,
+    Given,
+    MeanEmbedding,
+    Samples,
+    TokenEmbedding,
+)
 from codeclens.attribution.capture import Probe, Selector, frozen, select, tapped
 from codeclens.attribution.conductance import Conductance
 from codeclens.attribution.dense_targets import BoxScore, Pixels, Positive
+from codeclens.attribution.inputs import Inputs, Shared
 from codeclens.attribution.joint import Division
 from codeclens.attribution.methods import ActivationGradient, Method
 from codeclens.attribution.path import ArcLength, Geometric, Power
@@ -23,6 +32,7 @@ from codeclens.attribution.sites import Site, find_sites
 from codeclens.attribution.surprisal import Surprisal
 from codeclens.attribution.surveys import Survey, survey
 from codeclens.attribution.targets import (
+    Continuation,
     Contrast,
     Entropy,
     Label,
@@ -46,13 +56,16 @@ __all__ = [
     "Captum",
     "Conductance",
     "Constant",
+    "Continuation",
     "Contrast",
     "Contributions",
     "Division",
     "Entropy",
     "Geometric",
     "Given",
+    "Inputs",
     "Label",
+    "MeanEmbedding",
     "Method",
     "Output",
     "Pixels",
@@ -63,6 +76,7 @@ __all__ = [
     "Replay",
     "Samples",
     "Selector",
+    "Shared",
     "Site",
     "SiteContributions",
     "Sum",
@@ -70,6 +84,7 @@ __all__ = [
     "Survey",
     "Target",
     "Token",
+    "TokenEmbedding",
     "TopKSum",
     "Zennit",
     "contributions",

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from codeclens.attribution.capture import Pass, Probe, leaf
+from codeclens.attribution.inputs import Batch
 from codeclens.attribution.methods import AtInput, Attributed, Explained, Method, wide
 from codeclens.attribution.path import RULES, Rule, integrate
 from codeclens.attribution.replay import Replay, released
@@ -59,7 +60,7 @@ class ActivationPath(Method):
         """Whether contributions sum to T(x) − T(x0) at a cut: those along the whole way do."""
         return self.start == 0
 
-    def attribute(self, probe: Probe, x: Tensor, baseline: Tensor, at_x: AtInput) -> Attributed:
+    def attribute(self, probe: Probe, x: Batch, baseline: Batch, at_x: AtInput) -> Attributed:
         here = probe(x)
         bounds = at_x(here)
         targets = [bound(here.output).detach() for bound in bounds]
@@ -101,7 +102,8 @@ class _Suffix(Probe):
         super().__init__(replay.model, [replay.site])
         self._replay = replay
 
-    def __call__(self, x: Tensor) -> Pass:
+    def __call__(self, x: Batch) -> Pass:
+        assert isinstance(x, Tensor)
         with torch.enable_grad():
             activation = leaf(x)
             return Pass(self._replay(activation), {self.sites[0].key: activation})
@@ -146,7 +148,7 @@ class AblationEffect(Method):
             )
         require_number("batch_size", self.batch_size, least=1, whole=True)
 
-    def attribute(self, probe: Probe, x: Tensor, baseline: Tensor, at_x: AtInput) -> Attributed:
+    def attribute(self, probe: Probe, x: Batch, baseline: Batch, at_x: AtInput) -> Attributed:
         with torch.no_grad():
             bounds = at_x(probe(x))
             instead: dict[str, Tensor] = {}

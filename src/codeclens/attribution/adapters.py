@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from codeclens.attribution.capture import Probe, Selector, run
+from codeclens.attribution.inputs import Batch, Inputs, tensors_of
 from codeclens.attribution.methods import AtInput, Attributed, Explained, Method, wide
 from codeclens.attribution.replay import released
 from codeclens.attribution.sites import Site
@@ -62,7 +63,7 @@ class Captum(Method):
         offered = getattr(attribution, "has_convergence_delta", None)
         return offered is not None and bool(offered()) and "baselines" in _taken(attribution)
 
-    def attribute(self, probe: Probe, x: Tensor, baseline: Tensor, at_x: AtInput) -> Attributed:
+    def attribute(self, probe: Probe, x: Batch, baseline: Batch, at_x: AtInput) -> Attributed:
         here = probe(x)
         bounds = at_x(here)
         targets = [bound(here.output).detach() for bound in bounds]
@@ -76,7 +77,7 @@ class Captum(Method):
         totals: list[dict[str, Tensor]] = []
         with released(probe) as model, _tidied(model):
             for bound in bounds:
-                whole = _TargetModel(model, probe.output, bound, len(x))
+                whole = _TargetModel(model, probe.output, bound, x)
                 found = {site.key: self._at(site, whole, x, baseline) for site in probe.sites}
                 totals.append(found)
         for key, shape in shapes.items():
@@ -92,7 +93,7 @@ class Captum(Method):
     def _name(self) -> str:
         return getattr(self.factory, "__name__", None) or repr(self.factory)
 
-    def _at(self, site: Site, whole: _TargetModel, x: Tensor, baseline: Tensor) -> Tensor:
+    def _at(self, site: Site, whole: _TargetModel, x: Batch, baseline: Batch) -> Tensor:
         """The attribution to one site, in the layout of its activation."""
         layer = whole.model.get_submodule(site.name)
         attribution = self.factory(whole, layer)
@@ -100,7 +101,7 @@ class Captum(Method):
         self._require_expressible(site, taken)
         settings = dict(self.settings)
         if "baselines" in taken:
-            settings["baselines"] = baseline.clone()
+            settings["baselines"] = _as_given(baseline)
         if site.port == "input":
             settings[_PORT] = True
         samples = torch.arange(len(x), device=x.device)
@@ -110,7 +111,7 @@ class Captum(Method):
                 # DeepLift warns at every call that it uses hooks and removes them.
                 warnings.filterwarnings("ignore", message="Setting forward, backward hooks")
                 found = attribution.attribute(
-                    x.clone().requires_grad_(), additional_forward_args=(samples,), **settings
+                    _as_given(x, leaves=True), additional_forward_args=(samples,), **settings
                 )
         finally:
             hook.remove()
@@ -161,24 +162,34 @@ class Captum(Method):
 class _TargetModel(nn.Module):
     """A model whose output is a target that is fixed for the samples of a batch."""
 
-    def __init__(self, model: nn.Module, selector: Selector, bound: Bound, count: int) -> None:
+    def __init__(self, model: nn.Module, selector: Selector, bound: Bound, x: Batch) -> None:
         super().__init__()
         self.model = model
         self.selector = selector
         self.bound = bound
-        self.count = count
+        self.x = x
         self.training = False
 
-    def forward(self, x: Tensor, samples: Tensor) -> Tensor:
-        """The target `(R,)` of rows `(R, …)`; `samples` `(R,)` says which sample each row is.
+    def forward(self, *given: Tensor) -> Tensor:
+        """The target `(R,)` of rows `(R, …)`; the last, `samples` `(R,)`, says whose each row is.
 
-        For example one row per step of a path, in any order, equally many for every sample.
+        For example one row per step of a path, in any order, equally many for every sample. There
+        is one tensor of rows for each input that moves.
         """
-        output = run(self.model, x.clone(), self.selector)
+        *moved, samples = given
+        output = run(self.model, self._rows(moved, samples), self.selector)
         order = samples.argsort(stable=True)
-        batches = order.reshape(self.count, -1).T
+        batches = order.reshape(len(self.x), -1).T
         values = torch.stack([self.bound(output[rows]) for rows in batches])
         return values.T.reshape(-1)[order.argsort()]
+
+    def _rows(self, moved: list[Tensor], samples: Tensor) -> Batch:
+        if not isinstance(self.x, Inputs):
+            return moved[0].clone()
+        places = self.x.moved
+        return self.x[samples].with_moved(
+            {place: tensor.clone() for place, tensor in zip(places, moved, strict=True)}
+        )
 
 
 @contextmanager
@@ -191,6 +202,12 @@ def _tidied(model: nn.Module) -> Iterator[None]:
         for module, names in before:
             for name in vars(module).keys() - names:
                 delattr(module, name)
+
+
+def _as_given(x: Batch, leaves: bool = False) -> Any:
+    """What moves, as Captum takes it: a tensor, or a tuple of several."""
+    copies = tuple(tensor.clone().requires_grad_(leaves) for tensor in tensors_of(x))
+    return copies if len(copies) > 1 else copies[0]
 
 
 def _taken(attribution: Any) -> Mapping[str, Any]:
@@ -244,7 +261,7 @@ class Zennit(Method):
                 "Zennit(zennit.composites.EpsilonPlus())."
             )
 
-    def attribute(self, probe: Probe, x: Tensor, baseline: Tensor, at_x: AtInput) -> Attributed:
+    def attribute(self, probe: Probe, x: Batch, baseline: Batch, at_x: AtInput) -> Attributed:
         explained = []
         with self.composite.context(probe.model):
             here = probe(x)

@@ -16,6 +16,8 @@ from torch import Tensor, nn
 from codeclens.attribution.baselines import Baseline, as_baseline
 from codeclens.attribution.capture import Pass, Probe, Selector, SiteNotReachedError
 from codeclens.attribution.conductance import Conductance
+from codeclens.attribution.embeddings import moved_inputs
+from codeclens.attribution.inputs import Batch, Inputs, Place, fitted, plain, require_usable
 from codeclens.attribution.joint import Division, Pair, joint_along, pixels_along, secants_of
 from codeclens.attribution.methods import Attributed, Explained, Method, is_exact, wide
 from codeclens.attribution.results import (
@@ -23,6 +25,7 @@ from codeclens.attribution.results import (
     Contributions,
     SiteContributions,
     cast_to,
+    mean_over_positions,
     split_signs,
     unreached,
     warn_of_gaps,
@@ -46,6 +49,8 @@ from codeclens.errors import CodeclensError, CompletenessWarning, require_number
 
 Reduce = Literal["sum"] | None
 Labels = Tensor | Sequence[int] | None
+# A number, a tensor, an object or a word; of several inputs a tuple or a dict of these and None.
+AnyBaseline = Any
 _Found = TypeVar("_Found")
 
 # The memory in bytes of the samples that are computed at once on the CPU, as the survey estimates
@@ -80,7 +85,7 @@ class Attributor:
         sites: str | Site | Iterable[str | Site],
         method: Method | None = None,
         target: Target | Bound | None = None,
-        baseline: float | Tensor | Baseline = 0.0,
+        baseline: AnyBaseline = 0.0,
         reduce: Reduce = "sum",
         output: Selector = None,
         at_once: int | None = None,
@@ -110,6 +115,7 @@ class Attributor:
         self.output = find_sites(model, output)[0] if isinstance(output, Site) else output
         self.at_once = at_once
         self._survey: Survey | None = None
+        self._embeddings: Mapping[Place, str] | None = None
 
     def replaced(
         self, *, model: nn.Module | None = None, method: Method | None = None
@@ -120,7 +126,20 @@ class Attributor:
         made.method = self.method if method is None else method
         return made
 
-    def survey(self, x: Tensor) -> Survey:
+    def inputs(self, x: Any) -> Batch:
+        """The input of a batch: several inputs as `Inputs`, token ids with their vectors.
+
+        A tensor of floating-point numbers alone stays as it is.
+        """
+        with torch.inference_mode(False), torch.enable_grad():
+            return moved_inputs(self.model, x, self.baseline, self._embeddings)
+
+    def starts(self, x: Any) -> list[Batch]:
+        """The baseline inputs of a batch, one for each draw of the baseline."""
+        here = self.inputs(x)
+        return [_start(self.model, self.baseline, here, n) for n in range(self.baseline.draws)]
+
+    def survey(self, x: Batch) -> Survey:
         """What the sites are, from the first samples of `x` unless the attributor is prepared."""
         if self._survey is not None:
             return self._survey
@@ -134,7 +153,7 @@ class Attributor:
                 raise
             return found
 
-    def _by_branch(self, x: Tensor) -> Survey | None:
+    def _by_branch(self, x: Batch) -> Survey | None:
         """The survey of sites that some samples reach and others do not; None for other sites."""
         found: dict[Site, Survey] = {}
         missed = False
@@ -152,46 +171,51 @@ class Attributor:
         every = missed and len(found) == len(self.sites)
         return Survey.joined([found[site] for site in self.sites]) if every else None
 
-    def prepared(self, x: Tensor) -> Attributor:
+    def prepared(self, x: Any) -> Attributor:
         """The same attributor, prepared with a few samples `x` `(B, …)` for a whole data set.
 
         This surveys the sites and places the nodes of the `method`. Returns the attributor itself
         if it is already prepared.
         """
-        _require_usable(x)
+        x = self.inputs(x)
+        require_usable(x)
         if self._survey is not None and not self.method.pilot:
             return self
         made = copy(self)
+        made._embeddings = x.embeddings if isinstance(x, Inputs) else None
         with torch.inference_mode(False), torch.enable_grad():
-            x = _plain(x)
+            x = plain(x)
             found = made._survey = self.survey(x)
             if getattr(self.method, "by_gradients", True):
                 _require_reached(found, is_exact(self.method))
             if pilot := self.method.pilot:
                 # Before the pilot is taken: there may be a baseline for each sample of the batch.
-                start = _start(self.baseline, x)[:pilot]
+                start = _start(self.model, self.baseline, x)[:pilot]
                 with made._probe(found, partial=True) as probe:
                     made.method = self.method.prepare(probe, x[:pilot], start)
         return made
 
-    def __call__(self, x: Tensor, labels: Labels = None) -> Contributions:
-        """Contributions of one batch `x` `(B, …)`; `labels` `(B,)` for targets that need them."""
+    def __call__(self, x: Any, labels: Labels = None) -> Contributions:
+        """Contributions of one batch `x` `(B, …)`; `labels` `(B,)` for targets that need them.
+
+        `x` is a tensor, a tuple or dict of several inputs, or `Inputs.of(x, model_kwargs)`.
+        """
         return self.several(x, [self.target], labels)[0]
 
     def several(
-        self, x: Tensor, targets: Sequence[Target | Bound], labels: Labels = None
+        self, x: Any, targets: Sequence[Target | Bound], labels: Labels = None
     ) -> list[Contributions]:
         """Contributions to several targets: one forward per node, one backward per target."""
-        _require_tensor(x)
+        x = self.inputs(x)
         labels = _as_labels(labels)
         if not targets:
             raise CodeclensError("There is no target to explain; pass at least one.")
         # Gradients are needed here in any mode of the caller, and none outside this call.
         with torch.inference_mode(False), torch.enable_grad():
-            x = _plain(x)
+            x = plain(x)
             ready = self.prepared(x)
             require_labels_for(labels, len(x))
-            starts = [_start(self.baseline, x, draw) for draw in range(self.baseline.draws)]
+            starts = self.starts(x)
             parts = [
                 ready._attribute_by_way(
                     x[rows],
@@ -205,7 +229,7 @@ class Attributor:
 
     def joint(
         self,
-        x: Tensor,
+        x: Any,
         divisions: Mapping[str, Division],
         pairs: Sequence[Pair],
         labels: Tensor | None = None,
@@ -222,7 +246,7 @@ class Attributor:
 
     def pixels(
         self,
-        x: Tensor,
+        x: Any,
         divisions: Mapping[str, Division],
         labels: Tensor | None = None,
         *,
@@ -234,23 +258,26 @@ class Attributor:
         one map `(A, 1, B, …)`, in half of the time. Raises CodeclensError unless the method is
         Conductance with secants.
         """
+        if isinstance(self.inputs(x), Inputs):
+            raise CodeclensError(
+                "Maps of pixels are of one input of floating-point numbers, and here are several "
+                "inputs or token ids; contributions with reduce=None show the positions of tokens."
+            )
         draws = self._walked(x, labels, partial(pixels_along, divisions=divisions, signs=signs))
         return {key: torch.stack([draw[key] for draw in draws]).mean(dim=0) for key in divisions}
 
-    def _walked(
-        self, x: Tensor, labels: Tensor | None, walk: Callable[..., _Found]
-    ) -> list[_Found]:
+    def _walked(self, x: Any, labels: Tensor | None, walk: Callable[..., _Found]) -> list[_Found]:
         """The result of a walk along the path, for every baseline of the batch."""
         with torch.inference_mode(False), torch.enable_grad():
-            x = _plain(x)
+            x = plain(self.inputs(x))
             ready = self.prepared(x)
             method = secants_of(ready.method)
-            starts = [_start(self.baseline, x, draw) for draw in range(self.baseline.draws)]
+            starts = self.starts(x)
             found = ready.survey(x)
             with self._probe(found) as probe:
 
                 def at_x(here: Pass) -> list[Bound]:
-                    return [bind(self.target, here.output.detach(), labels)]
+                    return [bind(self.target, here.output.detach(), labels, x)]
 
                 # Schedules without a pilot place their nodes for each run.
                 placed = method.prepare(probe, x, starts[0])
@@ -259,7 +286,7 @@ class Attributor:
     def _probe(self, found: Survey, partial: bool = False) -> Probe:
         return Probe(self.model, found.sites, self.output, found.overwritten, partial)
 
-    def _portions(self, x: Tensor, targets: Sequence[Target | Bound]) -> list[slice]:
+    def _portions(self, x: Batch, targets: Sequence[Target | Bound]) -> list[slice]:
         """The portions of a batch that are computed at once, of nearly equal size."""
         count = self.at_once or len(x)
         if self.at_once is None and x.device.type == "cpu":
@@ -272,8 +299,8 @@ class Attributor:
 
     def _attribute_by_way(
         self,
-        x: Tensor,
-        starts: list[Tensor],
+        x: Batch,
+        starts: list[Batch],
         targets: Sequence[Target | Bound],
         labels: Tensor | None,
     ) -> list[Contributions]:
@@ -297,14 +324,15 @@ class Attributor:
 
     def _attribute(
         self,
-        x: Tensor,
-        starts: list[Tensor],
+        x: Batch,
+        starts: list[Batch],
         targets: Sequence[Target | Bound],
         labels: Tensor | None,
     ) -> list[Contributions]:
         found = self.survey(x)
         seen: dict[str, Tensor] = {}
         outputs: list[Tensor] = []
+        attended = x.attended if isinstance(x, Inputs) else None
 
         def at_x(here: Pass) -> list[Bound]:
             output = here.output.detach()
@@ -312,8 +340,8 @@ class Attributor:
             for site in found.sites:
                 if site.key in here.activations:
                     activation = wide(here.activations[site.key].detach())
-                    seen[site.key] = site.units(activation).mean(dim=2)
-            bounds = [bind(target, output, labels) for target in targets]
+                    seen[site.key] = mean_over_positions(site, activation, attended)
+            bounds = [bind(target, output, labels, x) for target in targets]
             if getattr(self.method, "by_gradients", True):
                 for target, bound in zip(targets, bounds, strict=True):
                     require_gradient(target, bound, output)
@@ -341,6 +369,7 @@ class Attributor:
                     ),
                     target_words(target),
                     target_unit(target),
+                    x.words() if isinstance(x, Inputs) else "",
                 )
             )
         return made
@@ -436,42 +465,6 @@ def _require_reached(found: Survey, secants: bool) -> None:
         )
 
 
-def _require_usable(x: Tensor) -> None:
-    _require_tensor(x)
-    if x.is_meta or x.is_nested or x.layout is not torch.strided:
-        kind, advice = (
-            ('on the device "meta", without values', "pass real inputs")
-            if x.is_meta
-            else ("nested", "pass samples of one length, padded, or one length at a time")
-            if x.is_nested
-            else ("sparse", "pass x.to_dense()")
-        )
-        raise CodeclensError(f"The input is {kind}; {advice}.")
-    if not x.is_floating_point():
-        raise CodeclensError(
-            f"The input is {x.dtype}; contributions need a floating-point input to follow "
-            "(convert images with .float(), pass token embeddings instead of token ids)."
-        )
-    if x.ndim < 2 or not len(x):
-        raise CodeclensError(
-            f"The input has shape {tuple(x.shape)}; pass a batch, for example x[None]."
-        )
-    usable = torch.isfinite(x).flatten(1).all(dim=1)
-    if not usable.all():
-        bad = (~usable).nonzero().flatten().tolist()
-        raise CodeclensError(
-            f"The input holds NaN or infinite values in {len(bad)} of {len(x)} samples "
-            f"(first: sample {bad[0]}); clean or drop them."
-        )
-
-
-def _require_tensor(x: object) -> None:
-    if not isinstance(x, Tensor):
-        raise CodeclensError(
-            f"The input is a {type(x).__name__}; pass a tensor (torch.as_tensor takes arrays)."
-        )
-
-
 def _require_finite(site: Site, contributions: Tensor) -> None:
     if not torch.isfinite(contributions).all():
         raise CodeclensError(
@@ -480,19 +473,11 @@ def _require_finite(site: Site, contributions: Tensor) -> None:
         )
 
 
-def _start(baseline: Baseline, x: Tensor, draw: int = 0) -> Tensor:
+def _start(model: nn.Module, baseline: Baseline, x: Batch, draw: int = 0) -> Batch:
     """The baseline of a batch, in its shape; raises CodeclensError if it does not fit."""
-    given = _plain(baseline.at(x, draw))
-    try:
-        resolved: Tensor = given.to(x).expand_as(x)
-    except RuntimeError:
-        raise CodeclensError(
-            f"The baseline has shape {tuple(given.shape)}, which does not fit inputs of shape "
-            f"{tuple(x.shape)}; pass one sample {tuple(x.shape[1:])} or one for each."
-        ) from None
-    if not torch.isfinite(resolved).all():
-        raise CodeclensError("The baseline holds NaN or infinite values.")
-    return resolved
+    if isinstance(x, Inputs):
+        return x.started(model, baseline, draw)
+    return fitted(baseline.at(x, draw), x)
 
 
 def _as_labels(labels: Any) -> Tensor | None:
@@ -535,22 +520,18 @@ def _averaged(draws: list[Attributed]) -> Attributed:
     )
 
 
-def _plain(values: Tensor) -> Tensor:
-    """A tensor without its graph; autograd can use it even if it was made in inference mode."""
-    return values.clone() if values.is_inference() else values.detach()
-
-
 def contributions(
     model: nn.Module,
-    x: Tensor,
+    x: Any,
     *,
     sites: str | Site | Iterable[str | Site],
     method: Method | None = None,
     target: Target | Bound | None = None,
-    baseline: float | Tensor | Baseline = 0.0,
+    baseline: AnyBaseline = 0.0,
     reduce: Reduce = "sum",
     output: Selector = None,
     labels: Labels = None,
+    model_kwargs: Mapping[str, Any] | None = None,
 ) -> Contributions:
     """Compute how much each hidden unit at `sites` contributed to the target, for every sample.
 
@@ -560,6 +541,11 @@ def contributions(
     object of `codeclens.attribution.baselines`; `output` selects from a dict, tuple or dataclass
     output; `reduce=None` also keeps positions. The results, `(B, U)` for each site, are in the unit
     of the target. The model is left as it was.
+
+    A model with several inputs gets them as a tuple or dict `x`, and keyword arguments as
+    `model_kwargs`. With a tuple or dict as the `baseline`, each input has its own; one with None,
+    and one of whole numbers, is held fixed (`Contributions.inputs` says which). Token ids move in
+    the space of their embedding: from 0, from a `TokenEmbedding(id)`, or from the mean `"mean"`.
 
     Warns with CompletenessWarning if the contributions at a cut miss T(x) − T(x0) by much, and if a
     tolerance was not reached. Raises CodeclensError for an unknown site, labels out of range, NaN
@@ -584,7 +570,7 @@ def contributions(
         reduce=reduce,
         output=output,
     )
-    found = attributor(x, labels)
+    found = attributor(Inputs.of(x, model_kwargs), labels)
     warn_of_gaps(
         {key: site.completeness for key, site in found.items()},
         found.target - found.baseline_target,

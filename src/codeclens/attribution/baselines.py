@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from codeclens.errors import CodeclensError, require_number
 
@@ -136,13 +137,127 @@ class Samples:
         return f"Samples(shape={shape}, draws={self.draws}, seed={self.seed})"
 
 
-def as_baseline(baseline: float | Tensor | Sequence[float] | Baseline) -> Baseline:
-    """A number or a tensor as a baseline; any Baseline as it is.
+class EmbeddingBaseline(ABC):
+    """A baseline of token ids: one vector in the space of their embedding."""
+
+    draws: ClassVar[int] = 1
+
+    @abstractmethod
+    def vector(self, embedding: nn.Module) -> Tensor:
+        """The vector `(D,)` at every position."""
+
+    def at(self, x: Tensor, draw: int) -> Tensor:
+        raise CodeclensError(
+            f"{self!r} is a baseline of token ids, and the input is {x.dtype}; pass a number or a "
+            "tensor."
+        )
+
+
+@dataclass(frozen=True)
+class TokenEmbedding(EmbeddingBaseline):
+    """The embedding of one given token at every position, such as that of padding.
+
+    Raises CodeclensError for an id that the embedding does not have.
+
+    >>> TokenEmbedding(2).vector(nn.Embedding.from_pretrained(torch.eye(4)))
+    tensor([0., 0., 1., 0.])
+    """
+
+    token: int
+
+    def vector(self, embedding: nn.Module) -> Tensor:
+        weight: Tensor = embedding.weight  # type: ignore[assignment]
+        require_number("token", self.token, least=0, most=len(weight) - 1, whole=True)
+        with torch.no_grad():
+            found: Tensor = embedding.forward(torch.tensor([self.token], device=weight.device))[0]
+        return found
+
+
+@dataclass(frozen=True)
+class MeanEmbedding(EmbeddingBaseline):
+    """The mean of the embeddings of all tokens, at every position; `"mean"` for short.
+
+    >>> MeanEmbedding().vector(nn.Embedding.from_pretrained(torch.eye(4)))
+    tensor([0.2500, 0.2500, 0.2500, 0.2500])
+    """
+
+    def vector(self, embedding: nn.Module) -> Tensor:
+        weight: Tensor = embedding.weight  # type: ignore[assignment]
+        with torch.no_grad():
+            rows: Tensor = embedding.forward(torch.arange(len(weight), device=weight.device))
+        return rows.mean(dim=0)
+
+
+@dataclass(frozen=True)
+class ByInput:
+    """A baseline for each of several inputs, by number or name; None holds an input fixed.
+
+    >>> ByInput.of({"image": 0.5, "mask": None}).places()
+    {'image': Constant(value=0.5), 'mask': None}
+    """
+
+    given: tuple[tuple[int | str, Baseline | None], ...]
+    # Numbers in a tuple are a baseline by feature, if there is one input only.
+    numbers: tuple[float, ...] | None = None
+
+    @classmethod
+    def of(cls, baselines: Mapping[Any, Any] | tuple[Any, ...]) -> ByInput:
+        """From a dict by name, or a tuple by place; raises CodeclensError for other baselines."""
+        pairs = baselines.items() if isinstance(baselines, Mapping) else enumerate(baselines)
+        plain = isinstance(baselines, tuple) and all(
+            isinstance(one, int | float) and not isinstance(one, bool) for one in baselines
+        )
+        return cls(
+            tuple((place, None if one is None else as_baseline(one)) for place, one in pairs),
+            tuple(map(float, baselines)) if plain else None,
+        )
+
+    def places(self) -> dict[int | str, Baseline | None]:
+        """The baselines by place."""
+        return dict(self.given)
+
+    def of_place(self, place: int | str) -> Baseline | None:
+        """The baseline of one input."""
+        return self.places().get(place)
+
+    @property
+    def draws(self) -> int:
+        """The number of draws, which all baselines with more than one share."""
+        counts = {one.draws for _, one in self.given if one is not None and one.draws > 1}
+        if len(counts) > 1:
+            raise CodeclensError(
+                f"The baselines have {' and '.join(map(str, sorted(counts)))} draws; give all the "
+                "same number, or 1."
+            )
+        return max(counts, default=1)
+
+    def at(self, x: Tensor, draw: int) -> Tensor:
+        if self.numbers is not None:
+            return torch.tensor(self.numbers, dtype=torch.float64)
+        first = self.given[0][1] if len(self.given) == 1 else None
+        if first is None:
+            names = ", ".join(repr(place) for place, _ in self.given)
+            raise CodeclensError(
+                f"There are baselines for the inputs {names}, but there is one input; pass its "
+                "baseline alone."
+            )
+        return first.at(x, draw)
+
+
+def as_baseline(baseline: Any) -> Baseline:
+    """A number or a tensor as a baseline; any Baseline as it is; a tuple or dict by input.
 
     Raises CodeclensError for anything else.
+
+    >>> as_baseline(1), as_baseline("mean")
+    (Constant(value=1.0), MeanEmbedding())
     """
     if isinstance(baseline, Baseline) and not isinstance(baseline, type):
         return baseline
+    if isinstance(baseline, tuple | Mapping) and len(baseline):
+        return ByInput.of(baseline)
+    if isinstance(baseline, str) and baseline == "mean":
+        return MeanEmbedding()
     try:
         if baseline is None or isinstance(baseline, str | type):
             raise TypeError(baseline)
@@ -153,6 +268,6 @@ def as_baseline(baseline: float | Tensor | Sequence[float] | Baseline) -> Baseli
     except (TypeError, ValueError, RuntimeError):
         raise CodeclensError(
             f"{baseline!r} is not a baseline; pass a number, a tensor, or an object such as "
-            "Blur() or Given.mean(images)."
+            "Blur() or Given.mean(images); for several inputs a tuple or dict of them."
         ) from None
     return Constant(float(values)) if values.ndim == 0 else Given(values)

@@ -14,6 +14,7 @@ import torch
 import torch.utils.checkpoint
 from torch import Tensor, nn
 
+from codeclens.attribution.inputs import Batch, called
 from codeclens.attribution.sites import Site
 from codeclens.errors import CodeclensError
 
@@ -294,7 +295,8 @@ def _describe(value: Any) -> str:
 def select(output: Any, selector: Selector) -> Tensor:
     """Select the one tensor that is explained from the output of a model.
 
-    `selector` is a key, an index or a function; None if the model returns a tensor. Raises
+    `selector` is a key, an index or a function; None if the model returns a tensor, or an object
+    whose tensor `logits` is meant, as the models of transformers do. Raises
     CodeclensError if the selection is not a tensor, naming what there is.
 
     >>> select({"logits": torch.zeros(2, 3)}, "logits").shape
@@ -315,7 +317,7 @@ def select(output: Any, selector: Selector) -> Tensor:
     return chosen
 
 
-def run(model: nn.Module, x: Tensor, selector: Selector) -> Tensor:
+def run(model: nn.Module, x: Batch, selector: Selector) -> Tensor:
     """Run a model and select what is explained from its output, or from a site inside it.
 
     A `Site` as the selector explains a tensor inside the network, for example the drive of a cell
@@ -326,7 +328,7 @@ def run(model: nn.Module, x: Tensor, selector: Selector) -> Tensor:
     torch.Size([4, 3])
     """
     if not isinstance(selector, Site):
-        return select(model(x), selector)
+        return select(called(model, x), selector)
     caught: list[Tensor] = []
 
     def catch(_: Site, tensor: Tensor) -> Tensor:
@@ -335,7 +337,7 @@ def run(model: nn.Module, x: Tensor, selector: Selector) -> Tensor:
         return tensor.clone()
 
     with tapped(model, [selector], catch):
-        model(x)
+        called(model, x)
     if not caught:
         raise CodeclensError(f'output="{selector.key}" is not reached when the model runs.')
     return caught[-1]
@@ -343,7 +345,9 @@ def run(model: nn.Module, x: Tensor, selector: Selector) -> Tensor:
 
 def _selected(output: Any, selector: Selector) -> Any:
     if selector is None:
-        return output
+        # What the models of transformers return has other entries beside them.
+        logits = None if isinstance(output, Tensor) else getattr(output, "logits", None)
+        return logits if isinstance(logits, Tensor) else output
     if isinstance(selector, Site):
         raise TypeError(selector)
     return selector(output) if callable(selector) else _get(output, selector)
@@ -411,12 +415,12 @@ class Probe:
         self._kept = {}
         self._contexts.close()
 
-    def __call__(self, x: Tensor) -> Pass:
+    def __call__(self, x: Batch) -> Pass:
         """Run the model on `x`; gradients flow from the output back to the sites."""
         with torch.enable_grad():
             return self._run(x)
 
-    def look(self, x: Tensor) -> dict[str, Tensor]:
+    def look(self, x: Batch) -> dict[str, Tensor]:
         """The activations at `x`, by a run without gradients."""
         try:
             with torch.no_grad():
@@ -426,7 +430,7 @@ class Probe:
             found = self(x)
         return {key: a.detach() for key, a in found.activations.items()}
 
-    def _run(self, x: Tensor) -> Pass:
+    def _run(self, x: Batch) -> Pass:
         self._kept, self._count = {}, len(x)
         # The model gets a copy: it may change what it is given in place.
         with same_randomness(self.model):

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from codeclens.attribution.capture import Pass, Probe
+from codeclens.attribution.inputs import Batch
 from codeclens.attribution.methods import AtInput, Attributed, Method
 from codeclens.attribution.path import (
     RULES,
@@ -126,7 +127,7 @@ class Conductance(Method):
     def _schedule(self) -> Nodes:
         return SCHEDULES[self.nodes] if isinstance(self.nodes, str) else self.nodes  # type: ignore
 
-    def prepare(self, probe: Probe, x: Tensor, baseline: Tensor) -> Conductance:
+    def prepare(self, probe: Probe, x: Batch, baseline: Batch) -> Conductance:
         """The same method with its nodes placed, if necessary by forward passes of samples `x`."""
         if are_given(self.nodes):
             return self
@@ -146,7 +147,7 @@ class Conductance(Method):
             most *= 2
         return most
 
-    def attribute(self, probe: Probe, x: Tensor, baseline: Tensor, at_x: AtInput) -> Attributed:
+    def attribute(self, probe: Probe, x: Batch, baseline: Batch, at_x: AtInput) -> Attributed:
         ready = self.prepare(probe, x, baseline)
         alphas: Alphas = ready.nodes  # type: ignore[assignment]
         if self.tolerance is None:
@@ -158,8 +159,8 @@ class Conductance(Method):
         alphas: Alphas,
         tolerance: float,
         probe: Probe,
-        x: Tensor,
-        baseline: Tensor,
+        x: Batch,
+        baseline: Batch,
         at_x: AtInput,
     ) -> Attributed:
         """Double the steps of those samples whose contributions still change."""

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from codeclens.attribution.capture import Probe
 from codeclens.attribution.conductance import Conductance
+from codeclens.attribution.inputs import Batch
 from codeclens.attribution.methods import AtInput, Method, wide
 from codeclens.attribution.path import SecantWalk, follow, require_ascending
 from codeclens.attribution.sites import Site
@@ -69,8 +70,8 @@ def secants_of(method: Method) -> Conductance:
 def joint_along(
     method: Conductance,
     probe: Probe,
-    x: Tensor,
-    baseline: Tensor,
+    x: Batch,
+    baseline: Batch,
     at_x: AtInput,
     divisions: Mapping[str, Division],
     pairs: Sequence[Pair],
@@ -120,7 +121,7 @@ class _JointWalk(SecantWalk):
             for source, sink in pairs
         }
 
-    def visit(self, x: Tensor) -> list[Tensor]:
+    def visit(self, x: Batch) -> list[Tensor]:
         first = not self._bounds
         here, targets = self._forward(x)
         changes = {key: self._change(key, found) for key, found in here.activations.items()}
@@ -214,7 +215,8 @@ class _PixelWalk(SecantWalk):
         }
         self.maps: dict[str, list[list[Tensor]]] = {}
 
-    def visit(self, x: Tensor) -> list[Tensor]:
+    def visit(self, x: Batch) -> list[Tensor]:
+        assert isinstance(x, Tensor)
         # The input is a leaf here, so that every operation after it has its secant.
         start = x.detach().clone().requires_grad_()
         here, targets = self._forward(start)

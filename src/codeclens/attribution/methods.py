@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from codeclens.attribution.capture import Pass, Probe
+from codeclens.attribution.inputs import Batch
 from codeclens.attribution.targets import Bound
 
 # Called once with the forward at x, before any gradient. It fixes the targets and keeps what is
@@ -61,12 +62,15 @@ class Method(Protocol):
         """The number of samples that `prepare` needs, 0 for none."""
         return 0
 
-    def prepare(self, probe: Probe, x: Tensor, baseline: Tensor) -> Method:
+    def prepare(self, probe: Probe, x: Batch, baseline: Batch) -> Method:
         """The same method with all that it learns once from the first samples of a data set."""
         return self
 
-    def attribute(self, probe: Probe, x: Tensor, baseline: Tensor, at_x: AtInput) -> Attributed:
-        """Compute the contributions of `x` `(B, …)` relative to a `baseline` of its shape."""
+    def attribute(self, probe: Probe, x: Batch, baseline: Batch, at_x: AtInput) -> Attributed:
+        """Compute the contributions of `x` `(B, …)` relative to a `baseline` of its shape.
+
+        Both are tensors, or both `Inputs` where a model takes several inputs or token ids.
+        """
         ...
 
 
@@ -93,7 +97,7 @@ class ActivationGradient(Method):
 
     normalize: bool = False
 
-    def attribute(self, probe: Probe, x: Tensor, baseline: Tensor, at_x: AtInput) -> Attributed:
+    def attribute(self, probe: Probe, x: Batch, baseline: Batch, at_x: AtInput) -> Attributed:
         here = probe(x)
         targets = [bound(here.output) for bound in at_x(here)]
         explained = []

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from codeclens.attribution.capture import Pass, Probe
+from codeclens.attribution.inputs import Batch, between
 from codeclens.attribution.methods import AtInput, Attributed, Explained, gradients_of, wide
 from codeclens.attribution.secant import SecantMode, unseen
 from codeclens.attribution.targets import Bound
@@ -30,7 +31,7 @@ class Nodes(Protocol):
     @property
     def pilot(self) -> int: ...
 
-    def place(self, steps: int, probe: Probe, x: Tensor, baseline: Tensor) -> Alphas:
+    def place(self, steps: int, probe: Probe, x: Batch, baseline: Batch) -> Alphas:
         """Place the nodes, if necessary by forward passes of the pilot samples `x` `(B, …)`."""
         ...
 
@@ -53,7 +54,7 @@ class Power:
     def __post_init__(self) -> None:
         require_number("p", self.p, above=0, hint="for example 3")
 
-    def place(self, steps: int, probe: Probe, x: Tensor, baseline: Tensor) -> Alphas:
+    def place(self, steps: int, probe: Probe, x: Batch, baseline: Batch) -> Alphas:
         return tuple((s / steps) ** self.p for s in range(steps + 1))
 
 
@@ -74,7 +75,7 @@ class Geometric:
     def __post_init__(self) -> None:
         _require_start(self.start)
 
-    def place(self, steps: int, probe: Probe, x: Tensor, baseline: Tensor) -> Alphas:
+    def place(self, steps: int, probe: Probe, x: Batch, baseline: Batch) -> Alphas:
         if steps == 1:
             return (0.0, 1.0)
         # The share of the nodes below the start.
@@ -119,7 +120,7 @@ class ArcLength:
         _require_start(self.start)
         require_number("crowding", self.crowding, above=0)
 
-    def place(self, steps: int, probe: Probe, x: Tensor, baseline: Tensor) -> Alphas:
+    def place(self, steps: int, probe: Probe, x: Batch, baseline: Batch) -> Alphas:
         x, baseline = x[: self.pilot], baseline[: self.pilot]
         alphas = [
             0.0,
@@ -130,7 +131,7 @@ class ArcLength:
         lengths = torch.zeros(self.grid, dtype=torch.float64)
         before: dict[str, Tensor] = {}
         for number, alpha in enumerate(alphas):
-            now = probe.look(torch.lerp(baseline, x, alpha))
+            now = probe.look(between(baseline, x, alpha))
             for key, activation in now.items():
                 if key in before:
                     lengths[number - 1] += _relative_length(before[key], activation)
@@ -197,7 +198,7 @@ Rule = Literal["secant", "trapezoid", "left", "midpoint"]
 
 
 def integrate(
-    rule: Rule, alphas: Alphas, probe: Probe, x: Tensor, baseline: Tensor, at_x: AtInput
+    rule: Rule, alphas: Alphas, probe: Probe, x: Batch, baseline: Batch, at_x: AtInput
 ) -> Attributed:
     """The contributions along a path, by a rule."""
     walk = RULES[rule](probe, at_x)
@@ -209,7 +210,7 @@ def integrate(
 
 
 def follow(
-    walk: Walk, alphas: Alphas, x: Tensor, baseline: Tensor
+    walk: Walk, alphas: Alphas, x: Batch, baseline: Batch
 ) -> tuple[list[Tensor], list[Tensor]]:
     """Walk from x back to the baseline: the first forward, at x, fixes the targets.
 
@@ -219,7 +220,7 @@ def follow(
     if alphas[-1] < 1:
         ends[1.0] = walk.look(x)
     for alpha in reversed(alphas):
-        targets = walk.visit(_between(baseline, x, alpha))
+        targets = walk.visit(_node(baseline, x, alpha))
         if alpha in (0.0, 1.0):
             ends[alpha] = targets
     if 0.0 not in ends:
@@ -239,11 +240,11 @@ class Walk:
         self._activations: dict[str, Tensor] = {}
         self._gradients: dict[tuple[int, str], Tensor] = {}
 
-    def look(self, x: Tensor) -> list[Tensor]:
+    def look(self, x: Batch) -> list[Tensor]:
         """The targets at an end of the path that is not a node."""
         return [target.detach() for target in self._targets(self._probe(x))]
 
-    def visit(self, x: Tensor) -> list[Tensor]:
+    def visit(self, x: Batch) -> list[Tensor]:
         """Add the segment between this node and the one visited before, nearer to the input."""
         here = self._probe(x)
         targets = self._targets(here)
@@ -300,9 +301,9 @@ class _MidpointWalk(_LeftWalk):
 
     def __init__(self, probe: Probe, at_x: AtInput) -> None:
         super().__init__(probe, at_x)
-        self._x: Tensor | None = None
+        self._x: Batch | None = None
 
-    def visit(self, x: Tensor) -> list[Tensor]:
+    def visit(self, x: Batch) -> list[Tensor]:
         end = self._probe(x)
         targets = [target.detach() for target in self._targets(end)]
         ends = {key: activation.detach() for key, activation in end.activations.items()}
@@ -310,7 +311,7 @@ class _MidpointWalk(_LeftWalk):
         if self._x is None:
             self._add_all(ends, [])
         else:
-            middle = self._probe(torch.lerp(x, self._x, 0.5))
+            middle = self._probe(between(x, self._x, 0.5))
             self._add_all(ends, gradients_of(self._targets(middle), middle.activations))
         self._x = x
         return targets
@@ -324,7 +325,7 @@ class SecantWalk(_LeftWalk):
         self._mode = SecantMode()
         self.uncovered = self._mode.uncovered
 
-    def visit(self, x: Tensor) -> list[Tensor]:
+    def visit(self, x: Batch) -> list[Tensor]:
         first = not self._bounds
         here, targets = self._forward(x)
         # There is no segment yet at the first node.
@@ -332,7 +333,7 @@ class SecantWalk(_LeftWalk):
         self._add_all(here.activations, gradients)
         return [target.detach() for target in targets]
 
-    def _forward(self, x: Tensor) -> tuple[Pass, list[Tensor]]:
+    def _forward(self, x: Batch) -> tuple[Pass, list[Tensor]]:
         """Run the model with secants to the node visited before, and read the targets."""
         self._mode.step()
         first = not self._bounds
@@ -362,8 +363,8 @@ RULES: dict[Rule, type[Walk]] = {
 }
 
 
-def _between(baseline: Tensor, x: Tensor, alpha: float) -> Tensor:
+def _node(baseline: Batch, x: Batch, alpha: float) -> Any:
     # The ends are returned exactly, not up to rounding.
     if alpha in (0.0, 1.0):
         return x if alpha else baseline
-    return torch.lerp(baseline, x, alpha)
+    return between(baseline, x, alpha)

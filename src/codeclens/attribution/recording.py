@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from codeclens.attribution.capture import Selector, frozen, run, same_randomness, tapped
+from codeclens.attribution.inputs import Batch
 from codeclens.attribution.sites import Site
 from codeclens.errors import CodeclensError
 
@@ -312,7 +313,7 @@ class Watch:
         return running is not None and running.issuperset(stack)
 
 
-def watched(model: nn.Module, watches: Sequence[Watch], selector: Selector, x: Tensor) -> Tensor:
+def watched(model: nn.Module, watches: Sequence[Watch], selector: Selector, x: Batch) -> Tensor:
     """Run the model on `x` once while all its sites are watched; returns the output."""
     with ExitStack() as contexts:
         contexts.enter_context(frozen(model))

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from codeclens.attribution.capture import Probe, Selector, frozen, run, same_randomness, tapped
+from codeclens.attribution.inputs import Batch, Inputs, plain, repeated
 from codeclens.attribution.recording import (
     RUN,
     Leaf,
@@ -55,13 +56,14 @@ class Replay:
     """
 
     def __init__(
-        self, model: nn.Module, site: Site | str, x: Tensor | None, output: Selector = None
+        self, model: nn.Module, site: Site | str, x: Batch | None, output: Selector = None
     ) -> None:
         self.model = model
         self.site = _only(model, site)
         self.activation: Tensor
         self.output: Tensor
-        self._start: Leaf
+        # Several inputs are kept whole; of a single one it is known whether anything reads it.
+        self._start: Leaf | Inputs
         self.selector = output
         self._entered: ExitStack | None = None
         # The site and the selected output, with calls as a replay counts them.
@@ -120,9 +122,14 @@ class Replay:
         self._given, self._copies, self._calls = activation, copies, {}
         try:
             with same_randomness(self.model):
-                return run(self.model, self._hand(self._start), self._shown)
+                return run(self.model, self._input(), self._shown)
         finally:
             self._given = None
+
+    def _input(self) -> Batch:
+        if isinstance(self._start, Inputs):
+            return self._start.repeated(self._copies)
+        return self._hand(self._start)
 
     def _hand(self, leaf: Leaf) -> Tensor:
         tensor = leaf.handed(self._copies)
@@ -164,7 +171,7 @@ class Replay:
         """Watches this site during a run; `wanted` names the tensors to keep, None all."""
         return Watch(self.site, self.selector, RecordedRun(wanted))
 
-    def learn(self, watch: Watch, output: Tensor, x: Tensor) -> str | None:
+    def learn(self, watch: Watch, output: Tensor, x: Batch) -> str | None:
         """Find what a replay of a few samples reads and overwrites; a reason if it fails."""
         self._pilot, self.few = watch.recording, len(x)
         self.activation, self.output = watch.activation(len(x)), output
@@ -172,7 +179,7 @@ class Replay:
         if watch.early:
             return "the selected output is computed before the site"
         self._entries = watch.recording.entries()
-        self._start = Leaf.of(_INPUT, x, keep=True)
+        self._start = _started(x)
         self._overwritten, self._reads = False, Reads()
         given = self.activation.clone()
         version = given._version
@@ -188,15 +195,14 @@ class Replay:
         self._overwritten = given._version != version
         return None
 
-    def take(self, watch: Watch, output: Tensor, x: Tensor, reason: str | None) -> str | None:
+    def take(self, watch: Watch, output: Tensor, x: Batch, reason: str | None) -> str | None:
         """Replay the watched run from now on; a reason if that is not possible."""
         self.activation, self.output = watch.activation(len(x)), output
         self._place, self._shown = watch.place, watch.shown
         reason = reason or watch.recording.compare(self._pilot, len(x), self.few)
         if reason is None:
             self._entries = watch.recording.entries()
-            keep = _INPUT in (watch.recording.wanted or ())
-            self._start = Leaf.of(_INPUT, x, keep=keep)
+            self._start = _started(x, keep=_INPUT in (watch.recording.wanted or ()))
         return reason
 
     def attempt(self) -> str | None:
@@ -207,10 +213,10 @@ class Replay:
             return _reason(error)
         return None if _same(again, self.output) else "the part after the site gives another output"
 
-    def give_up(self, x: Tensor, reason: str) -> None:
+    def give_up(self, x: Batch, reason: str) -> None:
         """Run the whole model on `x` from now on, with a warning that states the reason."""
         self._entries, self._place, self._shown = None, self.site, self.selector
-        self._start, self._overwritten = Leaf.of(_INPUT, x, keep=True), True
+        self._start, self._overwritten = _started(x), True
         warnings.warn(
             f'Replay at "{self.site.key}" runs the whole model every time, which gives the '
             f"same but takes longer: {reason}.",
@@ -218,7 +224,7 @@ class Replay:
         )
 
 
-def record(replays: Sequence[Replay], x: Tensor) -> None:
+def record(replays: Sequence[Replay], x: Batch) -> None:
     """Record several replays of one model and one output in the same run of `x` `(B, …)`.
 
     First the model runs on another number of samples; after each run every site is replayed once.
@@ -232,8 +238,8 @@ def record(replays: Sequence[Replay], x: Tensor) -> None:
     model, selector = replays[0].model, replays[0].selector
     reasons: list[str | None] = [None] * len(replays)
     with torch.inference_mode(False), torch.no_grad():
-        x = x.detach().clone()
-        few = x[:1] if len(x) > 1 else torch.cat([x, x])
+        x = plain(Inputs.of(x)).clone()
+        few = x[:1] if len(x) > 1 else repeated(x, 2)
         watches = [replay.watch() for replay in replays]
         try:
             output = watched(model, watches, selector, few)
@@ -256,7 +262,7 @@ def record(replays: Sequence[Replay], x: Tensor) -> None:
                 replay.give_up(x, reason)
 
 
-def follow(replays: Sequence[Replay], x: Tensor) -> None:
+def follow(replays: Sequence[Replay], x: Batch) -> None:
     """Record existing replays anew for the next batch `x` `(B, …)`, all in one run.
 
     What the first batch showed is not checked again: which tensors are read, and that replaying
@@ -276,7 +282,7 @@ def follow(replays: Sequence[Replay], x: Tensor) -> None:
         record(shortened, x)
         return
     with torch.inference_mode(False), torch.no_grad():
-        x = x.detach().clone()
+        x = plain(Inputs.of(x)).clone()
         watches = [replay.watch(replay.wanted) for replay in shortened]
         output = watched(shortened[0].model, watches, shortened[0].selector, x)
         for replay, watch in zip(shortened, watches, strict=True):
@@ -299,6 +305,10 @@ def released(probe: Probe) -> Iterator[nn.Module]:
         yield probe.model
     finally:
         probe.__enter__()
+
+
+def _started(x: Batch, keep: bool = True) -> Leaf | Inputs:
+    return x if isinstance(x, Inputs) else Leaf.of(_INPUT, x, keep)
 
 
 def _only(model: nn.Module, site: Site | str) -> Site:

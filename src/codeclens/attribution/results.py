@@ -88,7 +88,8 @@ class Contributions(Labelled, Mapping[str, SiteContributions]):
     the relative change of the contributions in the last doubling (otherwise None and NaN).
     `uncovered` names what keeps the sums from being exact: operations of the model without a
     secant rule, interrupted gradients, casts; it is empty where the sums are exact. `words` and
-    `unit` say what was explained.
+    `unit` say what was explained. `inputs` says, of several inputs, which moved along the path and
+    which were held fixed.
     """
 
     sites: Mapping[str, SiteContributions]
@@ -100,6 +101,7 @@ class Contributions(Labelled, Mapping[str, SiteContributions]):
     uncovered: frozenset[str] = frozenset()
     words: str = "the target"
     unit: str = ""
+    inputs: str = ""
 
     @staticmethod
     def joined(parts: Sequence[Contributions]) -> Contributions:
@@ -129,7 +131,8 @@ class Contributions(Labelled, Mapping[str, SiteContributions]):
 
     def title(self) -> str:
         unit = f" ({self.unit})" if self.unit else ""
-        return f"Contributions to {self.words}{unit}, {counted(len(self.target), 'sample')}"
+        inputs = f"; {self.inputs}" if self.inputs else ""
+        return f"Contributions to {self.words}{unit}, {counted(len(self.target), 'sample')}{inputs}"
 
     def to_xarray(self) -> xarray.DataTree:
         """A tree: at its root what is known of every sample, below it a data set for each site."""
@@ -144,6 +147,7 @@ class Contributions(Labelled, Mapping[str, SiteContributions]):
             "explained": self.words,
             "unit": self.unit,
             "uncovered": ", ".join(sorted(self.uncovered)),
+            "inputs": self.inputs,
         }
         root = xarray.Dataset(samples, {"sample": range(len(self.target))}, about)
         # The site of the whole model has the empty name, which is that of the root.
@@ -303,3 +307,20 @@ def split_signs(contributions: Tensor) -> tuple[Tensor, Tensor]:
     (tensor([[4.]]), tensor([[-2.]]))
     """
     return contributions.clamp(min=0).sum(dim=2), contributions.clamp(max=0).sum(dim=2)
+
+
+def mean_over_positions(site: Site, activation: Tensor, attended: Tensor | None) -> Tensor:
+    """The mean of each unit over positions `(B, U)`; over tokens without padding, if it is known.
+
+    >>> import torch
+    >>> known = torch.tensor([[True, True, False]])
+    >>> mean_over_positions(Site("h.0"), torch.tensor([[[1.0], [3.0], [9.0]]]), known)
+    tensor([[2.]])
+    """
+    units = site.units(activation)
+    grid = site.grid(activation)
+    if attended is None or grid[-1:] != attended.shape[1:]:
+        return units.mean(dim=2)
+    shape = (len(attended), *[1] * (len(grid) - 1), grid[-1])
+    weights = attended.reshape(shape).expand(-1, *grid).reshape(len(attended), 1, -1).to(units)
+    return (units * weights).sum(dim=2) / weights.sum(dim=2).clamp(min=1)

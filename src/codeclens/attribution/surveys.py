@@ -20,6 +20,7 @@ from codeclens.attribution.capture import (
     tapped,
 )
 from codeclens.attribution.dependence import Dependence
+from codeclens.attribution.inputs import Batch, leaves_of, shape_words, tensors_of
 from codeclens.attribution.sites import Site
 from codeclens.errors import CodeclensError
 
@@ -70,7 +71,7 @@ class Survey:
         )
 
 
-def survey(model: nn.Module, sites: Sequence[Site], x: Tensor, output: Selector = None) -> Survey:
+def survey(model: nn.Module, sites: Sequence[Site], x: Batch, output: Selector = None) -> Survey:
     """Survey the sites of a model, by one forward of `x` with gradients from the input.
 
     Raises CodeclensError for a model that does not run on `x` or does not return a tensor with a
@@ -102,7 +103,7 @@ def survey(model: nn.Module, sites: Sequence[Site], x: Tensor, output: Selector 
         met.append(_Met(site, copy, copy._version, copy.grad_fn))
         return copy
 
-    start = x.detach().requires_grad_()
+    start, leaves = leaves_of(x)
     graph = _Kept(model)
     depends = Dependence(model)
     with (
@@ -113,19 +114,20 @@ def survey(model: nn.Module, sites: Sequence[Site], x: Tensor, output: Selector 
         saved_tensors_hooks(graph.pack, graph.unpack),
     ):
         copy_of_start = start.clone()
-        depends.begin(copy_of_start)
+        for tensor in tensors_of(copy_of_start):
+            depends.begin(tensor)
         with depends:
             result = _run(model, copy_of_start, output)
     if result.ndim == 0 or len(result) != len(x):
         raise CodeclensError(
-            f"The model returns a tensor of shape {tuple(result.shape)} for {len(x)} samples of "
-            f"shape {tuple(x.shape[1:])}; its first axis must count the samples. Pass output=… to "
-            "select another one, and x[None] for a single sample."
+            f"The model returns a tensor of shape {tuple(result.shape)} for {len(x)} samples "
+            f"{_each(x)}; its first axis must count the samples. Pass output=… to select another "
+            "one, and x[None] for a single sample."
         )
     at_sites = sum(one.copy.nbytes for one in met)
     # The graph holds the sites' copies and the originals: one of them too many.
     memory = (graph.bytes + 2 * at_sites) // len(x)
-    return _described(sites, met, depends, result, start, memory)
+    return _described(sites, met, depends, result, leaves, memory)
 
 
 @dataclass(frozen=True)
@@ -143,7 +145,7 @@ def _described(
     met: Sequence[_Met],
     depends: Dependence,
     result: Tensor,
-    start: Tensor,
+    leaves: Sequence[Tensor],
     memory: int,
 ) -> Survey:
     """What the graph and the dependence of `result` say about the sites that were met."""
@@ -154,7 +156,7 @@ def _described(
     by_secants_alone = _ancestors(*(bare & depends.ruled))
 
     def is_cut(place: int) -> bool:
-        separates = _separates(met[place].node, result, start)
+        separates = _separates(met[place].node, result, leaves)
         return separates and not depends.passes_around(place, result)
 
     resolved: dict[str, Site] = {}
@@ -196,7 +198,7 @@ def _described(
         interrupted,
         frozenset(parted),
         bool(met) and met[0].node in reached and is_cut(0),
-        depends.lowest or start.dtype,
+        depends.lowest or leaves[0].dtype,
         shapes,
         frozenset(secants_only),
     )
@@ -275,7 +277,7 @@ class _Kept:
         return tensor
 
 
-def _run(model: nn.Module, x: Tensor, output: Selector) -> Tensor:
+def _run(model: nn.Module, x: Batch, output: Selector) -> Tensor:
     """Run the model; an input that does not fit gives one sentence instead of a traceback."""
     try:
         return run(model, x, output)
@@ -285,13 +287,17 @@ def _run(model: nn.Module, x: Tensor, output: Selector) -> Tensor:
         first = next(iter(str(error).strip().splitlines()), "")
         reason = f"{type(error).__name__}: {first}" if first else type(error).__name__
         raise CodeclensError(
-            f"The model does not run on an input of shape {tuple(x.shape)}, {x.dtype} on "
-            f"{x.device} (the first axis counts samples; pass x[None] for a single one): {reason}"
+            f"The model does not run on an input {shape_words(x)} (the first axis counts samples; "
+            f"pass x[None] for a single one): {reason}"
         ) from error
 
 
-def _separates(node: Any, result: Tensor, start: Tensor) -> bool:
-    """Whether every path of the graph from `start` to `result` passes through `node`."""
+def _each(x: Batch) -> str:
+    return f"of shape {tuple(x.shape[1:])}" if isinstance(x, Tensor) else shape_words(x)
+
+
+def _separates(node: Any, result: Tensor, leaves: Sequence[Tensor]) -> bool:
+    """Whether every path of the graph from the `leaves` to `result` passes through `node`."""
     if node is None or result.grad_fn is None:
         return False
     seen = {node}
@@ -301,7 +307,8 @@ def _separates(node: Any, result: Tensor, start: Tensor) -> bool:
         if step in seen:
             continue
         seen.add(step)
-        if getattr(step, "variable", None) is start:
+        variable = getattr(step, "variable", None)
+        if any(variable is leaf for leaf in leaves):
             return False
         queue.extend(parent for parent, _ in step.next_functions if parent is not None)
     return True

@@ -9,6 +9,7 @@ from typing import Any
 from codeclens.attribution.dense_targets import BoxScore, Pixels, Positive
 from codeclens.attribution.surprisal import Surprisal
 from codeclens.attribution.targets import (
+    Continuation,
     Contrast,
     Entropy,
     Label,
@@ -27,7 +28,18 @@ from codeclens.errors import CodeclensError, unknown
 TARGETS: dict[str, type[Target]] = {
     target.__name__: target
     for target in (
-        *(Predicted, Label, Output, TopKSum, Contrast, Sum, Entropy, Token, Surprisal),
+        *(
+            Predicted,
+            Label,
+            Output,
+            TopKSum,
+            Contrast,
+            Sum,
+            Entropy,
+            Token,
+            Continuation,
+            Surprisal,
+        ),
         *(Positive, Pixels, BoxScore),
     )
 }
@@ -41,6 +53,8 @@ def parse_target(text: str, of: Scale = "logits") -> Target:
 
     >>> parse_target("output:3"), parse_target("contrast:3,5"), parse_target("entropy")
     (Output(index=3, of='logits'), Contrast(first=3, second=5, of='logits'), Entropy())
+    >>> parse_target("token:-1,output:3")
+    Token(position=-1, target=Output(index=3, of='logits'))
     """
     name, _, rest = text.partition(":")
     named: dict[str, Any] = {
@@ -49,6 +63,8 @@ def parse_target(text: str, of: Scale = "logits") -> Target:
     if name not in named:
         raise unknown("target", name, named)
     made = named[name]
+    if made is Token:
+        return _at_token(text, rest, of)
     scale = {"of": of} if any(one.name == "of" for one in fields_of(made)) else {}
     try:
         numbers: list[Any] = [int(number) for number in rest.split(",")] if rest else []
@@ -59,6 +75,16 @@ def parse_target(text: str, of: Scale = "logits") -> Target:
     except (TypeError, ValueError):
         raise CodeclensError(f'The target "{text}" is not of the form {made.form}.') from None
     return target
+
+
+def _at_token(text: str, rest: str, of: Scale) -> Token:
+    """The target of a token: `token`, `token:POSITION` or `token:POSITION,TARGET`."""
+    position, _, inner = rest.partition(",")
+    try:
+        place = int(position) if position else -1
+    except ValueError:
+        raise CodeclensError(f'The target "{text}" is not of the form {Token.form}.') from None
+    return Token(place, parse_target(inner, of) if inner else Predicted(of))
 
 
 def described_target(description: Any) -> Target | None:

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
+from codeclens.attribution.inputs import Inputs
 from codeclens.errors import CodeclensError, require_number
 
 # Probabilities are a softmax over the outputs, or the sigmoid of a single output. With "sigmoid"
@@ -41,6 +42,10 @@ class Target(ABC):
 
         Returns a function from an output `(B, …)` to the target `(B,)`.
         """
+
+    def given(self, x: Inputs) -> Target:
+        """The target for these inputs, where it depends on them: on the tokens of each sample."""
+        return self
 
     def words(self, classes: Names = None) -> str:
         """What is explained, in words: "the logit of output 3"; `classes` names the outputs."""
@@ -349,20 +354,28 @@ class Entropy(Target):
 class Token(Target):
     """A target of one token's output, for models whose output is `(B, tokens, classes)`.
 
-    `Token(-1)` explains the predicted next word of a language model. Raises CodeclensError if the
-    token does not exist.
+    `Token()` explains the predicted next token of a language model, `Token(target=Output(17))` the
+    logit of a given one and `Token(target=Contrast(17, 4))` its contrast with another. Negative
+    positions count from the last token of each sample that is not padding, if the input has an
+    attention mask. Raises CodeclensError if the token does not exist.
 
     >>> output = torch.tensor([[[0.0, 1.0], [5.0, 2.0]]])
     >>> Token(-1).bind(output, None)(output)
     tensor([5.])
-    >>> Token(-1).words()
-    'the logit of the predicted class at token -1'
+    >>> Token().words(), Token(2, Output(1)).words(["tub", "cup"])
+    ('the logit of the predicted class at the last token', 'the logit of "cup" at token 2')
     """
 
-    form: ClassVar[str] = "token:POSITION"
+    form: ClassVar[str] = "token:POSITION,TARGET"
 
     position: int = -1
     target: Target = field(default_factory=Predicted)
+
+    def given(self, x: Inputs) -> Target:
+        if self.position >= 0 or x.attended is None:
+            return self
+        places = x.at_tokens(-self.position)[:, 0]
+        return _AtTokens(self.position, self.target, places=places)
 
     def bind(self, output: Tensor, labels: Tensor | None) -> Bound:
         if output.ndim != 3 or not -output.shape[1] <= self.position < output.shape[1]:
@@ -370,15 +383,21 @@ class Token(Target):
                 f"Token({self.position}) needs an output (samples, tokens, classes) with that "
                 f"token, not {tuple(output.shape)}."
             )
-        inner = self.target.bind(output[:, self.position], labels)
-        return lambda output: inner(output[:, self.position])
+        inner = bind(self.target, self._at(output), labels)
+        return lambda output: inner(self._at(output))
+
+    def _at(self, output: Tensor) -> Tensor:
+        return output[:, self.position]
 
     def words(self, classes: Names = None) -> str:
-        return f"{target_words(self.target, classes)} at token {self.position}"
+        return f"{target_words(self.target, classes)} {self._where}"
 
     def name(self, output: Tensor, classes: Names = None, labels: Tensor | None = None) -> str:
-        inner = target_name(self.target, output[:, self.position], classes, labels)
-        return f"{inner} at token {self.position}"
+        return f"{target_name(self.target, self._at(output), classes, labels)} {self._where}"
+
+    @property
+    def _where(self) -> str:
+        return "at the last token" if self.position == -1 else f"at token {self.position}"
 
     def unit(self, outputs: str = "logits") -> str:
         return target_unit(self.target, outputs)
@@ -386,6 +405,81 @@ class Token(Target):
     @property
     def whole_batch(self) -> bool:
         return not isinstance(self.target, Target) or self.target.whole_batch
+
+
+@dataclass(frozen=True, eq=False)
+class _AtTokens(Token):
+    """The target of the token at a place of its own in each sample, `places` `(B,)`."""
+
+    places: Tensor = field(kw_only=True, repr=False)
+
+    def _at(self, output: Tensor) -> Tensor:
+        return output[torch.arange(len(output), device=output.device), self.places]
+
+
+@dataclass(frozen=True)
+class Continuation(Target):
+    """The log-probability of the last `length` tokens of each sample, summed, in nats.
+
+    For language models, whose output at a token predicts the next one: `(B, tokens, classes)`. The
+    tokens are those of the input, without padding if it has an attention mask. Raises
+    CodeclensError for samples without a token before the continuation.
+
+    >>> x = Inputs.of(torch.tensor([[0, 1]]))
+    >>> output = torch.tensor([[[0.0, 0.0], [5.0, 2.0]]])
+    >>> Continuation(1).given(x).bind(output, None)(output)
+    tensor([-0.6931])
+    """
+
+    form: ClassVar[str] = "continuation:LENGTH"
+
+    length: int = 1
+
+    def __post_init__(self) -> None:
+        require_number("length of Continuation", self.length, least=1, whole=True)
+
+    def given(self, x: Inputs) -> Target:
+        ids = x.tokens
+        if ids is None:
+            raise CodeclensError(
+                f"{self!r} needs to know which input holds the token ids; pass it as input_ids."
+            )
+        places = x.at_tokens(self.length + 1)
+        return _Followed(self.length, before=places[:, :-1], ids=ids.gather(1, places[:, 1:]))
+
+    def bind(self, output: Tensor, labels: Tensor | None) -> Bound:
+        raise CodeclensError(
+            f"{self!r} is a target of token ids; pass the ids to the model, not their vectors."
+        )
+
+    def words(self, classes: Names = None) -> str:
+        last = "token" if self.length == 1 else f"{self.length} tokens"
+        return f"the log-probability of the last {last}"
+
+    def unit(self, outputs: str = "logits") -> str:
+        return "nats"
+
+
+@dataclass(frozen=True, eq=False)
+class _Followed(Continuation):
+    """The log-probability of `ids` after the tokens at `before`, `(B, length)` each."""
+
+    before: Tensor = field(kw_only=True, repr=False)
+    ids: Tensor = field(kw_only=True, repr=False)
+
+    def bind(self, output: Tensor, labels: Tensor | None) -> Bound:
+        if output.ndim != 3 or output.shape[1] <= int(self.before.max()):
+            raise CodeclensError(
+                f"{self!r} needs an output (samples, tokens, classes) for every token, not "
+                f"{tuple(output.shape)}."
+            )
+        rows = torch.arange(len(output), device=output.device)[:, None]
+
+        def value(output: Tensor) -> Tensor:
+            chances = output[rows, self.before].log_softmax(dim=2)
+            return chances.gather(2, self.ids[:, :, None])[:, :, 0].sum(dim=1)
+
+        return value
 
 
 def target_words(target: object, classes: Names = None) -> str:
@@ -417,8 +511,10 @@ def target_unit(target: object, outputs: str | None = None) -> str:
     return outputs or "units"
 
 
-def bind(target: Target | Bound, output: Tensor, labels: Tensor | None) -> Bound:
+def bind(target: Target | Bound, output: Tensor, labels: Tensor | None, x: object = None) -> Bound:
     """Fix a target at x; any function from the output `(B, …)` to `(B,)` is a target too.
+
+    `x` is the input, on which targets of tokens depend.
 
     Raises CodeclensError if the function does not give one number for each sample.
     """
@@ -427,6 +523,8 @@ def bind(target: Target | Bound, output: Tensor, labels: Tensor | None) -> Bound
             f"{target!r} is not a target; pass Predicted(), Label(), Output(0) or a function from "
             "the output (samples, …) to one number for each sample."
         )
+    if isinstance(target, Target) and isinstance(x, Inputs):
+        target = target.given(x)
     bound = target.bind(output, labels) if isinstance(target, Target) else target
     value = bound(output)
     if not isinstance(value, Tensor) or value.shape != output.shape[:1]:
@@ -498,7 +596,7 @@ def _by_class(output: Tensor) -> Tensor:
             f"The model's output has shape {tuple(output.shape)}; targets by class need "
             "(samples, classes). Pass output=… to select it, a function as the target, Pixels() "
             "for classes by pixel (samples, classes, …), or Token() or BoxScore() for (samples, "
-            "tokens or boxes, classes)."
+            "tokens or boxes, classes): Token() is the next token of a language model."
         )
     return output
 

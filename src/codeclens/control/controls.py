@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from codeclens.attribution import Attributor, Label, Selector
 from codeclens.attribution.capture import Probe
+from codeclens.attribution.inputs import Batch
 from codeclens.attribution.methods import AtInput, Attributed, Explained, gradients_of, wide
 from codeclens.control.edits import Frame, Value, one_site
 from codeclens.control.off import Off, off_name, off_value
@@ -139,7 +140,7 @@ class RankingInputs:
     model: nn.Module
     modes: Modes
     store: ContributionStore | None = None
-    training: tuple[Tensor, Tensor] | None = None
+    training: tuple[Any, Tensor] | None = None
     activation_modes: Modes | None = None
     site: Any = None
     output: Selector = None
@@ -381,11 +382,11 @@ class GradientFrom:
     complete: ClassVar[bool] = False
     pilot: ClassVar[int] = 0
 
-    def prepare(self, probe: Probe, x: Tensor, baseline: Tensor) -> GradientFrom:
+    def prepare(self, probe: Probe, x: Batch, baseline: Batch) -> GradientFrom:
         """There is nothing to prepare."""
         return self
 
-    def attribute(self, probe: Probe, x: Tensor, baseline: Tensor, at_x: AtInput) -> Attributed:
+    def attribute(self, probe: Probe, x: Batch, baseline: Batch, at_x: AtInput) -> Attributed:
         """The contributions of a batch."""
         here = probe(x)
         targets = [bound(here.output) for bound in at_x(here)]

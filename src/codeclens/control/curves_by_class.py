@@ -219,7 +219,7 @@ class ControlCurves(Sequence[ControlCurve], Labelled):
 
 def control_curves(
     model: nn.Module,
-    data: tuple[Tensor, Tensor],
+    data: tuple[Any, Tensor],
     modes: Modes,
     *,
     classes: Sequence[int] | None = None,

@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from codeclens.attribution import Site, find_sites, frozen, tapped
+from codeclens.attribution.inputs import Batch, called
 from codeclens.control.units import Chosen, Positions, amounts, at_positions
 from codeclens.errors import CodeclensError
 
@@ -339,7 +340,7 @@ def intervene(model: nn.Module, interventions: Sequence[Intervention]) -> Iterat
         yield
 
 
-def activation_at(model: nn.Module, site: str | Site, x: Tensor) -> Tensor:
+def activation_at(model: nn.Module, site: str | Site, x: Batch) -> Tensor:
     """The activation of a site for the input `x` `(B, …)`, as the network lays it out.
 
     In evaluation mode, without gradients. Use it for baselines, means and other samples' values.
@@ -354,7 +355,7 @@ def activation_at(model: nn.Module, site: str | Site, x: Tensor) -> Tensor:
     device = next((parameter.device for parameter in model.parameters()), x.device)
     look = tapped(model, [place], lambda _, found: kept.append(found.detach().clone()))
     with frozen(model), torch.no_grad(), look:
-        model(x.to(device))
+        called(model, x.to(device))
     if len(kept) != 1:
         raise CodeclensError(
             f'Site "{place.key}" runs {len(kept)} times when the model runs; name a call of a '

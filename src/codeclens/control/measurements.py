@@ -10,7 +10,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor, nn
 
-from codeclens.attribution import Selector, Site
+from codeclens.attribution import Inputs, Selector, Site
+from codeclens.attribution.inputs import Batch, shape_words
 from codeclens.control.edits import Intervention, Kind, Value
 from codeclens.control.sweep import Progress, count_units, outputs_under
 from codeclens.draws import Draws
@@ -42,7 +43,7 @@ class Measurements:
     def __init__(
         self,
         model: nn.Module,
-        data: tuple[Tensor, Tensor],
+        data: tuple[Any, Tensor],
         site: Site,
         *,
         value: Value = 0.0,
@@ -105,8 +106,8 @@ class Measurements:
         return np.packbits(off).tobytes()
 
 
-def checked(data: tuple[Tensor, Tensor]) -> tuple[Tensor, Int[np.ndarray, " sample"]]:
-    """Images and labels, as a tensor `(N, …)` and integers `(N,)`.
+def checked(data: tuple[Any, Tensor]) -> tuple[Batch, Int[np.ndarray, " sample"]]:
+    """Images and labels, as a tensor `(N, …)` or several inputs, and integers `(N,)`.
 
     Raises CodeclensError where they do not fit each other or are of another type.
     """
@@ -114,12 +115,13 @@ def checked(data: tuple[Tensor, Tensor]) -> tuple[Tensor, Int[np.ndarray, " samp
         raise CodeclensError(
             f"data is a {type(data).__name__}; pass a pair (images, labels) of tensors."
         )
-    x, labels = data[0], np.asarray(data[1])
-    if not isinstance(x, Tensor):
-        raise CodeclensError(f"The images are a {type(x).__name__}; pass a tensor (samples, …).")
-    if labels.shape != x.shape[:1] or not len(x):
+    if not isinstance(data[0], Tensor | Mapping | Inputs | tuple):
+        kind = type(data[0]).__name__
+        raise CodeclensError(f"The images are a {kind}; pass a tensor (samples, …).")
+    x, labels = Inputs.of(data[0]), np.asarray(data[1])
+    if labels.shape != (len(x),) or not len(x):
         raise CodeclensError(
-            f"The images have shape {tuple(x.shape)} and the labels {labels.shape}; "
+            f"The images are {shape_words(x)} and the labels {labels.shape}; "
             "pass one label for each image, and at least one image."
         )
     if not np.issubdtype(labels.dtype, np.integer) or labels.min() < 0:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from codeclens.attribution import (
     Attributor,
     Contributions,
+    Inputs,
     Label,
     Method,
     Predicted,
@@ -23,6 +24,8 @@ from codeclens.attribution import (
     SiteContributions,
     Target,
 )
+from codeclens.attribution.inputs import Batch
+from codeclens.attribution.targets import bind
 from codeclens.control.edits import one_site
 from codeclens.control.effects import Effects, effects_of
 from codeclens.control.estimates import two_digits
@@ -198,7 +201,7 @@ class Necessity(Labelled):
 
 def necessity(
     model: nn.Module,
-    data: Tensor | tuple[Tensor, Tensor],
+    data: Any,
     modes: Modes,
     *,
     chosen: Sequence[int] | None = None,
@@ -216,7 +219,8 @@ def necessity(
 ) -> Necessity:
     """Compare what modes' contributions predict with the effects of removing or isolating them.
 
-    `data` is images `(N, …)`, or images and labels for the target `Label`. Contributions of the
+    `data` is images `(N, …)`, several inputs (a dict, or `Inputs.of`), or a pair of one of these
+    and labels for the target `Label`. Contributions of the
     images are computed with `method`, `target` and `baseline` (as for `contributions`) and encoded.
     A mode contributes its loading times the sum of its weights, in the target's units, so removing
     it should change the target by minus that. The change is measured for the modes `chosen` by
@@ -247,7 +251,8 @@ def necessity(
     >>> bool(np.allclose(found.removed.effect.sum(), -found.alone.effect.sum(), atol=1e-3))
     True
     """
-    x, labels = data if isinstance(data, tuple | list) else (data, None)
+    given, labels = data if isinstance(data, tuple | list) else (data, None)
+    x = Inputs.of(given)
     if modes.view not in ("concat", "sum"):
         raise CodeclensError(
             f'The modes of "{modes.site}" are of the view "{modes.view}", which holds only a part '
@@ -322,7 +327,7 @@ class _Contributed:
     baseline: Any
     output: Selector
 
-    def of(self, x: Tensor, labels: Any) -> SiteContributions:
+    def of(self, x: Batch, labels: Any) -> SiteContributions:
         """The contributions of all images at the site."""
         attributor = Attributor(
             self.model, sites=self.site, method=self.method, target=self.target,
@@ -339,14 +344,14 @@ class _Contributed:
         (found,) = Contributions.joined(parts).values()
         return found
 
-    def bound(self, x: Tensor, labels: Any, batch_size: int) -> Callable[[Tensor], np.ndarray]:
+    def bound(self, x: Batch, labels: Any, batch_size: int) -> Callable[[Tensor], np.ndarray]:
         """The target of outputs `(N, classes)`, fixed at those of the undisturbed network."""
         scores = outputs_under(self.model, x, [], batch_size=batch_size, output=self.output)
         target = Predicted() if self.target is None else self.target
         known = None if labels is None else torch.as_tensor(np.asarray(labels))
         if isinstance(target, Label) and known is None:
             raise CodeclensError("The target Label() needs labels; pass data=(images, labels).")
-        fixed = target.bind(torch.as_tensor(np.asarray(scores[0])), known)
+        fixed = bind(target, torch.as_tensor(np.asarray(scores[0])), known, x)
         return lambda output: fixed(output).double().numpy()
 
 

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 
 from codeclens.attribution import Site
 from codeclens.attribution.baselines import Constant, as_baseline
+from codeclens.attribution.embeddings import starts_of
+from codeclens.attribution.inputs import Inputs
 from codeclens.control.edits import Value, activation_at, as_value, finite
 from codeclens.decomposition import Mode, Modes
 from codeclens.errors import CodeclensError, unknown
@@ -23,9 +25,7 @@ NAMES = ("baseline", "mean")
 _BATCH = 64
 
 
-def off_value(
-    model: nn.Module, site: Site, images: Tensor | None, off: Off, baseline: Any = 0.0
-) -> Value:
+def off_value(model: nn.Module, site: Site, images: Any, off: Off, baseline: Any = 0.0) -> Value:
     """What units of a site are set to: a number, or a tensor for one sample or for each image.
 
     `off` is a number, one for each unit `(U,)`, a tensor in the layout of the site, `"baseline"`
@@ -50,18 +50,18 @@ def off_value(
         raise unknown("off value", off, NAMES, "There is")
     if images is None or not len(images):
         raise CodeclensError(f'off="{off}" is computed from images; pass images=x.')
+    images = Inputs.of(images)
     if off == "mean":
         sums = [
             activation_at(model, site, b).sum(dim=0, keepdim=True) for b in images.split(_BATCH)
         ]
         return torch.stack(sums).sum(dim=0) / len(images)
     start = as_baseline(baseline)
-    if isinstance(start, Constant):  # the same for all images
+    if isinstance(start, Constant) and isinstance(images, Tensor):  # the same for all images
         images = images[:1]
     found = []
-    for draw in range(start.draws):
-        batches = start.at(images, draw).to(images).expand_as(images).split(_BATCH)
-        parts = [activation_at(model, site, batch.contiguous()) for batch in batches]
+    for begun in starts_of(model, images, start):
+        parts = [activation_at(model, site, batch.clone()) for batch in begun.split(_BATCH)]
         found.append(torch.cat(parts))
     return torch.stack(found).mean(dim=0)
 

@@ -37,7 +37,7 @@ TRIALS = 5
 
 def control_curve(
     model: nn.Module,
-    data: tuple[Tensor, Tensor],
+    data: tuple[Any, Tensor],
     modes: Modes | Mode,
     *,
     class_index: Members,
@@ -49,7 +49,7 @@ def control_curve(
     site: str | Site | None = None,
     controls: str | Iterable[Control] = ("random",),
     store: ContributionStore | None = None,
-    training: tuple[Tensor, Tensor] | None = None,
+    training: tuple[Any, Tensor] | None = None,
     activation_modes: Modes | None = None,
     trials: int = TRIALS,
     seed: int = 0,
@@ -217,7 +217,7 @@ class _ClassRuns(NamedTuple):
 
 def prepared(
     model: nn.Module,
-    data: tuple[Tensor, Tensor],
+    data: tuple[Any, Tensor],
     modes: Modes | Mode,
     *,
     fractions: Sequence[float] = FRACTIONS,
@@ -226,7 +226,7 @@ def prepared(
     site: str | Site | None = None,
     controls: str | Iterable[Control] = ("random",),
     store: ContributionStore | None = None,
-    training: tuple[Tensor, Tensor] | None = None,
+    training: tuple[Any, Tensor] | None = None,
     activation_modes: Modes | None = None,
     trials: int = TRIALS,
     seed: int = 0,

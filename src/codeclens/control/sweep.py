@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 
 from codeclens.attribution import Replay, Selector, Site, frozen, tapped
 from codeclens.attribution.capture import run, same_randomness
+from codeclens.attribution.inputs import Batch, Inputs, called
 from codeclens.attribution.recording import UnreplayableError
 from codeclens.attribution.replay import follow, record
 from codeclens.control.edits import Intervention, intervene
@@ -24,7 +26,7 @@ Reduce = Callable[[Tensor], Tensor]
 
 def outputs_under(
     model: nn.Module,
-    x: Tensor,
+    x: Any,
     interventions: Sequence[Condition],
     *,
     batch_size: int = 256,
@@ -36,10 +38,11 @@ def outputs_under(
 ) -> Shaped[np.ndarray, "condition sample *rest"]:
     """The network's output for every image, undisturbed and under each intervention.
 
-    `x` is `(N, …)`; the result is `(1 + M, N, …)` for M interventions, the undisturbed network
-    first. Each may be several that act together, at one site or at many; one with M masks counts as
-    M. Where an edit holds values for each sample, they are those of the N images. `reduce` is
-    applied to the output `(B, …)` of every batch before it is kept: `lambda logits: logits[:, 3]`
+    `x` is `(N, …)`, or several inputs (`Inputs.of`); the result is `(1 + M, N, …)` for M
+    interventions, the undisturbed network first. Each may be several that act together, at one
+    site or at many; one with M masks counts as M. Where an edit holds values for each sample, they
+    are those of the N images. `reduce` is applied to the output `(B, …)` of every batch before it
+    is kept: `lambda logits: logits[:, 3]`
     instead of all classes.
 
     Evaluation mode, no gradients. What lies before a site is computed once for each batch, for all
@@ -61,6 +64,7 @@ def outputs_under(
         raise CodeclensError(
             f"batch_size (={batch_size}) and at_once (={at_once}) must be at least 1."
         )
+    x = Inputs.of(x)
     conditions = _conditions(interventions)
     results: np.ndarray | None = None
     starts = range(0, len(x), batch_size)
@@ -72,7 +76,7 @@ def outputs_under(
         rows = slice(start, start + len(batch))
         for row, found in sweep.run(batch, rows, len(x)):
             kept = (found if reduce is None else reduce(found)).detach().cpu().numpy()
-            if kept.shape[:1] != batch.shape[:1]:
+            if kept.shape[:1] != (len(batch),):
                 raise CodeclensError(
                     f"The model's output has shape {kept.shape} for {len(batch)} images; its first "
                     "axis must count them. Pass output=… to select it."
@@ -88,7 +92,7 @@ def outputs_under(
 
 def predictions_under(
     model: nn.Module,
-    x: Tensor,
+    x: Any,
     interventions: Sequence[Condition],
     *,
     batch_size: int = 256,
@@ -108,6 +112,7 @@ def predictions_under(
     >>> predictions_under(model, x, [nothing]).tolist()
     [[1, 0], [0, 0]]
     """
+    x = Inputs.of(x)
     samples = min(batch_size, len(x))
 
     def classes(scores: Tensor) -> Tensor:
@@ -132,7 +137,7 @@ def predictions_under(
     return found.astype(np.int64)
 
 
-def count_units(model: nn.Module, site: Site, x: Tensor) -> int:
+def count_units(model: nn.Module, site: Site, x: Batch) -> int:
     """How many units a site has, by one run of the images `x` `(N, …)`.
 
     Raises CodeclensError where the run does not reach the site.
@@ -147,7 +152,7 @@ def count_units(model: nn.Module, site: Site, x: Tensor) -> int:
         torch.no_grad(),
         tapped(model, [site], lambda met, tensor: counts.append(met.units(tensor).shape[1])),
     ):
-        model(x.to(device))
+        called(model, x.to(device))
     if not counts:
         raise CodeclensError(
             f'Site "{site.key}" is not reached when the model runs; choose another module.'
@@ -182,7 +187,7 @@ class _Sweep:
                 self._whole.append(number)
         self._replays: dict[Site, Replay] | None = None
 
-    def run(self, batch: Tensor, rows: slice, total: int) -> Iterator[tuple[int, Tensor]]:
+    def run(self, batch: Batch, rows: slice, total: int) -> Iterator[tuple[int, Tensor]]:
         """The output for one batch, condition by condition; 0 is the undisturbed network."""
         replays = self._prepared(batch)
         undisturbed = next((replay.output for replay in replays.values()), None)
@@ -210,7 +215,7 @@ class _Sweep:
     def _cut(self, number: int, rows: slice, total: int) -> tuple[Intervention, ...]:
         return tuple(one.of_samples(rows, total) for one in self._conditions[number])
 
-    def _run(self, batch: Tensor, condition: Sequence[Intervention]) -> Tensor:
+    def _run(self, batch: Batch, condition: Sequence[Intervention]) -> Tensor:
         model = self._model
         with (
             frozen(model),
@@ -221,7 +226,7 @@ class _Sweep:
             # A copy: the model may change its input in place.
             return run(model, batch.clone(), self._output)
 
-    def _prepared(self, batch: Tensor) -> dict[Site, Replay]:
+    def _prepared(self, batch: Batch) -> dict[Site, Replay]:
         """The replays of this batch: all sites are recorded in one run."""
         if not self._wanted or not len(batch):
             return {}
@@ -232,7 +237,7 @@ class _Sweep:
             self._replays = {s: r for s, r in self._replays.items() if r.shortened}
         return self._replays
 
-    def _first(self, batch: Tensor) -> dict[Site, Replay]:
+    def _first(self, batch: Batch) -> dict[Site, Replay]:
         found = {site: Replay(self._model, site, None, self._output) for site in self._by_site}
         while found:
             try:

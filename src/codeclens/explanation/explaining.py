@@ -14,15 +14,16 @@ from codeclens.analysis import Hierarchy, names_beyond_chance
 from codeclens.analysis.semantics import short_names
 from codeclens.attribution import (
     Attributor,
-    Baseline,
     Conductance,
     Contributions,
+    Inputs,
     Method,
     Predicted,
     Selector,
     Target,
 )
-from codeclens.attribution.baselines import as_baseline
+from codeclens.attribution.embeddings import starts_of
+from codeclens.attribution.inputs import Batch, shape_words
 from codeclens.attribution.targets import Bound, bind, target_name, target_unit
 from codeclens.control import Intervention, activation_at, outputs_under, removal
 from codeclens.decomposition import Modes, Shares, shares_of
@@ -44,13 +45,13 @@ _AT_ONCE = 8
 
 def explain(
     model: nn.Module,
-    x: Tensor,
+    x: Any,
     modes: Modes | Mapping[str, Modes],
     *,
     sites: str | Iterable[str] | None = None,
     method: Method | None = None,
     target: Target | Bound | None = None,
-    baseline: float | Tensor | Baseline = 0.0,
+    baseline: Any = 0.0,
     output: Selector = None,
     labels: Tensor | None = None,
     most: int = 6,
@@ -61,6 +62,7 @@ def explain(
     names: Mapping[str, Sequence[str]] | Hierarchy | None = None,
     picture: Picture | None = None,
     progress: Callable[[int, int], None] | None = None,
+    model_kwargs: Mapping[str, Any] | None = None,
 ) -> Explanation:
     """Explain the output for one input `x` `(1, …)` as a sum over modes, at each of their sites.
 
@@ -75,7 +77,8 @@ def explain(
 
     `modes` are those of one site or of several (`sites` picks some). `target=Contrast(a, b)` asks
     why a and not b. `method` (by default 20 steps at geometric nodes, which need no pilot),
-    `target`, `baseline`, `output` and `labels` are those of `contributions`. `classes` names the
+    `target`, `baseline`, `output`, `labels` and `model_kwargs` are those of `contributions`;
+    `x` may be several inputs or token ids as there. `classes` names the
     outputs; `picture` is what the network saw, for drawings; `progress(done, total)` counts the
     steps.
 
@@ -94,6 +97,7 @@ def explain(
     >>> abs(total - (e.target - e.baseline_target)) < 1e-12
     True
     """
+    x = Inputs.of(x, model_kwargs)
     _require_one(x, most, examples)
     kind = _kind_of_maps(maps)
     by_site = _chosen(modes, sites)
@@ -110,12 +114,12 @@ def explain(
     result = _output_of(model, x, output)
     _require_names(classes, result)
     if effects:
-        runs = _Runs(model, x, found, baseline, output, bind(chosen_target, result, labels))
+        runs = _Runs(model, x, found, baseline, output, bind(chosen_target, result, labels, x))
         _measure(list(parts.values()), runs, most, progress)
     shown = {site: part.first(most) for site, part in parts.items()}
     pixels = (
         net_maps_of_modes(attributor, x, found, by_site, shown, labels)
-        if kind == "pixels" and x.ndim == 4
+        if kind == "pixels" and isinstance(x, Tensor) and x.ndim == 4
         else {}
     )
     for site, part in parts.items():
@@ -128,7 +132,7 @@ def explain(
         {site: part.explained(most) for site, part in parts.items()},
         target=float(found.target[0]),
         baseline_target=float(found.baseline_target[0]),
-        words=target_name(chosen_target, result, classes, labels),
+        words=target_name(_located(chosen_target, x), result, classes, labels),
         prediction=Predicted().name(result, classes),
         picture=_picture(x, picture),
         unit=target_unit(chosen_target),
@@ -197,16 +201,15 @@ class _Runs:
     """The network with modes removed, or kept alone, for one input."""
 
     model: nn.Module
-    x: Tensor
+    x: Batch
     found: Contributions
-    baseline: float | Tensor | Baseline
+    baseline: Any
     output: Selector
     bound: Bound
 
     def resting(self, site: str) -> Tensor:
         """The activation at the baseline, the mean of all its draws."""
-        given = as_baseline(self.baseline)
-        starts = (given.at(self.x, d).to(self.x).expand_as(self.x) for d in range(given.draws))
+        starts = starts_of(self.model, self.x, self.baseline)
         at = [activation_at(self.model, self.found[site].site, start) for start in starts]
         return torch.stack(at).mean(dim=0)
 
@@ -286,9 +289,16 @@ def _kind_of_maps(maps: bool | Maps) -> Maps | None:
     return maps
 
 
-def _require_one(x: Tensor, most: int, examples: int) -> None:
-    if not isinstance(x, Tensor) or x.ndim < 2 or len(x) != 1:
-        shape = tuple(x.shape) if isinstance(x, Tensor) else type(x).__name__
+def _located(target: Target | Bound, x: Batch) -> Target | Bound:
+    """The target for these inputs, where it depends on their tokens."""
+    if isinstance(target, Target) and isinstance(x, Inputs):
+        return target.given(x)
+    return target
+
+
+def _require_one(x: Batch, most: int, examples: int) -> None:
+    if (isinstance(x, Tensor) and x.ndim < 2) or len(x) != 1:
+        shape = tuple(x.shape) if isinstance(x, Tensor) else shape_words(x)
         raise CodeclensError(
             f"The input is {shape}; one input is explained at a time, as a batch of one: x[None] "
             "of a single image, x[:1] of a batch."
@@ -339,7 +349,7 @@ def _shown(modes: Modes, one: Exemplar) -> str:
     return str(one.sample if one.key is None else one.key)
 
 
-def _output_of(model: nn.Module, x: Tensor, output: Selector) -> Tensor:
+def _output_of(model: nn.Module, x: Batch, output: Selector) -> Tensor:
     return torch.from_numpy(outputs_under(model, x, [], output=output))[0]
 
 
@@ -351,9 +361,9 @@ def _require_names(classes: Sequence[str] | None, result: Tensor) -> None:
         )
 
 
-def _picture(x: Tensor, picture: Picture | None) -> np.ndarray[Any, Any] | None:
+def _picture(x: Batch, picture: Picture | None) -> np.ndarray[Any, Any] | None:
     if picture is None:
-        if x.ndim != 4 or x.shape[1] not in (1, 3):
+        if not isinstance(x, Tensor) or x.ndim != 4 or x.shape[1] not in (1, 3):
             return None
         values = np.moveaxis(x[0].detach().cpu().double().numpy(), 0, 2)
         # Scaled to be seen; with the transform's mean and std, as_picture gives its true colours.
