@@ -30,9 +30,9 @@ if TYPE_CHECKING:
         Output,
         Predicted,
         Sum,
-        Token,
         TopKSum,
     )
+    from codeclens.attribution.token_targets import Continuation, Token
     from codeclens.control import ablate, control_curve, preserve, scale, steer
     from codeclens.decomposition import (
         ICA,
@@ -72,6 +72,7 @@ __all__ = [
     "CodeclensError",
     "CompletenessWarning",
     "Conductance",
+    "Continuation",
     "Contrast",
     "ContributionStore",
     "Entropy",
@@ -132,9 +133,9 @@ _ROOMS = {
         *("Site", "Surprisal", "contributions", "find_sites", "in_axes"),
     ),
     "attribution.targets": (
-        *("Contrast", "Entropy", "Label", "Output", "Predicted", "Sum", "Token"),
-        "TopKSum",
+        *("Contrast", "Entropy", "Label", "Output", "Predicted", "Sum", "TopKSum"),
     ),
+    "attribution.token_targets": ("Continuation", "Token"),
     "control": ("ablate", "control_curve", "preserve", "scale", "steer"),
     "decomposition": (
         *("BatchTopK", "Gated", "ICA", "JumpReLU", "KMeans", "Matryoshka", "Modes", "NMF", "PCA"),

@@ -31,7 +31,7 @@ from codeclens.attribution import (
     Output,
     Replay,
     Samples,
-    Shared,
+    SharedValue,
     Sum,
     Token,
     TokenEmbedding,
@@ -381,7 +381,9 @@ def test_mistakes_are_one_sentence(
 
 
 def test_what_samples_share_is_passed_as_it_is() -> None:
-    x = Inputs.of(torch.zeros(4, 3), {"a": torch.ones(4, 4), "b": Shared(torch.ones(4, 4)), "c": 1})
+    x = Inputs.of(
+        torch.zeros(4, 3), {"a": torch.ones(4, 4), "b": SharedValue(torch.ones(4, 4)), "c": 1}
+    )
     assert isinstance(x, Inputs)
     assert x[:2].values["a"].shape == (2, 4)
     assert x[:2].values["b"].shape == (4, 4)

@@ -16,7 +16,7 @@ from codeclens.attribution.baselines import (
 from codeclens.attribution.capture import Probe, Selector, frozen, select, tapped
 from codeclens.attribution.conductance import Conductance
 from codeclens.attribution.dense_targets import BoxScore, Pixels, Positive
-from codeclens.attribution.inputs import Inputs, Shared
+from codeclens.attribution.inputs import Inputs, SharedValue
 from codeclens.attribution.joint import Division
 from codeclens.attribution.methods import ActivationGradient, Method
 from codeclens.attribution.path import ArcLength, Geometric, Power
@@ -32,7 +32,6 @@ from codeclens.attribution.sites import Site, find_sites
 from codeclens.attribution.surprisal import Surprisal
 from codeclens.attribution.surveys import Survey, survey
 from codeclens.attribution.targets import (
-    Continuation,
     Contrast,
     Entropy,
     Label,
@@ -40,9 +39,9 @@ from codeclens.attribution.targets import (
     Predicted,
     Sum,
     Target,
-    Token,
     TopKSum,
 )
+from codeclens.attribution.token_targets import Continuation, Token
 
 __all__ = [
     "AblationEffect",
@@ -76,7 +75,7 @@ __all__ = [
     "Replay",
     "Samples",
     "Selector",
-    "Shared",
+    "SharedValue",
     "Site",
     "SiteContributions",
     "Sum",

@@ -22,10 +22,10 @@ _PADDING = ("key_padding_mask", "src_key_padding_mask", "padding_mask")
 
 
 @dataclass(frozen=True)
-class Shared:
+class SharedValue:
     """A keyword argument that all samples share, though its first axis is as long as the batch.
 
-    >>> found = Inputs.of(torch.zeros(2, 3), {"bias": Shared(torch.ones(2, 2))})
+    >>> found = Inputs.of(torch.zeros(2, 3), {"bias": SharedValue(torch.ones(2, 2))})
     >>> found[:1].values["bias"].shape
     torch.Size([2, 2])
     """
@@ -57,7 +57,7 @@ class Inputs:
         """Inputs from a tensor, a tuple of them, or a dict by argument, and keyword arguments.
 
         A tensor of floating-point numbers alone stays a tensor. Keyword arguments that are tensors
-        with as many rows as the batch belong to its samples (`Shared` says otherwise). Raises
+        with as many rows as the batch belong to its samples (`SharedValue` says otherwise). Raises
         CodeclensError for inputs without a tensor and for inputs of different lengths.
 
         >>> x = Inputs.of((torch.zeros(4, 3), torch.ones(4, 2)), {"scale": 2.0})
@@ -78,7 +78,7 @@ class Inputs:
                 f'"{twice[0]}" is an input and one of model_kwargs; pass it only once.'
             )
         values: dict[Place, Any] = {
-            k: v.value if isinstance(v, Shared) else v for k, v in extra.items()
+            k: v.value if isinstance(v, SharedValue) else v for k, v in extra.items()
         }
         rows = {
             key

@@ -9,7 +9,6 @@ from typing import Any
 from codeclens.attribution.dense_targets import BoxScore, Pixels, Positive
 from codeclens.attribution.surprisal import Surprisal
 from codeclens.attribution.targets import (
-    Continuation,
     Contrast,
     Entropy,
     Label,
@@ -18,9 +17,9 @@ from codeclens.attribution.targets import (
     Scale,
     Sum,
     Target,
-    Token,
     TopKSum,
 )
+from codeclens.attribution.token_targets import Continuation, Token
 from codeclens.errors import CodeclensError, unknown
 
 # All targets by the names of their classes, as the settings of a store and the command line name
