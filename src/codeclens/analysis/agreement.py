@@ -18,7 +18,7 @@ from codeclens.attribution import Attributor, Division, Given, Site, frozen, tap
 from codeclens.attribution.joint import secants_of
 from codeclens.attribution.targets import bind
 from codeclens.decomposition.loadings import Loadings
-from codeclens.draws import Draws
+from codeclens.draws import Draws, interval
 from codeclens.errors import counted, unknown
 from codeclens.labelled import Labelled, columns_of, labels
 
@@ -91,8 +91,7 @@ class Agreement(Labelled):
             values = np.nan_to_num(given)
             redrawn = [float(rank_correlation(values[drawn], effect[drawn])) for drawn in rows]
             # A constant draw has no rank correlation.
-            known = np.array(redrawn)[np.isfinite(redrawn)]
-            low, high = np.quantile(known, [0.025, 0.975]) if len(known) else (np.nan, np.nan)
+            low, high = interval(np.array(redrawn))
             rho = float(rank_correlation(values, effect))
             found[name] = RankCorrelation(rho, float(low), float(high))
         return found

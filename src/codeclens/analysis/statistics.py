@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int, Num
 
-from codeclens.draws import Draws
+from codeclens.draws import Draws, interval
 from codeclens.errors import CodeclensError, require_number, wrong_shape
 
 Statistic = Callable[..., Any]
@@ -166,7 +166,7 @@ def bootstrap_interval(
             rows = len(draws[block])
             drawn = array[random.integers(len(array), size=(rows, len(array)))]
             draws[block] = statistic(drawn, axis=-1)
-    low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
+    low, high = interval(draws, level)
     return float(low), float(high)
 
 

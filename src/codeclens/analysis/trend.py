@@ -12,7 +12,7 @@ from jaxtyping import Float, Int, Num
 
 from codeclens.analysis.spectrum import covariance_spectrum
 from codeclens.analysis.statistics import blocks, standardized
-from codeclens.draws import Draws
+from codeclens.draws import Draws, interval
 from codeclens.errors import CodeclensError
 
 _GROUPS = 16
@@ -50,8 +50,7 @@ class Trend:
         redrawn = np.atleast_1d(rank_correlation(draws, depth))
         # A constant draw counts as no trend; a draw that is not finite is excluded.
         finite = np.isfinite(draws).all(axis=-1)
-        redrawn = np.nan_to_num(redrawn[finite])
-        low, high = np.quantile(redrawn, [0.025, 0.975]) if len(redrawn) else (nan, nan)
+        low, high = interval(np.nan_to_num(redrawn[finite]))
         return cls(values, float(rank_correlation(values, depth)), float(low), float(high))
 
     @property

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from codeclens.control.estimates import Estimate
-from codeclens.draws import Draws
+from codeclens.draws import Draws, pearson
 from codeclens.labelled import Labelled
 
 if TYPE_CHECKING:
@@ -112,8 +112,8 @@ class Effects(Labelled):
     @property
     def correlation(self) -> Estimate:
         """Pearson correlation over modes of the mean measured with the mean predicted changes."""
-        draws = [_correlation(p, m) for p, m in zip(*self.drawn, strict=True)]
-        return Estimate.of(np.asarray(_correlation(*self.means)), np.array(draws))
+        draws = [pearson(p, m) for p, m in zip(*self.drawn, strict=True)]
+        return Estimate.of(np.asarray(pearson(*self.means)), np.array(draws))
 
     @property
     def slope(self) -> Estimate:
@@ -161,13 +161,6 @@ def effects_of(
     samples, draws = len(prediction), draws or Draws()
     counts = draws.random().multinomial(samples, np.full(samples, 1 / samples), size=draws.n)
     return Effects(prediction, effect, active, counts)
-
-
-def _correlation(x: Float[np.ndarray, " mode"], y: Float[np.ndarray, " mode"]) -> float:
-    known = np.isfinite(x) & np.isfinite(y)
-    if known.sum() < 2 or np.ptp(x[known]) == 0 or np.ptp(y[known]) == 0:
-        return float("nan")
-    return float(np.corrcoef(x[known], y[known])[0, 1])
 
 
 def _slope(x: Float[np.ndarray, " mode"], y: Float[np.ndarray, " mode"]) -> float:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 import numpy as np
 from jaxtyping import Float
 
+from codeclens.draws import interval
 from codeclens.errors import CodeclensError
 from codeclens.labelled import Labelled, columns_of
 
@@ -40,15 +41,7 @@ class Estimate:
         >>> str(Estimate.of(np.array(0.5), np.linspace(0.4, 0.6, 41)))
         '0.50 [0.41, 0.59]'
         """
-        if np.isnan(draws).any():
-            # Undefined draws are left out; where all are, the interval is undefined, too.
-            undefined = np.isnan(draws).all(axis=0)
-            filled = np.where(undefined, 0.0, draws)
-            bounds = np.nanquantile(filled, [0.025, 0.975], axis=0)
-            bounds = np.where(undefined, np.nan, bounds)
-        else:
-            bounds = np.quantile(draws, [0.025, 0.975], axis=0)
-        return cls(np.asarray(value), np.asarray(bounds[0]), np.asarray(bounds[1]))
+        return cls(np.asarray(value), *interval(draws))
 
     def __getitem__(self, place: int) -> Estimate:
         return Estimate(*(np.asarray(part[place]) for part in (self.value, self.low, self.high)))

@@ -14,6 +14,7 @@ import codeclens
 from codeclens.analysis import save_table
 from codeclens.demo import retina_figures as draw
 from codeclens.demo.retina_questions import Showcase
+from codeclens.draws import pearson
 from codeclens.errors import CodeclensError, counted
 from codeclens.files import write_whole
 from codeclens.labelled import save_dataset
@@ -328,7 +329,7 @@ def _removals(shown: Showcase, canvas: Canvas) -> Section:
         shown.blocks[name].to_numpy().ravel().astype(np.float64)
         for name in ("rate_predicted", "rate_measured")
     )
-    r, slope = float(np.corrcoef(x, y)[0, 1]), float(np.polyfit(x, y, 1)[0])
+    r, slope = pearson(x, y), float(np.polyfit(x, y, 1)[0])
     mean = {
         name: float(table[name].mean())
         for name in ("rate_correlation", "rate_slope", "field_cosine")

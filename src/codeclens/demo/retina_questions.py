@@ -12,6 +12,7 @@ from jaxtyping import Float, Int64
 
 from codeclens.attribution import Attributor, Conductance, Contributions, Sum
 from codeclens.decomposition import NMF, Modes
+from codeclens.draws import pearson
 from codeclens.errors import CodeclensError
 from codeclens.retina.changes import field_changes, variance_explained
 from codeclens.retina.circuit import Circuit
@@ -301,12 +302,6 @@ def true_blocks(
         },
         attrs={"units": "Hz"},
     )
-
-
-def pearson(one: np.ndarray[Any, Any], other: np.ndarray[Any, Any]) -> float:
-    if np.ptp(one) == 0 or np.ptp(other) == 0:
-        return float("nan")
-    return float(np.corrcoef(one, other)[0, 1])
 
 
 LOOKED = ("off.transient", "oms", "ds.right")

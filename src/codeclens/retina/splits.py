@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int64
 
+from codeclens.draws import interval
 from codeclens.errors import CodeclensError, require_number
 
 Array = np.ndarray[Any, Any]
@@ -74,7 +75,5 @@ def with_bounds(name: str, dims: Any, value: Array, drawn: Array) -> dict[str, t
     >>> sorted(with_bounds("r", "cell", np.zeros(1), np.zeros((5, 1))))
     ['r', 'r_high', 'r_low']
     """
-    known = np.where(np.isnan(drawn).all(axis=0), 0, drawn)
-    bounds = np.nanquantile(known, [0.025, 0.975], axis=0)
-    low, high = np.where(np.isnan(value), np.nan, bounds)
+    low, high = np.where(np.isnan(value), np.nan, interval(drawn))
     return {name: (dims, value), f"{name}_low": (dims, low), f"{name}_high": (dims, high)}

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from codeclens.attribution import Baseline
 from codeclens.attribution.baselines import as_baseline
+from codeclens.draws import pearson
 from codeclens.errors import CodeclensError
 from codeclens.labelled import Labelled, labels
 from codeclens.visualization.fields import Box
@@ -273,8 +274,8 @@ def randomisation_test(
         after = _flat(maps(mixed, x))
         names.append(name)
         pairs = list(zip(before, after, strict=True))
-        rank.append([_correlation(_ranks(np.abs(a)), _ranks(np.abs(b))) for a, b in pairs])
-        linear.append([_correlation(a, b) for a, b in pairs])
+        rank.append([pearson(_ranks(np.abs(a)), _ranks(np.abs(b))) for a, b in pairs])
+        linear.append([pearson(a, b) for a, b in pairs])
     shape = (len(names), len(x))
     return Randomisation(
         tuple(names), np.reshape(rank, shape).astype(float), np.reshape(linear, shape).astype(float)
@@ -294,11 +295,3 @@ def _ranks(values: np.ndarray) -> np.ndarray:
     from scipy import stats
 
     return np.asarray(stats.rankdata(values))
-
-
-def _correlation(a: np.ndarray, b: np.ndarray) -> float:
-    """Pearson's correlation; NaN where one of them does not vary."""
-    a, b = a - a.mean(), b - b.mean()
-    lengths = np.linalg.norm(a) * np.linalg.norm(b)
-    # Rounding must not exceed 1.
-    return float(round(min(max(float(a @ b / lengths), -1.0), 1.0), 12)) if lengths else np.nan
