@@ -26,6 +26,15 @@ _in_use: set[str] = set()
 _cleaned: set[tuple[int, str]] = set()
 
 
+def at_home(path: str | os.PathLike[str]) -> Path:
+    """The path, with `~` at its start as the home folder; without a home folder it stays.
+
+    >>> at_home("run/a"), at_home("a/~b")
+    (PosixPath('run/a'), PosixPath('a/~b'))
+    """
+    return Path(os.path.expanduser(os.fspath(path)))
+
+
 @contextmanager
 def replaced(path: str | os.PathLike[str], suffix: str = "") -> Iterator[Path]:
     """A path beside `path` to write a file to; it is moved there when the `with` ends.
@@ -42,7 +51,7 @@ def replaced(path: str | os.PathLike[str], suffix: str = "") -> Iterator[Path]:
     >>> place.read_text(), len(list(place.parent.iterdir()))
     ('all of it', 1)
     """
-    to = Path(path)
+    to = at_home(path)
     if to.exists() and not to.is_file():
         raise CodeclensError(f'"{to}" cannot be written: it is not a file; choose another path.')
     part = _beside(to, f".part{suffix}")
@@ -68,7 +77,7 @@ def replaced_folder(path: str | os.PathLike[str], mark: str) -> Iterator[Path]:
     >>> place.is_dir()
     True
     """
-    to = Path(path)
+    to = at_home(path)
     if to.exists() and not (to.is_dir() and ((to / mark).exists() or not any(to.iterdir()))):
         raise CodeclensError(
             f'"{to}" exists and holds no {mark}, so it is not replaced; choose another path.'
@@ -95,7 +104,7 @@ def staged(path: str | os.PathLike[str]) -> Iterator[Path]:
     >>> [one.name for one in place.iterdir()]
     ['a.txt']
     """
-    to = Path(path)
+    to = at_home(path)
     part = _beside(to / "results", ".part")
     try:
         part.mkdir()
@@ -119,7 +128,7 @@ def write_whole(path: str | os.PathLike[str], content: str | bytes) -> Path:
     """
     with replaced(path) as part:
         part.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
-    return Path(path)
+    return at_home(path)
 
 
 def tidy(folder: str | os.PathLike[str]) -> None:

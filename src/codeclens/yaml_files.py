@@ -57,7 +57,7 @@ def limited_text(file: Path, what: str, largest: int) -> str:
     codeclens.errors.CodeclensError: There is no list nowhere; check the path.
     """
     try:
-        with file.open("rb") as stream:
+        with Path(os.path.expanduser(file)).open("rb") as stream:
             text = stream.read(largest + 1)
         if len(text) > largest:
             raise CodeclensError(f"The {what} {file} is larger than {largest / 1e6:g} MB.")

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
@@ -117,11 +121,17 @@ def _side_by_side(
             while waiting or running:
                 while waiting and len(running) < workers:
                     task = waiting.pop(0)
-                    running[pool.submit(_learn, task, data(task.site))] = task
+                    with _uninterrupted():
+                        running[pool.submit(_learn, task, data(task.site))] = task
                 for future in listen():
                     task = running.pop(future)
                     try:
                         summary, arrays = future.result()
+                    except BrokenProcessPool as error:
+                        raise CodeclensError(
+                            f"The process that fitted {task.site} was killed, perhaps for lack of "
+                            "memory; use fewer workers."
+                        ) from error
                     except CodeclensError as error:
                         waiting = [other for other in waiting if other.site != task.site]
                         yield task, error
@@ -134,6 +144,19 @@ def _side_by_side(
                 listen()
 
 
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Processes that are started now ignore Ctrl-C, which this process answers for them."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 _news: Any = None
 _stopped: Any = None
 
@@ -141,6 +164,7 @@ _stopped: Any = None
 def _begin(news: Any, stopped: Any) -> None:
     """In a new process: use one thread, and keep the queue for progress and the stop signal."""
     global _news, _stopped  # the only way in which an initialiser can pass objects to the calls
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)
     _news, _stopped = news, stopped
 

@@ -16,7 +16,7 @@ from safetensors import torch as safetensors
 from torch import Tensor
 
 from codeclens.errors import CodeclensError, as_sentence
-from codeclens.files import replaced
+from codeclens.files import at_home, replaced
 from codeclens.pictures import require_file
 
 
@@ -110,7 +110,7 @@ def read_pair(
 def paths(path: str | os.PathLike[str]) -> tuple[Path, Path]:
     """The two files of a pair; its name may be given with the ending of either."""
     # Sites have dots in their names: endings are added, never replaced.
-    base = os.fspath(path).removesuffix(".safetensors").removesuffix(".json")
+    base = os.fspath(at_home(path)).removesuffix(".safetensors").removesuffix(".json")
     return Path(f"{base}.safetensors"), Path(f"{base}.json")
 
 

@@ -22,7 +22,7 @@ from codeclens.errors import (
     unknown,
 )
 from codeclens.extraction import ContributionStore
-from codeclens.files import write_whole
+from codeclens.files import at_home, write_whole
 from codeclens.labelled import Labelled, columns_of
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ def save_modes(
     0
     """
     require_by_site(modes)
-    to = Path(folder)
+    to = at_home(folder)
     names = {site: quote(site, safe="") for site in modes}
     for site, one in modes.items():
         one.save(to / names[site], compact=compact)
@@ -178,7 +178,7 @@ def load_modes(folder: str | os.PathLike[str]) -> ModesBySite:
     >>> list(load_modes(save_modes({}, tempfile.mkdtemp())))
     []
     """
-    place = Path(folder)
+    place = at_home(folder)
     if os.fspath(folder) in ready_names() and not place.exists():
         place = SHIPPED / place
     if not (place / _SITES_FILE).is_file():

@@ -37,6 +37,7 @@ from codeclens.extraction.data import (
     to_tensor,
 )
 from codeclens.extraction.fingerprint import array_digest, describe, digest
+from codeclens.files import at_home
 from codeclens.pictures import as_rgb, extensions, open_rgb, require_file
 from codeclens.text import class_labels, visible
 
@@ -137,7 +138,7 @@ class ImageFolder(EncodedImages):
         limit: int | None = None,
         seed: int = 0,
     ) -> None:
-        self.path = Path(path)
+        self.path = at_home(path)
         self.transform = transform
         if not self.path.is_dir():
             raise CodeclensError(f'There is no folder "{self.path}"; pass a folder of images.')
@@ -277,7 +278,7 @@ class TarImages(EncodedImages):
         seed: int = 0,
     ) -> None:
         several = [paths] if isinstance(paths, str | os.PathLike) else paths
-        self.paths = sorted(map(Path, several), key=lambda path: natural(path.as_posix()))
+        self.paths = sorted(map(at_home, several), key=lambda path: natural(path.as_posix()))
         self.transform = transform
         self.threads = READERS
         names: list[str] = []
@@ -406,7 +407,7 @@ class ArrayFile(SampleSource):
         images: str | None = None,
         labels: str | None = None,
     ) -> None:
-        self.path = Path(path)
+        self.path = at_home(path)
         self.transform = transform
         self.classes = None if classes is None else class_labels(classes)
         arrays = _opened(self.path)
@@ -566,8 +567,8 @@ def open_samples(
     `path` is a folder of images, a `.tar`, a pattern such as `"train-*.tar"`, an `.npy`, an `.npz`
     or a `.zarr`. Raises CodeclensError for anything else, and as the three classes do.
     """
-    text = os.fspath(path)
-    file = Path(text)
+    file = at_home(path)
+    text = os.fspath(file)
     if file.suffix in ARRAY_FILES:
         return ArrayFile(file, transform, classes, limit, seed)
     if file.is_dir():

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from codeclens.errors import CodeclensError
+from codeclens.files import at_home
 
 _ADDRESS = re.compile(r"([a-z][a-z0-9+.-]+)://")
 # Files are not written atomically, unlike objects.
@@ -140,7 +141,7 @@ def locate(to: str | os.PathLike[str] | ObjectFolder) -> Location:
     text = os.fspath(to)
     found = _ADDRESS.match(text)
     if found is None:
-        return Path(text)
+        return at_home(text)
     if found[1] in _FILES:
         raise CodeclensError(f'"{text}" is on disk; pass its path without "{found[0]}".')
     folder = ObjectFolder(text)

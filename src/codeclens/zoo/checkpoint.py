@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from codeclens.errors import CodeclensError, in_one_line, shortened
+from codeclens.files import at_home
 
 _TORCH_SUFFIXES = (".pt", ".pth", ".th", ".tar", ".bin", ".ckpt")
 _WRAPPERS = ("state_dict", "model_state_dict", "model")
@@ -39,7 +40,7 @@ def load_weights(model: nn.Module, path: str | Path) -> None:
     >>> layer.weight.tolist()
     [[1.0, 1.0]]
     """
-    path = Path(path)
+    path = at_home(path)
     state = read_weights(path)
     expected = model.state_dict()
     for prefix in _PREFIXES * 2:  # both may be there, in either order
@@ -72,7 +73,7 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     Raises `CodeclensError` if the file is missing, damaged, of another kind, or contains anything
     but tensors.
     """
-    path = Path(path)
+    path = at_home(path)
     if not path.is_file():
         raise CodeclensError(f"There is no weights file {path}; check the path.")
     if path.suffix == ".safetensors":
