@@ -340,7 +340,7 @@ def test_modes_are_named_beyond_chance_by_classes_or_superclasses() -> None:
     Z[:, 2] += 2 * (labels < 2)
     method = PCA(n_modes=4).fit(random.normal(size=(50, 6)))
     modes = Modes("a", "activation", method, Z, labels, tuple(CLASSES))
-    assert names_beyond_chance(modes) == ["", "cup", "beagle, pug", ""]
+    assert names_beyond_chance(modes) == ["", "cup", "beagle, hound, pug", ""]
     assert names_beyond_chance(modes, TREE) == ["", "cup", "dog (2 of 2 classes)", ""]
     assert names_beyond_chance(replace(modes, labels=None)) == [""] * 4
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from codeclens.analysis.semantics import Evidence, mode_name, short_names
+from codeclens.analysis.semantics import Evidence, mode_name
 
 CLASSES = ["espresso", "cup", "tub", "beagle", "pug"]
 SUPERCLASSES = ["dog", "dish"]
@@ -70,8 +70,3 @@ def test_only_significant_classes_are_ever_named(
             assert groups[place] > max(0.1, 0.2, r.max())
     if "diffuse" in given_name:
         assert r.max() <= 0.2
-
-
-def test_short_names_are_told_apart() -> None:
-    found = short_names(["tabby, tabby cat", "crane", "crane, machine", ", odd"])
-    assert found == ["tabby", "crane", "crane, machine", ", odd"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -110,17 +109,6 @@ def mode_name(
     if best <= threshold and (evidence.significant or evidence.superclass_significant):
         return f"{DIFFUSE}no class above {threshold:g}"
     return NO_CLASS
-
-
-def short_names(classes: Sequence[str]) -> list[str]:
-    """The first of the comma-separated names of every class, all of them if it is not unique.
-
-    >>> short_names(["tench, Tinca tinca", "maillot", "maillot, tank suit"])
-    ['tench', 'maillot', 'maillot, tank suit']
-    """
-    short = [name.split(",")[0].strip() or name for name in classes]
-    taken = Counter(short)
-    return [name if taken[first] > 1 else first for name, first in zip(classes, short, strict=True)]
 
 
 _DRAWS = 200
@@ -291,7 +279,7 @@ class _Study:
         if not named:
             called = [f"class {number}" for number in words]
         above = None if hierarchy is None else hierarchy.among(words)
-        return cls(labels, tuple(short_names(called)), above, criteria)
+        return cls(labels, tuple(called), above, criteria)
 
     def meaning(self, site: str, source: str, Z: Codes) -> Meaning:
         count, criteria = len(self.classes), self.criteria

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 
 from codeclens.analysis import Hierarchy, names_beyond_chance
-from codeclens.analysis.semantics import short_names
 from codeclens.attribution import (
     Attributor,
     Conductance,
@@ -345,7 +344,7 @@ def _shown(modes: Modes, one: Exemplar) -> str:
     """What an exemplar shows: its class where that is known, else its key."""
     label = -1 if modes.labels is None else int(modes.labels[one.sample])
     if modes.classes is not None and label >= 0:
-        return short_names(modes.classes)[label]
+        return modes.classes[label]
     return str(one.sample if one.key is None else one.key)
 
 

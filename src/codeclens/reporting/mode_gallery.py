@@ -15,7 +15,6 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from codeclens.analysis import Hierarchy, names_beyond_chance
-from codeclens.analysis.semantics import short_names
 from codeclens.attribution import (
     Baseline,
     Contributions,
@@ -106,7 +105,7 @@ class ModeGallery(Labelled):
         best = ""
         if one.best_class is not None:
             name, correlation = one.best_class
-            best = f'; best class: "{short_names([name])[0]}", correlation {correlation:.2f}'
+            best = f'; best class: "{name}", correlation {correlation:.2f}'
         sentences = [
             "Named by the classes with which its loadings correlate beyond "
             f'chance: "{self.names[mode]}"{best}.'
@@ -472,7 +471,7 @@ def _effects(
 
 def _captions(modes: Modes, rows: Iterable[int]) -> dict[int, str]:
     """The class of each sample where it is known, else its key."""
-    classes = None if modes.classes is None else short_names(modes.classes)
+    classes = None if modes.classes is None else modes.classes
     captions = {}
     for row in rows:
         label = -1 if modes.labels is None else int(modes.labels[row])
