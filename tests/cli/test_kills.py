@@ -14,6 +14,20 @@ import pytest
 Told = Callable[..., tuple[int, str, str]]
 SCRIPT = Path(__file__).with_name("kill_commands.py")
 
+# Classes by brightness, so that there is an accuracy to control.
+SURE = """
+
+def sure():
+    net, centres = build(), torch.tensor([0.16, 0.47, 0.78])
+    with torch.no_grad():
+        for layer in (net[0], net[3], net[5]):
+            layer.weight.fill_(1 / layer.weight[0].numel())
+            layer.bias.zero_()
+        net[5].weight.mul_(centres[:, None])
+        net[5].bias.copy_(-centres**2 / 2)
+    return net
+"""
+
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs fork")
 
 
@@ -23,7 +37,10 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs fork")
 )
 def test_killed_commands(command: str, desk: Path, told: Told) -> None:
     """Also on a terminal without UTF-8 and without a home folder."""
-    images = "--model", "tiny:build", "--images", "images", "--steps", 2
+    with (desk / "tiny.py").open("a", encoding="utf-8") as file:
+        file.write(SURE)
+    model = "tiny:sure" if command == "control" else "tiny:build"
+    images = "--model", model, "--images", "images", "--steps", 2
     assert told("extract", *images, "--to", "run/store.zarr")[0] == 0
     fit = "--method", "nmf", "--k", 2, "--to", "run/modes"
     assert told("decompose", "run/store.zarr", *fit)[0] == 0

@@ -26,7 +26,6 @@ from codeclens.errors import (
     in_one_line,
     nearest,
     unknown,
-    wrong_shape,
 )
 from codeclens.extraction.computing import free_memory, in_words
 from codeclens.extraction.data import (
@@ -425,9 +424,10 @@ class ArrayFile(SampleSource):
                 "cannot hold; check the file."
             )
         found = _chosen(arrays, labels, _LABELS, self.path)
-        if found is not None and found.shape != (x.shape[0],):
-            raise wrong_shape(
-                f'The labels in "{self.path}"', found.shape, f"({x.shape[0]},)", "one per sample"
+        if found is not None and found.shape != (x.shape[0],):  # before anything is loaded
+            raise CodeclensError(
+                f"Labels of shape {found.shape} and type {found.dtype} do not fit {x.shape[0]} "
+                "samples; pass one integer for each sample."
             )
         self.labels = None if found is None else as_labels(found[:], self.x.shape[0])
         kinds = np.zeros(self.x.shape[0], np.int8) if self.labels is None else self.labels
