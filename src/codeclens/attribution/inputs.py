@@ -179,6 +179,19 @@ class Inputs:
         places = torch.arange(attended.shape[1], device=attended.device)
         return torch.where(attended, places, -1).sort(dim=1).values[:, -positions:]
 
+    @staticmethod
+    def joined(parts: Sequence[Inputs]) -> Inputs:
+        """Several batches as one; what all samples share is that of the first."""
+        first, *_ = parts
+        values = {
+            place: torch.cat([part.values[place] for part in parts])
+            if place in first.by_sample
+            else value
+            for place, value in first.values.items()
+        }
+        vectors = {p: torch.cat([part.vectors[p] for part in parts]) for p in first.vectors}
+        return replace(first, values=values, vectors=vectors)
+
     def clone(self) -> Inputs:
         """The same inputs as copies, which a model may change."""
         return self._changed(Tensor.clone)
@@ -187,9 +200,11 @@ class Inputs:
         """The same inputs without their graph; those of inference mode as copies."""
         return self._changed(plain)
 
-    def to(self, device: torch.device) -> Inputs:
-        """The same inputs on a device."""
-        return self._changed(lambda tensor: tensor.to(device))
+    def to(self, device: torch.device, dtype: torch.dtype | None = None) -> Inputs:
+        """The same inputs on a device; floating-point ones in a `dtype`, if one is given."""
+        return self._changed(
+            lambda tensor: tensor.to(device, dtype if tensor.is_floating_point() else None)
+        )
 
     def split(self, size: int) -> list[Inputs]:
         """The samples in batches."""

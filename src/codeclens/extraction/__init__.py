@@ -10,6 +10,7 @@ from codeclens.extraction.reader import Sign, View
 from codeclens.extraction.sources import ArrayFile, ImageFolder, TarImages, open_samples
 from codeclens.extraction.storage import ObjectFolder, locate
 from codeclens.extraction.store import ContributionStore
+from codeclens.extraction.text_lines import TextLines
 from codeclens.pictures import open_rgb
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "SharedProgress",
     "Sign",
     "TarImages",
+    "TextLines",
     "View",
     "as_samples",
     "default_device",

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from codeclens.attribution import Selector, Site
+from codeclens.attribution import Inputs, Selector, Site
 from codeclens.attribution.capture import frozen, run, same_randomness
 from codeclens.errors import CodeclensError, unknown
 
@@ -80,8 +80,10 @@ class Device:
             return nullcontext()
         return torch.autocast(self.device.type, _HALVES[self.autocast])
 
-    def stacked(self, images: Sequence[Tensor], pinned: bool = False) -> Tensor:
+    def stacked(self, images: Sequence[Any], pinned: bool = False) -> Any:
         """Images as one batch on the device; with `pinned`, the copy may still be in progress."""
+        if isinstance(images[0], Inputs):
+            return Inputs.joined(images).to(self.device, self.dtype)
         x = torch.stack(list(images))
         if self.dtype is not None:
             x = x.to(self.dtype)
@@ -92,8 +94,8 @@ class Device:
         return x.to(self.device, non_blocking=pinned)
 
     def fed(
-        self, batches: Iterable[Batch], images: Callable[[Batch], Sequence[Tensor]]
-    ) -> Iterator[tuple[Batch, Tensor | None]]:
+        self, batches: Iterable[Batch], images: Callable[[Batch], Sequence[Any]]
+    ) -> Iterator[tuple[Batch, Any]]:
         """Every batch with its `images` on the device, or None if it has no images.
 
         On a GPU, the next batches are copied from pinned memory on a separate stream while one is
@@ -105,7 +107,7 @@ class Device:
                 yield batch, self.stacked(found) if found else None
             return
         stream = torch.cuda.Stream(self.device)
-        waiting: deque[tuple[Batch, Tensor | None, torch.cuda.Event]] = deque()
+        waiting: deque[tuple[Batch, Any, torch.cuda.Event]] = deque()
         for batch in batches:
             found = images(batch)
             with torch.cuda.stream(stream):
@@ -116,12 +118,10 @@ class Device:
         while waiting:
             yield self._arrived(*waiting.popleft())
 
-    def _arrived(
-        self, batch: Batch, x: Tensor | None, event: torch.cuda.Event
-    ) -> tuple[Batch, Tensor | None]:
+    def _arrived(self, batch: Batch, x: Any, event: torch.cuda.Event) -> tuple[Batch, Any]:
         here = torch.cuda.current_stream(self.device)
         here.wait_event(event)
-        if x is not None:
+        if isinstance(x, Tensor):
             # The other stream allocated its memory, and must not reuse it too early.
             x.record_stream(here)
         return batch, x
@@ -242,7 +242,7 @@ MOST_CHANGED = 3e-3
 
 
 def folded(
-    model: nn.Module, x: Tensor, sites: Sequence[Site] = (), output: Selector = None
+    model: nn.Module, x: Any, sites: Sequence[Site] = (), output: Selector = None
 ) -> nn.Module:
     """A copy of the model in which convolutions include the batch norms that follow them.
 

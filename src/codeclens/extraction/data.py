@@ -26,6 +26,7 @@ from torch.utils.data import (
     default_convert,
 )
 
+from codeclens.attribution import Inputs
 from codeclens.errors import CodeclensError, require_number
 from codeclens.extraction.fingerprint import array_digest, describe, digest, without_addresses
 from codeclens.pictures import as_rgb
@@ -39,13 +40,15 @@ _LONGEST_REASON = 200
 class Sample:
     """One sample: `image` has no batch axis, and is None if the sample is skipped for a `reason`.
 
+    For a model with several inputs or token ids it is a batch of one, `Inputs`.
+
     `label` is −1 if unknown.
     """
 
     index: int
     key: str
     label: int
-    image: Tensor | None
+    image: Any
     reason: str = ""
 
 
@@ -92,8 +95,10 @@ class SampleSource(ABC):
             if isinstance(error, OSError) and error.errno in _MACHINE:
                 raise
             return Sample(index, key, self.label(index), None, self.reason(error))
-        tensor = _as_tensor(image, key)
         number = _as_label(label, key)
+        if isinstance(image, Inputs):
+            return Sample(index, key, number, image)
+        tensor = _as_tensor(image, key)
         if not bool(torch.isfinite(tensor).all()):
             return Sample(index, key, number, None, "the image holds NaN or infinite values")
         return Sample(index, key, number, tensor)
@@ -151,6 +156,38 @@ class ArraySamples(SampleSource):
             "shape": list(self.x.shape),
             "dtype": str(self.x.dtype).removeprefix("torch."),
             "content": array_digest(self.x),
+            "labels": None if self.labels is None else array_digest(self.labels),
+        }
+
+
+class InputSamples(SampleSource):
+    """The samples of `Inputs`, or of a dict of tensors by argument, with labels or without.
+
+    >>> samples = InputSamples({"input_ids": torch.tensor([[3, 1], [4, 1]])}, [0, 1])
+    >>> samples.load(1).image.values["input_ids"], samples.load(1).label
+    (tensor([[4, 1]]), 1)
+    """
+
+    def __init__(self, x: Inputs | Mapping[str, Any], labels: Any = None) -> None:
+        given = Inputs.of(x)
+        assert isinstance(given, Inputs)
+        self.x = given
+        self.labels = None if labels is None else as_labels(labels, len(given))
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def label(self, index: int) -> int:
+        return -1 if self.labels is None else int(self.labels[index])
+
+    def read(self, index: int) -> tuple[Any, Any]:
+        return self.x[index : index + 1], self.label(index)
+
+    def describe(self) -> dict[str, Any]:
+        return {
+            "kind": "inputs",
+            "samples": len(self),
+            "inputs": {str(place): describe(value) for place, value in self.x.values.items()},
             "labels": None if self.labels is None else array_digest(self.labels),
         }
 
@@ -286,7 +323,9 @@ def as_labels(labels: Tensor | np.ndarray[Any, Any] | Sequence[int], count: int)
 
 
 def _sample_digest(sample: Sample) -> str:
-    content = sample.reason if sample.image is None else array_digest(sample.image)
+    content = sample.reason if sample.image is None else str(describe(sample.image))
+    if isinstance(sample.image, Tensor):
+        content = array_digest(sample.image)
     return digest([f"{sample.key}\n{sample.label}\n{content}".encode()])
 
 
@@ -374,10 +413,11 @@ class DatasetSamples(SampleSource):
 def as_samples(data: Any) -> SampleSource:
     """Data as numbered samples.
 
-    `data` is a tensor or array `(N, …)`, a tuple of one and its labels `(N,)`, a map-style data
-    set (see `DatasetSamples`), a DataLoader that keeps the order of such a data set (its batches
-    are ignored), or a `SampleSource` such as an `ImageFolder`. Raises CodeclensError for anything
-    else, and for data without samples.
+    `data` is a tensor or array `(N, …)`, a tuple of one and its labels `(N,)`, several inputs (a
+    dict of tensors, or `Inputs`), alone or in such a tuple, a map-style data set (see
+    `DatasetSamples`), a DataLoader that keeps the order of such a data set (its batches are
+    ignored), or a `SampleSource` such as an `ImageFolder`. Raises CodeclensError for anything else,
+    and for data without samples.
 
     >>> import torch
     >>> samples = as_samples((torch.zeros(3, 1, 8, 8), [2, 0, 1]))
@@ -402,6 +442,10 @@ def _as_source(data: Any) -> SampleSource:
         return ArraySamples(data)
     if isinstance(data, tuple) and len(data) == 2 and isinstance(data[0], Tensor | np.ndarray):
         return ArraySamples(*data)
+    if isinstance(data, Inputs | Mapping):
+        return InputSamples(data)
+    if isinstance(data, tuple) and len(data) == 2 and isinstance(data[0], Inputs | Mapping):
+        return InputSamples(*data)
     if isinstance(data, str | os.PathLike):
         raise CodeclensError(
             f'The path "{os.fspath(data)!s}" alone is not data; pass '

@@ -9,10 +9,9 @@ from contextlib import closing
 from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from codeclens.attribution import (
-    Baseline,
     Method,
     Selector,
     Site,
@@ -47,7 +46,7 @@ def extract(
     to: str | os.PathLike[str] | ObjectFolder,
     method: Method | None = None,
     target: Target | Bound | None = None,
-    baseline: float | Tensor | Baseline = 0.0,
+    baseline: Any = 0.0,
     reduce: Reduce = "sum",
     grid: tuple[int, int] | None = None,
     output: Selector = None,

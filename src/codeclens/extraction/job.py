@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
-from codeclens.attribution import Attributor, Baseline, Method, Selector, Site, Target
+from codeclens.attribution import Attributor, Method, Selector, Site, Target
 from codeclens.attribution.attributor import Reduce
 from codeclens.attribution.targets import Bound
 from codeclens.errors import CodeclensError, require_number, shortened, unknown
@@ -42,7 +42,7 @@ class ExtractionJob:
         sites: str | Site | Iterable[str | Site],
         method: Method | None,
         target: Target | Bound | None,
-        baseline: float | Tensor | Baseline,
+        baseline: Any,
         reduce: Reduce,
         grid: tuple[int, int] | None,
         output: Selector,

@@ -11,9 +11,9 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from torch import Tensor, nn
+from torch import nn
 
-from codeclens.attribution import Baseline, Method, Selector, Site, Target
+from codeclens.attribution import Method, Selector, Site, Target
 from codeclens.attribution.attributor import Reduce
 from codeclens.attribution.targets import Bound
 from codeclens.errors import counted
@@ -115,7 +115,7 @@ def plan(
     to: str | os.PathLike[str] | None = None,
     method: Method | None = None,
     target: Target | Bound | None = None,
-    baseline: float | Tensor | Baseline = 0.0,
+    baseline: Any = 0.0,
     reduce: Reduce = "sum",
     grid: tuple[int, int] | None = None,
     output: Selector = None,

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from codeclens.attribution import (
     ActivationGradient,
@@ -20,6 +19,7 @@ from codeclens.attribution import (
     Baseline,
     Contributions,
     Given,
+    Inputs,
     Label,
     SiteContributions,
 )
@@ -157,7 +157,7 @@ class ShardMaker:
             for key, group in zip(found, group_names(found), strict=True)
         ]
         return {
-            "sample_shape": list(x.shape[1:]),
+            "sample_shape": list(_shape(pilot[0].image)),
             "outputs": self._outputs,
             "sites": [asdict(site) for site in sites],
             "learned": _filled_in(method, self.attributor.method),
@@ -215,7 +215,7 @@ class ShardMaker:
             count = min(size, len(rows) - start)
             yield [self._checked(sample, shape, layout) for sample in islice(stream, count)]
 
-    def _fold(self, x: Tensor) -> None:
+    def _fold(self, x: Any) -> None:
         """Compute with a copy of the model whose batch norms are folded, if asked to."""
         if self.options.computing.fold_batchnorm and not self._folded:
             old = self.attributor
@@ -223,7 +223,7 @@ class ShardMaker:
             self.attributor = old.replaced(model=model)
             self._folded = True
 
-    def _count_outputs(self, x: Tensor) -> None:
+    def _count_outputs(self, x: Any) -> None:
         """Note the number of classes, if the model's output has one row for each sample."""
         model = self.attributor.model
         with frozen(model), same_randomness(model), torch.no_grad():
@@ -250,14 +250,14 @@ class ShardMaker:
                 if sample.image is None:
                     reason = reason or f'"{sample.key}": {sample.reason}'
                     self._refuse_if_strict(sample)
-                elif not found or sample.image.shape == _images(found)[0].shape:
+                elif not found or _shape(sample.image) == _shape(_images(found)[0]):
                     found.append(sample)
                     break
         if not found:
             raise CodeclensError(f"None of the {total} samples can be used ({reason}).")
         return found
 
-    def _stacked(self, batch: Sequence[Sample]) -> Tensor:
+    def _stacked(self, batch: Sequence[Sample]) -> Any:
         return self._device.stacked(_images(batch))
 
     def _checked(self, sample: Sample, shape: Sequence[int], layout: Layout) -> Sample:
@@ -272,8 +272,8 @@ class ShardMaker:
                 f"{self._outputs} outputs: the labels do not index them; correct or omit the "
                 "labels."
             )
-        if sample.image is not None and list(sample.image.shape) != list(shape):
-            reason = f"shape {tuple(sample.image.shape)} where other samples have {tuple(shape)}"
+        if sample.image is not None and list(_shape(sample.image)) != list(shape):
+            reason = f"shape {_shape(sample.image)} where other samples have {tuple(shape)}"
             sample = replace(sample, image=None, reason=reason)
         if sample.image is None:
             self._refuse_if_strict(sample)
@@ -287,7 +287,7 @@ class ShardMaker:
             )
 
     def _attribute(
-        self, attributor: Attributor, batch: Sequence[Sample], x: Tensor | None = None
+        self, attributor: Attributor, batch: Sequence[Sample], x: Any = None
     ) -> Contributions:
         x = self._stacked(batch) if x is None else x
         known = [sample.label for sample in batch]
@@ -348,7 +348,9 @@ def _filled_in(method: Any, prepared: Any) -> dict[str, Any]:
     return {name: v for name, v in values.items() if v != getattr(method, name)}
 
 
-def _require_one_baseline(baseline: Baseline, x: Tensor) -> None:
+def _require_one_baseline(baseline: Baseline, x: Any) -> None:
+    if isinstance(x, Inputs):
+        return
     if isinstance(baseline, Given) and baseline.values.ndim >= x.ndim and len(baseline.values) != 1:
         raise CodeclensError(
             f"The baseline has shape {tuple(baseline.values.shape)}; for a data set, pass one "
@@ -356,5 +358,14 @@ def _require_one_baseline(baseline: Baseline, x: Tensor) -> None:
         )
 
 
-def _images(batch: Sequence[Sample]) -> list[Tensor]:
+def _shape(image: Any) -> tuple[int, ...]:
+    """The shape of one sample; of several inputs that of the tokens, or of the first."""
+    if not isinstance(image, Inputs):
+        return tuple(image.shape)
+    tokens = image.tokens
+    first = image.values[min(image.by_sample, key=str)] if tokens is None else tokens
+    return tuple(first.shape[1:])
+
+
+def _images(batch: Sequence[Sample]) -> list[Any]:
     return [sample.image for sample in batch if sample.image is not None]

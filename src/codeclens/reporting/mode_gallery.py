@@ -392,10 +392,12 @@ def _image(source: Any, store: ContributionStore, row: int) -> Tensor:
     sample = source.load(index)
     if sample.image is None:
         raise CodeclensError(f'Sample "{sample.key}" cannot be read: {sample.reason}.')
-    if sample.image.ndim != 3:
+    if not isinstance(sample.image, Tensor) or sample.image.ndim != 3:
+        shape = getattr(sample.image, "shape", None)
+        words = "is no image" if shape is None else f"has shape {tuple(shape)}"
         raise CodeclensError(
-            f'Sample "{sample.key}" has shape {tuple(sample.image.shape)}; a gallery needs images '
-            "(channels, rows, columns)."
+            f'Sample "{sample.key}" {words}; a gallery needs images (channels, rows, columns). The '
+            "keys of texts hold them: exemplars(modes).to_dataframe() shows these."
         )
     image: Tensor = sample.image
     return image
