@@ -16,7 +16,7 @@ from codeclens.cli import app as cli
 from codeclens.cli import main
 from codeclens.errors import CodeclensError
 
-COMMANDS = ("demo", "extract", "decompose", "analyze", "report", "bench-info")
+COMMANDS = ("demo", "extract", "decompose", "analyze", "explore", "report", "bench-info")
 Told = Callable[..., tuple[int, str, str]]
 
 

@@ -19,6 +19,7 @@ from codeclens.cli.config import (
     DecomposeSettings,
     DemoSettings,
     ExplainSettings,
+    ExploreSettings,
     ExtractSettings,
     GallerySettings,
     ReportSettings,
@@ -155,6 +156,21 @@ def gallery(
     from codeclens.cli.gallery_command import run_gallery
 
     run_gallery(settings)
+
+
+@app.command
+def explore(
+    run: Annotated[Path | None, Parameter(help="The folder of a run.")] = None,
+    /,
+    *,
+    flags: Annotated[ExploreSettings | None, Flat] = None,
+    common: Common = None,
+) -> None:
+    """Look at a run in the browser, and try its network on pictures; nothing leaves the machine."""
+    settings = ExploreSettings.resolve(flags, _file(common), run=run)
+    from codeclens.cli.explore_command import run_explore
+
+    run_explore(settings)
 
 
 @app.command

@@ -462,6 +462,30 @@ class GallerySettings(Reloading):
         return split_commas(value)
 
 
+class ExploreSettings(Reloading):
+    """Options of `codeclens explore`."""
+
+    command = "explore"
+    needed: ClassVar[dict[str, str]] = {"run": "a run: codeclens explore FOLDER"}
+
+    run: Annotated[Path | None, Parameter(show=False)] = None
+    """The folder of a run: a store with modes and results beside it."""
+    modes: Path | None = None
+    """A folder written by codeclens decompose. [default: the one in the run's folder]"""
+    analysis: Path | None = None
+    """A folder written by codeclens analyze. [default: the one in the run's folder]"""
+    control: Path | None = None
+    """A folder written by codeclens control. [default: the one in the run's folder]"""
+    gallery: Path | None = None
+    """A folder written by codeclens gallery. [default: the one in the run's folder]"""
+    live: bool = True
+    """Load the network and the images, to show pictures and to compute."""
+    port: int = Field(default=0, ge=0, le=65535)
+    """The port on 127.0.0.1; 0 is a free one."""
+    browser: bool = True
+    """Open the browser."""
+
+
 class ReportSettings(Reloading):
     """Options of `codeclens report`."""
 
@@ -504,7 +528,7 @@ SETTINGS: dict[str, type[Settings]] = {
     settings.command: settings
     for settings in (
         ExtractSettings, DecomposeSettings, AnalyzeSettings, ControlSettings, ExplainSettings,
-        GallerySettings, ReportSettings, DemoSettings, RetinaSettings,
+        GallerySettings, ExploreSettings, ReportSettings, DemoSettings, RetinaSettings,
     )
 }  # fmt: skip
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,9 @@ from codeclens import zoo
 from codeclens.analysis import save_table
 from codeclens.control import FRACTIONS, TRIALS, ControlCurve, control_figure
 from codeclens.decomposition import Mode, Modes, save_modes
+from codeclens.extraction import SampleSource
+from codeclens.extraction.data import as_samples
+from codeclens.extraction.fingerprint import model_fingerprint, plain
 from codeclens.pages import Figure, Image, Section, Text
 from codeclens.progress import epochs, progress
 from codeclens.reporting import control_section
@@ -92,6 +95,25 @@ def run_digits(to: Path, quick: bool, seed: int) -> Digits:
         look(ready, modes[site], mode, images, labels, to),
     ]
     return Digits(store, modes, sections)
+
+
+def digits_again(
+    store: cl.ContributionStore,
+) -> tuple[SampleSource, dict[str, Any]] | None:
+    """The images of this demonstration and the options of its extraction, for its own store.
+
+    None for a store of other images or of another network.
+    """
+    made = store.metadata["settings"]
+    if made["data"].get("kind") != "array" or made["model"].get("class") != "DigitsResNet":
+        return None
+    images, labels = zoo.digits_data("train")
+    samples = as_samples((images[: made["data"]["samples"]], labels[: made["data"]["samples"]]))
+    network = plain(model_fingerprint(zoo.load("digits-resnet").model))
+    if plain(samples.describe()) != made["data"] or network != made["model"]:
+        return None
+    method = replace(cl.Conductance(steps=STEPS), **store.metadata["learned"])
+    return samples, {"method": method, "target": cl.Predicted()}
 
 
 def most_selective(modes: Mapping[str, Modes]) -> tuple[str, int]:

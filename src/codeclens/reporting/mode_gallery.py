@@ -259,7 +259,7 @@ def mode_gallery(
     size = len(modes) if most is None else min(most, len(modes))
     shown = tuple(int(mode) for mode in np.argsort(-modes.share, kind="stable")[:size])
     wanted = {one.sample for mode in shown for found in samples[mode].values() for one in found}
-    x = {row: _image(source, store, row) for row in sorted(wanted)}
+    x = {row: image_at(source, store, row) for row in sorted(wanted)}
     strongest = {mode: [one.sample for one in samples[mode]["strongest"]] for mode in shown}
     rows = sorted({row for found in strongest.values() for row in found})
     total = len(rows) + (len(shown) if effects else 0)
@@ -285,7 +285,7 @@ def mode_gallery(
                 progress(len(rows) + rank + 1, total)
     return ModeGallery(
         modes, shown, samples, names,
-        {row: _picture(values, mean, std) for row, values in x.items()},
+        {row: picture_of(values, mean, std) for row, values in x.items()},
         _captions(modes, x), maps, contributed, effect, _unit(asked.target),
     )  # fmt: skip
 
@@ -382,7 +382,7 @@ def _shifted(progress: Progress, place: int, count: int) -> Progress:
     return step
 
 
-def _image(source: Any, store: ContributionStore, row: int) -> Tensor:
+def image_at(source: Any, store: ContributionStore, row: int) -> Tensor:
     index, key = int(store.sample[row]), str(store.key[row])
     if not index < len(source) or source.key(index) != key:
         raise CodeclensError(
@@ -484,7 +484,7 @@ def _captions(modes: Modes, rows: Iterable[int]) -> dict[int, str]:
     return captions
 
 
-def _picture(
+def picture_of(
     x: Tensor, mean: Sequence[float] | None, std: Sequence[float] | None
 ) -> UInt8[np.ndarray, "row column 3"]:
     """The network's input in true colours, or with stretched contrast if these are unknown."""
