@@ -48,6 +48,10 @@ def read_upload(data: bytes) -> Image.Image:
                 upright = ImageOps.exif_transpose(file)
     except CodeclensError:
         raise
+    except Image.DecompressionBombError as error:
+        raise CodeclensError(
+            f"The picture has too many pixels; at most {MOST_PIXELS:,} pixels are read."
+        ) from error
     except Exception as error:  # decoders raise anything for damaged files
         raise CodeclensError(
             "The file cannot be read as a picture: send a JPEG, PNG, WebP, GIF, BMP or TIFF file."
