@@ -21,7 +21,7 @@ from PIL import Image
 from codeclens.errors import CodeclensError
 from codeclens.explorer import LiveNetwork, RunFolder
 from codeclens.explorer.explorer_server import POLICY, ExplorerServer, serve
-from codeclens.explorer.pictures import MOST_BYTES, encoded, read_upload
+from codeclens.explorer.uploads import MOST_BYTES, encoded, read_upload
 
 PORT = 8123
 HOST = f"http://127.0.0.1:{PORT}"

@@ -24,9 +24,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from codeclens.errors import CodeclensError
 from codeclens.explorer.jobs import KEPT, Job, Jobs
 from codeclens.explorer.live_network import LiveNetwork, Trial, Wish
-from codeclens.explorer.pictures import MOST_BYTES, encoded, read_upload
 from codeclens.explorer.run_folder import SHOWN, RunFolder
 from codeclens.explorer.run_views import plain_numbers, view
+from codeclens.explorer.uploads import MOST_BYTES, encoded, read_upload
 
 STATIC = Path(__file__).parent / "static"
 POLICY = (

@@ -8,7 +8,7 @@ from threading import Lock
 from typing import Any
 
 from codeclens.errors import CodeclensError
-from codeclens.labelled import write_whole
+from codeclens.files import write_whole
 
 LONGEST_NAME, LONGEST_NOTE = 120, 4000
 

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, ImageOps
+from PIL import Image
 
 from codeclens.errors import CodeclensError
+from codeclens.pictures import as_rgb
 
 MOST_BYTES = 20_000_000
 MOST_PIXELS = 50_000_000
@@ -21,7 +22,7 @@ _QUALITY = 82
 
 
 def read_upload(data: bytes) -> Image.Image:
-    """A picture from bytes that somebody sent, upright, in grey or in colour.
+    """A picture from bytes that somebody sent, upright, as RGB with 8 bits.
 
     Raises CodeclensError for more bytes or pixels than the limits, and for what is not a picture.
 
@@ -44,8 +45,7 @@ def read_upload(data: bytes) -> Image.Image:
                         f"The picture has {wide:,} × {high:,} pixels; at most {MOST_PIXELS:,} "
                         "pixels are read. Scale it down first."
                     )
-                file.load()
-                upright = ImageOps.exif_transpose(file)
+                return as_rgb(file)
     except CodeclensError:
         raise
     except Image.DecompressionBombError as error:
@@ -56,7 +56,6 @@ def read_upload(data: bytes) -> Image.Image:
         raise CodeclensError(
             "The file cannot be read as a picture: send a JPEG, PNG, WebP, GIF, BMP or TIFF file."
         ) from error
-    return upright.copy() if upright.mode in ("L", "I;16") else upright.convert("RGB")
 
 
 def encoded(picture: UInt8[np.ndarray, "height width 3"], side: int) -> tuple[bytes, str]:
