@@ -55,6 +55,7 @@ if TYPE_CHECKING:
         save_modes,
     )
     from codeclens.explanation import explain
+    from codeclens.explorer import explore
     from codeclens.extraction import ContributionStore, ImageFolder, RayEngine, extract, plan
     from codeclens.reporting import gallery_page, report
     from codeclens.visualization import pixel_map
@@ -106,6 +107,7 @@ __all__ = [
     "control_curve",
     "decompose",
     "explain",
+    "explore",
     "extract",
     "find_sites",
     "flow",
@@ -143,6 +145,7 @@ _ROOMS = {
         *("ready_modes", "save_modes"),
     ),
     "explanation": ("explain",),
+    "explorer": ("explore",),
     "extraction": ("ContributionStore", "ImageFolder", "RayEngine", "extract", "plan"),
     "reporting": ("gallery_page", "report"),
     "visualization": ("pixel_map",),

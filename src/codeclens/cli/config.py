@@ -11,6 +11,7 @@ import yaml
 from cyclopts import Parameter
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from codeclens.cli.option_values import joined, split_commas
 from codeclens.errors import CodeclensError, shortened
 from codeclens.files import write_whole
 from codeclens.yaml_files import at_home, read_yaml
@@ -70,29 +71,6 @@ class Settings(BaseModel):
             if getattr(settings, name) is None:
                 raise CodeclensError(f"codeclens {cls.command} needs {words}.")
         return settings
-
-
-def split_commas(value: Any) -> Any:
-    """A list from names separated by commas.
-
-    >>> split_commas("layer1.*,layer2"), split_commas(["a,b", "c"]), split_commas(None)
-    (['layer1.*', 'layer2'], ['a', 'b', 'c'], None)
-    """
-    items = [value] if isinstance(value, str) else value
-    if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
-        return value
-    return [part.strip() for item in items for part in item.split(",") if part.strip()]
-
-
-def joined(value: Any) -> Any:
-    """Numbers from a YAML file as text with commas, as they are written on the command line.
-
-    >>> joined([0.5, 0.4]), joined(32), joined("1,2")
-    ('0.5,0.4', '32', '1,2')
-    """
-    if isinstance(value, list):
-        return ",".join(str(item) for item in value)
-    return str(value) if isinstance(value, int | float) else value
 
 
 _NUMBERS = r"^\s*[0-9.eE+-]+\s*(,\s*[0-9.eE+-]+\s*){0,2}$"
@@ -484,6 +462,8 @@ class ExploreSettings(Reloading):
     """The port on 127.0.0.1; 0 is a free one."""
     browser: bool = True
     """Open the browser."""
+    to: Path | None = None
+    """Write the views into this HTML file instead of serving them; it opens from disk."""
 
 
 class ReportSettings(Reloading):

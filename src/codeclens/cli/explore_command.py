@@ -11,12 +11,19 @@ from codeclens.cli.extract_command import load_again
 from codeclens.cli.gallery_command import colours_of, question_of
 from codeclens.demo.digits_demo import digits_again
 from codeclens.errors import CodeclensError
-from codeclens.explorer import LiveNetwork, RunFolder
+from codeclens.explorer import LiveNetwork, RunFolder, snapshot
 from codeclens.reporting import Question
 
 
 def run_explore(settings: ExploreSettings) -> None:
     """Serve the run that the options name until it is interrupted, and open the browser."""
+    if settings.to is not None:
+        run = open_run(settings)
+        live, reason = network_of(run, settings.run_code) if settings.live else (None, "")
+        print(f"The snapshot is {snapshot(run, settings.to, live)}")
+        if reason:
+            print(f"It has no pictures: {reason}")
+        return
     try:
         from codeclens.explorer.explorer_server import ExplorerServer, serve
     except ModuleNotFoundError as error:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
@@ -13,11 +12,18 @@ import numpy as np
 from codeclens.attribution.target_forms import described_target
 from codeclens.attribution.targets import target_unit
 from codeclens.control.filing import Filed
-from codeclens.decomposition import Modes, mode_shares
+from codeclens.decomposition import Modes
 from codeclens.decomposition.loadings import Loadings
 from codeclens.errors import CodeclensError
 from codeclens.explorer.run_code import code_of
 from codeclens.explorer.run_folder import SHOWN, RunFolder
+from codeclens.explorer.sample_views import comparison, sample_page, samples, similar
+from codeclens.explorer.view_parts import (
+    View,
+    about_sample,
+    command,
+    whole_number,
+)
 from codeclens.reporting import gap_sentence
 from codeclens.reporting.mode_section import overview as modes_sentence
 from codeclens.reporting.mode_section import selectivity_sentence
@@ -32,20 +38,10 @@ from codeclens.reporting.store_sections import (
     versions_words,
 )
 
-View = dict[str, Any]
 _BINS = 32
 _UNITS, _CLASSES, _FACES, _EDGES = 16, 10, 4, 300
 # Numbers keep so many significant digits: more than a picture shows, fewer than a float has.
 _DIGITS = 6
-
-# What each part of the explorer needs, and which command makes it.
-COMMANDS = {
-    "modes": "codeclens decompose {store} --to {run}/modes",
-    "flow": "codeclens analyze {store} --modes {run}/modes --flow --to {run}/analysis",
-    "control": "codeclens control {store} --modes {run}/modes --to {run}/control",
-    "effects": "codeclens gallery {store} --modes {run}/modes --to {run}/gallery",
-    "analysis": "codeclens analyze {store} --modes {run}/modes --to {run}/analysis",
-}
 
 
 def view(run: RunFolder, address: str) -> View:
@@ -104,13 +100,6 @@ def overview(run: RunFolder) -> View:
             ["versions", versions_words(store.metadata["versions"])],
         ],
     }
-
-
-def command(run: RunFolder, part: str) -> str:
-    """The command that makes a part of a run that is not there."""
-    path = run.store.path
-    folder = path.parent if isinstance(path, Path) else Path("run")
-    return COMMANDS[part].format(store=path, run=folder)
 
 
 def _site(run: RunFolder, place: int) -> View:
@@ -251,7 +240,7 @@ def _best_classes(modes: Modes) -> tuple[list[int], list[float]]:
 
 def mode_page(run: RunFolder, site: str, number: str) -> View:
     """One mode: its exemplars, units, loadings, classes, flow, control and measured effect."""
-    mode = _whole(number, "mode")
+    mode = whole_number(number, "mode")
     modes = run.require_mode(site, mode)
     rows, values = Loadings.of(modes.loadings).active(mode)
     best, correlation = _best_classes(modes)
@@ -274,7 +263,7 @@ def mode_page(run: RunFolder, site: str, number: str) -> View:
         "active": len(rows),
         "samples": len(modes.loadings),
         "exemplars": [
-            {"row": one.sample, "loading": one.loading, **_about(run, one.sample)}
+            {"row": one.sample, "loading": one.loading, **about_sample(run, one.sample)}
             for one in run.exemplars(site)[mode][:SHOWN]
         ],
         "units": _units(modes, mode),
@@ -289,23 +278,6 @@ def mode_page(run: RunFolder, site: str, number: str) -> View:
             if lacks
         },
     }
-
-
-def _about(run: RunFolder, row: int) -> View:
-    """What is known of a sample: its key, label and prediction."""
-    store = run.store
-    label, prediction = int(store.label[row]), int(store.prediction[row])
-    return {
-        "key": str(store.key[row]),
-        "label": run.class_name(label),
-        "prediction": run.class_name(prediction) if _predicts_classes(run) else None,
-        "output": prediction,
-        "right": label == prediction if label >= 0 and _predicts_classes(run) else None,
-    }
-
-
-def _predicts_classes(run: RunFolder) -> bool:
-    return not run.store.metadata.get("own_classes")
 
 
 def _units(modes: Modes, mode: int) -> View:
@@ -517,129 +489,6 @@ def _necessity_of(run: RunFolder, site: str, mode: int) -> View | None:
                 if row["mode"] == mode:
                     return {str(key): value for key, value in row.items()}
     return None
-
-
-def samples(run: RunFolder) -> View:
-    """All samples, column by column."""
-    store = run.store
-    return {
-        "keys": [str(key) for key in store.key],
-        "labels": np.asarray(store.label),
-        "predictions": np.asarray(store.prediction),
-        "targets": np.asarray(store.target),
-        "classes": run.classes,
-        "own_classes": not _predicts_classes(run),
-    }
-
-
-def sample_page(run: RunFolder, number: str) -> View:
-    """One sample: the change of the target as a sum over modes, at every site with modes."""
-    row = run.require_row(_whole(number, "sample"))
-    store = run.store
-    change = float(store.target[row]) - float(store.baseline_target[row])
-    return {
-        "row": row,
-        **_about(run, row),
-        "target": float(store.target[row]),
-        "baseline": float(store.baseline_target[row]),
-        "change": change,
-        "sites": [_terms(run, site, row, change) for site in run.modes],
-        "missing": {} if run.modes else {"modes": command(run, "modes")},
-    }
-
-
-def _terms(run: RunFolder, site: str, row: int, change: float) -> View:
-    """The modes that are active in a sample with their contributions, and what they leave."""
-    modes, store = run.modes[site], run.store
-    positive, negative, activation = (
-        np.asarray(store.view(site, part, [row]), np.float64)
-        for part in ("positive", "negative", "activation")
-    )
-    # Stored negative contributions are not above zero, whatever the view is called.
-    negative = -np.abs(negative)
-    found = mode_shares(modes, positive, negative, activation, most=len(modes))
-    names, loadings = run.names(site), modes.loadings
-    terms: list[View] = []
-    unexplained = 0.0
-    for mode, amount in zip(found.mode[0], found.contribution[0], strict=True):
-        if mode == len(modes):
-            unexplained = float(amount)
-        elif mode >= 0:
-            terms.append(
-                {"mode": int(mode), "name": names[mode], "contribution": float(amount),
-                 "loading": float(loadings[row][mode])}
-            )  # fmt: skip
-    terms.sort(key=lambda term: -abs(term["contribution"]))
-    total = sum(term["contribution"] for term in terms) + unexplained
-    return {"site": site, "cut": store.is_cut(site), "r2": modes.r2, "terms": terms,
-            "unexplained": unexplained, "elsewhere": change - total}  # fmt: skip
-
-
-def similar(run: RunFolder, site: str, number: str, loading: str) -> View:
-    """Samples in which the loading of a mode is nearest to a given one, the nearest first."""
-    mode = _whole(number, "mode")
-    modes = run.require_mode(site, mode)
-    try:
-        wanted = float(loading)
-    except ValueError:
-        wanted = math.nan
-    if not math.isfinite(wanted):
-        raise CodeclensError(f'"{loading[:40]}" is not a loading; give a finite number.')
-    rows, values = Loadings.of(modes.loadings).active(mode)
-    nearest = np.argsort(np.abs(np.asarray(values, np.float64) - wanted), kind="stable")[:SHOWN]
-    return {
-        "site": site, "mode": mode, "loading": wanted,
-        "rows": [{"row": int(rows[i]), "loading": float(values[i]), **_about(run, int(rows[i]))}
-                 for i in nearest],
-    }  # fmt: skip
-
-
-def comparison(run: RunFolder, first: str, second: str) -> View:
-    """For each mode of one site the mode of another whose loadings correlate best with its own."""
-    one, other = run.modes_of(first), run.modes_of(second)
-    found = _correlations(one, other)
-    if first == second:
-        np.fill_diagonal(found, -np.inf)
-    best = found.argmax(axis=1)
-    values = found[np.arange(len(one)), best]
-    names, there = run.names(first), run.names(second)
-    order = np.argsort(-one.share, kind="stable")
-    return {
-        "first": first,
-        "second": second,
-        "median": float(np.median(values[np.isfinite(values)])) if len(values) else math.nan,
-        "rows": [
-            {"mode": int(m), "name": names[m], "share": one.share[m], "partner": int(best[m]),
-             "partner_name": there[best[m]], "correlation": values[m]}
-            for m in order
-            if np.isfinite(values[m])
-        ],
-    }  # fmt: skip
-
-
-def _correlations(one: Modes, other: Modes) -> np.ndarray[Any, Any]:
-    """Pearson correlation of the loadings of two sets of modes over the same samples `(K, L)`."""
-    if len(one.loadings) != len(other.loadings):
-        raise CodeclensError(
-            f"The modes are of {len(one.loadings)} and of {len(other.loadings)} samples; compare "
-            "modes of the same samples."
-        )
-    count = len(one.loadings)
-    left, right = (Loadings.of(m.loadings).sparse.astype(np.float64) for m in (one, other))
-    means = [np.asarray(part.mean(axis=0)).ravel() for part in (left, right)]
-    spreads = [
-        np.sqrt(np.maximum(np.asarray(part.multiply(part).mean(axis=0)).ravel() - mean**2, 0))
-        for part, mean in zip((left, right), means, strict=True)
-    ]
-    joint = (left.T @ right).toarray() / count - np.outer(*means)
-    scale = np.outer(*spreads)
-    return np.where(scale > 1e-12, joint / np.where(scale > 1e-12, scale, 1), -np.inf)
-
-
-def _whole(text: str, what: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) <= 9):
-        raise CodeclensError(f'"{text[:40]}" is not the number of a {what}.')
-    return int(text)
 
 
 def plain_numbers(value: Any) -> Any:
