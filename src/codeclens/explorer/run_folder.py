@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from codeclens.analysis import layer_statistics, names_beyond_chance
-from codeclens.analysis.semantics import short_names
 from codeclens.control.filing import MADE_BY, PARTS, Filed, Filing
 from codeclens.decomposition import Modes, load_modes, require_modes_of
 from codeclens.errors import CodeclensError, unknown
@@ -118,8 +117,8 @@ class RunFolder:
 
     @cached_property
     def classes(self) -> list[str] | None:
-        """Short names of the classes, where they have names."""
-        return None if self.store.classes is None else short_names(self.store.classes)
+        """The names of the classes, where they have names."""
+        return self.store.classes
 
     def class_name(self, number: int) -> str | None:
         """The name of a class, or None where it is unknown."""
