@@ -1,8 +1,8 @@
 """Families of networks in torchvision, timm and transformers: a small one of each, with an input.
 
-A family of timm is a file with a beginning of its models' names, one of torchvision is a file, one
-of transformers is a kind of model with its configuration. The network is the smallest of its
-family, or one with a small configuration, with random weights.
+A family of timm or torchvision is a file of models, one of transformers is a kind of model with its
+configuration. The network is the smallest of its family, or one with a small configuration, with
+random weights.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ def _torchvision(family: str) -> Built:
         model: nn.Module = models.get_model(name, **given)
         return model
 
-    name = _smallest(_torchvision_models()[family], made)
+    name = _smallest(_torchvision_models()[family])
     shapes = [(3, size, size) for size in (64, 128, 224, 299)]
     if family.startswith("video"):
         shapes = [(3, 8, 112, 112), (3, 16, 112, 112), (3, 16, 224, 224)]
@@ -159,14 +159,13 @@ def _timm_models() -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for name in timm.list_models():
         module = timm.models._registry._model_to_module[name]
-        start = re.match("[a-z]+", name)
-        found.setdefault(f"{module}/{start[0] if start else name}", []).append(name)
+        found.setdefault(module, []).append(name)
     return found
 
 
 def _timm(family: str) -> Built:
     timm = import_timm()
-    name = _smallest(_timm_models()[family], lambda name: timm.create_model(name))
+    name = _smallest(_timm_models()[family])
 
     def build(size: int | None, given: bool) -> Callable[[], tuple[nn.Module, Tensor, Selected]]:
         def built() -> tuple[nn.Module, Tensor, Selected]:
@@ -184,16 +183,18 @@ def _timm(family: str) -> Built:
     ]
 
 
-def _smallest(names: list[str], made: Callable[[str], nn.Module]) -> str:
-    """The model with the fewest parameters, built without values."""
-    sizes: dict[str, int] = {}
-    for name in names:
-        try:
-            with torch.device("meta"):
-                sizes[name] = sum(p.numel() for p in made(name).parameters())
-        except Exception:  # noqa: S112 - some read numbers while they are built
-            continue
-    return min(sizes, key=lambda name: sizes[name]) if sizes else names[0]
+def _smallest(names: list[str]) -> str:
+    """The smallest model of a family, by its name."""
+
+    def size(name: str) -> tuple[int, list[int], int]:
+        small = re.search(r"test_|atto|femto|pico|nano|zepto|xx_?s|_t0|_s0|_m0|_a0", name)
+        middle = re.search(
+            r"tiny|_xs|mini|small|_[st]$|_s_|_b_|_0?[25]0$|_00[24]|_400mf|lite", name
+        )
+        numbers = [int(each) for each in re.findall(r"\d+", name)]
+        return (0 if small else 1 if middle else 2), numbers, len(name)
+
+    return min(names, key=size)
 
 
 def noise(shape: Iterable[int], samples: int = SAMPLES) -> Tensor:
@@ -205,7 +206,7 @@ def noise(shape: Iterable[int], samples: int = SAMPLES) -> Tensor:
 
 _KINDS = (
     *("IMAGE_CLASSIFICATION", "VIDEO_CLASSIFICATION", "AUDIO_CLASSIFICATION", "CAUSAL_LM"),
-    *("SEQUENCE_CLASSIFICATION", "MASKED_LM", "SEQ_TO_SEQ_CAUSAL_LM"),
+    *("SEQ_TO_SEQ_CAUSAL_LM", "SEQUENCE_CLASSIFICATION", "MASKED_LM"),
 )
 # Small values for the numbers of a configuration, by what they are called.
 _SMALL_NUMBERS: dict[str, Any] = {
@@ -244,7 +245,11 @@ _SMALL_NUMBERS: dict[str, Any] = {
     "num_labels": 5,
 }
 # What a family needs besides, or in place of these.
-_OTHERWISE: dict[str, dict[str, Any]] = {}
+_OTHERWISE: dict[str, dict[str, Any]] = {
+    "lfm2_moe": {"layer_types": ["conv", "full_attention"]},
+    "esm": {"vocab_size": 33, "pad_token_id": 1},
+    "reformer": {"is_decoder": True},
+}
 
 
 @lru_cache
@@ -263,24 +268,17 @@ def _transformers(family: str) -> Built:
     import transformers
 
     (kind,) = _transformers_models()[family]
-    title = "".join(part.capitalize() for part in kind.split("_"))
-    title = {"CausalLm": "CausalLM", "MaskedLm": "MaskedLM"}.get(title, title)
-    title = {"SeqToSeqCausalLm": "Seq2SeqLM"}.get(title, title)
-    auto = getattr(transformers, f"AutoModelFor{title}")
-
-    def build(**given: Any) -> tuple[nn.Module, Tensor, Selected]:
-        config = _small_configuration(family)
-        model = auto.from_config(config, **given)
-        return _with_input(model, config)
-
     from transformers.models.auto import modeling_auto
 
     names = getattr(modeling_auto, f"MODEL_FOR_{kind}_MAPPING_NAMES")[family]
-    return names if isinstance(names, str) else names[0], [
-        build,
-        # Grouped products are not there in double precision.
-        lambda: build(experts_implementation="eager"),
-    ]
+    name = names if isinstance(names, str) else names[0]
+
+    def build(**given: Any) -> tuple[nn.Module, Tensor, Selected]:
+        config = _small_configuration(family)
+        return _with_input(getattr(transformers, name)._from_config(config, **given), config)
+
+    # Grouped products are not there in double precision.
+    return name, [build, lambda: build(experts_implementation="eager")]
 
 
 def _small_configuration(family: str) -> Any:
@@ -302,6 +300,12 @@ def _small_numbers(config: Any) -> dict[str, Any]:
             found[name] = [min(each, 2) for each in value]
         elif hasattr(value, "to_dict") and hasattr(value, "model_type"):
             found[name] = _small_numbers(value)
+    if "kv_lora_rank" in known:  # every head has a key of its own
+        found["num_key_value_heads"] = found.get("num_attention_heads", 4)
+        found.pop("head_dim", None)
+    if isinstance(known.get("num_heads"), list | tuple):
+        found.pop("embed_dim", None)
+        found.pop("hidden_size", None)
     return found
 
 
@@ -316,7 +320,11 @@ def _with_input(model: nn.Module, config: Any) -> tuple[nn.Module, Tensor, Selec
             raise CannotRunError("it takes no embeddings")
         if getattr(config, "is_encoder_decoder", False):
             given["decoder_input_ids"] = torch.tensor([[1, 2, 3]] * SAMPLES)
-        return Named(model, "inputs_embeds", given), noise((TOKENS, embeddings.embedding_dim)), scores_of
+        return (
+            Named(model, "inputs_embeds", given),
+            noise((TOKENS, embeddings.embedding_dim)),
+            scores_of,
+        )
     if name == "pixel_values":
         size = getattr(config, "image_size", 64)
         size = size if isinstance(size, int) else size[0]

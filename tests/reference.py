@@ -658,3 +658,12 @@ def continuation(logits: Tensor, ids: Tensor, counts: Sequence[int], length: int
             total += math.log(float(chances[ids[sample, place]]))
         found.append(total)
     return found
+
+
+def shares_of_ranks(z0: Tensor, z1: Tensor, points: int = 4001) -> Tensor:
+    """For how much of the straight line an entry has a rank `(B, rank, entry)`, by counting."""
+    shares = torch.zeros(len(z0), z0.shape[1], z0.shape[1], dtype=z0.dtype)
+    for alpha in (torch.arange(points) + 0.5) / points:
+        order = torch.lerp(z0, z1, alpha.to(z0)).argsort(dim=1)
+        shares += torch.nn.functional.one_hot(order, z0.shape[1])
+    return shares / points

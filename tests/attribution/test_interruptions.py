@@ -65,7 +65,12 @@ def choice(net: Any, x: Tensor) -> Tensor:
 
 def in_part(net: Any, x: Tensor) -> Tensor:
     h = net.body(net.backbone(x))
-    return net.head(h + h.square().detach())
+    return net.head(h + h.square().data)
+
+
+def detached_in_part(net: Any, x: Tensor) -> Tensor:
+    h = net.body(net.backbone(x))
+    return net.head(h + (h.round() - h).detach())
 
 
 def around(net: Any, x: Tensor) -> Tensor:
@@ -119,11 +124,18 @@ def test_an_interruption_does_not_matter_to_ablation() -> None:
 
 def test_a_part_of_the_way_without_a_gradient_is_named() -> None:
     model, x = made(in_part)
-    with pytest.warns(CompletenessWarning, match=r"There is no .*\.detach\(\) in the model's"):
+    with pytest.warns(CompletenessWarning, match=r"There is no .*\.data in the model's"):
         found = contributions(model, x, sites="backbone.1", method=Conductance(steps=2))
     assert found["backbone.1"].is_cut
-    assert any(".detach()" in name for name in found.uncovered)
+    assert any(".data" in name for name in found.uncovered)
     exact(model, x, "head")
+
+
+def test_secants_follow_a_part_that_is_detached() -> None:
+    model, x = made(detached_in_part)
+    exact(model, x, "backbone.1")
+    with pytest.warns(CompletenessWarning, match=r"\.detach\(\) in the model's"):
+        contributions(model, x, sites="backbone.1", method=Conductance(2, "trapezoid"))
 
 
 def test_a_way_around_a_site_without_a_gradient_makes_it_no_cut() -> None:

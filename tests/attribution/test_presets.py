@@ -74,7 +74,7 @@ ResNetForImageClassification   @blocks    3 0.layers.0     1.layers.0
 RegNetForImageClassification   @blocks    3 0.layers.0     1.layers.0
 ConvNextForImageClassification @blocks    3 0.layers.0     1.layers.0
 ConvNextForImageClassification @mlp       3 pwconv2:input  pwconv2:input
-SwinForImageClassification     @blocks    4 0.blocks.0[0]  1.blocks.1[0]
+SwinForImageClassification     @blocks    4 0.blocks.0     1.blocks.1
 GPT2LMHeadModel                @blocks    2 h.0            h.1
 GPT2LMHeadModel                @mlp       2 c_proj:input   c_proj:input
 GPT2LMHeadModel                @heads     2 c_proj:input   c_proj:input

@@ -202,15 +202,15 @@ def test_a_tensor_that_the_model_changes_later_is_remembered_as_it_was() -> None
 
 
 def test_an_uncovered_operation_is_named_once_with_its_gap() -> None:
-    model = Between(lambda z: z.sort(dim=-1).values ** 2).double()
+    model = Between(lambda z: z.renorm(2, 0, 0.1) ** 2).double()
     x = torch.randn(4, 6, dtype=torch.float64)
 
     with pytest.warns(
-        CompletenessWarning, match=r"no secant rule for sort .*miss .* by \d"
+        CompletenessWarning, match=r"no secant rule for renorm .*miss .* by \d"
     ) as seen:
         found = contributions(model, x, sites="before", method=Conductance(2))
     assert len(seen) == 1
-    assert found.uncovered == {"sort"}
+    assert found.uncovered == {"renorm"}
 
 
 class Swish(torch.autograd.Function):
@@ -303,8 +303,8 @@ def test_the_rules_that_the_docs_add_are_exact() -> None:
 
 
 def test_a_choice_that_changes_along_the_path_is_named() -> None:
-    found = attributed(lambda z: z.gather(1, z.argsort(1)), Conductance(3))
-    assert found.uncovered == {"gather with an index that changes along the path"}
+    found = attributed(lambda z: z.gather(1, z.data.argsort(1)), Conductance(3))
+    assert "gather with an index that changes along the path" in found.uncovered
 
 
 def test_half_precision_is_summed_in_single() -> None:

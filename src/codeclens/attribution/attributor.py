@@ -336,7 +336,9 @@ class Attributor:
 
         def at_x(here: Pass) -> list[Bound]:
             output = here.output.detach()
-            outputs.append(output)
+            # A walk may begin again.
+            seen.clear()
+            outputs[:] = [output]
             for site in found.sites:
                 if site.key in here.activations:
                     activation = wide(here.activations[site.key].detach())

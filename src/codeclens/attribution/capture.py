@@ -32,8 +32,8 @@ def frozen(model: nn.Module) -> Iterator[None]:
     """Evaluation mode and parameters without gradients; both are as before afterwards.
 
     Other threads wait with `frozen` for the same model. Compiled modules run uncompiled in the
-    meantime, because sites lie between their operations, and checkpointed parts keep their
-    activations.
+    meantime, because sites lie between their operations, checkpointed parts keep their activations,
+    and the experts of a mixture run one after another instead of in one kernel.
 
     >>> model = nn.Sequential(nn.Linear(2, 2), nn.Dropout())
     >>> with frozen(model):
@@ -51,13 +51,32 @@ def frozen(model: nn.Module) -> Iterator[None]:
                 module.training = False
             for parameter, _ in gradients:
                 parameter.requires_grad_(False)
-            with _uncompiled(), _without_checkpoints():
+            with _uncompiled(), _without_checkpoints(), _experts_apart(model):
                 yield
         finally:
             for module, mode in training:
                 module.training = mode
             for parameter, needed in gradients:
                 parameter.requires_grad_(needed)
+
+
+@contextmanager
+def _experts_apart(model: nn.Module) -> Iterator[None]:
+    """Experts of transformers' models run one after another, as they are written."""
+    switch = "_experts_implementation"
+    configurations = {
+        id(found): found
+        for module in model.modules()
+        if getattr(found := getattr(module, "config", None), switch, None) is not None
+    }
+    before = [(found, getattr(found, switch)) for found in configurations.values()]
+    try:
+        for found, _ in before:
+            setattr(found, switch, "eager")
+        yield
+    finally:
+        for found, chosen in before:
+            setattr(found, switch, chosen)
 
 
 @contextmanager
@@ -224,7 +243,7 @@ def _item(site: Site, values: Any, listed: bool) -> Tensor:
             f'Site "{site.key}" has no item {key!r}: it returns {_describe(values)}.'
         ) from None
     if not isinstance(value, Tensor):
-        hint = next((f"{site.name}[{i}]" for i in _tensor_items(value)), None)
+        hint = next((f"{site.name}[{i}]" for i in tensor_items(value)), None)
         advice = f'name the tensor in it, for example "{hint}"' if hint else "choose another module"
         raise CodeclensError(
             f'Site "{site.key}" returns {_describe(value)}, not a tensor; {advice}.'
@@ -258,9 +277,9 @@ def _key(site: Site, values: Any, listed: bool) -> int | str | None:
     if listed:
         # The inputs of a module are a tuple or dict; the first one is the site.
         return next(iter(values)) if isinstance(values, dict) else 0
-    items = _tensor_items(values)
+    items = tensor_items(values)
     # A layer may return a state or None alongside its only tensor.
-    return items[0] if len(items) == 1 else None
+    return items[0] if len(items) == 1 or (site.found and items) else None
 
 
 def _get(values: Any, key: int | str) -> Any:
@@ -271,7 +290,7 @@ def _get(values: Any, key: int | str) -> Any:
     return values[key]
 
 
-def _tensor_items(value: Any) -> list[int | str]:
+def tensor_items(value: Any) -> list[int | str]:
     pairs: Any = []
     if isinstance(value, Mapping):
         pairs = value.items()
@@ -309,7 +328,7 @@ def select(output: Any, selector: Selector) -> Tensor:
             f"output={selector!r} selects nothing: the model returns {_describe(output)}."
         ) from None
     if not isinstance(chosen, Tensor):
-        items = _tensor_items(output)
+        items = tensor_items(output)
         advice = f"pass output={items[0]!r}" if items else "pass a function as output=…"
         raise CodeclensError(
             f"The model returns {_describe(output)}, not a tensor; {advice} to say what to explain."

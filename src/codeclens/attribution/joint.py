@@ -82,8 +82,8 @@ def joint_along(
     passed back to the earlier site by secants, multiplied by the change of the activation there,
     and divided among the parts there. The nodes of `method` must be placed.
     """
-    walk = _JointWalk(probe, at_x, divisions, pairs)
-    follow(walk, require_ascending(method.nodes), x, baseline)
+    alphas = require_ascending(method.nodes)
+    walk, *_ = follow(lambda: _JointWalk(probe, at_x, divisions, pairs), alphas, x, baseline)
     found = {}
     for source, sink in pairs:
         here = divisions[source]
@@ -191,8 +191,8 @@ def pixels_along(
     suppresses. Without `signs` there is one map of all positions, `(A, 1, B, …)`, for half of the
     backward passes. The nodes of `method` must be placed.
     """
-    walk = _PixelWalk(probe, at_x, divisions, signs)
-    follow(walk, require_ascending(method.nodes), x, baseline)
+    alphas = require_ascending(method.nodes)
+    walk, *_ = follow(lambda: _PixelWalk(probe, at_x, divisions, signs), alphas, x, baseline)
     return {
         key: torch.stack([torch.stack(pair) for pair in parts]) for key, parts in walk.maps.items()
     }

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
+from typing import Any, ClassVar, Literal, Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -18,6 +18,7 @@ from codeclens.attribution.targets import Bound
 from codeclens.errors import CodeclensError, require_number
 
 Alphas = tuple[float, ...]
+AnyWalk = TypeVar("AnyWalk", bound="Walk")
 Schedule = Literal["uniform", "power", "geometric", "arc"]
 
 
@@ -201,8 +202,7 @@ def integrate(
     rule: Rule, alphas: Alphas, probe: Probe, x: Batch, baseline: Batch, at_x: AtInput
 ) -> Attributed:
     """The contributions along a path, by a rule."""
-    walk = RULES[rule](probe, at_x)
-    target, baseline_target = follow(walk, alphas, x, baseline)
+    walk, target, baseline_target = follow(lambda: RULES[rule](probe, at_x), alphas, x, baseline)
     explained = [
         Explained(*each) for each in zip(walk.totals, target, baseline_target, strict=True)
     ]
@@ -210,12 +210,29 @@ def integrate(
 
 
 def follow(
-    walk: Walk, alphas: Alphas, x: Batch, baseline: Batch
-) -> tuple[list[Tensor], list[Tensor]]:
+    begin: Callable[[], AnyWalk], alphas: Alphas, x: Batch, baseline: Batch
+) -> tuple[AnyWalk, list[Tensor], list[Tensor]]:
     """Walk from x back to the baseline: the first forward, at x, fixes the targets.
 
-    Returns every target at x and at the baseline, `(B,)` each.
+    Returns the walk, and every target at x and at the baseline, `(B,)` each. Where the model cannot
+    run with entries in place that it did not choose, the walk begins again without them.
     """
+    walk = begin()
+    try:
+        return walk, *_ends(walk, alphas, x, baseline)
+    except _OtherEntriesError:
+        walk = begin()
+        walk.only_chosen()
+        return walk, *_ends(walk, alphas, x, baseline)
+
+
+class _OtherEntriesError(Exception):
+    """Entries that a model did not choose have changed what it gives."""
+
+
+def _ends(
+    walk: Walk, alphas: Alphas, x: Batch, baseline: Batch
+) -> tuple[list[Tensor], list[Tensor]]:
     ends: dict[float, list[Tensor]] = {}
     if alphas[-1] < 1:
         ends[1.0] = walk.look(x)
@@ -239,6 +256,9 @@ class Walk:
         self._bounds: list[Bound] = []
         self._activations: dict[str, Tensor] = {}
         self._gradients: dict[tuple[int, str], Tensor] = {}
+
+    def only_chosen(self) -> None:
+        """Compute no entries that the model does not choose."""
 
     def look(self, x: Batch) -> list[Tensor]:
         """The targets at an end of the path that is not a node."""
@@ -338,8 +358,7 @@ class SecantWalk(_LeftWalk):
         self._mode.step()
         first = not self._bounds
         while True:
-            with self._mode:
-                here = self._probe(x)
+            here = self._run(x)
             # Fixing the targets is not part of the path.
             self._fix(here)
             with self._mode:
@@ -347,12 +366,40 @@ class SecantWalk(_LeftWalk):
             if self._mode.intact():
                 break
             self._mode.redo()
+        self._require_same(x, here, targets)
         if first:
             names = unseen(targets, self._mode.named)
             where = " inside torch.vmap" if self._mode.transformed else ""
             self.uncovered |= {f"{name}{where}" for name in names}
             self._mode.named.clear()
         return here, targets
+
+    def only_chosen(self) -> None:
+        self._mode.dense = False
+
+    def _run(self, x: Batch) -> Pass:
+        try:
+            with self._mode.memory.following(), self._mode:
+                return self._probe(x)
+        except (RuntimeError, IndexError, ValueError):
+            if self._mode.dense and self._mode.densified:
+                raise _OtherEntriesError from None
+            raise
+
+    def _require_same(self, x: Batch, here: Pass, targets: list[Tensor]) -> None:
+        """Raise _OtherEntriesError if entries that were not chosen reach a site or a target."""
+        if not (self._mode.dense and self._mode.densified):
+            return
+        with torch.no_grad():
+            plain = self._probe(x)
+            pairs = list(zip(targets, self._targets(plain), strict=True))
+        if here.activations.keys() != plain.activations.keys():
+            raise _OtherEntriesError
+        pairs += [(here.activations[key], a) for key, a in plain.activations.items()]
+        for ours, theirs in pairs:
+            allowed = 1e4 * torch.finfo(theirs.dtype).eps * theirs.abs().max().clamp(min=1e-3)
+            if ours.shape != theirs.shape or ((ours - theirs).abs() > allowed).any():
+                raise _OtherEntriesError
 
 
 RULES: dict[Rule, type[Walk]] = {

@@ -20,25 +20,31 @@ class PresetSite(NamedTuple):
     port: Literal["output", "input"] = "output"
     item: int | None = None
     heads: int | None = None
+    found: bool = False
 
 
 # Blocks are recognised by the name of their class. The outermost match counts, so that a block
 # inside a block is not found twice.
 _BLOCK = re.compile(
-    r"\w*Block(V\d+|\dd|ClassAttn)?|\w*Bottle[nN]eck|\w*InvertedResidual|\w*M[Bb]Conv|DlaBasic"
-    r"|DepthwiseSeparableConv|EdgeResidual|XceptionModule|Fire|Inception(?!Aux)\w*|\w*Layer"
+    r"\w*Block(V\d+|\dd|ClassAttn)?|\w*Bottle[nN]eck(V\d+)?|\w*InvertedResidual|\w*M[Bb]Conv|DlaBasic"
+    r"|Block\d+[A-Z]?|Mixed_\w+|(First|Normal)?Cell|ReductionCell\d|DepthwiseSeparableConv|EdgeResidual"
+    r"|\w*XceptionModule|Fire|Inception(?!Aux)\w*|\w*Layer"
 )
+# Names of blocks and of whole networks alike: blocks where they are numbered.
+_NUMBERED_BLOCK = re.compile(r"Outlooker|Transformer")
 # Names like those of blocks that are not blocks: parts of blocks, and stages made of blocks.
 _NO_BLOCK = re.compile(
     r"\w*(Norm|Drop|Embed|Conv(?!Ne[xX]t)|Pool|Linear|Attention|Attn|SE|Activation|M[Ll][Pp])\w*Layer"
     r"|\w*(MLP|Mlp|Stem|SE|Patch)Block"
     r"|_?DenseBlock|MaxVitBlock|MobileViTMobileNetLayer"
 )
-# In transformers these return their hidden states first, then other tensors.
-_GIVES_SEVERAL = re.compile(r"(?!SwinTransformer)\w*Swin\w*(Layer|Block)|\w*T5Block")
+# Parts of a network that hold no blocks of it, by the beginnings of their names.
+_ENDS = ("head", "classifier", "fc", "aux", "stem", "downsample", "final_conv", "global_block")
+_CONTAINERS = (nn.Sequential, nn.ModuleList)
 _ACTIVATIONS = (
     *(nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.SELU, nn.GELU, nn.SiLU, nn.Mish),
     *(nn.Hardswish, nn.Hardsigmoid, nn.Softplus, nn.Sigmoid, nn.Tanh),
+    *(nn.PReLU, nn.CELU, nn.GLU, nn.Hardtanh, nn.RReLU, nn.Softsign, nn.LogSigmoid),
 )
 
 # The second linear layer of an MLP (its input: the hidden neurons), by the class that owns it.
@@ -78,7 +84,7 @@ def find_preset(preset: str, model: nn.Module) -> list[PresetSite]:
 
     >>> layer = nn.TransformerEncoderLayer(8, nhead=2, batch_first=True)
     >>> find_preset("@mlp", nn.Sequential(layer))
-    [PresetSite(name='0.linear2', port='input', item=None, heads=None)]
+    [PresetSite(name='0.linear2', port='input', item=None, heads=None, found=False)]
     """
     if preset not in _FINDERS:
         raise unknown("preset", preset, _FINDERS)
@@ -94,24 +100,89 @@ def find_preset(preset: str, model: nn.Module) -> list[PresetSite]:
 
 
 def _blocks(modules: Modules) -> Iterator[PresetSite]:
-    names: list[str] = []
-    for name, module in modules.items():
-        inside = any(name.startswith(f"{outer}.") for outer in names)
-        if not inside and _is_block(module):
-            names.append(name)
-    if not names:
+    names = _outermost([name for name, module in modules.items() if _is_block(name, module)])
+    beside = {name.rpartition(".")[0] for name in names if ".blocks." in f".{name}"}
+    # What runs in turns with blocks, in one list of blocks, is a block too.
+    names += [
+        name
+        for name, module in modules.items()
+        if name.rpartition(".")[0] in beside and name not in names and _is_composite(module)
+    ]
+    names = names or _outermost(_in_series(modules))
+    if not names and all(
+        isinstance(m, _CONTAINERS) or not _is_composite(m) for m in modules.values()
+    ):
         # A plain stack has no blocks: its units are the outputs of its nonlinearities.
         names = [n for n, m in modules.items() if isinstance(m, _ACTIVATIONS)]
-    for name in names:
-        several = _GIVES_SEVERAL.fullmatch(type(modules[name]).__name__)
-        yield PresetSite(name, item=0 if several else None)
+    places = {name: place for place, name in enumerate(modules)}
+    for name in sorted(names, key=places.__getitem__):
+        yield PresetSite(name, found=True)
 
 
-def _is_block(module: nn.Module) -> bool:
-    called = type(module).__name__
+def _outermost(names: list[str]) -> list[str]:
+    known = set(names)
+    return [name for name in names if known.isdisjoint(_owners(name))]
+
+
+def _owners(name: str) -> Iterator[str]:
+    while "." in name:
+        name = name.rpartition(".")[0]
+        yield name
+
+
+def _is_at_an_end(name: str) -> bool:
+    return any(part.startswith(_ENDS) for part in name.split("."))
+
+
+def _is_composite(module: nn.Module) -> bool:
     # A layer without layers inside is one linear map or one activation, whatever its name.
-    composite = next(module.children(), None) is not None
-    return composite and bool(_BLOCK.fullmatch(called)) and not _NO_BLOCK.fullmatch(called)
+    return next(module.children(), None) is not None
+
+
+def _is_block(name: str, module: nn.Module) -> bool:
+    called = type(module).__name__
+    if not _is_composite(module) or _NO_BLOCK.fullmatch(called) or _is_at_an_end(name):
+        return False
+    if isinstance(getattr(module, "blocks", None), _CONTAINERS):
+        # What holds a list of blocks is a stage.
+        return False
+    if _NUMBERED_BLOCK.fullmatch(called):
+        return name.rpartition(".")[2].isdigit()
+    return bool(_BLOCK.fullmatch(called))
+
+
+def _in_series(modules: Modules) -> list[str]:
+    """Modules of several layers that follow others of their class, and what lies between them."""
+    children: dict[str, list[str]] = {}
+    for name in modules:
+        children.setdefault(name.rpartition(".")[0], []).append(name)
+    series = {
+        owner: between
+        for owner, inside in children.items()
+        if (between := _between_alike(owner, inside, modules)) and not _is_at_an_end(owner)
+    }
+    holders = {owner for owner in series if isinstance(modules.get(owner), _CONTAINERS)}
+    # A module with a list that is a series is a stage.
+    stages = {holder.rpartition(".")[0] for holder in holders}
+    return [name for inside in series.values() for name in inside if name not in stages]
+
+
+def _between_alike(owner: str, names: list[str], modules: Modules) -> list[str]:
+    # Lists of layers are blocks in a list of such lists only.
+    listed = isinstance(modules.get(owner), _CONTAINERS)
+    names = [n for n in names if listed or not isinstance(modules[n], _CONTAINERS)]
+    made = [name for name in names if _has_layers(modules[name])]
+    kinds = [type(modules[name]).__name__ for name in made]
+    places = [place for place, kind in enumerate(kinds) if kinds.count(kind) > 1]
+    return made[places[0] : places[-1] + 1] if places else []
+
+
+def _has_layers(module: nn.Module) -> bool:
+    """Whether a module has two linear layers or more, and is no list of other modules."""
+    if isinstance(module, _CONTAINERS) and all(map(_is_composite, module.children())):
+        return False
+    matrices = [m for m in module.modules() if getattr(m, "weight", None) is not None]
+    return _is_composite(module) and sum(m.weight.ndim > 1 for m in matrices) > 1
 
 
 def _mlps(modules: Modules) -> Iterator[PresetSite]:

@@ -54,6 +54,9 @@ class Site:
     item: int | str | None = None
     heads: int | None = None
     unit_axis: int | None = None
+    # Found by the structure of a model: left out if the model does not run it, and of several
+    # tensors the one that goes on.
+    found: bool = field(default=False, compare=False, repr=False)
     # The possible numbers of units of a module whose layers are linear. A gate of linear layers may
     # return feature maps; only the tensor shows that.
     _widths: frozenset[int] = field(default=frozenset(), compare=False, repr=False)
@@ -147,9 +150,11 @@ def find_sites(model: nn.Module, sites: str | Site | Iterable[str | Site]) -> li
     """Find the sites that patterns name, in natural order within each pattern.
 
     A pattern is a module name or a glob such as `"layer*.*"`, either with `":input"`, or a preset:
-    `"@blocks"` (outputs of residual or transformer blocks; activations of a plain
-    `nn.Sequential`), `"@mlp"` (hidden neurons: the input of each MLP's second linear layer),
-    `"@attention"` (mixed values before the output projection), `"@heads"` (the same by head).
+    `"@blocks"` (outputs of residual or transformer blocks, or of modules that repeat; in a plain
+    stack of layers, which has none, the outputs of its activations), `"@mlp"` (hidden neurons: the
+    input of each MLP's second linear layer), `"@attention"` (mixed values before the output
+    projection), `"@heads"` (the same by head). Of the blocks that are found, those that the model
+    does not run are left out, and one that returns several tensors gives the one that goes on.
 
     Raises CodeclensError, with the nearest names, if nothing matches.
 
@@ -189,7 +194,7 @@ def _matches(
         return [pattern]
     if pattern.startswith("@"):
         return [
-            Site(found.name, found.port, item=found.item, heads=found.heads)
+            Site(found.name, found.port, item=found.item, heads=found.heads, found=found.found)
             for found in find_preset(pattern, model)
         ]
     return _glob(pattern, modules)

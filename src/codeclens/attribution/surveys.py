@@ -18,6 +18,7 @@ from codeclens.attribution.capture import (
     run,
     same_randomness,
     tapped,
+    tensor_items,
 )
 from codeclens.attribution.dependence import Dependence
 from codeclens.attribution.inputs import Batch, leaves_of, shape_words, tensors_of
@@ -83,6 +84,8 @@ def survey(model: nn.Module, sites: Sequence[Site], x: Batch, output: Selector =
     (['0', '1'], ['0'])
     """
     _require_visible(model, sites)
+    if any(site.found for site in sites):
+        sites = _resolved(model, sites, x, output)
     met: list[_Met] = []
 
     def note(site: Site, activation: Tensor) -> Tensor:
@@ -128,6 +131,52 @@ def survey(model: nn.Module, sites: Sequence[Site], x: Batch, output: Selector =
     # The graph holds the sites' copies and the originals: one of them too many.
     memory = (graph.bytes + 2 * at_sites) // len(x)
     return _described(sites, met, depends, result, leaves, memory)
+
+
+def _resolved(model: nn.Module, sites: Sequence[Site], x: Tensor, output: Selector) -> list[Site]:
+    """Of sites that a preset has found those that run, each with the tensor that goes on.
+
+    A module may return several tensors: the first that is a cut is the site, or else the first that
+    reaches the output.
+    """
+    several: dict[str, list[int | str]] = {}
+    met: set[str] = set()
+    names = {site.name for site in sites if site.found}
+    modules = {name: module for name, module in model.named_modules() if name in names}
+
+    def note(name: str, values: Any) -> None:
+        met.add(name)
+        several[name] = tensor_items(values) if isinstance(values, tuple | list) else []
+
+    hooks = [
+        module.register_forward_hook(lambda _m, _x, y, name=name: note(name, y))
+        for name, module in modules.items()
+    ]
+    try:
+        with frozen(model), same_randomness(model), torch.no_grad():
+            _run(model, x.detach().clone(), output)
+    except CodeclensError:
+        # A model may need gradients; the survey itself reports everything else.
+        return list(sites)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    kept = [site for site in sites if not site.found or site.name in met]
+    if not kept:
+        return list(sites)
+    chosen: list[Site] = []
+    for site in kept:
+        items = several.get(site.name, []) if site.found and site.item is None else []
+        if len(items) < 2:
+            chosen.append(site)
+            continue
+        given = [replace(site, item=item, found=False) for item in items]
+        found = survey(model, given, x, output)
+        reached = [each for each in found.sites if each.key not in found.interrupted]
+        cuts = [each for each in reached if each.key in found.cuts]
+        best = next(iter((*cuts, *reached, *given)))
+        chosen.append(next((each for each in given if each.key == best.key), given[0]))
+    return chosen
 
 
 @dataclass(frozen=True)

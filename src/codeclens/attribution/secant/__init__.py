@@ -5,8 +5,10 @@ from codeclens.attribution.secant import (
     maxima,
     multivariate,
     normalization,
+    orders,
     products,
     recurrent,
+    selection,
 )
 from codeclens.attribution.secant.mode import SecantMode, rule, unseen, with_gradient
 from codeclens.attribution.secant.nonlinearities import elementwise
@@ -18,9 +20,11 @@ __all__ = [
     "maxima",
     "multivariate",
     "normalization",
+    "orders",
     "products",
     "recurrent",
     "rule",
+    "selection",
     "unseen",
     "with_gradient",
 ]

@@ -26,16 +26,27 @@ _OPERATORS = {
     "greater_equal": "ge",
     "less": "lt",
     "less_equal": "le",
-    **{name: "bitwise_and" for name in ("__and__", "__rand__")},
-    **{name: "bitwise_or" for name in ("__or__", "__ror__")},
-    "__xor__": "bitwise_xor",
+    **{name: "bitwise_and" for name in ("__and__", "__rand__", "__iand__")},
+    **{name: "bitwise_or" for name in ("__or__", "__ror__", "__ior__")},
+    **{name: "bitwise_xor" for name in ("__xor__", "__ixor__")},
+    **{name: "add" for name in ("__add__", "__radd__", "__iadd__")},
+    **{name: "sub" for name in ("__sub__", "__isub__", "subtract")},
+    "__rsub__": "rsub",
+    "__neg__": "neg",
+    **{name: "eq" for name in ("__eq__",)},
+    **{name: "ne" for name in ("__ne__", "not_equal")},
+    "__getitem__": "getitem",
+    "__setitem__": "setitem",
     "__invert__": "bitwise_not",
     "__abs__": "abs",
     "absolute": "abs",
     "clip": "clamp",
     "fix": "trunc",
 }
-_IN_PLACE = {"__imul__", "__itruediv__", "__ipow__"}
+_IN_PLACE = {
+    *("__imul__", "__itruediv__", "__ipow__", "__iadd__", "__isub__", "__iand__", "__ior__"),
+    *("__ixor__", "__setitem__"),
+}
 # What an argument is called, and whether it must be given.
 Names = tuple[tuple[str, bool], ...]
 
@@ -119,11 +130,16 @@ def _is_python(func: Any) -> bool:
     return isinstance(func, types.FunctionType)
 
 
+def changes_in_place(name: str) -> bool:
+    """Whether a function of this name changes its first argument."""
+    return name in _IN_PLACE or (name.endswith("_") and not name.endswith("__"))
+
+
 def in_place(
     func: Any, name: str, args: Sequence[Any], kwargs: dict[str, Any]
 ) -> tuple[bool, Sequence[Any]]:
     """Whether a call changes its first argument, and the arguments without the flag for that."""
-    if name in _IN_PLACE or (name.endswith("_") and not name.endswith("__")):
+    if changes_in_place(name):
         return True, args
     flag = bool(kwargs.pop("inplace", False))
     names = _parameters(func)
@@ -134,7 +150,7 @@ def in_place(
 
 def out_of_place(func: Any, name: str) -> Any:
     """The function that gives a new tensor where `func` changes its first argument."""
-    if not name.endswith("_"):
+    if not name.endswith("_") or name == "__setitem__":
         return func
     return getattr(Tensor, plain(name), None) or getattr(torch.nn.functional, plain(name))
 

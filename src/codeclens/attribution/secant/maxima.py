@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from codeclens.attribution.secant.mode import RULES, SecantMode, rule, unfinished, with_gradient
+from codeclens.attribution.secant.orders import index_of
 
 Func = Callable[..., Any]
 
@@ -107,8 +108,10 @@ def _max_along(mode: SecantMode, z: Tensor, dim: int, keepdim: bool) -> tuple[Te
         last = z.movedim(dim, -1)
     value, index = last.detach().max(dim=-1, keepdim=True)
     result = _from_two(mode, last, value, index, last.ndim - 1)
-    result, index = result.movedim(-1, dim), index.movedim(-1, dim)
-    return (result, index) if keepdim else (result.squeeze(dim), index.squeeze(dim))
+    index = index_of(mode, z, index.movedim(-1, dim), True, dim)
+    with mode:
+        result = result.movedim(-1, dim)
+        return (result, index) if keepdim else (result.squeeze(dim), index.squeeze(dim))
 
 
 @rule("maximum", "fmax")

@@ -20,6 +20,7 @@ from torch.utils.weak import WeakIdKeyDictionary
 
 from codeclens.attribution.secant.apart import LEAVING, Apart, described
 from codeclens.attribution.secant.arguments import (
+    changes_in_place,
     in_place,
     opened,
     out_of_place,
@@ -27,6 +28,7 @@ from codeclens.attribution.secant.arguments import (
     positional,
     tensors,
 )
+from codeclens.attribution.secant.memory import Memory
 
 # From the gradient at an operation's value, the gradient at each of its inputs.
 Pullback = Callable[[Tensor], tuple[Tensor | None, ...]]
@@ -39,14 +41,8 @@ LINEAR: set[str] = set()
 AT_ONCE: set[Rule] = set()
 # Rules that hold for complex numbers too.
 COMPLEX: set[str] = set()
-
-
-# Operations that take truth values as the steps that comparisons are.
-_TAKE_STEPS = {
-    *("mul", "where", "masked_fill", "to", "type", "type_as", "float", "double", "half"),
-    *("bfloat16", "int", "long", "logical_and", "logical_or", "logical_xor", "logical_not"),
-    *("bitwise_and", "bitwise_or", "bitwise_xor", "bitwise_not"),
-}
+# Rules of operations on truth values, whole numbers, indices and detached tensors that change.
+CHOOSING: dict[str, Rule] = {}
 
 
 class SecantMode(TorchFunctionMode):
@@ -62,16 +58,18 @@ class SecantMode(TorchFunctionMode):
     def __init__(self) -> None:
         super().__init__()
         self.uncovered: set[str] = set()
-        self._before: list[tuple[Tensor, ...]] = []
-        self._now: list[tuple[Tensor, ...]] = []
-        self._versions: list[tuple[int, ...]] = []
-        self._copied: set[int] = set()
-        self._names: list[str] = []
-        self._names_before: list[str] = []
+        self.memory = Memory()
         self._name = ""
         self._apart = Apart()
-        # Truth values, and the same as numbers that depend on what was compared.
+        # Tensors without a gradient that change (truth values, whole numbers, detached tensors),
+        # and the same as numbers that depend on what they were made of.
         self.steps: WeakIdKeyDictionary = WeakIdKeyDictionary()
+        # Indices, and the choices that they are.
+        self.choices: WeakIdKeyDictionary = WeakIdKeyDictionary()
+        # Indices of all entries in place of the chosen ones, and the steps of these `(N,)`.
+        self.packed: WeakIdKeyDictionary = WeakIdKeyDictionary()
+        # Whether chosen entries may be computed among all entries, and whether this was done.
+        self.dense, self.densified = True, False
         self._within = 0
         self._opening: set[Any] = set()
         # Nodes of the graph that operations made which are named already, at the first node.
@@ -81,13 +79,17 @@ class SecantMode(TorchFunctionMode):
 
     def step(self) -> None:
         """Begin the run at the next node: what was remembered becomes what came before."""
-        self._before, self._names_before = self._now, self._names
-        self.redo()
+        self.memory.step()
+        self._forget()
 
     def redo(self) -> None:
         """Begin the run at the same node again."""
-        self._now, self._versions, self._names = [], [], []
+        self.memory.redo()
+        self._forget()
+
+    def _forget(self) -> None:
         self._apart, self.steps = Apart(), WeakIdKeyDictionary()
+        self.choices, self.packed = WeakIdKeyDictionary(), WeakIdKeyDictionary()
 
     def intact(self) -> bool:
         """Whether the model has left alone what was remembered in this run.
@@ -95,48 +97,30 @@ class SecantMode(TorchFunctionMode):
         A model that changes a tensor in place after it went through a nonlinearity changes our
         memory too. Such tensors are copied from then on, and this run must be repeated.
         """
-        remembered = zip(self._now, self._versions, strict=True)
-        changed = {
-            number
-            for number, (tensors, versions) in enumerate(remembered)
-            if tuple(t._version for t in tensors) != versions
-        }
-        self._copied |= changed
-        return not changed
+        return self.memory.intact()
 
     def remember(self, *tensors: Tensor) -> tuple[Tensor, ...] | None:
         """Keep the inputs of one operation; gives those at the node before, None at the first."""
-        before = self._recall(tensors)
-        if before is None or [t.shape for t in before] == [t.shape for t in tensors]:
-            return before
-        self.uncovered.add(OTHER_WAY)
-        return None
+        return self._recall(tensors)[0]
 
     def between(self, *tensors: Tensor) -> list[tuple[Tensor, Tensor]] | None:
         """The same tensors at the node before and at this one, pair by pair; None at the first.
 
         Unlike the tensors given they stay what they are, so that a pullback may use them later.
         """
-        before = self.remember(*tensors)
-        return None if before is None else list(zip(before, self._now[-1], strict=True))
+        before, now = self._recall(tensors)
+        return None if before is None else list(zip(before, now, strict=True))
 
-    def _recall(self, tensors: Sequence[Tensor]) -> tuple[Tensor, ...] | None:
-        number = len(self._now)
-        kept = tuple(t.detach() for t in tensors)
-        if number in self._copied:
-            kept = tuple(t.clone() for t in kept)
-        self._now.append(kept)
-        self._names.append(self._name)
-        self._versions.append(tuple(t._version for t in kept))
-        if number >= len(self._before):
-            if self._before:
-                self.uncovered.add(OTHER_WAY)
-            return None
-        if self._names_before[number] != self._name:
+    def _recall(
+        self, tensors: Sequence[Tensor]
+    ) -> tuple[tuple[Tensor, ...] | None, tuple[Tensor, ...]]:
+        before, now = self.memory.recall(self._name, tensors)
+        if before is not None and [t.shape for t in before] == [t.shape for t in tensors]:
+            return before, now
+        if self.memory.before:
             # The model took another way than at the node before: there is no secant.
             self.uncovered.add(OTHER_WAY)
-            return None
-        return self._before[number]
+        return None, now
 
     def __torch_function__(
         self,
@@ -148,32 +132,62 @@ class SecantMode(TorchFunctionMode):
         kwargs = dict(kwargs or {})
         name = getattr(func, "__name__", "")
         values = [*args, *kwargs.values()]
-        if not self._within and name in ("grad", "requires_grad_", "backward"):
+        if not self._within and name in _OWN:
             self._apart.own(name, values)
         self.transformed |= torch._C._functorch.maybe_current_level() is not None
-        known = follows(values) or self._chosen(name, values)
-        on_the_way = torch.is_grad_enabled() and known and not self._apart.owned(values)
+        rule = self._choosing(name, values)
+        known = torch.is_grad_enabled() and follows(values)
+        on_the_way = (known or rule is not None) and not self._apart.owned(values)
         if name in LEAVING:
             self._watch(name, [t for t in tensors(values) if t.requires_grad])
             self._watch(name, self._apart.among(values))
-        apart = self._apart.among(values) if on_the_way and not self._within else []
-        if apart and plain(name) in _TAKE_STEPS:
-            apart = [t for t in apart if t not in self.steps]
-        result = self._run(func, name, args, kwargs) if on_the_way else func(*args, **kwargs)
+        apart = self._apart.among(values) if on_the_way and rule is None else []
+        apart = [] if self._within else apart
+        if not on_the_way:
+            result = func(*args, **kwargs)
+        elif rule is None:
+            result = self._run(func, name, args, kwargs)
+        else:
+            with torch.enable_grad():
+                result = self._apply(rule, func, name, args, kwargs)
         if apart and (name == "__setitem__" or follows([result])) and not self._opens(func, name):
             self._watch(plain(name).strip("_"), apart)
-        self._apart.note(name, values, result)
+        if not any(t in self.packed for t in tensors(result)):
+            self._apart.note(name, values, result)
+        if rule is None and self.steps and changes_in_place(name) and args:
+            self.steps.pop(args[0], None)
+        if name == "detach" and known and on_the_way and not self._within:
+            # It changes as what it was detached from.
+            self.steps[result] = args[0]
         return result
+
+    def _choosing(self, name: str, values: Sequence[Any]) -> Rule | None:
+        """The rule of an operation on tensors that change and carry no gradient, if it has one."""
+        if not (self.steps or self.choices or self.packed):
+            return None
+        changing = [t for t in tensors(values) if self.changes(t)]
+        if not changing:
+            return None
+        if not any(t in self.steps and t.is_floating_point() for t in changing):
+            return CHOOSING.get(plain(name))
+        if name in LEAVING or name in _OWN or changes_in_place(name):
+            return None
+        return CHOOSING["detached"]
+
+    def changes(self, value: Any) -> bool:
+        """Whether a tensor without a gradient is known to change, and how."""
+        if not isinstance(value, Tensor):
+            return False
+        return value in self.steps or value in self.choices or value in self.packed
+
+    def run(self, func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+        """An operation on the way, by its rule, from within another rule."""
+        with self:
+            return func(*args, **kwargs)
 
     def is_apart(self, *values: Any) -> bool:
         """Whether any tensor depends on a site, or on a choice, without a gradient or a step."""
         return any(t not in self.steps for t in self._apart.among(*values))
-
-    def _chosen(self, name: str, values: Sequence[Any]) -> bool:
-        """Whether an operation takes truth values that are known as steps."""
-        if not self.steps or plain(name) not in _TAKE_STEPS:
-            return False
-        return any(t in self.steps for t in tensors(values))
 
     def _run(self, func: Any, name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
         """One operation on the way, by its rule where there is one."""
@@ -198,7 +212,7 @@ class SecantMode(TorchFunctionMode):
             self.uncovered.add(f"{short} of complex numbers")
         else:
             result = self._apply(RULES[short], func, name, args, kwargs)
-        if (len(self.uncovered) > known or not ruled) and not self._before:
+        if (len(self.uncovered) > known or not ruled) and not self.memory.before:
             self.named |= _nodes(result, args)
         return result
 
@@ -220,17 +234,27 @@ class SecantMode(TorchFunctionMode):
             # What is remembered must outlive the change, and the result go where it was to go.
             into = args[0]
             func = _writing(func, name, into) if rule in AT_ONCE else out_of_place(func, name)
-            result = rule(self, func, into.clone(), *args[1:], **kwargs)
-            return into.copy_(result) if into._is_view() else _Written.apply(into, result)
+            copy = into.clone()
+            if into in self.steps:
+                self.steps[copy] = self.steps.pop(into)
+            result = rule(self, func, copy, *args[1:], **kwargs)
+            if result in self.steps:
+                self.steps[into] = self.steps[result]
+            if not result.requires_grad or into._is_view():
+                return into.copy_(result)
+            return _Written.apply(into, result)
         finally:
             self._within -= 1
+
+    def watch(self, name: str, *values: Any) -> None:
+        """Name an operation that chooses by tensors of which no more is known, if they change."""
+        self._watch(plain(name).strip("_"), self._apart.among(*values))
 
     def _watch(self, name: str, operands: Sequence[Tensor]) -> None:
         """Name an operation where one of its operands that carry no gradient has changed."""
         if not operands:
             return
-        self._name = name
-        before = self._recall(operands)
+        before, _ = self.memory.recall(f"{name} without a gradient", operands)
         for old, now in zip(before or (), operands, strict=False):
             if old.shape != now.shape or not torch.equal(old, now):
                 self.uncovered.add(described(name, now))
@@ -244,6 +268,8 @@ def _writing(func: Any, name: str, into: Tensor) -> Any:
     return lambda _, *args, **kwargs: func(own, *args, inplace=True, **kwargs)
 
 
+# With these a model begins a graph of its own.
+_OWN = {"requires_grad_", "grad", "backward"}
 OTHER_WAY = "control flow that depends on the input"
 
 
@@ -314,6 +340,16 @@ def rule(*names: str) -> Callable[[Rule], Rule]:
     return register
 
 
+def choosing(*names: str) -> Callable[[Rule], Rule]:
+    """Register a rule for operations with tensors that change and carry no gradient."""
+
+    def register(function: Rule) -> Rule:
+        CHOOSING.update(dict.fromkeys(names, function))
+        return function
+
+    return register
+
+
 def follows(values: Any) -> bool:
     """Whether any tensor in (nested) arguments is on the way from a site to the target."""
     if isinstance(values, Tensor):
@@ -340,9 +376,9 @@ _NAMES = """
     repeat repeat_interleave tile t T mT diagonal diag tril triu
     masked_select requires_grad_ register_hook retain_grad rename identity
     zeros_like ones_like empty_like full_like rand_like randn_like new_zeros new_ones new_empty
-    new_full new_tensor zero_ fill_ size dim stride numel is_floating_point argmax argmin __len__
-    __bool__ __format__ __repr__ __str__ item tolist numpy isnan isinf isfinite eq ne
-    __eq__ __ne__ has_names is_contiguous element_size data_ptr
+    new_full new_tensor zero_ fill_ size dim stride numel is_floating_point __len__
+    __bool__ __format__ __repr__ __str__ item tolist numpy isnan isinf isfinite
+    has_names is_contiguous element_size data_ptr
     storage_offset __hash__ _is_view is_complex real_if_close affine_grid embedding one_hot
     index_copy index_copy_ index_fill index_fill_ index_add index_add_ index_put index_put_
     masked_scatter masked_scatter_ scatter_add scatter_add_ unsqueeze_ adjoint H ravel

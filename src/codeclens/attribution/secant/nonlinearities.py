@@ -92,7 +92,9 @@ def _slope(
 
 for _name in (
     *("rrelu", "softsign", "tan", "sinh", "cosh", "asinh", "nan_to_num", "exp2", "logit"),
-    *("erfinv", "special_erfinv", "lgamma", "digamma", "sinc"),
+    *("erfinv", "special_erfinv", "lgamma", "digamma", "sinc", "special_sinc", "special_entr"),
+    *("special_i0", "special_i0e", "special_i1", "special_i1e", "i0", "special_ndtr"),
+    *("special_log_ndtr", "special_ndtri", "special_gammaln", "special_psi", "fmod"),
 ):
     elementwise(_name)
 elementwise("heaviside", lambda z, at_zero: torch.heaviside(z.detach(), at_zero) + 0 * z)
@@ -172,7 +174,11 @@ def _hardshrink(lambd: float = 0.5) -> Into:
     return _by_slope(slopes.of_jumps, lambda z: z.abs().gt(lambd).to(z))
 
 
-@_closed("sign", "sgn", "floor", "ceil", "round", "trunc", keep_value=True)
+@_closed(
+    *("sign", "sgn", "floor", "ceil", "round", "trunc"),
+    *("fake_quantize_per_tensor_affine", "fake_quantize_per_channel_affine"),
+    keep_value=True,
+)
 def _steps(*_: Any, **__: Any) -> Into:
     """Their secant is what they jump by, where torch's derivative is 0 everywhere."""
     return _by_slope(slopes.of_jumps, 0.0)

@@ -230,6 +230,12 @@ def _convolution(
     return product if bias is None else product + bias.reshape(-1, *[1] * (weight.ndim - 2))
 
 
+@rule("grouped_mm", "_grouped_mm")
+def _grouped_mm(mode: SecantMode, func: Func, x: Tensor, weight: Tensor, **kwargs: Any) -> Tensor:
+    """Each group of rows times a matrix of its own; `offs` are the ends of the groups."""
+    return _bilinear(mode, lambda x, w: func(x, w, **kwargs), x, weight)
+
+
 @rule("bilinear")
 def _bilinear_layer(
     mode: SecantMode, func: Func, u: Tensor, v: Tensor, weight: Tensor, bias: Tensor | None = None
@@ -242,10 +248,40 @@ def _bilinear_layer(
 def _grid_sample(
     mode: SecantMode, func: Func, x: Tensor, grid: Tensor, /, *args: Any, **kw: Any
 ) -> Any:
-    """Linear in the image, not in the places."""
-    if grid.requires_grad:
-        mode.uncovered.add("grid_sample with a computed grid")
-    return func(x, grid, *args, **kw)
+    """Linear in the image; the coordinates of a place change in their turns, in both orders."""
+    if not grid.requires_grad:
+        return func(x, grid, *args, **kw)
+
+    def sample(image: Tensor, places: Tensor) -> Tensor:
+        found: Tensor = func(image, places, *args, **kw)
+        return found
+
+    value = sample(x.detach(), grid.detach())
+    kept = mode.between(x, grid)
+    if kept is None:
+        return unfinished(value, x, grid)
+    (x0, x1), (p0, p1) = kept
+
+    def pullback(g: Tensor) -> tuple[Tensor | None, ...]:
+        at_x = None
+        if x.requires_grad:
+            first, last = (_gradients(sample, (x1, p), (True, False), g / 2)[0] for p in (p0, p1))
+            at_x = None if first is None or last is None else first + last
+        middle = (x0 + x1) / 2
+        at_places = torch.zeros_like(p1)
+        for axis in range(p1.shape[-1]):
+            jump = torch.zeros_like(p1[..., axis])
+            for first, last in ((p0, p1), (p1, p0)):
+                # The axes before this one have changed already, in the other order those after it.
+                places = torch.cat([last[..., :axis], first[..., axis:]], dim=-1)
+                for end, sign in ((p1, 1), (p0, -1)):
+                    places[..., axis] = end[..., axis]
+                    jump += sign * (g * sample(middle, places)).sum(1)
+            change = p1[..., axis] - p0[..., axis]
+            at_places[..., axis] = torch.where(change == 0, 0.0, jump / (2 * change))
+        return at_x, at_places
+
+    return with_gradient(value, pullback, x, grid)
 
 
 @rule("scatter")
