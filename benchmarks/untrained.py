@@ -50,10 +50,11 @@ def awake(model: nn.Module) -> nn.Module:
                 transposed = type(model.get_submodule(name.rpartition(".")[0])).__name__ == "Conv1D"
                 fan_in = parameter[:, 0] if transposed else parameter[0]
                 parameter.normal_(0, fan_in.numel() ** -0.5)
-            elif "scale" in name:
-                parameter.fill_(1)
             elif name.endswith("bias"):
                 parameter.normal_(0, 0.1)
+            elif "scale" in name or parameter.abs().max() < 0.1:
+                # A scale that switches a block off.
+                parameter.fill_(1)
     return model
 
 

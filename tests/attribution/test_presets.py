@@ -356,3 +356,59 @@ def test_a_block_inside_a_block_is_not_found_twice() -> None:
     model = nn.Sequential(networks.Block(4, 2))
     model[0].mlp = networks.Block(4, 2)
     assert find_sites(model, "@blocks") == [Site("0", unit_axis=-1)]
+
+
+# --- What a preset finds, in a model that runs ---
+
+
+class _Layer(nn.Module):
+    """Returns its weights before the tensor that goes on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(6, 6), nn.Linear(6, 6)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return self.first(x).softmax(-1), self.second(x).tanh() + x
+
+
+class _Several(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(_Layer() for _ in range(3))
+        self.head = nn.Linear(6, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self.layers[:2]:
+            _, x = layer(x)
+        logits: Tensor = self.head(x)
+        return logits
+
+
+def test_of_several_tensors_the_one_that_goes_on_is_a_site_and_what_does_not_run_is_none() -> None:
+    model = networks.seeded(_Several).double()
+    assert [site.key for site in find_sites(model, "@blocks")] == [
+        "layers.0",
+        "layers.1",
+        "layers.2",
+    ]
+    found = Attributor(model, sites="@blocks", method=Conductance(2))(networks.noise(3, 6))
+    assert list(found) == ["layers.0[1]", "layers.1[1]"]
+    assert all(site.is_cut for site in found.values())
+    assert all(float(site.completeness.abs().max()) < 1e-12 for site in found.values())
+
+
+def test_blocks_without_a_known_name_are_found_where_they_repeat() -> None:
+    class Unit(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b = nn.Linear(6, 6), nn.Linear(6, 6)
+
+    model = nn.Sequential(nn.Linear(6, 6), nn.Sequential(Unit(), Unit()), Unit(), nn.Linear(6, 2))
+    assert [site.key for site in find_sites(model, "@blocks")] == ["1.0", "1.1"]
+
+
+@pytest.mark.parametrize("kind", [nn.PReLU, nn.CELU, nn.Hardtanh])
+def test_activations_of_a_plain_stack_are_its_sites(kind: type[nn.Module]) -> None:
+    model = nn.Sequential(nn.Linear(6, 6), kind(), nn.Linear(6, 6), kind(), nn.Linear(6, 2))
+    assert [site.key for site in find_sites(model, "@blocks")] == ["1", "3"]

@@ -163,8 +163,10 @@ def _in_series(modules: Modules) -> list[str]:
     }
     holders = {owner for owner in series if isinstance(modules.get(owner), _CONTAINERS)}
     # A module with a list that is a series is a stage.
-    stages = {holder.rpartition(".")[0] for holder in holders}
-    return [name for inside in series.values() for name in inside if name not in stages]
+    stages = {type(modules[stage]) for h in holders if (stage := h.rpartition(".")[0])}
+    stages -= set(_CONTAINERS)
+    found = [name for inside in series.values() for name in inside]
+    return [name for name in found if type(modules[name]) not in stages]
 
 
 def _between_alike(owner: str, names: list[str], modules: Modules) -> list[str]:
