@@ -64,7 +64,9 @@ def test_families_are_run_once_and_written_as_a_table(
     assert runs == ["vgg"]
     assert json.loads(results.read_text())["family"] == "vgg"
     text = page.read_text(encoding="utf-8")
-    assert text.startswith("before\n") and text.endswith("after\n") and "old" not in text
+    assert text.startswith("before\n")
+    assert text.endswith("after\n")
+    assert "old" not in text
     assert "| torchvision vgg |" in text
     assert "exact" in capsys.readouterr().out
 

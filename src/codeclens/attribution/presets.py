@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Literal, NamedTuple
 
-from torch import nn
+from torch import Tensor, nn
 
 from codeclens.errors import CodeclensError, unknown
 
@@ -183,8 +183,9 @@ def _has_layers(module: nn.Module) -> bool:
     """Whether a module has two linear layers or more, and is no list of other modules."""
     if isinstance(module, _CONTAINERS) and all(map(_is_composite, module.children())):
         return False
-    matrices = [m for m in module.modules() if getattr(m, "weight", None) is not None]
-    return _is_composite(module) and sum(m.weight.ndim > 1 for m in matrices) > 1
+    weights = [getattr(part, "weight", None) for part in module.modules()]
+    matrices = [w for w in weights if isinstance(w, Tensor) and w.ndim > 1]
+    return _is_composite(module) and len(matrices) > 1
 
 
 def _mlps(modules: Modules) -> Iterator[PresetSite]:

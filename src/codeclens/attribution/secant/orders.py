@@ -133,8 +133,9 @@ def stepped(mode: SecantMode, value: Tensor, apart: Tensor) -> Tensor:
     given = [t for pair in kept for t in pair]
 
     def into(out: Tensor, g: Tensor, *given: Tensor) -> None:
+        m0, m1, z0, z1 = given
         # From what is compared with an infinite bound there is no difference.
-        slope = slopes.of_jumps(*given, 0.0).nan_to_num_(0.0, 0.0, 0.0)
+        slope = slopes.of_jumps(m0, m1, z0, z1, 0.0).nan_to_num_(0.0, 0.0, 0.0)
         torch.mul(slope, g, out=out)
 
     return with_gradient(value, lambda g: (slopes.in_pieces(into, g, *given),), apart)

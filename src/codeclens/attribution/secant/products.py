@@ -13,6 +13,7 @@ from codeclens.attribution.secant.mode import (
     COMPLEX,
     RULES,
     SecantMode,
+    choosing,
     rule,
     unfinished,
     with_gradient,
@@ -57,6 +58,7 @@ def _to_shape(gradient: Tensor, like: Tensor) -> Tensor:
     return gradient.sum_to_size(like.shape)
 
 
+@choosing("mul")
 @rule("mul")
 def _mul(mode: SecantMode, func: Func, u: Any, v: Any) -> Any:
     """Δ(uv) = ū Δv + v̄ Δu; truth values as the steps that they are."""

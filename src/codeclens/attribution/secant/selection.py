@@ -13,9 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from codeclens.attribution.secant import products
 from codeclens.attribution.secant.arguments import tensors
-from codeclens.attribution.secant.mode import CHOOSING, RULES, SecantMode, choosing
+from codeclens.attribution.secant.mode import RULES, SecantMode, choosing
 from codeclens.attribution.secant.orders import Choice
 
 Func = Callable[..., Any]
@@ -294,12 +293,14 @@ def _setitem(mode: SecantMode, func: Func, z: Tensor, index: Any, value: Any) ->
     if isinstance(first, Tensor) and not others and first in mode.steps:
         wide = first.reshape(*first.shape, *[1] * (z.ndim - first.ndim))
         mode.steps[wide] = mode.steps[first].reshape(wide.shape)
-        if isinstance(value, Tensor) and value.numel() > 1:
-            if len(value) != first.numel():
+        if isinstance(value, Tensor) and value.ndim == 1 + z.ndim - first.ndim:
+            if not mode.dense or len(value) not in (1, first.numel()):
+                # Values for the chosen entries alone.
                 mode.watch("setitem", first)
-                func(z, index, value)
+                z[index] = value
                 return z
-            value = value.reshape(first.shape + value.shape[1:])
+            if len(value) == first.numel():
+                value = value.reshape(first.shape + value.shape[1:])
         with mode:
             return torch.where(wide, value, z)
     packed = [mode.packed[t] for t in tensors(places) if t in mode.packed]
@@ -337,6 +338,3 @@ def entries(mode: SecantMode, func: Func, z: Tensor) -> Any:
     everything = torch.where(torch.ones_like(z, dtype=torch.bool))
     mode.packed.update(dict.fromkeys(everything, mode.steps[z].flatten()))
     return everything
-
-
-CHOOSING["mul"] = products.RULES["mul"]
