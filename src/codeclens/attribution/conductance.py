@@ -168,7 +168,8 @@ class Conductance(Method):
         fixed: list[Bound] = []
 
         def remembered(here: Pass) -> list[Bound]:
-            fixed.extend(at_x(here))
+            # In place: a walk may begin again.
+            fixed[:] = at_x(here)
             return fixed
 
         coarse = _every(alphas, stride)
