@@ -211,7 +211,8 @@ def table(results: Iterable[dict[str, Any]]) -> str:
     head = ["verdict", *LIBRARIES, "meaning"]
     lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
     for verdict, meaning in VERDICTS.items():
-        cells = [verdict, *(str(counts[library][verdict]) for library in LIBRARIES), meaning]
+        cells = [verdict, *(str(counts[library][verdict]) for library in LIBRARIES)]
+        cells.append(meaning.replace("|", "\\|"))
         lines.append(f"| {' | '.join(cells)} |")
     lines += ["", "| family | network | sites | cuts | error of Σ\\|C\\| | verdict | cause |"]
     lines.append(f"|{'---|' * 7}")
