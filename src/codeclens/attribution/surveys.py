@@ -133,7 +133,7 @@ def survey(model: nn.Module, sites: Sequence[Site], x: Batch, output: Selector =
     return _described(sites, met, depends, result, leaves, memory)
 
 
-def _resolved(model: nn.Module, sites: Sequence[Site], x: Tensor, output: Selector) -> list[Site]:
+def _resolved(model: nn.Module, sites: Sequence[Site], x: Batch, output: Selector) -> list[Site]:
     """Of sites that a preset has found those that run, each with the tensor that goes on.
 
     A module may return several tensors: the first that is a cut is the site, or else the first that
@@ -154,7 +154,7 @@ def _resolved(model: nn.Module, sites: Sequence[Site], x: Tensor, output: Select
     ]
     try:
         with frozen(model), same_randomness(model), torch.no_grad():
-            _run(model, x.detach().clone(), output)
+            _run(model, x.clone(), output)
     except CodeclensError:
         # A model may need gradients; the survey itself reports everything else.
         return list(sites)
