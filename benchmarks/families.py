@@ -70,7 +70,7 @@ def small(library: str, family: str) -> Small:
                     raise ValueError("the network's own output is not finite")
                 return Small(name, model, x, output)
             except Exception as error:  # whatever a library raises for another size of input
-                reasons.append(f"{type(error).__name__}: {str(error).strip().splitlines()[:1]}")
+                reasons.append(next(iter(str(error).strip().splitlines()), "no reason"))
     raise CannotRunError(f"{name}: {reasons[-1] if reasons else 'no configuration'}")
 
 

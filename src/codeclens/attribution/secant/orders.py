@@ -22,7 +22,7 @@ Func = Callable[..., Any]
 _PAIRS = 2**22
 
 
-class Choice:
+class IndexChoice:
     """An index that jumps: one-hot numbers `(…, N)` with a secant, made when they are needed."""
 
     def __init__(self, make: Callable[[], Tensor]) -> None:
@@ -34,9 +34,9 @@ class Choice:
             self._made = self._make()
         return self._made
 
-    def reshaped(self, change: Callable[[Tensor], Tensor]) -> Choice:
+    def reshaped(self, change: Callable[[Tensor], Tensor]) -> IndexChoice:
         """The choice of the same index in another shape, or of a part of it."""
-        return Choice(lambda: torch.vmap(change, in_dims=-1, out_dims=-1)(self.one_hot()))
+        return IndexChoice(lambda: torch.vmap(change, in_dims=-1, out_dims=-1)(self.one_hot()))
 
 
 def _shares(g: Tensor, z: tuple[Tensor, Tensor], order: tuple[Tensor, Tensor]) -> Tensor:
@@ -100,7 +100,7 @@ def ordered(mode: SecantMode, z: Tensor, order: Tensor, count: int | None = None
     return with_gradient(value, pullback, z)
 
 
-def choice(mode: SecantMode, z: Tensor, order: Tensor, count: int) -> Choice:
+def choice(mode: SecantMode, z: Tensor, order: Tensor, count: int) -> IndexChoice:
     """The first `count` entries of z in an order along the last axis, as a choice `(…, count)`.
 
     An entry is among the first j or not, which is a step of its distance to the middle between the
@@ -122,7 +122,7 @@ def choice(mode: SecantMode, z: Tensor, order: Tensor, count: int) -> Choice:
                 step = torch.cat([step, among[..., inner:, :]], dim=-2)
             return torch.cat([step[..., :1, :], step.diff(dim=-2)], dim=-2)
 
-    return Choice(make)
+    return IndexChoice(make)
 
 
 def stepped(mode: SecantMode, value: Tensor, apart: Tensor) -> Tensor:

@@ -15,12 +15,12 @@ from torch import Tensor
 
 from codeclens.attribution.secant.arguments import tensors
 from codeclens.attribution.secant.mode import RULES, SecantMode, choosing
-from codeclens.attribution.secant.orders import Choice
+from codeclens.attribution.secant.orders import IndexChoice
 
 Func = Callable[..., Any]
 
 
-def of_each(choice: Choice, function: Callable[[Tensor], Tensor]) -> Tensor:
+def of_each(choice: IndexChoice, function: Callable[[Tensor], Tensor]) -> Tensor:
     """A number that depends on an index: the sum over all entries, each times its one-hot number.
 
     `function` takes the numbers of all entries `(N,)` and gives a number for each, along the last
