@@ -135,7 +135,7 @@ def test_every_method_can_be_judged(tmp_path: Path) -> None:
     assert "rank correlation" in written.read_text()
 
 
-def test_the_sentence_says_who_is_ahead() -> None:
+def test_the_sentence_names_the_better_method() -> None:
     default = np.array([[0.5], [0.6], [0.4], [0.5]])
     others = {"better": default + 0.2, "worse": default - 0.3, "like it": default[::-1]}
     found = {DEFAULT: default, **others}

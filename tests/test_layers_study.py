@@ -53,7 +53,7 @@ def test_the_transformer_has_blocks_mlps_attention_and_heads(
         assert len(find_sites(model, preset)) == vit.DEPTH
 
 
-def test_dead_units_are_those_that_never_speak() -> None:
+def test_dead_units_are_those_that_never_fire() -> None:
     torch.manual_seed(0)
     net = torch.nn.Sequential(torch.nn.Conv2d(1, 4, 3), torch.nn.ReLU())
     with torch.no_grad():

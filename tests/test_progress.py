@@ -32,7 +32,7 @@ def test_elsewhere_a_line_now_and_then_and_one_at_the_end(clock: list[float]) ->
     ]
 
 
-def test_what_is_quick_says_nothing(clock: list[float]) -> None:
+def test_quick_work_shows_no_progress(clock: list[float]) -> None:
     text = io.StringIO()
     with progress("digits", 100, console=Console(file=text)) as advance:
         clock[0] = 2.0

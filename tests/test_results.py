@@ -99,7 +99,7 @@ def test_a_result_is_labelled_data(name: str, run: Run) -> None:
     assert isinstance(result.to_dataframe(), pandas.DataFrame)
 
 
-def test_a_long_table_is_cut_and_says_so() -> None:
+def test_a_long_table_is_cut_with_a_note() -> None:
     table = pandas.DataFrame({f"column{i}": range(1000) for i in range(40)})
     text = table_text("A thousand rows", table)
     assert len(text.splitlines()) <= LINES
@@ -127,7 +127,7 @@ def test_what_is_the_same_in_all_rows_stands_once_above_a_wide_table() -> None:
     assert max(map(len, (same, row, other))) <= 110
 
 
-def test_a_table_says_how_many_rows_the_whole_has() -> None:
+def test_a_cut_table_reports_all_rows() -> None:
     table = pandas.DataFrame({"mode": range(3)})
     assert table_text("Edges", table, 628).splitlines()[-1] == (
         "… 625 more rows; to_dataframe() returns all of them"

@@ -22,7 +22,7 @@ class Held(seeing.Photographs):
 
 
 @pytest.mark.parametrize("check", seeing.CHECKS)
-def test_a_check_tells_its_table(
+def test_a_check_prints_its_table(
     check: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(seeing, "CLASSES", {"a": (0, "ant"), "b": (3, "bee")})

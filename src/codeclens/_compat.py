@@ -77,7 +77,7 @@ def _imported(name: str) -> ModuleType:
     except RuntimeError as error:
         if not is_missing_operator(error):
             raise CodeclensError(
-                f"The package {name} cannot be imported beside torch {torch.__version__}: {error}"
+                f"The package {name} cannot be imported with torch {torch.__version__}: {error}"
             ) from error
     _declare_operators()
     _forget_fragments()

@@ -96,7 +96,7 @@ def test_membership_by_samples_and_by_classes_is_the_correlation(rng: np.random.
     assert np.isnan(membership_correlation(Z, whole, labels)).all()
 
 
-def test_membership_says_what_is_wrong() -> None:
+def test_membership_reports_bad_input() -> None:
     with pytest.raises(CodeclensError, match="must be a matrix of True and False"):
         membership_correlation(np.zeros((2, 1)), np.ones((2, 1)))
     with pytest.raises(CodeclensError, match="members has 3 rows for 2 samples"):

@@ -308,7 +308,7 @@ def test_interventions_confirm_planted_pathways() -> None:
     assert {*found.to_dataframe(20).predictor} == set(found.predicted)
 
 
-def test_too_few_are_told_as_such() -> None:
+def test_too_few_images_are_reported() -> None:
     model, x, modes, _ = planted()
     pathways = FlowModel(model, modes, method=METHOD, target=cl.Output(0))
     few = flow_agreement(pathways, [(x[:3], None)], source="1")
@@ -321,7 +321,7 @@ def test_too_few_are_told_as_such() -> None:
     assert " few" not in "\n".join(flow(model, x[:30], modes, method=METHOD).sentences())
 
 
-def test_interventions_in_which_nothing_is_present_are_told() -> None:
+def test_interventions_without_an_active_mode_are_reported() -> None:
     none = np.zeros(0)
     found = Agreement("1", "3", *np.zeros((3, 0), int), none, none, {"flow": none})
     assert "No mode is active at both 1 and 3" in found.sentence()
@@ -415,7 +415,7 @@ def test_an_intervention_is_what_a_slow_one_does() -> None:
     assert not model[1]._forward_hooks
 
 
-def test_a_site_by_mistake_is_told() -> None:
+def test_an_unsuitable_site_is_reported() -> None:
     model, x = two_layers(), networks.noise(10, 6)
     modes = modes_of(model, x, ["1", "3"])
     with pytest.raises(CodeclensError, match='The modes have no site "2"; the nearest names are "'):

@@ -72,7 +72,7 @@ def test_the_rest_is_pooled_and_the_remainder_is_named() -> None:
         assert sum(own[-1]) <= 1.001
 
 
-def test_nothing_to_draw_is_told() -> None:
+def test_nothing_to_draw_is_reported() -> None:
     with pytest.raises(CodeclensError, match="no flow to draw"):
         flow_figure(flow_of(np.zeros((3, 3))))
     with pytest.raises(CodeclensError, match=r"most \(=0\)"):

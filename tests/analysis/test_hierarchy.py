@@ -67,7 +67,7 @@ def test_wordnets_own_file(tmp_path: Path) -> None:
         assert tree.matrix(["dog", "pug", "tabby"])[:, 3].tolist() == [True, True, False]
 
 
-def test_names_of_several_nodes_are_told(tmp_path: Path) -> None:
+def test_names_of_several_nodes_are_reported(tmp_path: Path) -> None:
     tree = Hierarchy.from_wordnet(written(tmp_path, "data.noun", WORDNET))
     names = ["crane", "crane (517)", "tabby", "n03126707"]
     both = ["n02012849", "n03126707"]
@@ -88,7 +88,7 @@ def test_a_list_of_pairs(tmp_path: Path, text: str) -> None:
     assert Hierarchy.from_file(tmp_path / "is_a.txt").superclasses == tree.superclasses
 
 
-def test_only_superclasses_that_tell_classes_apart(tmp_path: Path) -> None:
+def test_only_superclasses_that_distinguish_classes(tmp_path: Path) -> None:
     tree = Hierarchy.from_yaml(
         written(tmp_path, "t.yaml", "all: {thing: {vehicle: {car: [cab, van]}, tool: [saw]}}")
     )
@@ -107,7 +107,7 @@ def test_the_longest_way_is_the_depth() -> None:
     assert [tree.depth(name) for name in "abcd"] == [0, 1, 2, 3]
 
 
-def test_unknown_classes_are_told_in_one_sentence(tmp_path: Path) -> None:
+def test_unknown_classes_are_reported_in_one_sentence(tmp_path: Path) -> None:
     tree = Hierarchy.from_yaml(written(tmp_path, "tree.yaml", TREE))
     with pytest.raises(CodeclensError, match=r'no class "beagel"; the nearest names are "beagle"'):
         tree.matrix(["beagel", "pug"])
@@ -136,8 +136,8 @@ def test_bad_yaml_is_one_sentence(tmp_path: Path, text: str, message: str) -> No
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a b c\n", 'the line "a b c", which is no pair'),
-        ("a\t\n", "which is no pair"),
+        ("a b c\n", 'the line "a b c", which is not a pair'),
+        ("a\t\n", "which is not a pair"),
         ("\n", "is empty"),
         (WORDNET + "00000009 03 n zz broken | gloss\n", "not in WordNet's"),
         ("a b\nb a\n", "circle"),

@@ -202,7 +202,7 @@ def test_sentences_carry_the_numbers(statistics) -> None:
     )
     trend = statistics.trends["contribution_sparsity"]
     assert (
-        f"for contributions it rises from {first:.2f} (blocks.0) to {last:.2f} (blocks.3), "
+        f"of contributions rises from {first:.2f} (blocks.0) to {last:.2f} (blocks.3), "
         f"rank correlation with depth 1.00 [{trend.low:.2f}, {trend.high:.2f}]"
     ) in sentences[1]
     assert "falls from" in sentences[4]
@@ -223,7 +223,7 @@ def test_sentences_of_one_and_of_two_sites() -> None:
     assert "two sites are too few for a trend" in two[1]
 
 
-def test_sentences_say_when_classes_are_too_small_for_an_interval() -> None:
+def test_sentences_report_classes_too_small_for_an_interval() -> None:
     store = Known(depth=3, classes=SAMPLES)
     sentences = layer_statistics(store, resamples=10).sentences()
     assert "too few samples of each class for an interval" in sentences[3]
@@ -235,7 +235,7 @@ def test_few_samples_are_not_compared() -> None:
     few.prediction = few.prediction[:5]
     few.arrays = {s: {k: v[:5] for k, v in a.items()} for s, a in few.arrays.items()}
     *_, last = layer_statistics(few).sentences()
-    assert last.startswith("5 samples are too few to compare the sparsity")
+    assert last.endswith("5 samples, but at least 20 are needed.")
 
 
 def test_the_seed_alone_decides() -> None:
@@ -452,9 +452,7 @@ def test_a_new_statistic_is_one_entry(monkeypatch: pytest.MonkeyPatch) -> None:
     assert data.peak.dims == ("site", "source", "sample")
     assert "activation_peak" in found.class_table()
     assert "contribution_rank" in found.trends
-    assert any(
-        line.startswith("Largest magnitude: for contributions it") for line in found.sentences()
-    )
+    assert any(line.startswith("Largest magnitude of contributions ") for line in found.sentences())
     assert layer_figure(found).axes[-1].get_ylabel() == "magnitude"
 
 
@@ -477,7 +475,7 @@ def test_shuffled_labels_and_equal_units_stand_next_to_dimensionality(statistics
     )
     row = statistics.to_dataframe().set_index("site").loc["blocks.2"]
     assert row["contribution_class_participation_shuffled"] == pytest.approx(np.mean(slow))
-    assert "for contributions: with shuffled labels it" in statistics.sentences()[2]
+    assert "Control for contributions, shuffled labels: it" in statistics.sentences()[2]
     assert "contribution_class_components_equal_units" in statistics.trends
 
 

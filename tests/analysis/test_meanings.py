@@ -111,7 +111,7 @@ def test_numbers_are_those_of_the_arrays(found: Semantics, store: Known) -> None
     assert found.samples == (store.label >= 0).sum()
 
 
-def test_chance_is_told_from_what_was_planted(found: Semantics) -> None:
+def test_planted_correlations_are_distinguished_from_chance(found: Semantics) -> None:
     assert found["blocks.3"]["contributions"].significant(0.05) == UNITS
     for site in found:
         assert found[site]["activations"].significant(0.05) <= 1
@@ -236,9 +236,9 @@ def test_sentences_are_computed(found: Semantics) -> None:
     assert "220 samples of 5 classes at 4 sites; significance by 199 permutations" in text
     rho = found.trends["contributions_top_correlation"]
     assert f"rises from {rho.values[0]:.2f} (blocks.0) to {rho.values[-1]:.2f} (blocks.3)" in text
-    assert f"{at_last.significant(0.05)} correlate with a class beyond chance" in text
+    assert f"{at_last.significant(0.05)} correlate significantly with a class" in text
     assert "than for activations of channels at 3 of 4 sites and smaller at none" in text
-    assert "is of mode 0 of blocks." in text
+    assert "Highest class correlation: mode 0 at blocks." in text
     assert '("cab")' in text
     share = found.trends["modes_share_broader"].values
     assert share.tolist() == [0.2] * 4
@@ -300,7 +300,7 @@ def test_classes_without_names_are_numbered() -> None:
     assert semantics(Known(2, None), None, digits, permutations=9).superclasses == ("high", "low")
 
 
-def test_names_that_fit_several_places_are_told() -> None:
+def test_ambiguous_names_are_reported() -> None:
     parents = {**TREE.parents, "mug": ["car"]}
     tree = Hierarchy(parents, {"mug": ["cup", "mug"], "cup": ["cup"]})
     found = semantics(Known(2, ["beagle", "pug", "cab", "van", "Cup"]), None, tree, permutations=9)
@@ -311,10 +311,10 @@ def test_names_that_fit_several_places_are_told() -> None:
     )
 
 
-def test_it_says_what_is_wrong(store: Known) -> None:
+def test_bad_input_is_reported(store: Known) -> None:
     unlabelled = Known(1)
     unlabelled.label = np.where(unlabelled.label == 1, 1, -1)
-    with pytest.raises(CodeclensError, match="have labels of 1 classes"):
+    with pytest.raises(CodeclensError, match="have labels of 1 class;"):
         semantics(unlabelled)
     with pytest.raises(CodeclensError, match=r"threshold \(=2\) must be above 0 and below 1"):
         semantics(store, threshold=2)

@@ -106,7 +106,7 @@ def test_false_discovery_equals_scipys(p: np.ndarray) -> None:
     np.testing.assert_allclose(with_gap[1:], false_discovery_control(p))
 
 
-def test_it_says_what_is_wrong() -> None:
+def test_bad_input_is_reported() -> None:
     with pytest.raises(CodeclensError, match=r"n \(=0\) must be a whole number at least 1; 1000"):
         permutation_nulls(np.zeros((2, 1)), np.array([0, 1]), 2, n=0)
     with pytest.raises(CodeclensError, match="members has 3 rows for 2 classes"):

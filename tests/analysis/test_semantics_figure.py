@@ -1,4 +1,4 @@
-"""The chart of semantics: what is drawn is what was given, sources told apart."""
+"""The chart of semantics: what is drawn is what was given, sources distinguished."""
 
 from __future__ import annotations
 

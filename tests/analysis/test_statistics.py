@@ -237,7 +237,7 @@ def test_bootstrap_of_the_mean_matches_its_standard_error(rng: np.random.Generat
     assert (low, high) == pytest.approx((data.mean() - half, data.mean() + half), abs=0.02)
 
 
-def test_bootstrap_covers_the_true_median_about_as_often_as_it_says() -> None:
+def test_bootstrap_coverage_of_the_median_is_nominal() -> None:
     random = np.random.default_rng(2)
     intervals = [bootstrap_interval(random.normal(size=60), n=400, level=0.8) for _ in range(400)]
     covered = np.mean([low <= 0 <= high for low, high in intervals])

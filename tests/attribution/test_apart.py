@@ -53,7 +53,7 @@ def test_what_changes_without_a_gradient_is_named(name: str) -> None:
     assert gap(found) > 1e-6
 
 
-def test_the_warning_says_by_how_much_it_misses() -> None:
+def test_the_warning_contains_the_gap() -> None:
     model = networks.seeded(lambda: Between(lambda z: z * z.data.tanh())).double()
     with pytest.warns(CompletenessWarning, match=r"mul with a factor .* miss .* by \d") as seen:
         contributions(model, networks.noise(5, 6), sites="before", method=Conductance(3))
@@ -189,7 +189,7 @@ def test_zeros_that_stay_zero_contribute_nothing(name: str, steps: int) -> None:
     assert gap(found) < 1e-10
 
 
-def test_attention_that_looks_nowhere_gives_what_torch_gives() -> None:
+def test_fully_masked_attention_matches_torch() -> None:
     z = networks.noise(2, 12)
     assert masked(z).isfinite().all()
     found = attributed(masked, Conductance(2, nodes="uniform"))

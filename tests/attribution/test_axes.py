@@ -63,7 +63,7 @@ def test_principal_axes_are_those_of_scikit_learn(network) -> None:
 
 
 def test_varimax_finds_sources_that_were_mixed(generator: torch.Generator) -> None:
-    # Each sample shows one of four sources, all as wide: no principal axis is told from another.
+    # Each sample shows one of four sources, all as wide: principal axes cannot be distinguished.
     which = torch.arange(400) % 4
     size = torch.rand(400, generator=generator, dtype=torch.float64) + 0.5
     sources = nn.functional.one_hot(which, 4).double() * size[:, None]

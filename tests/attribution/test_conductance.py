@@ -147,7 +147,7 @@ def test_geometric_nodes_are_nested_where_a_tolerance_doubles_them() -> None:
     assert placed.nodes[1] == pytest.approx(0.005 / 9)
 
 
-def test_a_tolerance_that_is_not_reached_is_said_once() -> None:
+def test_a_tolerance_that_is_not_reached_warns_once() -> None:
     x = networks.noise(4, 6)
     method = Conductance(5, nodes="uniform", tolerance=1e-4, max_steps=20)
     with pytest.warns(

@@ -69,7 +69,7 @@ def test_positions_are_kept_when_asked_for(method: Method) -> None:
         torch.testing.assert_close(site.negative, negative)
 
 
-def test_an_unknown_key_is_told_with_the_known_ones() -> None:
+def test_an_unknown_key_lists_the_known_ones() -> None:
     found = attribute(networks.plain_mlp(), torch.ones(1, 6), sites=["1", "3"], method=TRAPEZOID)
     with pytest.raises(KeyError, match='have no site "2"; the nearest names are "3", "1"'):
         found["2"]
@@ -429,7 +429,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
 
 @pytest.mark.parametrize("method", [TRAPEZOID, Conductance(steps=2)], ids=["trapezoid", "default"])
 @pytest.mark.parametrize(("wrong", "sentence"), MISTAKES)
-def test_mistakes_are_told_in_one_sentence(
+def test_bad_input_raises_one_sentence(
     wrong: dict[str, Any], sentence: str, method: Method
 ) -> None:
     given: dict[str, Any] = {"sites": "layer1.0", "x": torch.ones(2, 3, 12, 12), "method": method}

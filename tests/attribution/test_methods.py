@@ -117,7 +117,7 @@ def test_conductance_is_that_of_the_reference(network: str, rule: str) -> None:
 
 
 @pytest.mark.parametrize("network", NETWORKS)
-def test_what_belongs_to_the_samples_is_that_of_the_reference(network: str) -> None:
+def test_per_sample_values_match_the_reference(network: str) -> None:
     build, axes = NETWORKS[network]
     model, x = build()
     sites = modules_of(axes)
@@ -296,7 +296,7 @@ def test_gradient_times_activation_is_captums(network: str) -> None:
         ({"nodes": [-0.1, 1.0]}, r"not \(-0\.1, 1\.0\)\."),
     ],
 )
-def test_conductance_says_what_it_cannot_do(settings: dict[str, Any], sentence: str) -> None:
+def test_conductance_rejects_unsupported_settings(settings: dict[str, Any], sentence: str) -> None:
     with pytest.raises(CodeclensError, match=sentence):
         Conductance(**settings)
 

@@ -16,7 +16,7 @@ from codeclens.attribution.secant.nonlinearities import _slope
 
 Way = Callable[[Tensor], Tensor]
 
-# The module, and what its function takes beside the tensor.
+# The module, and what its function takes besides the tensor.
 NAMED: dict[str, tuple[type[nn.Module], dict[str, Any]]] = {
     "relu": (nn.ReLU, {}),
     "relu6": (nn.ReLU6, {}),

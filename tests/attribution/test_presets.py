@@ -329,7 +329,7 @@ def test_an_unknown_preset_is_met_with_the_known_ones() -> None:
     assert str(error.value) == message
 
 
-def test_a_preset_without_sites_says_what_to_name_instead() -> None:
+def test_a_preset_without_sites_suggests_names() -> None:
     with pytest.raises(CodeclensError) as error:
         find_sites(networks.plain_mlp(), "@attention")
     assert str(error.value) == (

@@ -334,7 +334,7 @@ def test_several_sites_are_recorded_in_one_run_and_go_on_to_the_next_batch() -> 
 
 
 class Joined(nn.Module):
-    """Lays what lies before the site beside it: both must have as many samples."""
+    """Concatenates the input of the site to it: both must have as many samples."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -385,7 +385,7 @@ class Layered(nn.Module):
 
 
 class Numbered(nn.Module):
-    """A layer that gives the number of samples beside its tensor."""
+    """A layer that returns the number of samples with its tensor."""
 
     def forward(self, x: Tensor) -> tuple[Tensor, int]:
         return x, len(x)
@@ -457,7 +457,7 @@ REASONS = {
 
 
 @pytest.mark.parametrize("way", REASONS, ids=lambda way: way.__name__)
-def test_it_says_why_the_whole_model_runs_and_is_right(way: Callable[..., Tensor]) -> None:
+def test_the_reason_for_running_the_whole_model_is_reported(way: Callable[..., Tensor]) -> None:
     model = networks.seeded(lambda: Layered(way)).double()
     model.draw = Noisy()
     x = networks.noise(3, 6)

@@ -92,7 +92,7 @@ def test_what_is_printed_is_short(found: Contributions) -> None:
     for one in (found, many, *many.values()):
         assert len(repr(one).splitlines()) <= 20
         assert "<table" in one._repr_html_()
-    first = "Contributions to the logit of the predicted class (logits), 3 samples"
+    first = "Contributions to the logit of the predicted class, 3 samples"
     assert repr(found).startswith(first)
     assert repr(found["layer1.0"]).startswith('6 units at "layer1.0", means over 3 samples')
 

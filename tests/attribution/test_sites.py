@@ -36,7 +36,7 @@ def test_a_site_is_read_from_its_text_and_written_back(text: str, site: Site) ->
 
 
 @pytest.mark.parametrize("text", ["", "a#b", "a:inside", "a[", "a[0]b", "#1", "a#-1"])
-def test_what_is_no_site_is_said_to_be_none(text: str) -> None:
+def test_strings_that_are_not_sites_are_rejected(text: str) -> None:
     with pytest.raises(
         CodeclensError, match=r"is not a site: write a module name, .*\"fc2:input\""
     ):
@@ -127,7 +127,7 @@ def test_restoring_is_the_inverse_of_units(
     assert torch.equal(site.restore(site.units(activation), activation), activation)
 
 
-def test_layers_tell_where_their_units_are() -> None:
+def test_layers_define_the_unit_axis() -> None:
     stack = nn.Sequential(
         *(nn.Conv1d(2, 3, 1), nn.ReLU(), nn.Flatten(), nn.Linear(3, 4), nn.GELU(), nn.LayerNorm(4)),
         *(nn.LayerNorm([2, 4, 4]), nn.Tanh(), nn.Identity()),
@@ -145,7 +145,7 @@ def test_an_activation_outside_a_stack_is_not_guessed() -> None:
     assert find_sites(model, "relu") == [Site("relu")]
 
 
-def test_blocks_tell_where_their_units_are() -> None:
+def test_blocks_define_the_unit_axis() -> None:
     model = nn.Module()
     model.tokens = nn.TransformerEncoderLayer(4, nhead=2, batch_first=True)
     model.sequence = nn.Sequential(nn.Conv1d(2, 3, 3), nn.BatchNorm1d(3), nn.ReLU())
@@ -155,7 +155,7 @@ def test_blocks_tell_where_their_units_are() -> None:
     assert [site.unit_axis for site in sites] == [-1, 1, None, None]
 
 
-def test_what_the_user_says_about_units_stands() -> None:
+def test_a_unit_axis_given_by_the_user_is_kept() -> None:
     model = nn.Sequential(nn.Linear(2, 2))
     assert find_sites(model, Site("0", unit_axis=1))[0].unit_axis == 1
 
@@ -163,7 +163,7 @@ def test_what_the_user_says_about_units_stands() -> None:
 # --- Mistakes ---
 
 
-def test_an_unknown_site_is_met_with_the_three_nearest() -> None:
+def test_an_unknown_site_lists_the_three_nearest() -> None:
     with pytest.raises(CodeclensError) as error:
         find_sites(networks.residual_cnn(), "layer1.2")
     told = str(error.value)

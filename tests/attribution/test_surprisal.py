@@ -70,7 +70,7 @@ def test_contributions_to_surprisal_sum_exactly() -> None:
         (torch.ones(9, 3), "needs responses that vary; these are constant"),
     ],
 )
-def test_responses_that_tell_nothing(rates: Tensor, sentence: str) -> None:
+def test_uninformative_responses_are_rejected(rates: Tensor, sentence: str) -> None:
     with pytest.raises(CodeclensError, match=sentence):
         Surprisal.fit(rates)
 

@@ -141,7 +141,7 @@ def test_an_image_without_batch_axis() -> None:
     assert "\n" not in str(error.value)
 
 
-def test_whatever_a_forward_raises_is_told_in_one_sentence() -> None:
+def test_errors_in_forward_are_reported_in_one_sentence() -> None:
     class Picky(nn.Linear):
         def forward(self, x: Tensor) -> Tensor:
             raise KeyError("mask")

@@ -140,7 +140,7 @@ MISTAKES: list[tuple[Any, Any, Any, str]] = [
 
 
 @pytest.mark.parametrize(("target", "output", "labels", "sentence"), MISTAKES)
-def test_mistakes_are_told_in_one_sentence(
+def test_bad_input_raises_one_sentence(
     target: Any, output: Tensor, labels: Tensor | None, sentence: str
 ) -> None:
     with pytest.raises(CodeclensError, match=sentence):

@@ -158,7 +158,7 @@ def test_a_store_is_not_taken_for_a_result(told: Told, tmp_path: Path) -> None:
     assert len(cl.ContributionStore(tmp_path / "layers.zarr")) == 90
 
 
-def test_modes_that_explain_little_are_told_as_such(folder: Path) -> None:
+def test_modes_that_explain_little_are_reported(folder: Path) -> None:
     (one,) = cl.load_modes(folder / "concat").values()
     poor = replace(one, quality=one.quality | {"r2": 0.31})
     assert modes_sentences({"1": poor})[1].startswith(
@@ -194,7 +194,7 @@ def test_wordnets_numbers_are_called_by_its_titles(told: Told, tmp_path: Path) -
     assert {row["class"] for row in table(tmp_path / "out" / "features.csv")} <= {*named, ""}
 
 
-def test_without_labels_nothing_is_said_of_classes(told: Told, tmp_path: Path) -> None:
+def test_without_labels_classes_are_not_mentioned(told: Told, tmp_path: Path) -> None:
     contributions(tmp_path / "c.zarr", None)
     code, out, err = told("analyze", tmp_path / "c.zarr", "--to", tmp_path / "out")
     assert code == 0, err
@@ -238,7 +238,7 @@ def test_results_are_not_written_into_a_store(folder: Path, told: Told) -> None:
     assert sorted(path.name for path in (folder / "c.zarr").iterdir()) == before
 
 
-def test_a_folder_of_seeds_says_where_the_modes_are(
+def test_a_folder_of_seeds_names_the_modes_folders(
     folder: Path, told: Told, tmp_path: Path
 ) -> None:
     save_modes(cl.load_modes(folder / "concat"), tmp_path / "m" / "seed-3")

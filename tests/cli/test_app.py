@@ -47,7 +47,7 @@ def test_help_waits_for_no_torch() -> None:
     assert loaded_by("from codeclens.cli import app; app.run(['--help'])") == []
 
 
-def test_threads_are_told_to_wait_idly_before_torch_is_loaded(
+def test_threads_wait_idly_before_torch_is_loaded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     seen: dict[str, object] = {}
@@ -68,7 +68,7 @@ def test_version(told: Told) -> None:
     assert told("--version") == (0, f"{codeclens.__version__}\n", "")
 
 
-def test_bench_info_tells_what_a_measurement_depends_on(told: Told) -> None:
+def test_bench_info_prints_versions_threads_and_cpu(told: Told) -> None:
     code, out, _ = told("bench-info")
     assert code == 0
     for name in ("codeclens", "python", "processor", "cores", "threads", "torch", "[vision]"):
@@ -133,7 +133,7 @@ def test_debug_shows_where_a_mistake_was_found(told: Told, command: Callable[...
     assert err.endswith("codeclens: No such thing.\n")
 
 
-def test_a_full_disk_is_told_in_one_sentence(told: Told, command: Callable[..., None]) -> None:
+def test_a_full_disk_is_reported_in_one_sentence(told: Told, command: Callable[..., None]) -> None:
     command(failing(OSError(errno.ENOSPC, "No space left on device", "run/x")))
     code, _, err = told("bench-info")
     assert code == 2

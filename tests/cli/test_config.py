@@ -64,7 +64,7 @@ def test_commands_into_one_folder_share_one_file(tmp_path: Path, file: Path) -> 
 
 
 @pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
-def test_every_field_says_what_it_is(settings: type[Settings]) -> None:
+def test_every_field_has_a_description(settings: type[Settings]) -> None:
     assert all(field.description for field in settings.model_fields.values())
 
 

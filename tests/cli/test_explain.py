@@ -79,7 +79,7 @@ def test_an_explanation_is_not_lost_to_another(decomposed: Path, told: Told) -> 
     assert (decomposed / "out" / "explanation.csv").read_bytes() != before
 
 
-def test_what_is_missing_is_said_in_one_sentence(decomposed: Path, told: Told) -> None:
+def test_missing_input_is_reported_in_one_sentence(decomposed: Path, told: Told) -> None:
     image = sorted((decomposed / "images").rglob("*.png"))[0]
     (decomposed / "text.png").write_text("no image")
     for arguments, words in (

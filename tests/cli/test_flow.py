@@ -31,7 +31,7 @@ def flow(told: Told, *more: object) -> tuple[int, str, str]:
     return told("analyze", "run/store.zarr", *where, "--flow", "--run-code", *more)
 
 
-def test_flow_is_written_and_told(decomposed: Path, told: Told) -> None:
+def test_flow_is_written_and_summarised(decomposed: Path, told: Told) -> None:
     code, out, err = flow(told, "--flow-images", 6, "--flow-interventions", 3)
     assert (code, err) == (0, "")
     to = decomposed / "analysis"
@@ -93,7 +93,7 @@ def test_what_flow_needs_is_looked_at_first(
     assert "no config.yaml" in flow(told)[2]
 
 
-def test_what_is_missing_is_told(decomposed: Path, told: Told) -> None:
+def test_missing_input_is_reported(decomposed: Path, told: Told) -> None:
     code, _, err = told("analyze", "run/store.zarr", "--to", "run/analysis", "--flow")
     assert code == 2
     assert "pass --modes FOLDER with modes of more sites" in err

@@ -35,7 +35,7 @@ def test_a_gallery_and_a_report_with_galleries(decomposed: Path, told: Told) -> 
     assert page.count("data:image/jpeg") == 1
 
 
-def test_a_report_without_images_says_why(decomposed: Path, told: Told) -> None:
+def test_a_report_without_images_explains_why(decomposed: Path, told: Told) -> None:
     shutil.rmtree(decomposed / "images")
     code, _, err = told(
         "report", "run/store.zarr", "--modes", "run/modes", "--to", "run/r.html", "--run-code"

@@ -1,4 +1,4 @@
-"""`codeclens store verify`: damage is found, told and mended."""
+"""`codeclens store verify`: damage is found, reported and repaired."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def cut(file: Path) -> None:
         ("sites/4/negative/zarr.json", cut, "the metadata"),
     ],
 )
-def test_damage_is_found_told_and_mended(
+def test_damage_is_found_reported_and_repaired(
     desk: Path, told: Told, file: str, damage: Callable[[Path], object], where: str
 ) -> None:
     told(*EXTRACT)
@@ -61,7 +61,7 @@ def test_damage_is_found_told_and_mended(
     np.testing.assert_array_equal(ContributionStore(store).view("4"), before)
 
 
-def test_no_store_is_told(desk: Path, told: Told) -> None:
+def test_a_missing_store_is_reported(desk: Path, told: Told) -> None:
     code, _, err = told(*VERIFY)
     assert code == 2
     assert "no store of contributions" in err

@@ -145,7 +145,7 @@ def test_folders_with_names_of_their_own_are_no_alarm(
         arguments = ("--model", "tiny:build", "--images", "images", "--to", "run/s.zarr")
         code, out, err = told("extract", *arguments, "--steps", 1)
     assert (code, err) == (0, "")
-    assert out.count("used as classes of their own") == 1
+    assert out.count("folder names are not among") == 1
     assert "do not index" not in caplog.text
 
 

@@ -87,7 +87,7 @@ def test_many_masks_in_one_run(model: nn.Module, images: Tensor) -> None:
     masks = torch.tensor([[1, 0, 0, 1, 0, 0], [0, 0, 0, 0, 0, 0], [1, 1, 1, 1, 1, 1]]).bool()
     with ablate(model, "layer1.0", units=masks):
         found = model(images.repeat(3, 1, 1, 1))
-        with pytest.raises(CodeclensError, match="3 masks need as many copies of the batch"):
+        with pytest.raises(CodeclensError, match="3 masks: the batch must hold one copy per mask"):
             model(images[:2])
     for mask, part in zip(masks, found.split(3), strict=True):
         with ablate(model, "layer1.0", units=mask):
@@ -241,8 +241,8 @@ def test_mistakes(model: nn.Module, images: Tensor) -> None:
         (lambda: replace(model, "layer1.0", mean=a, sample=a, units=[0]), "got both"),
         (lambda: replace(model, "layer1.0", mean=a[0, 0, 0], units=[0]), r"shape \(12,\), torch"),
         (lambda: replace(model, "layer1.0", sample=["a"], units=[0]), r"sample is \['a'\]"),
-        (lambda: scale(model, "layer1.0", float("nan"), units=[0]), "factor=nan is no finite"),
-        (lambda: steer(model, "layer1.0", [1.0] * 6, float("inf")), "strength=inf is no finite"),
+        (lambda: scale(model, "layer1.0", float("nan"), units=[0]), "factor=nan is not a finite"),
+        (lambda: steer(model, "layer1.0", [1.0] * 6, float("inf")), "strength=inf is not a finite"),
         (lambda: ablate(model, "layer1.0", units=[0], off=float("nan")), "off=nan"),
         (lambda: scale(model, "layer1.0", 2.0), "got none of them"),
         (lambda: ablate(model, "layer1.0", weights="mode"), "weights=mode needs a mode"),

@@ -172,7 +172,7 @@ def test_all_controls_in_one_call(
     assert "its training images" in apart["gradient"].source
 
 
-def test_what_is_missing_is_told(
+def test_missing_input_is_reported(
     model: Network, data: tuple[Tensor, Tensor], modes: Modes, store: ContributionStore
 ) -> None:
     for name in ("best channels", "class mean", "activation modes", "PCA modes"):

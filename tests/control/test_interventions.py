@@ -284,7 +284,7 @@ def test_modes_cannot_rank_more_units_than_they_have(
 
 def test_a_mode_of_another_width_is_refused(cnn: Convolutions, images: Tensor, mode: Mode) -> None:
     foreign = replace(mode, site="second")
-    message = r'The mode has 6 units, but site "second" gives \(3, 4, 5, 7\), which is 4 units'
+    message = r'The mode has 6 units, but site "second" gives \(3, 4, 5, 7\), which has 4 units'
     with pytest.raises(CodeclensError, match=message), ablate(cnn, foreign, count=1):
         cnn(images)
 
@@ -314,7 +314,7 @@ def test_a_pattern_that_means_several_sites(cnn: Convolutions) -> None:
 
 
 def test_units_out_of_range_carry_their_number(cnn: Convolutions, images: Tensor) -> None:
-    message = r'Unit 6 is out of range: site "first" gives \(3, 6, 5, 7\), which is 6 units'
+    message = r'Unit 6 is out of range: site "first" gives \(3, 6, 5, 7\), which has 6 units'
     with pytest.raises(CodeclensError, match=message), ablate(cnn, "first", units=[0, 6]):
         cnn(images)
     with (

@@ -49,7 +49,7 @@ def wrong(evidence: object, members: list[int]) -> ByScore:
 FRACTIONS = [0.125, 0.25]
 
 
-def test_it_is_what_one_curve_after_another_says(
+def test_it_matches_one_curve_after_another(
     model: nn.Module, data: tuple[Tensor, Tensor], modes: Modes
 ) -> None:
     found = control_curves(model, data, modes, fractions=FRACTIONS, classes=[1, 3], trials=3)
@@ -84,7 +84,7 @@ def test_sets_of_units_that_classes_share_run_once(
     control_curves(model, data, modes, classes=[1], fractions=[0.125], trials=3)
     one = len(runs)
     control_curves(model, data, modes, classes=[1, 2, 3], fractions=[0.125], trials=3)
-    # For each further class its own unit, and the undisturbed network beside it.
+    # For each further class its own unit, and the unchanged network.
     assert len(runs) - one <= one + 2 * 2
 
 
@@ -98,12 +98,12 @@ def test_modes_that_see_their_class_beat_those_that_see_another(
         assert one.p == 2 / 2**CLASSES
         text = " ".join(found.sentences())
         assert 'Modes are more selective than "wrong class"' in text
-        assert 'more selective than 1 of 1 controls ("wrong class")' in text
+        assert 'more selective than 1 of 1 control ("wrong class")' in text
         (logits,) = found.logit_comparisons
         assert logits.verdict == "better"
 
 
-def test_a_control_that_wins_is_said_to_win(
+def test_a_better_control_is_reported(
     model: nn.Module, data: tuple[Tensor, Tensor], modes: Modes
 ) -> None:
     """The modes handed over are of the wrong classes, the control is right."""
@@ -118,7 +118,7 @@ def test_a_control_that_wins_is_said_to_win(
     assert found.comparisons[0].verdict == "worse"
     text = " ".join(found.sentences())
     assert 'Modes are less selective than "right class"' in text
-    assert 'less selective than 1 of 1 controls ("right class")' in text
+    assert 'less selective than 1 of 1 control ("right class")' in text
 
 
 def test_what_is_alike_or_too_few_is_undecided(
@@ -129,7 +129,7 @@ def test_what_is_alike_or_too_few_is_undecided(
 
     alike = control_curves(model, data, modes, fractions=FRACTIONS, controls=[same])
     assert alike.comparisons[0].verdict == "undecided"
-    assert "not significantly different from 1 of 1 controls" in " ".join(alike.sentences())
+    assert "not significantly different from 1 of 1 control" in " ".join(alike.sentences())
     few = control_curves(
         model, data, modes, classes=[0, 1, 2], fractions=FRACTIONS, controls=[wrong]
     )
@@ -212,6 +212,6 @@ def test_results_are_labelled_and_short(
         assert 1 < len(repr(result).splitlines()) <= 20
         assert "<table" in result._repr_html_()
     assert list(found.comparisons.to_xarray().control.values) == ["random"]
-    assert "off value 0" in found.title()
+    assert "units set to 0" in found.title()
     with pytest.raises(CodeclensError, match='no kind of rows "class"'):
         found.to_dataframe("class")

@@ -27,7 +27,7 @@ def measuring(count: int = 12) -> tuple[Measurements, nn.Sequential, torch.Tenso
 
 
 @given(st.sets(st.integers(0, UNITS - 1)), st.sampled_from(["ablate", "preserve"]))
-def test_it_is_what_the_network_edited_by_hand_says(chosen: set[int], kind: str) -> None:
+def test_measurements_match_a_network_edited_by_hand(chosen: set[int], kind: str) -> None:
     measure, model, x, labels = measuring()
     said = measure(kind, [tuple(sorted(chosen))])
     off = chosen if kind == "ablate" else set(range(UNITS)) - chosen
@@ -40,7 +40,7 @@ def test_it_is_what_the_network_edited_by_hand_says(chosen: set[int], kind: str)
         np.testing.assert_allclose(said.logit[row], own, rtol=1e-5, atol=1e-5)
 
 
-def test_the_same_units_run_once_however_they_are_said() -> None:
+def test_the_same_units_run_once_in_any_form() -> None:
     measure, model, *_ = measuring()
     runs: list[int] = []
     model.register_forward_hook(lambda *_: runs.append(1))
@@ -54,7 +54,7 @@ def test_the_same_units_run_once_however_they_are_said() -> None:
     np.testing.assert_array_equal(again.logit[2], first.logit[0])
 
 
-def test_a_label_beyond_the_output_is_told() -> None:
+def test_a_label_beyond_the_output_is_reported() -> None:
     model = nn.Sequential(nn.Identity())
     measure = Measurements(model, (torch.eye(3), torch.tensor([0, 1, 7])), Site("0"))
     with pytest.raises(CodeclensError, match="A label is 7, but the model's output has 3 classes"):

@@ -173,7 +173,7 @@ def test_the_strongest_units_hold_the_share_and_fewer_do_not(
     assert values[list(chosen[:-1])].sum() < share * values.sum()
 
 
-def test_mistakes_are_told(x: Tensor) -> None:
+def test_bad_input_is_reported(x: Tensor) -> None:
     with pytest.raises(CodeclensError, match=r"share \(=0\)"):
         covering(0)
     X = x.numpy()
@@ -223,7 +223,7 @@ def test_absent_samples_do_not_count(rng: np.random.Generator) -> None:
     assert effects.verdict(2) == "undecided"
 
 
-def test_nothing_to_measure_is_told(x: Tensor) -> None:
+def test_nothing_to_measure_is_reported(x: Tensor) -> None:
     model = Head(lambda a: a.sum(dim=1))
     with pytest.raises(CodeclensError, match="There are no images"):
         necessity(model, x[:0], modes(), **SETTINGS)

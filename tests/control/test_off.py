@@ -64,7 +64,7 @@ def test_mistakes(model: nn.Module, data: tuple[Tensor, Tensor]) -> None:
     for off, images, message in (
         ("basline", data[0], 'no off value "basline"; the nearest name'),
         ("mean", None, 'off="mean" is computed from images; pass images=x'),
-        (float("nan"), data[0], "off=nan is no finite"),
+        (float("nan"), data[0], "off=nan is not a finite"),
     ):
         with pytest.raises(CodeclensError, match=message):
             off_value(model, Site("1"), images, off)

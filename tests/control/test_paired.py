@@ -31,7 +31,7 @@ def test_many_pairs_are_sampled(rng: np.random.Generator) -> None:
     assert sign_flip(np.ones(40)) == pytest.approx(1 / 10_001)
 
 
-def test_nothing_to_tell_has_no_small_p() -> None:
+def test_without_differences_p_is_not_small() -> None:
     assert sign_flip(np.zeros(9)) == 1
     assert np.isnan(sign_flip(np.zeros(0)))
 

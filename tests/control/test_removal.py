@@ -215,7 +215,7 @@ def test_mistakes(model: networks.ResidualCNN, images: Tensor, found: Contributi
          lambda: removal(modes, 0, {"layer1.0": found["layer1.0"]}, baseline=0.0)),
         ("There is no mode 9", lambda: removal(modes, 9, c, baseline=0.0)),
         ('Mode 1 is of site "layer1.0"', lambda: removal(modes, other[1], c, baseline=0.0)),
-        ("baseline=nan is no finite", lambda: removal(modes, 0, c, baseline=float("nan"))),
+        ("baseline=nan is not a finite", lambda: removal(modes, 0, c, baseline=float("nan"))),
         ('no way to find a direction "mean"', lambda: mode_direction(modes, 0, c, by="mean")),
         (r"baseline is \(5,\) in units",
          lambda: mode_direction(modes, 0, c, baseline=torch.ones(5))),

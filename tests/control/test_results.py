@@ -159,12 +159,15 @@ def test_the_sentence_carries_the_numbers() -> None:
     assert "; mode 7 is more selective (by 0." in text
 
 
-def test_the_sentence_says_whether_the_effect_was_intended() -> None:
-    assert ": as intended, the class loses more." in make("ablate").sentence()
-    assert ": contrary to intention, the class loses more." in make("preserve").sentence()
+def test_the_sentence_reports_whether_the_effect_was_expected() -> None:
+    assert ": as expected, accuracy drops more for the class." in make("ablate").sentence()
+    assert (
+        ": contrary to expectation, accuracy drops more for the class."
+        in make("preserve").sentence()
+    )
 
 
-def test_the_sentence_says_when_the_mode_is_not_better() -> None:
+def test_the_sentence_reports_when_the_mode_is_not_better() -> None:
     assert "mode 7 is less selective (by -0." in make("preserve").sentence()
     curve = make()
     measured = Measured(
@@ -181,7 +184,10 @@ def test_the_sentence_says_when_the_mode_is_not_better() -> None:
     undecided = "whether mode 7 is more selective is undecided (difference 0.00 [0.00, 0.00])"
     assert undecided in alike.sentence()
     assert alike["same"].advantage.verdict == "undecided"
-    assert "the effects on the class and on the others do not differ clearly." in alike.sentence()
+    assert (
+        "the effects on the class and on the other classes do not differ significantly."
+        in alike.sentence()
+    )
     assert make(others=1).sentence().count("the other class from") == 1
     assert "Preserving only the 9" in make("preserve").sentence()
 

@@ -105,7 +105,7 @@ def test_arguments_that_mean_something_else(model: nn.Module, modes: Modes) -> N
         (("0", 2.0), r"direction=2.0 is not a direction; pass one number for each unit"),
         (("0",), "direction=None is not a direction"),
         ((bare, 2.0), 'Mode 4 of "0" has no direction .* mode_direction'),
-        ((modes[0], float("nan")), "strength=nan is no finite number"),
+        ((modes[0], float("nan")), "strength=nan is not a finite number"),
     ):
         with pytest.raises(CodeclensError, match=message), steer(model, *arguments):
             pass

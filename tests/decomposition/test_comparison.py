@@ -192,7 +192,7 @@ def test_what_cannot_be_compared(store: Any) -> None:
         compare(store, [KMeans(n_modes=200)], sites="layer1.0", seeds=[0])
 
 
-def test_a_default_method_that_finds_nothing_is_left_out_and_told(store: Any) -> None:
+def test_a_default_method_without_modes_is_skipped_with_a_note(store: Any) -> None:
     """300 epochs of three batches are too few for any code to reach the published threshold."""
     kinds = [ThresholdSAE, PCA]
     found = compare(store, sites="layer1.0", seeds=[0], halves=False, k=2, kinds=kinds)

@@ -91,7 +91,7 @@ def test_quality_is_measured_on_held_out_samples(store: Any) -> None:
     assert told["mode_sparsity"].shape == (len(found),)
 
 
-def test_provenance_says_where_modes_come_from(store: Any, tmp_path: Any) -> None:
+def test_provenance_records_the_source_of_modes(store: Any, tmp_path: Any) -> None:
     found = decompose(store, METHOD, sites="layer1.0", seed=11)["layer1.0"]
     assert found.provenance["seed"] == 11
     assert found.provenance["contributions"] == store.metadata
@@ -194,7 +194,7 @@ def test_sites_with_too_few_samples_are_found_before_anything_is_fitted(store: A
     assert told == [], "the first site would have been trained for nothing"
 
 
-def test_every_mode_says_how_well_it_is_found_again(store: Any) -> None:
+def test_every_mode_reports_its_stability(store: Any) -> None:
     site = store.sites[0]
     found = decompose(store, METHOD, sites=site, seed=[0, 1, 2], halves=True)[site]
     X = store.view(site, "concat")

@@ -201,7 +201,9 @@ def test_many_sites_keep_their_order_and_names(make_modes: Make, tmp_path: Path)
         load_modes(tmp_path)
 
 
-def test_a_folder_of_several_sites_says_how_it_is_read(make_modes: Make, tmp_path: Path) -> None:
+def test_a_folder_of_several_sites_explains_how_to_load_it(
+    make_modes: Make, tmp_path: Path
+) -> None:
     folder = save_modes({"a": make_modes(site="a")}, tmp_path / "all")
     with pytest.raises(CodeclensError, match=r"read them by load_modes\(folder\)"):
         Modes.load(folder)

@@ -146,7 +146,7 @@ def test_what_was_learned_comes_back(make: Make, small: Array) -> None:
     assert (back.n_dropped, back.history) == (method.n_dropped, method.history)
 
 
-def test_progress_is_told_every_epoch(small: Array) -> None:
+def test_progress_is_reported_every_epoch(small: Array) -> None:
     told: list[Epoch] = []
     method = quick_topk().fit(small, progress=told.append)
     assert tuple(told) == method.history
@@ -163,7 +163,7 @@ def test_expansion_multiplies_units_not_columns(small: Array) -> None:
 @pytest.mark.parametrize(
     ("X", "said"),
     [
-        (np.ones((9, 8)), "9 samples are too few to decompose; give at least 10"),
+        (np.ones((9, 8)), "9 samples cannot be decomposed; give at least 10"),
         (
             np.eye(12),
             "12 samples (10 of them to train on) are too few for 12 modes; "

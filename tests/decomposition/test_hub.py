@@ -56,7 +56,7 @@ def test_what_is_pushed_comes_back(make_modes: Make, hub: Hub) -> None:
         assert np.array_equal(back[site].loadings, one.loadings)
 
 
-def test_the_card_says_what_the_modes_are(make_modes: Make, hub: Hub) -> None:
+def test_the_card_describes_the_modes(make_modes: Make, hub: Hub) -> None:
     modes = make_modes(
         provenance={"codeclens": "9.9", "contributions": {"settings": {"steps": 10}}}
     )

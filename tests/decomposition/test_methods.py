@@ -128,7 +128,7 @@ def test_ten_thousand_times_as_much_is_ten_thousand_times_as_much(
 @every
 def test_what_cannot_be_decomposed(method: Estimator, small: Array) -> None:
     for X, said in (
-        (small[:9], "9 samples are too few to decompose"),
+        (small[:9], "9 samples cannot be decomposed"),
         (np.zeros((40, 8)), "All 40 × 8 values are zero"),
         (np.tile(np.arange(8.0), (40, 1)), "None of the 8 columns varies over the 40 samples"),
         (np.where(np.arange(8) == 3, np.inf, small), "120 values that are NaN or infinite"),

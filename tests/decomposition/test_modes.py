@@ -106,7 +106,7 @@ def test_classes_that_have_no_mode(
 def test_without_labels_modes_still_describe_themselves(make_modes: Make) -> None:
     silent = make_modes(labels=None, classes=None)
     assert silent[0].best_class is None
-    assert "most like" not in repr(silent[0])
+    assert "best class" not in repr(silent[0])
     assert "class" not in silent.to_dataframe()
     assert len(repr(silent).splitlines()) == 2 + len(silent)
     unnamed = make_modes(classes=None)
@@ -164,7 +164,7 @@ def test_reprs_for_people(modes: Modes) -> None:
     assert "R² " in text
     assert repr(modes.method) in text
     one = repr(modes.for_class("espresso"))
-    assert 'most like "espresso" (r 0.8' in one
+    assert 'best class "espresso" (r = 0.8' in one
     assert "strongest units" in one
 
 

@@ -354,10 +354,10 @@ def test_the_mlp_adds_to_the_linear_encoder_and_starts_at_nothing(x: Tensor) -> 
     torch.testing.assert_close(encoder(x), linear + hidden @ encoder.last.T)
 
 
-def test_dead_modes_begin_anew_where_samples_are_told_badly(generator: torch.Generator) -> None:
+def test_dead_modes_restart_at_poorly_explained_samples(generator: torch.Generator) -> None:
     data = torch.rand(64, 6, generator=generator) * torch.tensor([1, 1, 1, 0, 0, 0.0])
     odd = torch.tensor([0, 0, 0, 0, 0, 9.0])
-    data[::8] += odd  # told by no mode, once these are
+    data[::8] += odd  # explained by no mode, once these are
     network = family(TopKNetwork, count=2, resample=1, non_negative=True)
     network.start_from(data, generator)
     with torch.no_grad():

@@ -166,7 +166,7 @@ def test_redundancy_is_the_largest_cosine_with_another(
     assert np.isnan(quality.redundancy(D[:1])).all()
 
 
-def test_fidelity_is_about_the_mean_and_in_shares_of_the_change() -> None:
+def test_fidelity_has_variance_about_the_mean_and_relative_errors() -> None:
     change = np.array([2.0, -4.0, 0.0, 1.0], dtype=np.float32)
     found = quality.fidelity(change, np.array([1.0, -5.0, 0.5, 1.0]))
     np.testing.assert_allclose(found.error, [0.5, 0.25, np.nan, 0])

@@ -59,7 +59,7 @@ def test_each_is_measured_on_photographs_that_were_held_out(modes: dict[str, Mod
         assert (one.loadings >= 0).all()
 
 
-def test_the_card_says_what_the_files_say(modes: dict[str, Modes]) -> None:
+def test_the_card_matches_the_files(modes: dict[str, Modes]) -> None:
     rows = re.findall(r"^\| `(.+?)` \| (\d+) \| (\d+) \| ([\d.-]+) \|", ready_card(NAME), re.M)
     told = {site: (int(units), int(count), float(r2)) for site, units, count, r2 in rows}
     assert told == {site: (one.n_units, len(one), round(one.r2, 3)) for site, one in modes.items()}
@@ -98,7 +98,7 @@ def test_a_name_stands_for_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         load_modes(NAME)  # a folder of one's own comes first
 
 
-def test_what_does_not_ship_is_said() -> None:
+def test_modes_that_are_not_packaged_are_reported() -> None:
     assert ready_names() == [NAME]
     with pytest.raises(CodeclensError, match=f'ships no set of modes "resnet50"; .* is "{NAME}"'):
         ready_modes("resnet50")

@@ -56,7 +56,7 @@ def test_sparse_is_dense(seed: int, batch: int, modes: int, units: int, k: int) 
         torch.testing.assert_close(a, c, rtol=1e-4, atol=1e-4)
 
 
-def test_dense_is_what_torch_says(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dense_matches_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     x, weight, bias, dictionary, k = problem(0, 6, 10, 5, 3)
     ours = gradients((x, weight, bias, dictionary, k), by_entries=True, monkeypatch=monkeypatch)
     leaves = [t.clone().requires_grad_() for t in (x, weight, bias, dictionary)]

@@ -83,7 +83,7 @@ def test_held_out_rows_are_never_trained_on(data: Tensor) -> None:
     assert not seen & {float(v) for v in data[held_out, 0]}
 
 
-def test_history_says_what_happened(data: Tensor) -> None:
+def test_history_records_the_training(data: Tensor) -> None:
     data[:, 3] = -1 - data[:, 3].abs()  # a mode that never fires
     data[:, 2] = 1 + data[:, 2].abs()  # one that always does
     network = Toy(4)
@@ -164,7 +164,7 @@ def test_clip_limits_the_gradient(data: Tensor) -> None:
     assert network.norm == pytest.approx(0.5, rel=1e-4)
 
 
-def test_a_loss_that_blows_up_is_told(data: Tensor) -> None:
+def test_a_diverging_loss_is_reported(data: Tensor) -> None:
     class Exploding(Toy):
         def loss(self, x: Tensor) -> tuple[Tensor, Tensor]:
             loss, codes = super().loss(x)

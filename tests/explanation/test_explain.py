@@ -1,4 +1,4 @@
-"""Explanations: sums are exact, effects are real runs, and what users get wrong is told."""
+"""Explanations: sums are exact, effects are real runs, and bad input is reported."""
 
 from __future__ import annotations
 
@@ -209,7 +209,7 @@ WRONG: dict[str, tuple[Callable[[], object], str]] = {
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_what_users_get_wrong_is_told(case: str) -> None:
+def test_bad_input_is_reported(case: str) -> None:
     wrong, words = WRONG[case]
     with pytest.raises(CodeclensError, match=words):
         wrong()
@@ -344,7 +344,7 @@ def test_a_network_without_images_is_explained_without_maps() -> None:
     assert told["1"].explained + told["1"].remainder == pytest.approx(told.change, rel=1e-12)
 
 
-def test_no_mode_has_more_than_it_makes_and_the_rest_is_told() -> None:
+def test_shares_are_capped_and_the_remainder_is_reported() -> None:
     model, x, modes = setting("residual")
     found = explained()
     told = " ".join(found.sentences())

@@ -108,7 +108,7 @@ class Killer:
 
 
 def sentence(*arguments: Any, **options: Any) -> str:
-    """The mistake that an extraction is told of."""
+    """The error message of an extraction."""
     try:
         extracted(*arguments, **options)
     except CodeclensError as error:

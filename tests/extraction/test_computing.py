@@ -138,7 +138,7 @@ def test_half_precision_sums_in_single(
     assert (torch.from_numpy(values).bfloat16().float().numpy() != values).mean() > 0.9
 
 
-def test_a_precision_that_is_not_known_is_told() -> None:
+def test_an_unknown_precision_is_reported() -> None:
     with pytest.raises(CodeclensError, match='no autocast precision "int8"'):
         Computing(autocast="int8")  # type: ignore[arg-type]
 

@@ -177,7 +177,7 @@ def test_unsuitable_items_are_refused(item: Any, words: str) -> None:
         as_samples(Listed([item])).load(0)
 
 
-def test_descriptions_tell_data_apart(x: Tensor, labels: Tensor) -> None:
+def test_descriptions_differ_between_data(x: Tensor, labels: Tensor) -> None:
     def described(data: Any) -> Any:
         return as_samples(data).describe()
 

@@ -142,7 +142,7 @@ def test_a_whole_shard_may_be_skipped(run: Run, x: Tensor, tmp_path: Path) -> No
     assert len(store.skipped) == 32
 
 
-def test_progress_tells_how_much_is_done(run: Run, x: Tensor, tmp_path: Path) -> None:
+def test_progress_reports_the_finished_images(run: Run, x: Tensor, tmp_path: Path) -> None:
     told: list[tuple[int, int]] = []
     run(x, tmp_path / "s.zarr", progress=lambda done, total: told.append((done, total)))
     assert told[:3] == [(0, 50), (5, 50), (10, 50)]
@@ -307,8 +307,8 @@ def test_the_order_of_sites_does_not_matter(run: Run, x: Tensor, tmp_path: Path)
         ({"engine": "spark"}, "engine='spark' is unknown"),
         ({"sites": ["layer7"]}, "layer7"),
         ({"baseline": torch.zeros(50, 3, 8, 8)}, r"baseline has shape \(50, 3, 8, 8\).*one"),
-        ({"baseline": torch.zeros(4, 4)}, r'baseline has shape \(4, 4\).*The batch was "0"'),
-        ({"target": Label()}, 'needs labels.*The batch was "0"'),
+        ({"baseline": torch.zeros(4, 4)}, r'baseline has shape \(4, 4\).*in batch "0"'),
+        ({"target": Label()}, 'needs labels.*in batch "0"'),
         ({"target": Output(5)}, r"Output\(5\) is out of range"),
         ({"output": "logits"}, "output='logits' selects nothing"),
     ],
@@ -321,7 +321,7 @@ def test_a_mistake_leaves_nothing_behind(
     assert not (tmp_path / "s.zarr").exists()
 
 
-def test_labels_out_of_range_are_told_with_their_samples(
+def test_labels_out_of_range_are_reported_with_their_samples(
     run: Run, x: Tensor, labels: Tensor, tmp_path: Path
 ) -> None:
     wrong = labels.clone()
@@ -333,7 +333,7 @@ def test_labels_out_of_range_are_told_with_their_samples(
         run((x, wrong), tmp_path / "t.zarr", classes=list("abcde"))
 
 
-def test_classes_that_are_not_the_models_are_told(
+def test_classes_unknown_to_the_model_are_reported(
     run: Run, x: Tensor, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     zeros = torch.zeros(50, dtype=torch.long)
@@ -382,7 +382,7 @@ def test_a_store_keeps_its_shards_when_batches_change(run: Run, x: Tensor, tmp_p
     np.testing.assert_allclose(other.view("3"), first.view("3"), rtol=1e-5, atol=1e-6)
 
 
-def test_labels_that_index_no_output_are_told(
+def test_labels_without_an_output_are_reported(
     run: Run, x: Tensor, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     labels = torch.zeros(len(x), dtype=torch.long)

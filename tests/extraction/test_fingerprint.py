@@ -82,7 +82,7 @@ def test_tensors_are_described_by_their_values() -> None:
     assert describe(torch.zeros(2)) != describe(torch.zeros(2, 1))
 
 
-def test_functions_are_told_apart_by_their_code_and_what_they_captured() -> None:
+def test_functions_differ_by_code_and_captured_values() -> None:
     def taking(i: int) -> object:
         return lambda output: output[:, i]
 
@@ -92,7 +92,7 @@ def test_functions_are_told_apart_by_their_code_and_what_they_captured() -> None
     assert describe(functools.partial(max, 1)) != describe(functools.partial(max, 2))
 
 
-def test_objects_are_told_apart_by_what_they_hold() -> None:
+def test_objects_differ_by_their_contents() -> None:
     class Crop:
         def __init__(self, size: int) -> None:
             self.size = size

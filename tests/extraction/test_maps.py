@@ -123,14 +123,14 @@ def test_tokens_are_rows_and_vectors_have_one_place(tmp_path: Path) -> None:
         ({"reduce": "mean"}, "reduce='mean' is unknown"),
     ],
 )
-def test_mistakes_are_told(
+def test_bad_input_is_reported(
     run: Run, x: Tensor, tmp_path: Path, options: dict[str, object], words: str
 ) -> None:
     with pytest.raises(CodeclensError, match=words):
         run(x, tmp_path / "s.zarr", **options)
 
 
-def test_a_store_without_positions_says_so(run: Run, x: Tensor, tmp_path: Path) -> None:
+def test_a_store_without_positions_raises(run: Run, x: Tensor, tmp_path: Path) -> None:
     store = run(x, tmp_path / "s.zarr")
     with pytest.raises(
         CodeclensError, match='no positions at "1"; extract with, for example, grid'

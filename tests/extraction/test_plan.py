@@ -77,7 +77,7 @@ def test_images_that_cannot_be_read_do_not_stop_it(model: nn.Module, pictures: P
     assert found.samples == 12
 
 
-def test_it_says_what_it_found() -> None:
+def test_it_reports_what_it_found() -> None:
     sites = {f"layer{i}": 64 for i in range(30)}
     told = str(Plan(1_281_167, 1_281_167, sites, 1252, 3 * 10**9, 0.004, 0.5, 645_000.0, 2 * 10**9))
     assert told.splitlines() == [

@@ -54,9 +54,7 @@ def test_the_environment_gives_the_rank(environment: dict[str, str], rank: Rank)
         ({"SLURM_ARRAY_TASK_ID": "7", "SLURM_ARRAY_TASK_COUNT": "2"}, "without gaps.*--array=0-1"),
     ],
 )
-def test_an_environment_that_makes_no_sense_is_told(
-    environment: dict[str, str], words: str
-) -> None:
+def test_an_invalid_environment_is_reported(environment: dict[str, str], words: str) -> None:
     with pytest.raises(CodeclensError, match=words):
         Rank.from_environment(environment)
 

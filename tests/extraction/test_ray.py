@@ -55,12 +55,12 @@ def test_a_cluster_makes_the_store_of_one_process(tmp_path: Path, content: Conte
         ({"retries": -1}, r"retries \(=-1\) must be at least 0"),
     ],
 )
-def test_numbers_that_make_no_sense_are_told(options: dict[str, Any], words: str) -> None:
+def test_invalid_numbers_are_rejected(options: dict[str, Any], words: str) -> None:
     with pytest.raises(CodeclensError, match=words):
         RayEngine(**options)
 
 
-def test_without_ray_it_is_told_what_to_install(
+def test_without_ray_the_error_names_the_package(
     run: Run, x: Tensor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def absent(name: str) -> Any:

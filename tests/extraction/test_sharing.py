@@ -43,7 +43,7 @@ def test_each_does_its_part_alone(
 
 @pytest.mark.parametrize("theirs", [None, [2]])
 @pytest.mark.parametrize("mine", [None, [2]])
-def test_who_cannot_share_is_told(
+def test_models_that_cannot_be_shared_are_reported(
     run: Run,
     x: Tensor,
     tmp_path: Path,

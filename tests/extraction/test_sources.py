@@ -129,7 +129,7 @@ def test_a_failing_transform_is_recorded(tmp_path: Path) -> None:
     assert ImageFolder(tmp_path, transform).load(0).reason == "RuntimeError: smaller than the crop"
 
 
-def test_reasons_do_not_tell_where_the_folder_is(pictures: Path) -> None:
+def test_reasons_do_not_contain_the_folder(pictures: Path) -> None:
     images = ImageFolder(pictures)
     reasons = [images.load(i).reason for i in range(len(images))]
     assert not any(str(pictures) in reason for reason in reasons)
@@ -151,7 +151,7 @@ def test_a_description_stays_when_the_folder_moves(pictures: Path) -> None:
 
 
 @pytest.mark.parametrize("change", ["add", "resize", "relabel", "transform", "pixels"])
-def test_a_description_tells_folders_apart(pictures: Path, change: str) -> None:
+def test_the_description_differs_between_folders(pictures: Path, change: str) -> None:
     before = ImageFolder(pictures).describe()
     options: dict[str, Any] = {}
     if change == "add":
@@ -168,11 +168,11 @@ def test_a_description_tells_folders_apart(pictures: Path, change: str) -> None:
     assert ImageFolder(pictures, **options).describe() != before
 
 
-def test_it_says_what_it_is(pictures: Path) -> None:
+def test_the_repr_describes_the_source(pictures: Path) -> None:
     assert repr(ImageFolder(pictures)) == f"ImageFolder({str(pictures)!r}: 12 images, 2 classes)"
 
 
-def test_mistakes_are_told(tmp_path: Path) -> None:
+def test_bad_input_is_reported(tmp_path: Path) -> None:
     with pytest.raises(CodeclensError, match="There is no folder"):
         ImageFolder(tmp_path / "missing")
     with pytest.raises(CodeclensError, match=r"contains no images \(\.jpg, \.png and"):
@@ -204,7 +204,7 @@ def png(shade: int) -> bytes:
 
 @pytest.fixture
 def shards(tmp_path: Path) -> list[Path]:
-    """Return two archives of three samples each, one of them no image, with labels beside them."""
+    """Return two archives of three samples each, one of which is not an image, with labels."""
     paths = []
     for number in (2, 10):
         files: dict[str, bytes] = {}
@@ -241,7 +241,7 @@ def test_a_tar_of_a_folder_is_that_folder(run: Run, pictures: Path, tmp_path: Pa
     assert len(store) == 10
 
 
-def test_archives_that_cannot_be_read_are_told(tmp_path: Path) -> None:
+def test_unreadable_archives_are_reported(tmp_path: Path) -> None:
     files = {"a.png": png(1), "b.png": png(2)}
     whole = tar(tmp_path / "w.tar", files).read_bytes()
     (tmp_path / "cut.tar").write_bytes(whole[:1100])
@@ -315,7 +315,7 @@ def test_bytes_are_pictures(tmp_path: Path, rng: np.random.Generator, shape: tup
     assert sizes == [(6, 8)]
 
 
-def test_arrays_that_cannot_be_read_are_told(tmp_path: Path) -> None:
+def test_unreadable_arrays_are_reported(tmp_path: Path) -> None:
     (tmp_path / "bad.npy").write_bytes(b"no array")
     (tmp_path / "bad.npz").write_bytes(b"no archive")
     np.savez(tmp_path / "other.npz", pixels=np.zeros((3, 2), np.float32))

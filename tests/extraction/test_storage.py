@@ -170,7 +170,7 @@ def test_other_settings_and_other_peoples_objects_are_refused(
         run(x, other)
 
 
-def test_storage_that_fails_is_told(
+def test_failing_storage_is_reported(
     run: Run, x: Tensor, address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run(x, address, shards=[0])
@@ -200,7 +200,7 @@ def test_storage_that_fails_is_told(
         ("local://s.zarr", "is on disk; pass its path without"),
     ],
 )
-def test_addresses_that_nothing_reaches_are_told(to: str, words: str) -> None:
+def test_unreachable_addresses_are_reported(to: str, words: str) -> None:
     with pytest.raises(CodeclensError, match=words):
         locate(to)
 

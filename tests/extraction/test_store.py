@@ -25,7 +25,7 @@ def store(
     return run((data, labels), tmp_path / "s.zarr", classes=CLASSES)
 
 
-def test_all_arrays_speak_of_the_same_samples(store: ContributionStore, labels: Tensor) -> None:
+def test_all_arrays_have_the_same_samples(store: ContributionStore, labels: Tensor) -> None:
     kept = [i for i in range(50) if i not in (3, 40)]
     assert len(store) == 48
     assert store.sample.tolist() == kept
@@ -37,7 +37,7 @@ def test_all_arrays_speak_of_the_same_samples(store: ContributionStore, labels: 
     assert store.view("3").shape == (48, 12)
 
 
-def test_it_says_what_it_holds(store: ContributionStore) -> None:
+def test_the_repr_describes_the_contents(store: ContributionStore) -> None:
     assert store.sites == ["1", "3"]
     assert [store.units(site) for site in store.sites] == [4, 6]
     assert store.is_cut("1")
@@ -201,7 +201,7 @@ def test_a_lost_file_is_not_read_as_something_else(store: ContributionStore) -> 
         _ = again.target
 
 
-def test_mistakes_are_told(store: ContributionStore, tmp_path: Path) -> None:
+def test_bad_input_is_reported(store: ContributionStore, tmp_path: Path) -> None:
     with pytest.raises(CodeclensError, match=r"There is no store of contributions at .*missing"):
         ContributionStore(tmp_path / "missing")
     with pytest.raises(CodeclensError, match=r'no site "layer1"; the nearest names are "1", "3"'):

@@ -155,7 +155,7 @@ def test_nothing_but_the_store_is_left(run: Run, x: Tensor, tmp_path: Path) -> N
         (errno.EIO, r"Writing to .* failed \(Input/output error\); finished shards are kept"),
     ],
 )
-def test_a_failing_disk_is_told_and_loses_nothing(
+def test_a_failing_disk_raises_and_loses_nothing(
     run: Run,
     x: Tensor,
     tmp_path: Path,
@@ -174,7 +174,7 @@ def test_a_failing_disk_is_told_and_loses_nothing(
     assert content(tmp_path / "s.zarr") == undisturbed
 
 
-def test_a_limit_of_the_file_system_is_told(run: Run, x: Tensor, tmp_path: Path) -> None:
+def test_a_limit_of_the_file_system_is_reported(run: Run, x: Tensor, tmp_path: Path) -> None:
     import signal
 
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -189,20 +189,20 @@ def test_a_limit_of_the_file_system_is_told(run: Run, x: Tensor, tmp_path: Path)
     assert len(run(x, tmp_path / "s.zarr")) == 50
 
 
-def test_a_place_where_no_folder_can_be_is_told(run: Run, x: Tensor, tmp_path: Path) -> None:
+def test_a_path_that_cannot_be_a_folder_is_reported(run: Run, x: Tensor, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(CodeclensError, match=r"Writing to .* failed \(Not a directory\)"):
         run(x, tmp_path / "file" / "s.zarr")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_that_is_read_only_is_told(run: Run, x: Tensor, tmp_path: Path) -> None:
+def test_a_read_only_folder_is_reported(run: Run, x: Tensor, tmp_path: Path) -> None:
     (tmp_path / "kept").mkdir(mode=0o500)
     with pytest.raises(CodeclensError, match="is not writable"):
         run(x, tmp_path / "kept" / "s.zarr")
 
 
-def test_a_second_process_is_told_who_writes(run: Run, x: Tensor, tmp_path: Path) -> None:
+def test_a_second_process_reports_the_writer(run: Run, x: Tensor, tmp_path: Path) -> None:
     path = tmp_path / "s.zarr"
     words = rf"Another process is writing to .* \(process {os.getpid()} on .*\); wait until"
 
@@ -252,7 +252,7 @@ def test_settings_are_compared_again_once_the_store_is_locked(
 @pytest.mark.parametrize(
     "text", ["[]", "{}", '{"files": []}', '{"files": {"a": {"bytes": 1}}}', "x"]
 )
-def test_a_record_that_says_nothing_counts_as_absent(tmp_path: Path, text: str) -> None:
+def test_an_empty_record_counts_as_absent(tmp_path: Path, text: str) -> None:
     file = tmp_path / "shard_record" / "c" / "0"
     file.parent.mkdir(parents=True)
     file.write_bytes(bytes(8) + text.encode())

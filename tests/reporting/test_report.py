@@ -40,9 +40,9 @@ def decomposed(store):
 
 def test_the_first_sentence_holds_for_samples_without_labels(store, tmp_path: Path) -> None:
     page = cl.report(store, to=tmp_path / "report.html").read_text()
-    assert "40 samples were shown to a Sequential" in page
+    assert "The network (Sequential) was analysed on 40 samples." in page
     single = cl.report(extracted(tmp_path, samples=1), to=tmp_path / "one.html").read_text()
-    assert "1 sample was shown to a Sequential" in single
+    assert "The network (Sequential) was analysed on 1 sample." in single
 
 
 def test_modes_of_another_width_are_refused(store, tmp_path: Path) -> None:
@@ -56,7 +56,7 @@ def test_modes_of_another_network_are_refused(store, tmp_path: Path) -> None:
     with pytest.raises(CodeclensError, match="were found in another network than the store"):
         require_modes_of(store, decomposed(extracted(tmp_path, seed=1)))
     require_modes_of(store, decomposed(store))
-    # The same network, shown other data: these modes may be looked at beside this store.
+    # The same network, shown other data: these modes may be used with this store.
     require_modes_of(store, decomposed(extracted(tmp_path, samples=39)))
 
 

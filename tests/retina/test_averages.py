@@ -45,7 +45,7 @@ def test_a_linear_model_under_noise_has_its_field() -> None:
     assert float(abs(found.z).max()) > 5
 
 
-def test_silence_is_told() -> None:
+def test_a_silent_cell_is_reported() -> None:
     movie = film(130)
     recording = Recording(movie, torch.zeros(130, 1), ["quiet"])
     with pytest.raises(CodeclensError, match='"quiet" has no spikes'):

@@ -139,7 +139,7 @@ def test_a_front_stands_before_each(film: Tensor, kind: type, options: dict) -> 
     assert torch.allclose(with_front(x), bare(2 * x))
 
 
-def test_what_does_not_fit_is_said() -> None:
+def test_inputs_that_do_not_fit_are_reported() -> None:
     with pytest.raises(CodeclensError, match="Subunits of 7 pixels"):
         LNLN(["a"], size=(6, 7), kernel=7, **ABOUT)
     with pytest.raises(CodeclensError, match=r"taps \(=20\) must be"):

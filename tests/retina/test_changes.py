@@ -138,7 +138,7 @@ def test_pairs_that_are_drawn_are_different_and_in_order(rows: int, count: int, 
     assert (pairs[:, 1] < rows).all()
 
 
-def test_what_is_no_pair_is_said() -> None:
+def test_inputs_that_are_not_a_pair_are_reported() -> None:
     model = Small().double()
     with pytest.raises(CodeclensError, match="rows before and after"):
         field_changes(model, MOVIE, [1, 2], "first")

@@ -170,12 +170,12 @@ def test_one_blocked_at_rest_stays_at_what_it_releases_in_the_mean_light(noise: 
         (lambda c: Circuit(size=12, positions={"far": (0.0, 900.0)}), "900"),
     ],
 )
-def test_mistakes_are_told(circuit: Circuit, act: object, says: str) -> None:
+def test_bad_input_is_reported(circuit: Circuit, act: object, says: str) -> None:
     with pytest.raises(CodeclensError, match=says):
         act(circuit)  # type: ignore[operator]
 
 
-def test_units_are_told_apart() -> None:
+def test_units_are_distinguished() -> None:
     assert all(a != b for a, b in pairwise(sorted(INTERNEURONS)))
     circuit = Circuit(size=6)
     joined = [f"bipolar.{n}" for n in circuit.units["bipolar"]]

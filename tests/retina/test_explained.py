@@ -104,7 +104,7 @@ def test_held_out_frames_are_never_near_the_others(
     assert len(split.train) >= count - len(split.held_out) - 2 * gap * blocks
 
 
-def test_what_does_not_fit_is_said(rng: np.random.Generator) -> None:
+def test_inputs_that_do_not_fit_are_reported(rng: np.random.Generator) -> None:
     fields, rates = fields_of(rng.normal(size=(160, 1, 24))), rng.random((160, 1))
     with pytest.raises(CodeclensError, match="a row a field"):
         variance_explained(fields, rates, {"m": rates[1:]}, SPLIT)

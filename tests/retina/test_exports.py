@@ -74,7 +74,7 @@ def test_pynapple_takes_them(results: xr.Dataset) -> None:
     assert np.array_equal(rates.d, results.rate)
 
 
-def test_without_pynapple_one_sentence_says_so(
+def test_without_pynapple_the_error_is_one_sentence(
     results: xr.Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "pynapple", None)

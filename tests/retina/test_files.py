@@ -67,7 +67,7 @@ def test_a_front_is_given_and_gets_its_weights_back(tmp_path: Path) -> None:
         load_model(place)
 
 
-def test_what_is_wrong_is_said(tmp_path: Path) -> None:
+def test_bad_input_is_reported(tmp_path: Path) -> None:
     place = save_model(MODELS["LN"](), tmp_path / "model")
     (tmp_path / "model.safetensors").write_bytes(b"other")
     with pytest.raises(CodeclensError, match="damaged"):

@@ -221,7 +221,7 @@ def test_a_model_that_predicts_the_next_frame_is_given_it(recording: Recording) 
     assert (found.r > 0.7).all(), found.r.values
 
 
-def test_what_does_not_fit_is_said(recording: Recording) -> None:
+def test_inputs_that_do_not_fit_are_reported(recording: Recording) -> None:
     with pytest.raises(CodeclensError, match="same ones in the same order"):
         fit(RetinaCNN(["off", "on"], history=4, size=(7, 7), kernels=(3, 3), **ABOUT), recording)
     with pytest.raises(CodeclensError, match="60"):
@@ -317,7 +317,7 @@ def test_lbfgs_resumes_to_the_bit(recording: Recording, tmp_path: Path) -> None:
         assert torch.equal(a, b)
 
 
-def test_what_lbfgs_cannot_fit_is_said(recording: Recording) -> None:
+def test_models_that_lbfgs_cannot_fit_are_reported(recording: Recording) -> None:
     with pytest.raises(CodeclensError, match="batch norms"):
         quick(cnn(), recording, method="lbfgs")
     with pytest.raises(CodeclensError, match='no method "newton"'):

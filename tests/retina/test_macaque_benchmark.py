@@ -9,7 +9,7 @@ import torch
 from benchmarks.retina.macaque import CELLS, kinetic, linear, load, main
 
 
-def test_without_the_data_it_says_so(
+def test_without_the_data_it_reports_the_reason(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delenv("CODECLENS_BENCH", raising=False)

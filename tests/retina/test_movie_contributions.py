@@ -186,7 +186,9 @@ def test_times_are_shifted_for_models_that_look_ahead_or_before(movie: Movie) ->
         ({"lags": True}, "none in this model"),
     ],
 )
-def test_what_cannot_be_is_said(movie: Movie, cnn: RetinaCNN, options: dict, says: str) -> None:
+def test_impossible_input_is_reported(
+    movie: Movie, cnn: RetinaCNN, options: dict, says: str
+) -> None:
     with pytest.raises(CodeclensError, match=says):
         movie_contributions(cnn, movie, **options)
 

@@ -34,7 +34,7 @@ def x(generator: torch.Generator) -> Tensor:
 
 
 @pytest.mark.parametrize("norm", ["channel", "position"])
-def test_it_says_what_its_layers_say(x: Tensor, norm: str) -> None:
+def test_the_model_matches_its_layers(x: Tensor, norm: str) -> None:
     model = trained(network(norm=norm), x)
     model.calibrate(torch.tensor([[4.0, 10.0]]))
     wanted = retina_reference.retina_cnn(dict(model.state_dict()), x, 1e-3)
@@ -139,6 +139,6 @@ def test_sites_are_behind_nonlinearities_and_the_drive_before_the_last(x: Tensor
         ),
     ],
 )
-def test_what_does_not_fit_is_said(change: dict, says: str) -> None:
+def test_inputs_that_do_not_fit_are_reported(change: dict, says: str) -> None:
     with pytest.raises(CodeclensError, match=says):
         network(**change)

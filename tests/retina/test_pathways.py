@@ -90,7 +90,7 @@ def test_they_are_labelled(circuit: Circuit, movie: Movie) -> None:
     assert "amacrine.wide" in found._repr_html_()
 
 
-def test_mistakes_are_told(circuit: Circuit, movie: Movie) -> None:
+def test_bad_input_is_reported(circuit: Circuit, movie: Movie) -> None:
     with pytest.raises(CodeclensError, match="current"):
         pathways(circuit, movie, target="current")  # type: ignore[arg-type]
     with pytest.raises(CodeclensError, match=r"steps \(=0\)"):

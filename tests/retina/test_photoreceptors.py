@@ -51,7 +51,7 @@ def test_they_can_be_trained() -> None:
 @pytest.mark.parametrize(
     "wrong", [{"rate": 0.0}, {"fast": -1.0}, {"gamma": 1.0}, {"beta": float("nan")}]
 )
-def test_mistakes_are_told(wrong: dict[str, float]) -> None:
+def test_bad_input_is_reported(wrong: dict[str, float]) -> None:
     with pytest.raises(CodeclensError, match=next(iter(wrong))):
         Photoreceptors(**{"rate": 50.0, **wrong})
 

@@ -225,7 +225,7 @@ def test_groups_of_moments_have_their_mean_fields(rng: np.random.Generator) -> N
     assert (found.between < found.null + 0.05).all()
 
 
-def test_fields_that_modes_make_are_told_apart(rng: np.random.Generator) -> None:
+def test_fields_of_modes_are_distinguished(rng: np.random.Generator) -> None:
     loadings = np.maximum(smooth(rng, 300, 3), 0) + 0.01
     chosen = loadings.argmax(axis=1)
     values = rng.normal(size=(3, 2, 24))[chosen] + 0.1 * rng.normal(size=(300, 2, 24))

@@ -52,7 +52,7 @@ def test_fields_are_what_moving_each_pixel_does() -> None:
             assert np.allclose(fields[row, cell], slow, rtol=1e-5, atol=1e-8)
 
 
-def test_labels_say_where_when_and_whose() -> None:
+def test_labels_name_position_time_and_cell() -> None:
     fields = receptive_fields(small(), MOVIE, cells=["c", 0], frames=slice(2, 9))
     assert fields.dims == ("time", "cell", "lag", "y", "x")
     assert list(fields.cell.values) == ["c", "a"]
@@ -218,7 +218,7 @@ def test_cosines_of_fields_are_those_of_their_entries() -> None:
         field_cosine(one, other[1:])
 
 
-def test_what_cannot_be_meant_is_said() -> None:
+def test_ambiguous_input_is_reported() -> None:
     model, plain = small(), torch.nn.Flatten()
     modes, found = modes_at(model, "first", full=False)
     with pytest.raises(CodeclensError, match='no cell "z"; the nearest names are'):

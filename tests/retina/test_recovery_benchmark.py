@@ -41,7 +41,7 @@ def test_a_recording_of_a_shorter_history_keeps_the_rates_of_the_same_moments(
     torch.testing.assert_close(found.movie.windows(30)[-1], windows[-1, 20:])
 
 
-def test_cones_in_front_say_the_same_as_cones_before_the_fit(circuit: Circuit) -> None:
+def test_cones_in_the_model_match_cones_before_the_fit(circuit: Circuit) -> None:
     cones = Photoreceptors(circuit.rate)
     model = network(circuit, Configuration(history=23, channels=(3, 3)), seed=0).eval()
     whole = with_cones(model, cones)
@@ -51,7 +51,7 @@ def test_cones_in_front_say_the_same_as_cones_before_the_fit(circuit: Circuit) -
     )
 
 
-def test_a_turned_circuit_says_the_same_in_other_units(circuit: Circuit) -> None:
+def test_a_rotated_circuit_gives_the_same_results(circuit: Circuit) -> None:
     other = turned(circuit)
     film = natural_movie(1.3, circuit.screen, seed=1)
     torch.testing.assert_close(other.respond(film), circuit.respond(film), rtol=1e-3, atol=1e-2)

@@ -109,7 +109,7 @@ def test_agreement_by_its_definition() -> None:
     assert np.allclose(table.field_slope, product / square)
 
 
-def test_a_model_is_left_as_it_was_and_mistakes_are_told() -> None:
+def test_the_model_is_unchanged_and_bad_input_is_reported() -> None:
     model = Small().double()
     before = model(WINDOWS).detach()
     with pytest.raises(CodeclensError, match='no channel "9"'):

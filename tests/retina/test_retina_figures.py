@@ -43,7 +43,7 @@ def test_a_field_is_its_map_times_its_time_course(fields: xarray.DataArray) -> N
         assert np.allclose(whole, given)
         assert f"{float(split.power[moment]):.0%}" in axes[3 + moment].get_title(loc="left")
         assert np.allclose(course[np.abs(course).argmax()], 1)
-    with pytest.raises(CodeclensError, match="has room for 8"):
+    with pytest.raises(CodeclensError, match="at most 8 time points"):
         fields_figure(fields)
 
 

@@ -120,7 +120,7 @@ def test_a_grating_has_its_wavelength_and_contrast() -> None:
     assert int(spectrum.argmax()) == round(1100 / 275)
 
 
-def test_a_bar_turns_where_it_is_told() -> None:
+def test_a_bar_turns_at_the_given_position() -> None:
     movie = bar(SCREEN, direction=0.0, reversal=100.0, contrast=-1.0, speed=500.0)
     across, _ = SCREEN.places()
     lit = movie.frames.sum(dim=(1, 2))
@@ -197,6 +197,6 @@ def test_objects_move_with_their_background_or_without() -> None:
         (lambda: moving_object(SCREEN, motion="global", radius=0.0), r"radius \(=0.0\)"),
     ],
 )
-def test_mistakes_are_told(make: Callable[[], object], says: str) -> None:
+def test_bad_input_is_reported(make: Callable[[], object], says: str) -> None:
     with pytest.raises(CodeclensError, match=says):
         make()

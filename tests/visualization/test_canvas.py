@@ -74,7 +74,7 @@ def test_drawing_needs_no_pyplot() -> None:
         (["a.b", "a.b.c"], "a."),
     ],
 )
-def test_a_common_prefix_is_said_once(names: list[str], prefix: str) -> None:
+def test_a_common_prefix_is_shown_once(names: list[str], prefix: str) -> None:
     assert shared_prefix(names) == prefix
 
 

@@ -30,7 +30,7 @@ def test_layers_are_mixed_up_one_after_another_in_a_copy() -> None:
         names.append(name)
         for key, value in mixed.state_dict().items():
             touched = any(key.startswith(done) for done in names) and before[key].numel() > 1
-            # Normalisation keeps its own, and biases of one value cannot be told apart.
+            # Normalisation keeps its own, and biases of one value cannot be distinguished.
             if touched and ("conv" in key or "fc" in key) and before[key].unique().numel() > 1:
                 assert not torch.equal(value, before[key]), key
                 assert torch.equal(value.flatten().sort()[0], before[key].flatten().sort()[0])
@@ -106,7 +106,7 @@ def test_deleted_pixels_are_those_of_the_baseline() -> None:
         deletion_curve(look, x, x[:, 0], fractions=(0, 0.5))
 
 
-def test_halves_are_where_they_are_said_to_be() -> None:
+def test_halves_are_at_the_documented_positions() -> None:
     left, right = noise(2, 3, 6, 9), noise(2, 3, 6, 9, seed=2)
     both, (first, second) = side_by_side(left, right)
     assert both.shape == left.shape
@@ -121,7 +121,7 @@ def test_halves_are_where_they_are_said_to_be() -> None:
         share_inside(left[0, 0], first)
 
 
-def test_an_area_over_next_to_nothing_is_not_told() -> None:
+def test_a_ratio_of_vanishing_areas_is_not_reported() -> None:
     values = np.array([[1.0, 1.0], [3.0, 0.4], [1.001, 0.0]])
     area = PixelCurve(np.array([0, 0.5, 1.0]), values, inserted=False).area
     assert np.isnan(area[0])

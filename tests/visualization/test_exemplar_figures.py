@@ -1,4 +1,4 @@
-"""Sheets: every picture with its map, with words beside the colours."""
+"""Sheets: every picture with its map, with words next to the colours."""
 
 from __future__ import annotations
 

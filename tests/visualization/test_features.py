@@ -194,7 +194,7 @@ def test_figures_show_every_picture() -> None:
         ({"target": lambda _: torch.ones(1), "objective": "loading"}, "does not depend on"),
     ],
 )
-def test_what_is_wrong_is_said(changed: dict, message: str) -> None:
+def test_bad_input_is_reported(changed: dict, message: str) -> None:
     given = {"mode": None, "site": "1", "unit": 0, "shape": (3, 12, 12), "steps": 2} | changed
     with pytest.raises(CodeclensError, match=message):
         feature_visualization(plain_cnn().float(), given.pop("mode"), **given)

@@ -77,7 +77,7 @@ def test_behind_pooling_over_all_places_the_field_is_the_image() -> None:
     assert field.box(4, 4) == Box(0, 0, 9, 9)
 
 
-def test_what_has_no_field_is_told() -> None:
+def test_units_without_a_field_are_reported() -> None:
     x = noise(1, 3, 8, 8, dtype=torch.float32)
     with pytest.raises(CodeclensError, match="only feature maps"):
         receptive_field(small_vit(), x, "blocks.0")

@@ -44,7 +44,7 @@ def test_layers_are_drawn_side_by_side(run: Run) -> None:
     np.testing.assert_allclose(line(signs.lines, CONTRIBUTION), correlations)
 
 
-def test_the_axes_say_what_they_show(run: Run) -> None:
+def test_the_axes_are_labelled(run: Run) -> None:
     sparsity, dimensions, signs = layer_figure(run.statistics).axes
     assert [label.get_text() for label in sparsity.get_xticklabels()] == list(run.statistics)
     assert sparsity.get_xlabel() == "site, from input to output"

@@ -70,7 +70,7 @@ def test_blocks_change_nothing(samples: int, seed: int, block: int) -> None:
     np.testing.assert_array_equal(found.histogram, whole.histogram)
 
 
-def test_every_kind_is_what_it_says() -> None:
+def test_every_kind_matches_its_definition() -> None:
     modes, other = made(400, 1)
     found = gallery(modes, other.store, count=5)
     Z, X, D = np.asarray(modes.loadings), other.X, modes.dictionary
@@ -129,7 +129,7 @@ def test_a_mode_that_is_never_or_always_there(tmp_path: Path) -> None:
     assert found.top_classes(0) == []
 
 
-def test_what_does_not_belong_together_is_told() -> None:
+def test_inputs_that_do_not_match_are_reported() -> None:
     modes, _ = made(30, 2)
     with pytest.raises(CodeclensError, match="holds 31 samples"):
         gallery(modes, made(31, 2)[1].store)

@@ -133,9 +133,9 @@ def test_smoothing_keeps_the_sums() -> None:
     assert soft.positive.abs().max() < one.positive.abs().max()
 
 
-def test_what_cannot_be_summed_and_who_is_not_there_are_told() -> None:
+def test_sums_and_modes_that_do_not_exist_are_reported() -> None:
     made = setting("layer1.1")
-    with pytest.raises(CodeclensError, match=r"1\.5 is no mode"):
+    with pytest.raises(CodeclensError, match=r"1\.5 is not a mode"):
         path_maps(made.model, made.x, made.modes, [1.5], method=METHOD)  # type: ignore[list-item]
     with pytest.raises(CodeclensError, match="no mode 9"):
         path_maps(made.model, made.x[:1], made.modes, [9], method=METHOD)

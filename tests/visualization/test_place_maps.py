@@ -70,7 +70,7 @@ def test_mistakes_get_a_sentence() -> None:
     modes, found = setting("residual")
     with pytest.raises(CodeclensError, match="There is no mode 4"):
         place_maps(modes, found, [4])  # type: ignore[arg-type]
-    with pytest.raises(CodeclensError, match="is no mode"):
+    with pytest.raises(CodeclensError, match="is not a mode"):
         place_maps(modes, found, [True])  # type: ignore[arg-type]
     summed = contributions(nn.Sequential(networks.residual_cnn()), networks.noise(12, 3, 8, 8,
                            dtype=torch.float32), sites="0.layer2.0", method=METHOD)  # fmt: skip

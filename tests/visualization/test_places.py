@@ -27,7 +27,7 @@ def test_places_add_up_to_the_map_of_their_unit() -> None:
         assert sizes == sorted(sizes, reverse=True)
 
 
-def test_units_that_are_not_there_are_told() -> None:
+def test_units_that_do_not_exist_are_reported() -> None:
     with pytest.raises(CodeclensError, match="no places"):
         unit_places(residual_cnn().double(), noise(1, 3, 8, 8), site="layer1.0", units=[99])
     with pytest.raises(CodeclensError, match="sites"):

@@ -21,7 +21,7 @@ def test_it_is_the_gaussian_with_mirrored_borders(sigma: float) -> None:
     torch.testing.assert_close(smooth(maps, sigma).sum(), maps.sum())
 
 
-def test_no_sigma_is_no_change_and_nonsense_is_told() -> None:
+def test_sigma_zero_changes_nothing_and_bad_values_are_reported() -> None:
     maps = noise(4, 4)
     assert torch.equal(smooth(maps, 0), maps)
     with pytest.raises(CodeclensError, match="-1"):

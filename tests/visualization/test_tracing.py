@@ -117,7 +117,7 @@ def test_without_forward_mode_a_double_backward_does_it(x: Tensor) -> None:
     torch.testing.assert_close(found.negative, negative, rtol=1e-9, atol=1e-14)
 
 
-def test_without_either_derivative_the_reason_is_told(x: Tensor) -> None:
+def test_without_either_derivative_the_reason_is_reported(x: Tensor) -> None:
     with pytest.raises(CodeclensError, match='"inner" cannot be traced to the input'):
         pixel_map(double(Cubed(CubeOnce)), x, site="inner", units=[0])
 

@@ -130,7 +130,7 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
         load(f"hf:{tmp_path / 'nowhere'}")
 
 
-def test_without_the_hub_the_way_out_is_said(
+def test_without_the_hub_the_error_suggests_a_fix(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     from huggingface_hub import constants

@@ -33,7 +33,7 @@ def no_hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["torchvision:resnet18", "timm:resnet18"])
-def test_without_weights_of_the_hub_the_way_out_is_said(no_hub: None, name: str) -> None:
+def test_without_weights_of_the_hub_the_error_suggests_a_fix(no_hub: None, name: str) -> None:
     with pytest.raises(
         CodeclensError, match=rf'"{name}" cannot be fetched.*--weights FILE.*random'
     ):

@@ -149,8 +149,8 @@ def _pairs(entries: list[str], path: Path) -> Taxonomy:
         pair = [part.strip() for part in (line.split("\t") if "\t" in line else line.split())]
         if len(pair) != 2 or not all(pair):
             raise CodeclensError(
-                f'The hierarchy {path} has the line "{line[:60]}", which is no pair of child and '
-                "parent; separate them by a tab where names hold spaces."
+                f'The hierarchy {path} has the line "{line[:60]}", which is not a pair of child '
+                "and parent; separate them by a tab where names hold spaces."
             )
         child, parent = pair
         known = parents.setdefault(child, [])

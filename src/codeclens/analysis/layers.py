@@ -60,7 +60,7 @@ class SiteStatistic:
 STATISTICS = (
     SiteStatistic(
         "sparsity", "samples", hoyer,
-        words="Hoyer sparsity of the median sample",
+        words="Median Hoyer sparsity",
         title="Sparsity", label="Hoyer sparsity (0 to 1)", least=(0.0, 0.525),
     ),
     SiteStatistic("lifetime_sparsity", "units", hoyer_of_sums),
@@ -309,19 +309,18 @@ class LayerStatistics(Labelled, Mapping[str, Layer]):
             f"Statistics of {self.samples:,} samples at {len(self)} "
             f"{'site' if len(self) == 1 else 'sites'}; contributions in the view "
             f'"{self.view}"; classes by {self.class_source}; '
-            "intervals are 95 % bootstrap intervals over samples: the network and its sites stay "
-            "the same."
+            "95 % bootstrap intervals over samples, for a fixed network and fixed sites."
         ]
         for one in STATISTICS:
             if not one.words:
                 continue
-            phrases = [
-                ("" if one.over == "signs" else f"for {prefix[:-1]}s it ")
-                + self.trends[f"{prefix}{one.name}"].words(list(self), one.number)
+            first, *others = (
+                (prefix, self.trends[f"{prefix}{one.name}"].words(list(self), one.number))
                 for prefix in self.layers[0].of(one)
-            ]
-            link = " " if one.over == "signs" else ": "
-            lines.append(f"{self.fill(one.words)}{link}{'; '.join(phrases)}.")
+            )
+            source = "" if one.over == "signs" else f" of {first[0][:-1]}s"
+            lines.append(f"{self.fill(one.words)}{source} {first[1]}.")
+            lines[-1] += "".join(f" For {prefix[:-1]}s it {words}." for prefix, words in others)
             if one.over == "class means":
                 lines[-1] += self._controls(one)
         return [*lines, self._comparison()]
@@ -333,8 +332,8 @@ class LayerStatistics(Labelled, Mapping[str, Layer]):
             for control in ("shuffled", "equal_units")
         )
         return (
-            f" As controls, for contributions: with shuffled labels it {shuffled}; with "
-            f"{self.fewest_units} random units at every site it {equal}."
+            f" Control for contributions, shuffled labels: it {shuffled}."
+            f" Control with {self.fewest_units} random units at every site: it {equal}."
         )
 
     def fill(self, words: str) -> str:
@@ -344,7 +343,10 @@ class LayerStatistics(Labelled, Mapping[str, Layer]):
     def _comparison(self) -> str:
         """At how many sites contributions are sparser than activations, by their intervals."""
         if self.samples < FEWEST:
-            return f"{self.samples} samples are too few to compare the sparsity with activations."
+            return (
+                "The sparsity is not compared with activations: "
+                f"{counted(self.samples, 'sample')}, but at least {FEWEST} are needed."
+            )
         both = [
             (layer.contribution.spreads["sparsity"], layer.activation.spreads["sparsity"])
             for layer in self.layers

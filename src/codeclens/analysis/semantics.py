@@ -31,7 +31,7 @@ from codeclens.decomposition import Modes, require_samples_of
 from codeclens.decomposition.quality import Codes, class_sums, correlation_of_sums
 from codeclens.decomposition.site_modes import require_by_site
 from codeclens.draws import Draws
-from codeclens.errors import CodeclensError, require_kind, unknown
+from codeclens.errors import CodeclensError, counted, require_kind, unknown
 from codeclens.extraction import ContributionStore
 
 # Names of modes that correlate with no class, or with none above the threshold.
@@ -160,8 +160,8 @@ def semantics(
     present = np.unique(labels[labels >= 0])
     if len(present) < 2:
         raise CodeclensError(
-            f"The samples of the store have labels of {len(present)} classes; semantics need two "
-            "or more, so extract with labels."
+            f"The samples of the store have labels of {counted(len(present), 'class', 'classes')}; "
+            "semantics need two or more, so extract with labels."
         )
     given = {"modes": modes or {}, "activation_modes": activation_modes or {}}
     _check(given, store)

@@ -29,6 +29,10 @@ FEATURES = {
     "contributions": "net contributions of channels",
     "activations": "activations of channels",
 }
+_COUNTED = FEATURES | {
+    "contributions": "channels (by net contribution)",
+    "activations": "channels (by activation)",
+}
 
 
 @dataclass(frozen=True)
@@ -389,8 +393,8 @@ def _counts(semantics: Semantics, sources: Sequence[str]) -> str:
     for source in sources:
         last = semantics.of(source)[-1]
         parts.append(
-            f"of {len(last):,} {FEATURES[source]}, {last.significant(alpha):,} correlate "
-            f"with a class beyond chance and {last.count_above:,} above {threshold:g}, covering "
+            f"of {len(last):,} {_COUNTED[source]}, {last.significant(alpha):,} correlate "
+            f"significantly with a class and {last.count_above:,} above {threshold:g}, covering "
             f"{last.covered:,} of {last.classes:,} classes"
         )
     places = [semantics.of(source)[-1].site for source in sources]
@@ -417,12 +421,12 @@ def _best_modes(semantics: Semantics) -> list[str]:
     best = _best([(one, one.closest, one.closest.significant(alpha)) for one in modes])
     lines = ["No mode correlates with a class beyond chance."]
     if best is not None:
-        lines = [f"The largest class correlation is of {_in_words(best, semantics.classes)}."]
+        lines = [f"Highest class correlation: {_in_words(best, semantics.classes, 'class')}."]
     broader = _best([(one, one.closest_superclass, one.broader(alpha)) for one in modes])
     if broader is not None:
         lines.append(
-            "Among modes that correlate more with a superclass than with any class, the largest "
-            f"correlation is of {_in_words(broader, semantics.superclasses)}."
+            "Highest correlation among modes that correlate more with a superclass than with any "
+            f"class: {_in_words(broader, semantics.superclasses, 'superclass')}."
         )
     elif semantics.superclasses:
         lines.append(
@@ -445,9 +449,9 @@ def _best(
     return found
 
 
-def _in_words(found: tuple[Meaning, Closest, int], names: Sequence[str]) -> str:
+def _in_words(found: tuple[Meaning, Closest, int], names: Sequence[str], group: str) -> str:
     one, closest, number = found
     return (
-        f'mode {number} of {one.site} ("{one.names[number]}"): '
-        f"{closest.correlation[number]:.2f} with {names[int(closest.place[number])]}"
+        f'mode {number} at {one.site} with {group} "{names[int(closest.place[number])]}" '
+        f"(r = {closest.correlation[number]:.2f})"
     )

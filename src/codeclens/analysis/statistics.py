@@ -119,7 +119,7 @@ def sum_by_group(
     group: Int[np.ndarray, " sample"],
     sums: Float[np.ndarray, "group unit"],
 ) -> None:
-    """Add every sample `(N, U)` to the row of `sums` `(G, U)` of its group; −1 is no group.
+    """Add every sample `(N, U)` to the row of `sums` `(G, U)` of its group; −1 means no group.
 
     >>> sums = np.zeros((2, 1))
     >>> sum_by_group(np.array([[1.0], [2.0], [9.0]]), np.array([1, 1, -1]), sums)

@@ -25,8 +25,10 @@ class Trend:
 
     `values` is `(L,)` in the order of depth; `rho` is Spearman's correlation with depth, `low` and
     `high` its 95 % bootstrap interval. The interval varies the samples, not the network or its
-    sites. `rho` is NaN for fewer than three sites or constant values, the interval also without
-    draws.
+    sites. Resampled values carry additional noise, which weakens a rank correlation, so that all
+    draws may lie on one side of `rho`: the percentile interval is then extended to `rho`. It only
+    gets wider. `rho` is NaN for fewer than three sites or constant values, the interval also
+    without draws.
     """
 
     values: Float[np.ndarray, " site"]
@@ -41,7 +43,7 @@ class Trend:
         >>> values = np.array([0.1, 0.2, 0.4])
         >>> trend = Trend.of(values, np.array([[0.1, 0.3, 0.2], [0.1, 0.2, 0.3]]))
         >>> f"{trend.rho:.2f} [{trend.low:.2f}, {trend.high:.2f}]"
-        '1.00 [0.51, 0.99]'
+        '1.00 [0.51, 1.00]'
         """
         nan = float("nan")
         if len(values) < 3:
@@ -51,7 +53,10 @@ class Trend:
         # A constant draw counts as no trend; a draw that is not finite is excluded.
         finite = np.isfinite(draws).all(axis=-1)
         low, high = interval(np.nan_to_num(redrawn[finite]))
-        return cls(values, float(rank_correlation(values, depth)), float(low), float(high))
+        rho = float(rank_correlation(values, depth))
+        if not math.isnan(rho):
+            low, high = min(low, rho), max(high, rho)
+        return cls(values, rho, float(low), float(high))
 
     @property
     def direction(self) -> str:
@@ -77,6 +82,8 @@ class Trend:
         if len(sites) < 3:
             return f"goes from {ends} (two sites are too few for a trend)"
         if math.isnan(self.rho):
+            if len({number.format(value) for value in self.values}) == 1 and first != "undefined":
+                return f"is constant at {first}"
             return f"goes from {ends} (the rank correlation with depth is undefined)"
         rho = f"rank correlation with depth {self.rho:.2f}"
         if math.isnan(self.low):

@@ -167,7 +167,8 @@ class Attributor:
                     found.setdefault(site, one)
                 if missed and site in found:
                     break
-        # A tensor that is the same for all samples looks right for each of them.
+        # A constant with one row passes the check of a single sample, so these surveys count only
+        # if some sample did not reach a site.
         every = missed and len(found) == len(self.sites)
         return Survey.joined([found[site] for site in self.sites]) if every else None
 

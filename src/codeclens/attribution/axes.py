@@ -1,4 +1,4 @@
-"""Axes: the same network with a site in other units, such as principal axes."""
+"""Axes: the same network with a site in a rotated basis, such as principal axes."""
 
 from __future__ import annotations
 

@@ -155,7 +155,7 @@ def _nothing() -> Iterator[None]:
 
 
 def _uncompiled() -> AbstractContextManager[Any]:
-    # Importing the compiler takes seconds; nothing is compiled before it is imported.
+    # Without torch._dynamo imported, nothing is compiled, so the import (seconds) is skipped.
     stance = getattr(torch.compiler, "set_stance", None)
     loaded = stance is not None and "torch._dynamo" in sys.modules
     return stance("force_eager") if stance is not None and loaded else nullcontext()

@@ -73,7 +73,7 @@ class RecordedRun:
         self.stack: list[int] = []
 
     def meet(self) -> None:
-        """Note that the site is reached; from here on the model runs as usual."""
+        """Mark the site as reached; from here on the model runs unchanged."""
         self.running = frozenset(self.stack)
 
     def forwards(self, model: nn.Module) -> list[tuple[nn.Module, Callable[..., Any]]]:

@@ -1,4 +1,4 @@
-"""What contributions come back as: one mapping from sites to signed sums over units."""
+"""The result types of contributions: one mapping from sites to signed sums over units."""
 
 from __future__ import annotations
 
@@ -130,7 +130,8 @@ class Contributions(Labelled, Mapping[str, SiteContributions]):
         return len(self.sites)
 
     def title(self) -> str:
-        unit = f" ({self.unit})" if self.unit else ""
+        named = not self.unit or self.unit.removesuffix("s") in self.words
+        unit = "" if named else f" ({self.unit})"
         inputs = f"; {self.inputs}" if self.inputs else ""
         return f"Contributions to {self.words}{unit}, {counted(len(self.target), 'sample')}{inputs}"
 

@@ -225,7 +225,7 @@ def retina_demo(
 
 @app.command
 def bench_info(*, debug: Annotated[bool, Parameter(help=TRACEBACK)] = False) -> None:
-    """Print versions, threads and processor: what a measurement depends on."""
+    """Print versions, thread counts and CPU, to record with measurements."""
     from codeclens.cli.small_commands import print_bench_info
 
     print_bench_info()

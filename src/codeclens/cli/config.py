@@ -80,11 +80,11 @@ class Preprocessed(Settings):
     """Base of the options of commands that load a model: how images are prepared for it."""
 
     size: str | None = Field(default=None, pattern=r"^\s*\d{1,5}\s*(,\s*\d{1,5}\s*)?$")
-    """Side of the model's square input, or SHORTEST,CROP. [default: the model's own]"""
+    """Size of the model's square input in pixels, or RESIZE,CROP. [default: the model's own]"""
     mean: str | None = Field(default=None, pattern=_NUMBERS)
-    """Mean of each channel, by commas, for pixels in 0 … 1. [default: the model's own]"""
+    """Mean of each channel, separated by commas, for pixels in 0 … 1. [default: the model's own]"""
     std: str | None = Field(default=None, pattern=_NUMBERS)
-    """Standard deviation of each channel, by commas. [default: the model's own]"""
+    """Standard deviation of each channel, separated by commas. [default: the model's own]"""
     interpolation: str | None = None
     """Filter for resizing: nearest, bilinear, bicubic, lanczos … [default: the model's own]"""
 
@@ -152,13 +152,13 @@ class ControlSettings(Reloading):
     off: str | None = Field(default=None, pattern=r"^(baseline|mean|-?\d+(\.\d+)?)$")
     """Value of ablated units: baseline, mean or a number. [default: baseline, or 0 without one]"""
     controls: str = "all"
-    """Control selections of units, separated by commas; all, or none."""
+    """Control rankings to compare with, separated by commas (random, gradient …); all, or none."""
     fractions: str | None = Field(default=None, pattern=r"^[\d.]+(,[\d.]+)*$")
     """Shares of a site's units to change, separated by commas. [default: nine from 0.01 to 0.99]"""
     trials: int = Field(default=3, ge=1)
     """Number of random sets of units per fraction."""
     necessity: int = Field(default=64, ge=0)
-    """Images for the effects of removing a mode and of keeping it alone; 0 for none."""
+    """Number of images used to measure removal and keep-alone effects; 0 to skip."""
     necessity_modes: int | None = Field(default=None, ge=1)
     """Number of modes for --necessity, the strongest of each site. [default: all active]"""
     batch_size: int = Field(default=256, ge=1)
@@ -195,11 +195,11 @@ class ExplainSettings(Preprocessed):
     modes: Path | None = None
     """A folder written by codeclens decompose. [default: the packaged modes of the model]"""
     sites: list[str] | None = None
-    """Sites of the modes, by commas. [default: all; blocks.5.3 of the packaged modes]"""
+    """Sites of the modes, separated by commas. [default: all; blocks.5.3 of the packaged modes]"""
     target: str = "predicted"
     """What is explained: predicted, or a class by its name or number."""
     instead_of: str | None = None
-    """A class, by name or number: explain the target minus this class."""
+    """Contrast: explain the target's logit minus the logit of this class (name or number)."""
     steps: int = Field(default=20, ge=1)
     """Steps of the path from the baseline to the image."""
     baseline: float = 0.0
@@ -213,7 +213,7 @@ class ExplainSettings(Preprocessed):
     effects: bool = True
     """Measure the effect of removing each mode."""
     output: str | None = None
-    """Where the model returns a dict or tuple: the key or index of the class scores."""
+    """Key or index of the class scores, for a model that returns a dict or tuple."""
     classes: Path | None = None
     """A text file with one class name per line, in the order of the outputs."""
     overwrite: bool = False
@@ -262,7 +262,7 @@ class ExtractSettings(Preprocessed):
     images: Path | None = None
     """A folder of images (its subfolders are classes), .tar or "*.tar", .npy, .npz or .zarr."""
     sites: list[str] | None = None
-    """Module names, globs or presets, by commas. [default: the model's own, often @blocks]"""
+    """Module names, globs or presets, separated by commas. [default: the model's, often @blocks]"""
     method: Method = "conductance"
     """The attribution method (docs/faithfulness.md: which predicts which intervention)."""
     steps: int = Field(default=20, ge=1)
@@ -293,9 +293,9 @@ class ExtractSettings(Preprocessed):
     worker_gpus: float = Field(default=0, ge=0)
     """GPUs per Ray worker."""
     decoders: int = Field(default=0, ge=0)
-    """Batches decoded ahead for each worker on other CPUs. [0: decoded by the worker itself]"""
+    """Batches to decode in advance per worker, on separate CPUs. [0: the worker decodes]"""
     output: str | None = None
-    """Where the model returns a dict or tuple: the key or index of the class scores."""
+    """Key or index of the class scores, for a model that returns a dict or tuple."""
     classes: Path | None = None
     """A text file with one class name per line, in the order of the outputs."""
     device: str | None = None
@@ -338,7 +338,7 @@ class DecomposeSettings(Settings):
     compare: bool = False
     """Compare all methods at --k and --expansion, over seeds 0,1,2 or --seeds."""
     methods: list[str] | None = None
-    """With --compare: only these methods, by commas; threshold-sae is the slowest."""
+    """With --compare: only these methods, separated by commas; threshold-sae is the slowest."""
     n_modes: int | None = Field(default=None, ge=1)
     """Modes per site, instead of --expansion."""
     expansion: float | None = Field(default=None, gt=0)
@@ -346,15 +346,15 @@ class DecomposeSettings(Settings):
     k: int = Field(default=16, ge=1)
     """Active modes per sample; for classical methods, the number of modes."""
     view: View = "concat"
-    """What is decomposed; concat keeps positive and negative contributions apart."""
+    """View of the contributions to decompose; concat separates positive and negative ones."""
     sites: list[str] | None = None
-    """Sites of the store, by commas. [default: all]"""
+    """Sites of the store, separated by commas. [default: all]"""
     epochs: int | None = Field(default=None, ge=1)
     """Training epochs. [default: depends on the method]"""
     seed: int = 0
     """Random seed of the initial dictionary and the order of samples."""
     seeds: str | None = Field(default=None, pattern=r"^\d+(,\d+)*$")
-    """Several seeds, by commas, instead of --seed; writes a folder seed-N for each."""
+    """Several seeds, separated by commas, instead of --seed; writes a folder seed-N for each."""
     halves: bool = False
     """Also fit two halves of the samples, to report how reproducible each mode is."""
     workers: int = Field(default=1, ge=1)
@@ -386,7 +386,7 @@ class AnalyzeSettings(Reloading):
     store: Annotated[Path | None, Parameter(show=False)] = None
     """A store written by codeclens extract."""
     modes: Path | None = None
-    """A folder written by codeclens decompose, or efficientnet-lite0; adds a table of modes."""
+    """Modes to analyze: a folder of codeclens decompose, or the packaged efficientnet-lite0."""
     hierarchy: Path | None = None
     """Superclasses: "imagenet", a YAML tree, WordNet's data.noun or a list of "child parent"."""
     permutations: int = Field(default=1000, ge=1)
@@ -396,7 +396,7 @@ class AnalyzeSettings(Reloading):
     flow_images: int = Field(default=64, ge=1)
     """Images for the flow, spread over the store."""
     flow_interventions: int = Field(default=20, ge=0)
-    """Of these, images in which modes of the middle site are removed as a check; 0 for none."""
+    """Number of these images used to check the flow by removing modes; 0 to skip."""
     to: Path | None = None
     """The output folder: tables (CSV, Zarr), figures (PNG, SVG) and a summary in words."""
     overwrite: bool = False
@@ -420,11 +420,11 @@ class GallerySettings(Reloading):
     modes: Path | None = None
     """A folder written by codeclens decompose."""
     sites: list[str] | None = None
-    """Sites of the modes, by commas. [default: all]"""
+    """Sites of the modes, separated by commas. [default: all]"""
     most: int | None = Field(default=None, ge=1)
-    """The strongest modes of each site. [default: all]"""
+    """Number of modes per site, the strongest first. [default: all]"""
     count: int = Field(default=6, ge=1)
-    """Images of each kind for each mode."""
+    """Images per mode and kind (strongest, diverse, typical, near misses)."""
     effects: bool = True
     """Measure the effect of removing each mode in the images in which it is most active."""
     hierarchy: str | None = None
@@ -482,7 +482,7 @@ class ReportSettings(Reloading):
     control: Path | None = None
     """A folder written by codeclens control; adds a section on what modes do."""
     galleries: int = Field(default=6, ge=0)
-    """Modes of a middle and of the last site to show with their images, where these exist."""
+    """Number of modes to show with images, at a middle site and at the last site."""
     to: Path | None = None
     """The HTML file to write."""
     title: str | None = None
@@ -553,10 +553,9 @@ def require_own(
     different = [name for name in made_by if before.get(name, now[name]) != now[name]]
     if different:
         name = different[0]
-        verb = "was" if what.startswith("an ") else "were"
         raise CodeclensError(
-            f"{to} holds {what} that {verb} made with {name} = {shortened(before[name])} instead "
-            f"of {shortened(now[name])}; choose another folder, or pass --overwrite to replace "
+            f"{to} contains {what} made with {name} = {shortened(before[name])}, but now {name} = "
+            f"{shortened(now[name])}; choose another folder, or pass --overwrite to replace "
             "them."
         )
 

@@ -129,9 +129,9 @@ def open_images(settings: ExtractSettings, ready: zoo.Ready) -> SampleSource:
         if ready.labels:
             images.own_classes = True
             say(
-                f"The {len(images.classes or [])} folders are used as classes of their own: they "
-                f"are not among the {len(ready.labels):,} outputs of the model (for example "
-                f'"{min(strange)}"). So no accuracy is reported.'
+                f"The {len(images.classes or [])} folder names are not among the model's "
+                f'{len(ready.labels):,} classes (for example "{min(strange)}"), so no accuracy is '
+                "reported."
             )
         return images
     return open_samples(*given, ready.labels, *drawn)

@@ -44,7 +44,7 @@ class Ranking(Protocol):
         ...
 
     def orders(self, units: int, trials: int, seed: int) -> Int[np.ndarray, "trial unit"]:
-        """The units in order, once for each trial; one row where there is no chance in it."""
+        """The units in order, once for each trial; one row for deterministic rankings."""
         ...
 
 

@@ -136,7 +136,7 @@ class ControlCurve(Setting, Labelled):
         """What was done to which class, and the selectivity of its mode."""
         verb = "Ablation" if self.kind == "ablate" else "Preservation"
         return (
-            f"{verb} at {self.site}, {self.class_name}, off value {self.off}: selectivity "
+            f"{verb} at {self.site}, {self.class_name}, {set_to(self)}: selectivity "
             f"{self.mode.selectivity} by {self.mode.name}"
         )
 
@@ -371,6 +371,11 @@ def curve_sentence(curve: ControlCurve) -> str:
     return " ".join(parts)
 
 
+def set_to(curve: Setting) -> str:
+    """What units are set to, for titles."""
+    return f"{'ablated' if curve.kind == 'ablate' else 'other'} units set to {curve.off}"
+
+
 def off_words(curve: Setting) -> str:
     """What units are set to, in words."""
     which = "set to" if curve.kind == "ablate" else "all others set to"
@@ -392,10 +397,18 @@ def _meaning(curve: ControlCurve) -> str:
     intended = -1 if curve.kind == "ablate" else 1
     side = curve.mode.selectivity.side
     if side == 0:
-        return "the effects on the class and on the others do not differ clearly"
+        return "the effects on the class and on the other classes do not differ significantly"
     if side == intended:
-        return "as intended, the class " + ("loses more" if side < 0 else "keeps more")
-    return "contrary to intention, the class " + ("keeps more" if side > 0 else "loses more")
+        return (
+            "as expected, accuracy drops more for the class"
+            if side < 0
+            else "as expected, accuracy remains higher for the class"
+        )
+    return (
+        "contrary to expectation, accuracy remains higher for the class"
+        if side > 0
+        else "contrary to expectation, accuracy drops more for the class"
+    )
 
 
 def _other_classes(curve: ControlCurve) -> str:

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from codeclens.control.controls import Control
-from codeclens.control.curves import REPORTED, Condition, ControlCurve, off_words
+from codeclens.control.curves import REPORTED, Condition, ControlCurve, off_words, set_to
 from codeclens.control.edits import Kind
 from codeclens.control.estimates import (
     Comparisons,
@@ -166,7 +166,7 @@ class ControlCurves(Sequence[ControlCurve], Labelled):
         """What was done, and the mean selectivity of the modes."""
         verb = "Ablation" if self.kind == "ablate" else "Preservation"
         return (
-            f"{verb} at {self.site}, off value {self.off}: selectivity {self.mean()} by modes, "
+            f"{verb} at {self.site}, {set_to(self)}: selectivity {self.mean()} by modes, "
             f"mean over {counted(len(self.counted), 'class', 'classes')}"
         )
 
@@ -373,7 +373,8 @@ def _summary(curves: ControlCurves) -> str:
         "undecided": "not significantly different from",
     }
     parts = [
-        f"{words[verdict]} {len(names)} of {len(curves.comparisons)} controls ({', '.join(names)})"
+        f"{words[verdict]} {len(names)} of {counted(len(curves.comparisons), 'control')} "
+        f"({', '.join(names)})"
         for verdict, names in found.items()
         if names
     ]

@@ -202,7 +202,7 @@ def finite(name: str, given: Value) -> None:
         if not bool(torch.isfinite(given).all()):
             raise CodeclensError(f"{name} holds numbers that are not finite; look for NaN in it.")
     elif not isinstance(given, int | float | np.number) or not math.isfinite(given):
-        raise CodeclensError(f"{name}={given!r} is no finite number; pass one, such as 1.0.")
+        raise CodeclensError(f"{name}={given!r} is not a finite number; pass one, such as 1.0.")
 
 
 def as_value(given: float | Sequence[float] | np.ndarray[Any, Any] | Tensor) -> Value:
@@ -317,7 +317,7 @@ class Intervention:
         if self.units is not None and self.units != count:
             raise CodeclensError(
                 f'The mode has {self.units} units, but site "{self.site.key}" gives '
-                f"{tuple(activation.shape)}, which is {count} units; take the site that the mode "
+                f"{tuple(activation.shape)}, which has {count} units; take the site that the mode "
                 "was found at, with the same heads and unit axis."
             )
 

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 from codeclens.draws import interval
-from codeclens.errors import CodeclensError
+from codeclens.errors import CodeclensError, counted
 from codeclens.labelled import Labelled, columns_of
 
 if TYPE_CHECKING:
@@ -168,7 +168,8 @@ class Comparisons(Sequence[PairedComparison], Labelled):
     def title(self) -> str:
         """How many comparisons there are, and over how many pairs."""
         pairs = self.all[0].pairs if self.all else 0
-        return f"Comparison with {len(self)} controls over {pairs} pairs (sign flips, Holm)"
+        over = counted(pairs, "pair")
+        return f"Comparison with {counted(len(self), 'control')} over {over} (sign flips, Holm)"
 
 
 def compare_pairs(

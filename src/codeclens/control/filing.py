@@ -80,7 +80,7 @@ class Filing:
             if not overwrite and self._finished():
                 name, old, new = changed
                 raise CodeclensError(
-                    f"{self.folder} holds results that were made with {name} = {old}, but now it "
+                    f"{self.folder} contains results made with {name} = {old}, but now it "
                     f"is {new}; choose another folder, or pass --overwrite to replace them."
                 )
         if overwrite:

@@ -270,7 +270,7 @@ def _place(model: nn.Module, where: Where) -> Site:
     if not isinstance(where, Mode | Site | str):
         raise CodeclensError(
             f"An intervention acts on a mode, a Site or a site's name, not on a "
-            f"{type(where).__name__}; of several modes take one, such as modes[0]."
+            f"{type(where).__name__}; pass a single mode, for example modes[0]."
         )
     return one_site(model, where.site if isinstance(where, Mode) else where)
 

@@ -156,11 +156,11 @@ class Necessity(Labelled):
         counts = {word: verdicts.count(word) for word in _WORDS if word in verdicts}
         lines = [
             f"{self.site}: {len(self)} modes were removed one at a time, and kept alone, in "
-            f"{self.samples} images; units return to {self.off}. Over modes, the measured effect "
-            f"of removal correlates with the predicted one with {self.removed.correlation}, and "
-            f"has {self.removed.slope} of its size; that of keeping alone with "
-            f"{self.alone.correlation}, and {self.alone.slope} of its size.",
-            "Removed, "
+            f"{self.samples} images; units return to {self.off}. The measured effect of removal "
+            f"correlates with the prediction over modes (r = {self.removed.correlation}) and is "
+            f"{self.removed.slope} times as large; for modes kept alone: "
+            f"r = {self.alone.correlation}, {self.alone.slope} times.",
+            "After removal, "
             + "; ".join(f"{n} {_several(n, _WORDS[word])}" for word, n in counts.items())
             + ".",
         ]
@@ -362,7 +362,8 @@ def _numbers(
         found = np.flatnonzero((loadings > 0).any(axis=0))
         if not len(found):
             raise CodeclensError(
-                f'No mode of "{modes.site}" is active in the {len(loadings)} images; pass more.'
+                f'No mode of "{modes.site}" is active in {counted(len(loadings), "image")}; pass '
+                "more."
             )
         return found.astype(np.int64)
     for number in chosen:

@@ -172,7 +172,7 @@ def amounts(
         if chosen and max(chosen) >= count:
             raise CodeclensError(
                 f'Unit {max(chosen)} is out of range: site "{site.key}" gives {shape}, '
-                f"which is {count} units (0 to {count - 1})."
+                f"which has {count} units (0 to {count - 1})."
             )
         found = torch.zeros(1, count, dtype=torch.bool)
         found[0, list(chosen)] = True
@@ -185,8 +185,8 @@ def amounts(
             )
         if not len(found) or samples % len(found):
             raise CodeclensError(
-                f"{len(found)} masks need as many copies of the batch, one after another, but site "
-                f'"{site.key}" gives {shape}: repeat the input, x.repeat({len(found)}, 1, …).'
+                f"{len(found)} masks: the batch must hold one copy per mask, one after another; "
+                f'site "{site.key}" gives {shape}: repeat the input, x.repeat({len(found)}, 1, …).'
             )
         found = found.repeat_interleave(samples // len(found) if len(found) > 1 else 1, dim=0)
     if complement:

@@ -109,7 +109,10 @@ class Classical(Estimator):
         Z = self.loadings(scaled, dictionary, offset)
         fires = np.flatnonzero((Z[rows] != 0).any(axis=0))
         if not len(fires):
-            raise CodeclensError(f"None of the {n_modes} modes of {self!r} is in any sample.")
+            raise CodeclensError(
+                f"None of the {n_modes} modes of {type(self).__name__} is active in any sample; "
+                "the data may be constant."
+            )
         share = quality.loading_share(Z[:, fires], dictionary[fires])
         order = fires[np.argsort(-share, kind="stable")]
         dictionary, Z = dictionary[order], Z[:, order]

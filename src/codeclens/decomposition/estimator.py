@@ -14,7 +14,7 @@ from jaxtyping import Float32, Int64
 from torch import Tensor
 
 from codeclens.decomposition.training import Epoch
-from codeclens.errors import CodeclensError, require_number, wrong_shape
+from codeclens.errors import CodeclensError, counted, require_number, wrong_shape
 
 Array = np.ndarray[Any, Any] | Tensor
 Progress = Callable[[Epoch], object]
@@ -201,7 +201,7 @@ def require_samples(n_samples: int) -> None:
     """Raise CodeclensError if there are too few samples for any decomposition."""
     if n_samples < _FEWEST_SAMPLES:
         raise CodeclensError(
-            f"{n_samples} samples are too few to decompose; give at least {_FEWEST_SAMPLES}."
+            f"{counted(n_samples, 'sample')} cannot be decomposed; give at least {_FEWEST_SAMPLES}."
         )
 
 

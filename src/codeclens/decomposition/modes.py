@@ -118,7 +118,7 @@ class Mode:
         )
         best = ""
         if self.best_class is not None:
-            best = f', most like "{self.best_class[0]}" (r {self.best_class[1]:.2f})'
+            best = f', best class "{self.best_class[0]}" (r = {self.best_class[1]:.2f})'
         return (
             f'Mode {self.index} of "{self.site}": {self.share:.1%} of the contributions, '
             f"in {self.firing_rate:.0%} of the samples{best}; strongest units {top}"
@@ -278,8 +278,7 @@ class Modes(Labelled, Sequence[Mode]):
         """
         if not self._labelled:
             raise CodeclensError(
-                f'The modes of "{self.site}" carry no labels, so nothing is known about classes; '
-                "extract with labels first."
+                f'The modes of "{self.site}" have no class labels; extract with labels first.'
             )
         return self._class_correlation
 

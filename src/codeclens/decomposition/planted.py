@@ -1,4 +1,4 @@
-"""Planted pathways: networks and inputs with known contribution motifs, to test recovery."""
+"""Planted pathways: networks and inputs with known contribution pathways, to test recovery."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ Matrix = np.ndarray[Any, Any]
 
 @dataclass(frozen=True)
 class Recovery:
-    """How well modes recover planted motifs.
+    """How well modes recover planted pathways.
 
-    `cosine` `(M,)` is the cosine of each motif with the mode that was matched to it, 0 where there
-    is none, and `auc` `(M,)` the probability that the mode is stronger in a sample with the motif
-    than in one without (0.5 where no mode was matched).
+    `cosine` `(M,)` is the cosine of each pathway with the mode that was matched to it, 0 where
+    there is none, and `auc` `(M,)` the probability that the mode is stronger in a sample with the
+    pathway than in one without (0.5 where no mode was matched).
     """
 
     cosine: Float[np.ndarray, " motif"]
@@ -72,7 +72,7 @@ class Planted:
     active: Float[np.ndarray, "motif unit"]
 
     def motifs(self, view: View) -> Float[np.ndarray, "motif column"]:
-        """The motifs in the columns of a view, `(M, U)` or `(M, 2U)`."""
+        """The pathways in the columns of a view, `(M, U)` or `(M, 2U)`."""
         check_view(view)
         positive, negative = np.maximum(self.net, 0), np.minimum(self.net, 0)
         if view == "concat":
@@ -105,8 +105,8 @@ class Planted:
     ) -> Recovery:
         """How well the modes of a view recover the pathways.
 
-        Modes are matched to motifs one to one, so that the sum of cosines is largest; the sign of a
-        mode and its loadings may be flipped together. `loadings` are those of all samples. Raises
+        Modes are matched to pathways one to one, so that the sum of cosines is largest; the sign of
+        a mode and its loadings may be flipped together. `loadings` are those of all samples. Raises
         CodeclensError where the number of columns differs.
         """
         truth = self.motifs(view)

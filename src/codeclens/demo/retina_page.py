@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Canvas:
-    """Draws figures once: into files beside the page, and onto the page."""
+    """Draws figures once: into files next to the page, and onto the page."""
 
     folder: Path
 

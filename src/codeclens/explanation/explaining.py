@@ -36,9 +36,9 @@ from codeclens.visualization.place_maps import place_maps
 
 Maps = Literal["places", "pixels"]
 MAPS = ("places", "pixels")
-# The effects of so many modes of a site are measured, those that contribute most.
+# Number of modes of a site whose effects are measured, the largest contributions first.
 _MEASURED = 32
-# So many of them run as one batch.
+# Modes per batch.
 _AT_ONCE = 8
 
 

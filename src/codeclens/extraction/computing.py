@@ -221,7 +221,7 @@ def _available() -> int:
         lines = Path("/proc/meminfo").read_text().splitlines()
         return 1024 * int(next(line.split()[1] for line in lines if "MemAvailable" in line))
     except (OSError, StopIteration):
-        # Not Linux: the whole memory.
+        # Other systems: total memory.
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 

@@ -337,7 +337,7 @@ def _named(batch: Sequence[Sample]) -> Iterator[None]:
     except CodeclensError as error:
         first, last = batch[0].key, batch[-1].key
         where = f'"{first}"' if len(batch) == 1 else f'"{first}" to "{last}"'
-        raise CodeclensError(f"{error} (The batch was {where}.)") from error
+        raise CodeclensError(f"{str(error).rstrip('.')} (in batch {where}).") from error
 
 
 def _filled_in(method: Any, prepared: Any) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from codeclens.files import write_whole
 from codeclens.pages.images import Image
 from codeclens.pages.words import Cell, inline, is_number, plain, written
 
-# Show only what is in the file itself: no script, no request of any kind.
+# Show only what is in the file itself: no script, no network requests.
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
 

@@ -84,11 +84,13 @@ def selectivity_sentence(found: Sequence[ClassSelectivity]) -> str:
     wins = sum(
         one.mean("modes") > max(one.mean("contributions"), one.mean("activations")) for one in found
     )
+    everywhere = wins == len(found) > 1
+    where = f"all {wins}" if everywhere else f"{wins} of {len(found)}"
     return (
         f"Class selectivity peaks at `{best.site}`: the best mode for a class correlates with it "
         f"at {means['modes']:.2f}, the best single unit at {means['contributions']:.2f} by its "
         f"contribution and at {means['activations']:.2f} by its activation (means over classes). "
-        f"Modes are more selective than single units at {wins} of {counted(len(found), 'site')}."
+        f"Modes are more selective than single units at {where} sites."
     )
 
 
@@ -113,7 +115,16 @@ def selectivity_figure(found: Sequence[ClassSelectivity]) -> MatplotlibFigure:
 
 
 def _by_site(modes: Mapping[str, Modes]) -> Table:
-    header = ["site", "units", "modes", "dropped", "R²", "R², fitted", "active", "share of ten"]
+    header = [
+        "site",
+        "units",
+        "modes",
+        "dropped",
+        "R²",
+        "R² (training)",
+        "active",
+        "share of top 10",
+    ]
     rows: list[list[Cell]] = [
         [
             site,
@@ -159,7 +170,7 @@ def _by_class(modes: Modes) -> Table:
     name = f"class {strongest}" if modes.classes is None else modes.classes[strongest]
     caption = (
         f"{which} at `{modes.site}` with the mode that correlates best with it, over all samples; "
-        f"the highest correlation is that of {name}, {best[strongest]:.2f}. Share: of all that "
+        f"the highest is {best[strongest]:.2f}, for {name}. Share: of all that "
         "modes explain. Active: share of samples. Units: the strongest, with their contribution "
         "for one unit of loading."
     )

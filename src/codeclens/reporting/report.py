@@ -76,7 +76,8 @@ def report(
         subtitle=subtitle,
         opening=[Text(lead(store, modes or {}), "lead"), Points(findings)],
         sections=[*parts, provenance_section(store, facts)],
-        footer=f"Written by codeclens {version('codeclens')}. Every sentence is computed.",
+        footer=f"Written by codeclens {version('codeclens')}. "
+        "All sentences are generated from the results.",
     )
     return page.save(Path(to))
 
@@ -86,8 +87,8 @@ def lead(store: ContributionStore, modes: Mapping[str, Modes]) -> str:
     units = sum(store.units(site) for site in store.sites)
     settings = store.metadata["settings"]
     text = (
-        f"{counted(len(store), 'sample')} {'was' if len(store) == 1 else 'were'} shown to a "
-        f"{settings['model']['class']}. For each of {counted(units, 'hidden unit')} at "
+        f"The network ({settings['model']['class']}) was analysed on "
+        f"{counted(len(store), 'sample')}. For each of {counted(units, 'hidden unit')} at "
         f"{counted(len(store.sites), 'site')} the contribution to "
         f"{explained_words(settings)} was computed."
     )

@@ -168,7 +168,7 @@ def gap_sentence(found: list[Gap]) -> str:
     if widest.high < _EXACT:
         return (
             "Contributions of a cut sum to the change of the target: at "
-            f"{counted(len(known), 'cut')} the gap is below 0.1 % in 95 of 100 samples."
+            f"{counted(len(known), 'cut')} the gap is below 0.1 % in 95 % of samples."
         )
     best = min(known, key=lambda gap: gap.median)
     largest = "largest at" if len(known) > 1 else "at"

@@ -156,7 +156,7 @@ class LNK(Fittable):
         if not 1 <= taps < self.taken:
             raise CodeclensError(
                 f"taps (={taps}) must be at least 1 and less than the history of {self.taken} "
-                "frames, so that frames are left for the states."
+                "frames, to leave frames for the states."
             )
         self.options |= {"taps": taps, "channels": channels, "nonlinearity": nonlinearity}
         with seeded(seed):

@@ -321,7 +321,7 @@ def _maps(
     return maps
 
 
-# Hz for a drive of 1 above threshold, and the sharpness of that softplus.
+# Gain (Hz per unit drive) and sharpness of the softplus.
 HERTZ, SHARPNESS_CIRCUIT = 50.0, 10.0
 MIDDLE = {"": (0.0, 0.0)}
 

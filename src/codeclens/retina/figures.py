@@ -44,7 +44,7 @@ def fields_figure(fields: xarray.DataArray, cell: str | int = 0) -> Figure:
     one = fields.sel(cell=cell) if isinstance(cell, str) else fields.isel(cell=cell)
     if not 1 <= len(one) <= _MOMENTS:
         raise CodeclensError(
-            f"There are {len(one)} moments and a figure has room for {_MOMENTS}; select some, as "
+            f"The figure shows at most {_MOMENTS} time points, got {len(one)}; select some, as "
             "with fields.isel(time=[0, 10])."
         )
     split = separable(one)

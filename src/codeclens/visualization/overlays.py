@@ -165,7 +165,7 @@ def as_picture(
 def as_pixels(picture: Picture) -> Float[np.ndarray, "rows columns 3"]:
     """A picture of any kind as floats in [0, 1] with three colours.
 
-    Raises CodeclensError for what is no picture.
+    Raises CodeclensError for what is not a picture.
 
     >>> as_pixels(Image.new("L", (4, 3), 255)).shape
     (3, 4, 3)
@@ -174,7 +174,8 @@ def as_pixels(picture: Picture) -> Float[np.ndarray, "rows columns 3"]:
         picture = np.asarray(picture.convert("RGB"))
     if not isinstance(picture, np.ndarray | Tensor):
         raise CodeclensError(
-            f"{picture!r} is no picture; pass a PIL image (PIL.Image.open reads files) or pixels."
+            f"{picture!r} is not a picture; pass a PIL image (PIL.Image.open reads files) or "
+            "pixels."
         )
     is_bytes = str(picture.dtype) in ("uint8", "torch.uint8")
     values = _array(picture)

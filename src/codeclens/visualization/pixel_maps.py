@@ -206,7 +206,7 @@ def pixel_maps(
         if len(mode.weights) != traced.units:
             raise CodeclensError(
                 f'The mode has {len(mode.weights)} units, but site "{place.key}" gives '
-                f"{traced.shape}, which is {traced.units} units; pass the site at which the mode "
+                f"{traced.shape}, which has {traced.units} units; pass the site at which the mode "
                 "was found, with the same heads and unit axis."
             )
     positive, negative = traced.maps(_masks(chosen, traced))
@@ -295,7 +295,7 @@ def _masks(chosen: Sequence[tuple[int, ...]], traced: Tracing) -> Bool[Tensor, "
         if strange:
             raise CodeclensError(
                 f'Unit {strange[0]} is out of range: site "{traced.site.key}" gives '
-                f"{traced.shape}, which is {traced.units} units (0 to {traced.units - 1})."
+                f"{traced.shape}, which has {traced.units} units (0 to {traced.units - 1})."
             )
         mask[list(units)] = True
     return masks

@@ -140,12 +140,14 @@ def mode_numbers(modes: Modes, which: Sequence[int]) -> list[int]:
     """The numbers of modes as integers, K for the remainder; raises CodeclensError for others."""
     odd = [one for one in which if not isinstance(one, int | np.integer) or isinstance(one, bool)]
     if odd:
-        raise CodeclensError(f"{odd[0]!r} is no mode; pass the numbers of modes, for example [0].")
+        raise CodeclensError(
+            f"{odd[0]!r} is not a mode; pass the numbers of modes, for example [0]."
+        )
     strange = [number for number in which if not 0 <= number <= len(modes)]
     if strange:
         raise CodeclensError(
             f'There is no mode {strange[0]} at "{modes.site}": it has {len(modes)} modes (0 to '
-            f"{len(modes) - 1}, and {len(modes)} for the remainder)."
+            f"{len(modes) - 1}; use {len(modes)} for the remainder)."
         )
     return [int(number) for number in which]
 

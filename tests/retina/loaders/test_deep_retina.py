@@ -214,7 +214,7 @@ def checkpoint(net: nn.Module, kind: str, **more: object) -> dict:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_network_says_what_the_original_says(kind: str, tmp_path: Path) -> None:
+def test_a_network_matches_the_original(kind: str, tmp_path: Path) -> None:
     net = stirred(KINDS[kind]())
     torch.save(checkpoint(net, kind), tmp_path / "test_epoch_3.pt")
     found = load_deep_retina(tmp_path / "test_epoch_3.pt", **ABOUT)
@@ -257,7 +257,7 @@ def test_hyperparameters_may_lie_elsewhere(tmp_path: Path) -> None:
     assert found.model.cells == ("cell 0", "cell 1")
 
 
-def test_signs_of_scales_are_asked_for_where_nobody_tells(tmp_path: Path) -> None:
+def test_unknown_signs_of_scales_are_requested(tmp_path: Path) -> None:
     net = stirred(stacked())
     torch.save(checkpoint(net, "Mine"), tmp_path / "a.pt")
     with pytest.raises(CodeclensError, match="absolute=True or False"):
@@ -274,7 +274,7 @@ class Evil:
         return (print, ("run",))
 
 
-def test_bad_files_are_said_in_one_sentence(
+def test_bad_files_are_reported_in_one_sentence(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     net = stirred(bncnn())
@@ -305,7 +305,7 @@ def test_bad_files_are_said_in_one_sentence(
         load_deep_retina(place, **ABOUT)
 
 
-def test_files_that_torch_did_not_write_are_said_without_its_advice(tmp_path: Path) -> None:
+def test_foreign_files_are_reported_without_advice_from_torch(tmp_path: Path) -> None:
     place = tmp_path / "a.pt"
     for content in (
         b"",
@@ -328,7 +328,7 @@ def test_files_that_torch_did_not_write_are_said_without_its_advice(tmp_path: Pa
 
 
 @pytest.mark.parametrize("kind", ["BNCNN", "BNCNN by channel", "LinearStackedBNCNN", "VaryModel"])
-def test_layers_that_do_not_fit_together_are_said_when_loaded(kind: str, tmp_path: Path) -> None:
+def test_layers_that_do_not_fit_are_reported_when_loaded(kind: str, tmp_path: Path) -> None:
     """Every tensor in turn is cut, by its first and by its second axis."""
     whole = checkpoint(stirred(KINDS[kind]()), kind)
     state = whole["model_state_dict"]
@@ -374,7 +374,7 @@ def test_weights_and_names_are_checked(tmp_path: Path) -> None:
         load_deep_retina(place, **ABOUT)
 
 
-def test_an_old_torch_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_old_torch_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.save({}, tmp_path / "a.pt")
     monkeypatch.delattr(torch.serialization, "get_unsafe_globals_in_checkpoint")
     with pytest.raises(CodeclensError, match=r"torch 2\.6 or newer"):
@@ -417,7 +417,7 @@ def test_data_are_scored_and_keep_their_cells(experiment: Path) -> None:
     assert repeats.rates[0].tolist() == [1.0, 2.0, 10.0]
 
 
-def test_bad_data_are_said(experiment: Path, tmp_path: Path) -> None:
+def test_bad_data_are_reported(experiment: Path, tmp_path: Path) -> None:
     for options, says in (
         ({"rate": 60.0}, "make 100 frames a second; rate=60"),
         ({"response": "firing_rate_1ms"}, 'no array "train/response/firing_rate_1ms"; there are'),
@@ -445,7 +445,7 @@ def test_bad_data_are_said(experiment: Path, tmp_path: Path) -> None:
         load_deep_retina_data(pickled.with_suffix(".h5"), **ABOUT)
 
 
-def test_overwritten_bytes_are_said(experiment: Path) -> None:
+def test_overwritten_bytes_are_reported(experiment: Path) -> None:
     """Wherever the file is damaged, it loads (data have no checksum) or one sentence says so."""
     whole = experiment.read_bytes()
     said = set()

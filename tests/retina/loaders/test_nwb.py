@@ -68,7 +68,7 @@ def test_times_may_be_stamps_and_axes_the_other_way(
         load_nwb(place, stimulus="noise", cells=[5], **ABOUT)
 
 
-def test_bad_files_are_said(tmp_path: Path, rng: np.random.Generator) -> None:
+def test_bad_files_are_reported(tmp_path: Path, rng: np.random.Generator) -> None:
     stamps = np.cumsum(rng.uniform(0.01, 0.03, 20))
     place = written(tmp_path / "a.nwb", [film(rng, timestamps=stamps)], SPIKES)
     with pytest.raises(CodeclensError, match="a movie has one rate"):
@@ -90,7 +90,7 @@ def test_bad_files_are_said(tmp_path: Path, rng: np.random.Generator) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_overwritten_bytes_are_said(tmp_path: Path, rng: np.random.Generator) -> None:
+def test_overwritten_bytes_are_reported(tmp_path: Path, rng: np.random.Generator) -> None:
     """Wherever the file is damaged, it loads or one sentence says so."""
     place = written(tmp_path / "a.nwb", [film(rng)], SPIKES)
     whole = place.read_bytes()

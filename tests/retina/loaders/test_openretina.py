@@ -153,7 +153,7 @@ HOW = {"input_padding": False, "hidden_padding": True, "mean_scale": 6.0, "var_s
 
 
 @pytest.mark.parametrize("kind", ["custom_separable", "separable", "full", "time_independent"])
-def test_a_network_says_what_the_original_says(
+def test_a_network_matches_the_original(
     kind: str, tmp_path: Path, random: Callable[..., Tensor]
 ) -> None:
     state = core(random, kind) | gaussian(random, 3, "session_1")
@@ -337,7 +337,7 @@ def test_settings_in_omegaconf_are_read_without_it(
     assert (model.over_time()(film) - whole).abs().max() < 1e-5
 
 
-def test_bad_checkpoints_are_said(tmp_path: Path, random: Callable[..., Tensor]) -> None:
+def test_bad_checkpoints_are_reported(tmp_path: Path, random: Callable[..., Tensor]) -> None:
     state = core(random, "full") | gaussian(random, 3, "s")
 
     def refused(state: dict, settings: object, says: str) -> None:
@@ -390,7 +390,7 @@ def test_data_of_a_session(session: Path) -> None:
     )
 
 
-def test_bad_data_are_said(session: Path) -> None:
+def test_bad_data_are_reported(session: Path) -> None:
     for options, says in (
         ({"responses": "dF"}, 'no unit of responses "dF"'),
         ({}, "responses to mouse cam, noise; choose one"),

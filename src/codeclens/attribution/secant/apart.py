@@ -1,7 +1,7 @@
-"""What leaves the way: tensors computed from a site, or by a choice, that carry no gradient.
+"""Tensors that leave the gradient path: computed from a site, or by a choice.
 
-A mask, an index, a detached factor: where such a tensor comes back into what is on the way and has
-changed between two nodes, part of the target's change goes by all gradients, and so by all secants.
+A mask, an index, a detached factor: where such a tensor rejoins the gradient path and has
+changed between two nodes, part of the target's change bypasses all gradients, and so all secants.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ Between two nodes of a path the change of every intermediate tensor is finite. W
 pass multiplies by the secant slope of a nonlinearity instead of its derivative, and by the mean of
 the other factor in a product, the changes of a cut site times the gradients that arrive there sum
 to the change of the target, at any number of nodes. Linear operations stay as they are. The rules
-themselves are in the files beside this one, by kind of operation.
+themselves are in the files next to this one, by kind of operation.
 """
 
 from __future__ import annotations
@@ -231,7 +231,7 @@ class SecantMode(TorchFunctionMode):
         try:
             if not changes:
                 return rule(self, func, *args, **kwargs)
-            # What is remembered must outlive the change, and the result go where it was to go.
+            # Save the operand before the in-place change; write the result to the original tensor.
             into = args[0]
             func = _writing(func, name, into) if rule in AT_ONCE else out_of_place(func, name)
             copy = into.clone()
@@ -293,7 +293,7 @@ class _Backward(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, given: list[Tensor], pullback: Pullback, *inputs: Tensor) -> Tensor:
         ctx.pullback = pullback
-        # In a list: a tensor that came as such would leave as a view, which no model could change.
+        # In a list: a tensor passed directly would be returned as a view, which cannot be changed.
         return given.pop()
 
     @staticmethod

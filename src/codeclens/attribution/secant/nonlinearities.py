@@ -1,4 +1,4 @@
-"""Secants of elementwise nonlinearities, and the door through which users add theirs."""
+"""Secants of elementwise nonlinearities, and the registration of user-defined ones."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def _slope(
     # Torch's own derivatives are not exact to the last place.
     spare = little * torch.maximum(ends[0].abs(), ends[1].abs())
     bounded = quotient.clamp(torch.minimum(*ends) - spare, torch.maximum(*ends) + spare)
-    # A jump is as steep as it is, and so is a root at 0, whose derivative is infinite.
+    # The slope of a jump is not bounded, nor is that of a root at 0 (its derivative is infinite).
     steep = ((value - value0)[small].abs() > _JUMP) | ~torch.isfinite(spare)
     bounded = torch.where(steep, quotient, bounded)
     # Where nothing changes there is no quotient, and where there is no derivative nothing to pass.
@@ -342,7 +342,7 @@ def _clamp(mode: SecantMode, func: Func, z: Tensor, *args: Any, **kwargs: Any) -
         return unfinished(value, z)
     ((z0, now),) = kept
     if isinstance(low, Tensor) or isinstance(high, Tensor):
-        # Bounds by channel have their places: they go with the whole tensor alone.
+        # Bounds by channel broadcast against the whole tensor, not against parts of it.
         return with_gradient(value, lambda g: (g * slopes.of_clamp(z0, now, low, high),), z)
     into = _by_slope(slopes.of_clamp, low, high)
     return with_gradient(value, lambda g: (in_pieces(into, g, z0, now),), z)

@@ -240,7 +240,9 @@ def _require_finite(path: Any, state: dict[str, Any]) -> None:
                 f'"{name}" in "{path}" is a {type(value).__name__}, not a tensor of weights.'
             )
         if not value.isfinite().all():
-            raise CodeclensError(f'"{name}" in "{path}" holds NaN or infinity; its fit had failed.')
+            raise CodeclensError(
+                f'"{name}" in "{path}" holds NaN or infinity; the fit probably diverged.'
+            )
 
 
 @torch.no_grad()
@@ -480,7 +482,7 @@ def load_deep_retina_data(
         told = (len(exact) - 1) / (exact[-1] - exact[0])
         if abs(told - rate) > 0.01 * rate:
             raise CodeclensError(
-                f'The times in "{path}" make {told:.6g} frames a second; rate={rate:g} was said.'
+                f'The times in "{path}" make {told:.6g} frames a second; rate={rate:g} was given.'
             )
     picked, labels = chosen(rates, cells, path)
     mean, std = (float(film.mean()), float(film.std()) + 1e-7) if stats is None else stats

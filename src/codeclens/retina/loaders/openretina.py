@@ -58,7 +58,8 @@ def load_openretina(
     state, given = content.get("state_dict"), plain(content.get("hyper_parameters"))
     if not isinstance(state, dict) or not isinstance(given, dict):
         raise CodeclensError(
-            f'"{path}" is no Lightning checkpoint: "state_dict" or "hyper_parameters" is missing.'
+            f'"{path}" is not a Lightning checkpoint: "state_dict" or "hyper_parameters" is '
+            "missing."
         )
     settings = _settings(given)
     numbers = sorted({int(match[1]) for key in state if (match := _LAYER.match(key))})
@@ -110,7 +111,9 @@ def _require_whole(path: Any, state: dict[str, Any], numbers: Sequence[int]) -> 
                 raise CodeclensError(f'"{path}" has no "{prefix}{key}"; is the file whole?')
     for name, value in state.items():
         if isinstance(value, Tensor) and not value.isfinite().all():
-            raise CodeclensError(f'"{name}" in "{path}" holds NaN or infinity; its fit had failed.')
+            raise CodeclensError(
+                f'"{name}" in "{path}" holds NaN or infinity; the fit probably diverged.'
+            )
 
 
 def plain(value: Any) -> Any:
