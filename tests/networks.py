@@ -73,7 +73,7 @@ def linear_network(seed: int = 0) -> nn.Sequential:
 
 
 class BasicBlock(nn.Module):
-    """Two convolutions next to a shortcut; `inplace` adds and rectifies in place, as torchvision."""
+    """Two convolutions and a shortcut; `inplace` adds and rectifies in place, as torchvision."""
 
     def __init__(self, inputs: int, outputs: int, stride: int, inplace: bool) -> None:
         super().__init__()
