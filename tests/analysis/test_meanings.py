@@ -239,7 +239,7 @@ def test_sentences_are_computed(found: Semantics) -> None:
     assert f"{at_last.significant(0.05)} correlate significantly with a class" in text
     assert "than for activations of channels at 3 of 4 sites and smaller at none" in text
     assert "Highest class correlation: mode 0 at blocks." in text
-    assert '("cab")' in text
+    assert 'with class "cab" (r = ' in text
     share = found.trends["modes_share_broader"].values
     assert share.tolist() == [0.2] * 4
     assert (
@@ -247,8 +247,9 @@ def test_sentences_are_computed(found: Semantics) -> None:
     )
     group = found["blocks.0"]["modes"].closest_superclass.correlation[2]
     assert (
-        "Among modes that correlate more with a superclass than with any class, the largest "
-        f'correlation is of mode 2 of blocks.0 ("dog (2 of 2 classes)"): {group:.2f} with dog.'
+        "Highest correlation among modes that correlate more with a superclass than with any "
+        'class: mode 2 ("dog (2 of 2 classes)") at blocks.0 with superclass "dog" '
+        f"(r = {group:.2f})."
     ) in text
     blind = {
         site: {**of, "modes": replace(of["modes"], closest=chance(of["modes"].closest))}

@@ -240,7 +240,9 @@ def test_the_values_of_some_of_many_samples() -> None:
     ],
 )
 def test_numbers_are_finite(name: str, make: Callable[[object], Edit], bad: object) -> None:
-    with pytest.raises(CodeclensError, match=rf"{name}(=.* is no| holds numbers that are not) f"):
+    with pytest.raises(
+        CodeclensError, match=rf"{name}(=.* is not a| holds numbers that are not) f"
+    ):
         make(bad)
 
 

@@ -291,7 +291,7 @@ def test_a_mode_of_another_width_is_refused(cnn: Convolutions, images: Tensor, m
 
 def test_an_intervention_needs_one_mode(cnn: Convolutions, mode: Mode) -> None:
     with (
-        pytest.raises(CodeclensError, match=r"not on a list; of several modes take one"),
+        pytest.raises(CodeclensError, match=r"not on a list; pass a single mode"),
         ablate(cnn, [mode], count=1),
     ):
         pass

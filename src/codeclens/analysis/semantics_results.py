@@ -451,7 +451,10 @@ def _best(
 
 def _in_words(found: tuple[Meaning, Closest, int], names: Sequence[str], group: str) -> str:
     one, closest, number = found
+    closest_name = names[int(closest.place[number])]
+    own = one.names[number]
+    named = "" if own == closest_name else f' ("{own}")'
     return (
-        f'mode {number} at {one.site} with {group} "{names[int(closest.place[number])]}" '
+        f'mode {number}{named} at {one.site} with {group} "{closest_name}" '
         f"(r = {closest.correlation[number]:.2f})"
     )
