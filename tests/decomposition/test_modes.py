@@ -91,8 +91,8 @@ def test_unknown_labels_are_left_out(make_modes: Make, modes: Modes) -> None:
             "dog",
             "class 'dog': none or all of the 60 samples",
         ),
-        ({"labels": None}, "cat", 'The modes of "layer3.5" carry no labels'),
-        ({"labels": np.full(60, -1)}, 0, "carry no labels"),
+        ({"labels": None}, "cat", 'The modes of "layer3.5" have no class labels'),
+        ({"labels": np.full(60, -1)}, 0, "have no class labels"),
         ({"classes": ("cat",)}, 0, "Label 1 is out of range: there are 1 classes"),
     ],
 )
