@@ -72,7 +72,7 @@ def test_an_explanation_is_not_lost_to_another(decomposed: Path, told: Told) -> 
     before = (decomposed / "out" / "explanation.csv").read_bytes()
     code, _, err = explain(told, second, *quick)
     assert code != 0
-    assert "holds an explanation that was made with image" in err
+    assert "contains an explanation made with image" in err
     assert (decomposed / "out" / "explanation.csv").read_bytes() == before
     assert explain(told, first, *quick)[0] == 0  # the same again
     assert explain(told, second, *quick, "--overwrite")[0] == 0

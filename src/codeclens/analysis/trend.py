@@ -52,11 +52,11 @@ class Trend:
         redrawn = np.atleast_1d(rank_correlation(draws, depth))
         # A constant draw counts as no trend; a draw that is not finite is excluded.
         finite = np.isfinite(draws).all(axis=-1)
-        low, high = interval(np.nan_to_num(redrawn[finite]))
+        low, high = (float(bound) for bound in interval(np.nan_to_num(redrawn[finite])))
         rho = float(rank_correlation(values, depth))
         if not math.isnan(rho):
             low, high = min(low, rho), max(high, rho)
-        return cls(values, rho, float(low), float(high))
+        return cls(values, rho, low, high)
 
     @property
     def direction(self) -> str:

@@ -53,8 +53,8 @@ class Token(Target):
     def bind(self, output: Tensor, labels: Tensor | None) -> Bound:
         if output.ndim != 3 or not -output.shape[1] <= self.position < output.shape[1]:
             raise CodeclensError(
-                f"Token({self.position}) needs an output (samples, tokens, classes) with that "
-                f"token, not {tuple(output.shape)}."
+                f"Token({self.position}) needs an output of shape (samples, tokens, classes) "
+                f"with that token, not {tuple(output.shape)}."
             )
         inner = bind(self.target, self._at(output), labels)
         return lambda output: inner(self._at(output))
