@@ -136,7 +136,7 @@ class ControlCurve(Setting, Labelled):
         """What was done to which class, and the selectivity of its mode."""
         verb = "Ablation" if self.kind == "ablate" else "Preservation"
         return (
-            f"{verb} at {self.site}, {self.class_name}, {set_to(self)}: selectivity "
+            f"{verb} at {self.site}, {self.class_name}, {set_to(self.kind, self.off)}: selectivity "
             f"{self.mode.selectivity} by {self.mode.name}"
         )
 
@@ -371,9 +371,9 @@ def curve_sentence(curve: ControlCurve) -> str:
     return " ".join(parts)
 
 
-def set_to(curve: Setting) -> str:
+def set_to(kind: str, off: str) -> str:
     """What units are set to, for titles."""
-    return f"{'ablated' if curve.kind == 'ablate' else 'other'} units set to {curve.off}"
+    return f"{'ablated' if kind == 'ablate' else 'other'} units set to {off}"
 
 
 def off_words(curve: Setting) -> str:

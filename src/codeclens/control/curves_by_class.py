@@ -166,8 +166,8 @@ class ControlCurves(Sequence[ControlCurve], Labelled):
         """What was done, and the mean selectivity of the modes."""
         verb = "Ablation" if self.kind == "ablate" else "Preservation"
         return (
-            f"{verb} at {self.site}, {set_to(self)}: selectivity {self.mean()} by modes, "
-            f"mean over {counted(len(self.counted), 'class', 'classes')}"
+            f"{verb} at {self.site}, {set_to(self.kind, self.off)}: selectivity "
+            f"{self.mean()} by modes, mean over {counted(len(self.counted), 'class', 'classes')}"
         )
 
     def _by_class(self) -> list[dict[str, Any]]:
