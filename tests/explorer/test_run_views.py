@@ -15,7 +15,16 @@ from codeclens.explorer.mode_notes import ModeNotes
 from codeclens.explorer.run_views import VIEWS
 
 ADDRESSES = [
-    *("overview", "layers", "modes/3", "mode/3/0", "samples", "sample/4", "similar/3/0/0.5"),
+    *(
+        "overview",
+        "findings",
+        "layers",
+        "modes/3",
+        "mode/3/0",
+        "samples",
+        "sample/4",
+        "similar/3/0/0.5",
+    ),
     *("flow", "control", "compare/1/3"),
 ]
 

@@ -23,7 +23,6 @@ interface WithCode {
 export interface OverviewData extends WithCode {
   title: string;
   lead: string;
-  findings: string[];
   unit: string;
   target: string;
   samples: number;
@@ -31,7 +30,6 @@ export interface OverviewData extends WithCode {
   sites: SiteRow[];
   missing: Missing;
   facts: [string, string][];
-  sections?: { title: string; html: string }[];
 }
 
 export interface Series {
@@ -275,8 +273,13 @@ export interface About {
   outputs: string[] | null;
 }
 
+export interface FindingsData extends WithCode {
+  sentences: string[];
+}
+
 export interface ViewData {
   overview: OverviewData;
+  findings: FindingsData;
   layers: LayersData;
   modes: ModesData;
   mode: ModeData;

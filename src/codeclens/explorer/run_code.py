@@ -14,6 +14,8 @@ _MODES = "modes = cl.load_modes({modes!r})\n"
 _BODIES = {
     "overview": "from codeclens.reporting import gaps\n\n"
     "result = [(gap.site, gap.median, gap.high) for gap in gaps(store)]\n",
+    "findings": "from codeclens.reporting import gap_sentence, gaps\n\n"
+    "result = gap_sentence(gaps(store))\n",
     "layers": "result = cl.layer_statistics(store).to_dataframe()\n",
     "modes": "result = modes[{0!r}].to_dataframe()\n",
     "mode": "mode = modes[{0!r}][{1}]\n"

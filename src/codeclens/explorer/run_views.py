@@ -59,30 +59,34 @@ def view(run: RunFolder, address: str) -> View:
     return plain
 
 
-def overview(run: RunFolder) -> View:
-    """The story of the run: what was done, what was found, and what is missing."""
-    store, settings = run.store, run.settings()
-    findings = [gap_sentence(run.gaps)]
+def findings(run: RunFolder) -> View:
+    """What the run found, in sentences: computed from all results, so it may take seconds."""
+    store = run.store
+    lines = [gap_sentence(run.gaps)]
     estimate = estimate_sentence(np.asarray(store.estimate), np.asarray(store.steps))
-    findings += [estimate] if estimate else []
-    lines = run.layers[1]
-    findings += [line for line in lines if line.startswith("Contributions are sparser")][:1]
+    lines += [estimate] if estimate else []
+    lines += [line for line in run.layers[1] if line.startswith("Contributions are sparser")][:1]
     if run.modes:
-        findings.append(modes_sentence(run.modes))
+        lines.append(modes_sentence(run.modes))
         if run.selectivity:
-            findings.append(selectivity_sentence(run.selectivity))
+            lines.append(selectivity_sentence(run.selectivity))
     for one in run.controlled:
-        findings += [curves.sentences()[-1] for curves in one.curves[:1]]
+        lines += [curves.sentences()[-1] for curves in one.curves[:1]]
+    return {"sentences": lines}
+
+
+def overview(run: RunFolder) -> View:
+    """What was done, at which sites, and what is missing: what every other view needs first."""
+    store, settings = run.store, run.settings()
     missing = {
         "modes": not run.modes,
         "flow": run.flow_edges is None,
-        "control": not run.controlled,
-        "effects": bool(run.modes) and not any(run.effects(site) for site in run.modes),
+        "control": run.control is None,
+        "effects": bool(run.modes) and run.gallery is None and run.control is None,
     }
     return {
         "title": f"What the hidden units of {settings['model']['class']} contribute",
         "lead": lead(store, run.modes),
-        "findings": findings,
         "unit": target_unit(described_target(settings["target"])),
         "target": explained_words(settings),
         "samples": len(store),
@@ -515,6 +519,7 @@ def plain_numbers(value: Any) -> Any:
 # Each view with the numbers of parts that its address may have after its name.
 VIEWS: dict[str, tuple[Callable[..., View], tuple[int, ...]]] = {
     "overview": (overview, (0,)),
+    "findings": (findings, (0,)),
     "layers": (layers, (0,)),
     "modes": (modes_list, (1,)),
     "mode": (mode_page, (2,)),

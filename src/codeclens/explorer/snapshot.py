@@ -75,7 +75,7 @@ def content(run: RunFolder, live: LiveNetwork | None, most: int) -> dict[str, An
         site: np.argsort(-modes.share, kind="stable")[:most].tolist()
         for site, modes in run.modes.items()
     }
-    addresses = ["overview", "layers", "samples", "flow", "control"]
+    addresses = ["overview", "findings", "layers", "samples", "flow", "control"]
     addresses += [f"modes/{_part(site)}" for site in chosen]
     addresses += [f"mode/{_part(site)}/{mode}" for site in chosen for mode in chosen[site]]
     sites = [_part(site) for site in chosen]

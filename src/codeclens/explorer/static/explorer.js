@@ -2613,7 +2613,7 @@ function Ca(e, t) {
 	});
 	var b = R(v, 2);
 	O(_), z(() => {
-		Z(d, "aria-label", t.title), Z(b, "aria-label", `Save ${t.title} as CSV`);
+		Z(d, "aria-label", t.title), Z(b, "aria-label", `Save as CSV: ${t.title}`);
 	}), U("click", b, () => la(t.columns, t.rows, t.title)), K(e, u), A();
 }
 Er(["click"]);
@@ -5115,7 +5115,7 @@ function Nu(e, t) {
 		_i(u, "", {}, { "margin-top": "0.7rem" }), X(u, 21, () => t.data.exemplars, (e) => e.row, (e, t) => {
 			var n = vu(), r = F(n), i = F(r);
 			{
-				let e = /* @__PURE__ */ j(() => l(H(t).row)), n = /* @__PURE__ */ j(() => H(t).label ?? H(t).key);
+				let e = /* @__PURE__ */ j(() => l(H(t).row));
 				du(i, {
 					get row() {
 						return H(t).row;
@@ -5123,9 +5123,6 @@ function Nu(e, t) {
 					side: 384,
 					get map() {
 						return H(e);
-					},
-					get alt() {
-						return H(n);
 					},
 					get words() {
 						return H(t).key;
@@ -5600,10 +5597,10 @@ Er([
 	"keydown"
 ]);
 // src/views/Overview.svelte
-var Ju = /* @__PURE__ */ W("<li><!></li>"), Yu = /* @__PURE__ */ W("<div class=\"note\"><p><b> </b> </p></div>"), Xu = /* @__PURE__ */ W("<div class=\"note\"><p> </p></div>"), Zu = /* @__PURE__ */ W("<dt> </dt><dd><!></dd>", 1), Qu = /* @__PURE__ */ W("<h1> </h1> <p class=\"lead\"><!></p> <ul class=\"findings\"></ul> <!> <section><h2>Sites</h2> <!> <p class=\"small\">R²: how much of the contributions the modes explain, on held-out samples. A cut is a site that every path from\n    input to output passes, so that contributions there sum to the change of the target; the gap is the median\n    difference. <!></p></section> <!> <!> <section><h2>Where the numbers come from</h2> <dl class=\"facts\"><!> <dt>classes</dt><dd> </dd></dl></section>", 1);
-function $u(e, t) {
+var Ju = /* @__PURE__ */ W("<li><!></li>"), Yu = /* @__PURE__ */ W("<ul class=\"findings\"></ul>"), Xu = /* @__PURE__ */ W("<div class=\"note\"><p><b> </b> </p></div>"), Zu = /* @__PURE__ */ W("<div class=\"note\"><p> </p></div>"), Qu = /* @__PURE__ */ W("<dt> </dt><dd><!></dd>", 1), $u = /* @__PURE__ */ W("<h1> </h1> <p class=\"lead\"><!></p> <!> <!> <section><h2>Sites</h2> <!> <p class=\"small\">R²: how much of the contributions the modes explain, on held-out samples. A cut is a site that every path from\n    input to output passes, so that contributions there sum to the change of the target; the gap is the median\n    difference. <!></p></section> <!> <!> <section><h2>Where the numbers come from</h2> <dl class=\"facts\"><!> <dt>classes</dt><dd> </dd></dl></section>", 1);
+function ed(e, t) {
 	k(t, !0);
-	let n = Je("source"), r = /* @__PURE__ */ j(() => t.data.sites.map((e) => [
+	let n = Je("source"), r = n.view("findings"), i = /* @__PURE__ */ j(() => t.data.sites.map((e) => [
 		e.site,
 		e.units,
 		e.modes,
@@ -5611,32 +5608,41 @@ function $u(e, t) {
 		e.l0,
 		e.cut,
 		e.gap === null ? null : ra(e.gap)
-	])), i = {
+	])), a = {
 		modes: "modes",
 		flow: "flow between modes",
 		control: "control curves",
 		effects: "measured effects of modes"
 	};
-	var a = Qu(), o = I(a), s = L(o, !0), c = R(o, 2);
-	wl(F(c), { get text() {
+	var o = $u(), s = I(o), c = L(s, !0), l = R(s, 2);
+	wl(F(l), { get text() {
 		return t.data.lead;
-	} }), O(c);
-	var l = R(c, 2);
-	X(l, 21, () => t.data.findings, Y, (e, t) => {
-		var n = Ju();
-		wl(F(n), { get text() {
-			return H(t);
-		} }), O(n), K(e, n);
-	}), O(l);
+	} }), O(l);
 	var u = R(l, 2);
-	X(u, 17, () => t.data.sites.filter((e) => e.caution), Y, (e, t) => {
-		var n = Yu(), r = F(n), i = F(r), a = L(i), o = R(i);
+	Qi(u, {
+		get promise() {
+			return r;
+		},
+		children: (e, t = d) => {
+			var n = Yu();
+			X(n, 21, () => t().sentences, Y, (e, t) => {
+				var n = Ju();
+				wl(F(n), { get text() {
+					return H(t);
+				} }), O(n), K(e, n);
+			}), O(n), K(e, n);
+		},
+		$$slots: { default: !0 }
+	});
+	var f = R(u, 2);
+	X(f, 17, () => t.data.sites.filter((e) => e.caution), Y, (e, t) => {
+		var n = Xu(), r = F(n), i = F(r), a = L(i), o = R(i);
 		O(r), O(n), z(() => {
 			q(a, `${H(t).site ?? ""}.`), q(o, ` ${H(t).caution ?? ""}`);
 		}), K(e, n);
 	});
-	var d = R(u, 2), f = R(F(d), 2);
-	Ca(f, {
+	var p = R(f, 2), m = R(F(p), 2);
+	Ca(m, {
 		title: "Sites",
 		columns: [
 			"site",
@@ -5648,56 +5654,56 @@ function $u(e, t) {
 			"gap of the sum"
 		],
 		get rows() {
-			return H(r);
+			return H(i);
 		},
 		links: (e, n) => {
 			let r = t.data.sites[e];
 			return n === 0 && r?.modes ? Q("modes", [r.site]) : null;
 		}
 	});
-	var p = R(f, 2);
-	ga(R(F(p)), { get code() {
+	var g = R(m, 2);
+	ga(R(F(g)), { get code() {
 		return t.data.python;
-	} }), O(p), O(d);
-	var m = R(d, 2);
-	X(m, 17, () => Object.entries(t.data.missing), Y, (e, t) => {
+	} }), O(g), O(p);
+	var _ = R(p, 2);
+	X(_, 17, () => Object.entries(t.data.missing), Y, (e, t) => {
 		var n = /* @__PURE__ */ j(() => h(H(t), 2));
-		let r = () => H(n)[0], a = () => H(n)[1];
+		let r = () => H(n)[0], i = () => H(n)[1];
 		{
-			let t = /* @__PURE__ */ j(() => i[r()] ?? r());
+			let t = /* @__PURE__ */ j(() => a[r()] ?? r());
 			ea(e, {
 				get what() {
 					return H(t);
 				},
 				get command() {
-					return a();
+					return i();
 				}
 			});
 		}
 	});
-	var g = R(m, 2), _ = (e) => {
-		var t = Xu(), r = L(F(t), !0);
+	var v = R(_, 2), y = (e) => {
+		var t = Zu(), r = L(F(t), !0);
 		O(t), z(() => q(r, n.about.reason)), K(e, t);
 	};
-	J(g, (e) => {
-		!n.about.live && n.about.reason && e(_);
+	J(v, (e) => {
+		!n.about.live && n.about.reason && e(y);
 	});
-	var v = R(g, 2), y = R(F(v), 2), b = F(y);
-	X(b, 17, () => t.data.facts, Y, (e, t) => {
+	var b = R(v, 2), x = R(F(b), 2), S = F(x);
+	X(S, 17, () => t.data.facts, Y, (e, t) => {
 		var n = /* @__PURE__ */ j(() => h(H(t), 2));
 		let r = () => H(n)[0], i = () => H(n)[1];
-		var a = Zu(), o = I(a), s = L(o, !0), c = R(o);
+		var a = Qu(), o = I(a), s = L(o, !0), c = R(o);
 		wl(F(c), { get text() {
 			return i();
 		} }), O(c), z(() => q(s, r())), K(e, a);
 	});
-	var x = L(R(b, 3), !0);
-	O(y), O(v), z((e) => {
-		q(s, t.data.title), q(x, e);
-	}, [() => t.data.classes ? $(t.data.classes.length) : "not named"]), K(e, a), A();
+	var ee = L(R(S, 3), !0);
+	O(x), O(b), z((e) => {
+		q(c, t.data.title), q(ee, e);
+	}, [() => t.data.classes ? $(t.data.classes.length) : "not named"]), K(e, o), A();
 }
 // src/lib/waterfall.ts
-function ed(e, t) {
+function td(e, t) {
 	let n = [], r = 0, i = (e, t, i, a) => {
 		n.push({
 			label: e,
@@ -5722,11 +5728,11 @@ function ed(e, t) {
 	}), n;
 }
 // src/parts/Waterfall.svelte
-var td = /* @__PURE__ */ G("<line y1=\"4\" stroke=\"var(--rule)\"></line><text text-anchor=\"middle\"> </text>", 1), nd = /* @__PURE__ */ G("<text class=\"strong\" text-anchor=\"end\"> </text>"), rd = /* @__PURE__ */ G("<a><!></a>"), id = /* @__PURE__ */ G("<line stroke=\"var(--faint)\"></line>"), ad = /* @__PURE__ */ G("<!><rect rx=\"2\"><title> </title></rect><!><text text-anchor=\"end\" class=\"strong\"> </text>", 1), od = /* @__PURE__ */ G("<svg role=\"group\"><!><!></svg>"), sd = /* @__PURE__ */ W("<div><!></div>");
-function cd(e, t) {
+var nd = /* @__PURE__ */ G("<line y1=\"4\" stroke=\"var(--rule)\"></line><text text-anchor=\"middle\"> </text>", 1), rd = /* @__PURE__ */ G("<text class=\"strong\" text-anchor=\"end\"> </text>"), id = /* @__PURE__ */ G("<a><!></a>"), ad = /* @__PURE__ */ G("<line stroke=\"var(--faint)\"></line>"), od = /* @__PURE__ */ G("<!><rect rx=\"2\"><title> </title></rect><!><text text-anchor=\"end\" class=\"strong\"> </text>", 1), sd = /* @__PURE__ */ G("<svg role=\"group\"><!><!></svg>"), cd = /* @__PURE__ */ W("<div><!></div>");
+function ld(e, t) {
 	k(t, !0);
-	let n = Gi(t, "most", 3, 10), r = /* @__PURE__ */ j(() => ed(t.terms, n())), i = /* @__PURE__ */ N(620), a = /* @__PURE__ */ j(() => Math.min(760, Math.max(300, H(i)))), o = /* @__PURE__ */ j(() => Math.min(200, Math.round(.4 * H(a)))), s = /* @__PURE__ */ j(() => H(r).length * 25 + 34), c = /* @__PURE__ */ j(() => H(r).flatMap((e) => [e.start, e.end])), l = /* @__PURE__ */ j(() => mc([Math.min(0, ...H(c)), Math.max(0, ...H(c), 1e-9)], [H(o), H(a) - 62])), u = (e) => e.length > H(o) / 6.6 ? `${e.slice(0, Math.floor(H(o) / 6.6) - 1)}…` : e;
-	var d = sd(), f = F(d);
+	let n = Gi(t, "most", 3, 10), r = /* @__PURE__ */ j(() => td(t.terms, n())), i = /* @__PURE__ */ N(620), a = /* @__PURE__ */ j(() => Math.min(760, Math.max(300, H(i)))), o = /* @__PURE__ */ j(() => Math.min(200, Math.round(.4 * H(a)))), s = /* @__PURE__ */ j(() => H(r).length * 25 + 34), c = /* @__PURE__ */ j(() => H(r).flatMap((e) => [e.start, e.end])), l = /* @__PURE__ */ j(() => mc([Math.min(0, ...H(c)), Math.max(0, ...H(c), 1e-9)], [H(o), H(a) - 62])), u = (e) => e.length > H(o) / 6.6 ? `${e.slice(0, Math.floor(H(o) / 6.6) - 1)}…` : e;
+	var d = cd(), f = F(d);
 	{
 		let e = /* @__PURE__ */ j(() => `The sum at ${t.terms.site}`), n = /* @__PURE__ */ j(() => `In ${t.unit}. Orange supports the target, blue opposes it. The bars add up to the change of the target.`);
 		ll(f, {
@@ -5737,9 +5743,9 @@ function cd(e, t) {
 				return H(n);
 			},
 			children: (e, n) => {
-				var i = od(), c = F(i);
+				var i = sd(), c = F(i);
 				X(c, 17, () => H(l).ticks(H(a) / 110), Y, (e, t) => {
-					var n = td(), r = I(n), i = R(r), a = L(i, !0);
+					var n = nd(), r = I(n), i = R(r), a = L(i, !0);
 					z((e, t, n, o) => {
 						Z(r, "x1", e), Z(r, "x2", t), Z(r, "y2", H(s) - 26), Z(i, "x", n), Z(i, "y", H(s) - 10), q(a, o);
 					}, [
@@ -5750,13 +5756,13 @@ function cd(e, t) {
 					]), K(e, n);
 				}), X(R(c), 17, () => H(r), Y, (e, n, i) => {
 					let s = (e) => {
-						var t = nd(), r = L(t, !0);
+						var t = rd(), r = L(t, !0);
 						z((e) => {
 							Z(t, "x", H(o) - 10), Z(t, "y", H(c) + 15), q(r, e);
 						}, [() => u(H(n).label)]), K(e, t);
 					}, c = /* @__PURE__ */ j(() => 6 + i * 25), d = /* @__PURE__ */ j(() => Math.min(H(l)(H(n).start), H(l)(H(n).end)));
-					var f = ad(), p = I(f), m = (e) => {
-						var r = rd(), i = F(r);
+					var f = od(), p = I(f), m = (e) => {
+						var r = id(), i = F(r);
 						s(i), O(r), z((e, t) => {
 							Z(r, "href", e), Z(r, "aria-label", t);
 						}, [() => Q("mode", [t.terms.site, H(n).mode]), () => `Mode ${H(n).mode}, ${ia(H(n).label)}`]), K(e, r);
@@ -5771,7 +5777,7 @@ function cd(e, t) {
 					var _ = L(F(g));
 					O(g);
 					var v = R(g), y = (e) => {
-						var t = id();
+						var t = ad();
 						z((e, n) => {
 							Z(t, "x1", e), Z(t, "x2", n), Z(t, "y1", H(c) + 25 - 5), Z(t, "y2", H(c) + 25 + 3);
 						}, [() => H(l)(H(n).end), () => H(l)(H(n).end)]), K(e, t);
@@ -5797,11 +5803,11 @@ function cd(e, t) {
 	O(d), Bi(d, "clientWidth", (e) => P(i, e)), K(e, d), A();
 }
 // src/views/Sample.svelte
-var ld = /* @__PURE__ */ W("<br/> ", 1), ud = /* @__PURE__ */ W("<p><a>Explain it live: maps, switches, contrasts</a></p>"), dd = /* @__PURE__ */ W("<option> </option>"), fd = /* @__PURE__ */ W("<div class=\"controls\"><label>Site <select></select></label></div> <!> <h2>All active modes</h2> <!>", 1), pd = /* @__PURE__ */ W("<p class=\"kicker\"><a>Samples</a> </p> <h1> </h1> <div class=\"try\"><div><!> <p class=\"small\"> <!></p> <ul class=\"numbers\"><li><b> </b><span> </span></li> <li><b> </b><span>at the baseline</span></li> <li><b> </b><span>change, explained here</span></li></ul> <!> <!></div> <div><!> <!></div></div>", 1);
-function md(e, t) {
+var ud = /* @__PURE__ */ W("<br/> ", 1), dd = /* @__PURE__ */ W("<p><a>Explain it live: maps, switches, contrasts</a></p>"), fd = /* @__PURE__ */ W("<option> </option>"), pd = /* @__PURE__ */ W("<div class=\"controls\"><label>Site <select></select></label></div> <!> <h2>All active modes</h2> <!>", 1), md = /* @__PURE__ */ W("<p class=\"kicker\"><a>Samples</a> </p> <h1> </h1> <div class=\"try\"><div><!> <p class=\"small\"> <!></p> <ul class=\"numbers\"><li><b> </b><span> </span></li> <li><b> </b><span>at the baseline</span></li> <li><b> </b><span>change, explained here</span></li></ul> <!> <!></div> <div><!> <!></div></div>", 1);
+function hd(e, t) {
 	k(t, !0);
 	let n = Je("source"), r = /* @__PURE__ */ j(() => t.data.sites.find((e) => e.site === t.query.site) ?? t.data.sites.at(-1));
-	var i = pd(), a = I(i), o = F(a), s = R(o);
+	var i = md(), a = I(i), o = F(a), s = R(o);
 	O(a);
 	var c = R(a, 2), l = L(c, !0), u = R(c, 2), d = F(u), f = F(d);
 	{
@@ -5822,7 +5828,7 @@ function md(e, t) {
 	var p = R(f, 2);
 	_i(p, "", {}, { "margin-top": "0.5rem" });
 	var m = F(p, !0), h = R(m), g = (e) => {
-		var n = ld(), r = R(I(n));
+		var n = ud(), r = R(I(n));
 		z(() => q(r, `predicted: ${t.data.prediction ?? ""}`)), K(e, n);
 	};
 	J(h, (e) => {
@@ -5835,7 +5841,7 @@ function md(e, t) {
 	var C = R(S, 2), te = L(F(C), !0);
 	Ee(), O(C), O(_);
 	var w = R(_, 2), ne = (e) => {
-		var n = ud(), i = L(n);
+		var n = dd(), i = L(n);
 		z((e) => Z(i, "href", e), [() => Q("try", [], {
 			row: t.data.row,
 			site: H(r)?.site
@@ -5847,9 +5853,9 @@ function md(e, t) {
 		return t.data.python;
 	} }), O(d);
 	var re = R(d, 2), ie = F(re), ae = (e) => {
-		var n = fd(), i = I(n), a = F(i), o = R(F(a));
+		var n = pd(), i = I(n), a = F(i), o = R(F(a));
 		X(o, 21, () => t.data.sites, Y, (e, t) => {
-			var n = dd(), r = L(n, !0), i = {};
+			var n = fd(), r = L(n, !0), i = {};
 			z(() => {
 				q(r, H(t).site), i !== (i = H(t).site) && (n.value = (n.__value = i) ?? "");
 			}), K(e, n);
@@ -5857,7 +5863,7 @@ function md(e, t) {
 		var s;
 		xi(o), O(a), O(i);
 		var c = R(i, 2);
-		cd(c, {
+		ld(c, {
 			get terms() {
 				return H(r);
 			},
@@ -5911,17 +5917,17 @@ function md(e, t) {
 }
 Er(["change"]);
 // src/views/Samples.svelte
-var hd = /* @__PURE__ */ W("<label class=\"row\"><input type=\"checkbox\"/> only where the prediction is another class</label>"), gd = /* @__PURE__ */ W("<br/><span class=\"against\"> </span>", 1), _d = /* @__PURE__ */ W("<li><a><!> <div class=\"about\"> <!></div></a></li>"), vd = /* @__PURE__ */ W("<p><button>Previous</button> <span class=\"small\"> </span> <button>Next</button></p>"), yd = /* @__PURE__ */ W("<h1>Samples</h1> <div class=\"controls\"><label>Search <input type=\"search\" placeholder=\"class or name\"/></label> <!></div> <p class=\"small\" role=\"status\"> <!></p> <ul class=\"gallery\"></ul> <!>", 1);
-function bd(e, t) {
+var gd = /* @__PURE__ */ W("<label class=\"row\"><input type=\"checkbox\"/> only where the prediction is another class</label>"), _d = /* @__PURE__ */ W("<br/><span class=\"against\"> </span>", 1), vd = /* @__PURE__ */ W("<li><a><!> <div class=\"about\"> <!></div></a></li>"), yd = /* @__PURE__ */ W("<p><button>Previous</button> <span class=\"small\"> </span> <button>Next</button></p>"), bd = /* @__PURE__ */ W("<h1>Samples</h1> <div class=\"controls\"><label>Search <input type=\"search\" placeholder=\"class or name\"/></label> <!></div> <p class=\"small\" role=\"status\"> <!></p> <ul class=\"gallery\"></ul> <!>", 1);
+function xd(e, t) {
 	k(t, !0), Je("source");
 	let n = (e) => e < 0 ? "" : t.data.classes?.[e] ?? `class ${e}`, r = (e) => !t.data.own_classes && (t.data.labels[e] ?? -1) >= 0 && t.data.labels[e] !== t.data.predictions[e], i = /* @__PURE__ */ j(() => (t.query.search ?? "").toLowerCase()), a = /* @__PURE__ */ j(() => t.data.keys.map((e, t) => t).filter((e) => (!H(i) || `${t.data.keys[e]} ${n(t.data.labels[e] ?? -1)}`.toLowerCase().includes(H(i))) && (t.query.wrong !== "1" || r(e)))), o = /* @__PURE__ */ j(() => Math.max(0, Math.min(Number(t.query.page ?? 0) || 0, Math.ceil(H(a).length / 60) - 1))), s = /* @__PURE__ */ j(() => H(a).slice(H(o) * 60, H(o) * 60 + 60)), c = (e) => t.go(Q("samples", [], {
 		...t.query,
 		...e
 	}), !0);
-	var l = yd(), u = R(I(l), 2), d = F(u), f = R(F(d));
+	var l = bd(), u = R(I(l), 2), d = F(u), f = R(F(d));
 	ki(f), O(d);
 	var p = R(d, 2), m = (e) => {
-		var n = hd(), r = F(n);
+		var n = gd(), r = F(n);
 		ki(r), Ee(), O(n), z(() => ji(r, t.query.wrong === "1")), U("change", r, (e) => c({
 			wrong: e.currentTarget.checked ? "1" : "",
 			page: ""
@@ -5936,24 +5942,18 @@ function bd(e, t) {
 	} }), O(h);
 	var _ = R(h, 2);
 	X(_, 20, () => H(s), (e) => e, (e, i) => {
-		var a = _d(), o = F(a), s = F(o);
-		{
-			let e = /* @__PURE__ */ j(() => n(t.data.labels[i] ?? -1) || (t.data.keys[i] ?? ""));
-			du(s, {
-				get row() {
-					return i;
-				},
-				side: 192,
-				get alt() {
-					return H(e);
-				},
-				get words() {
-					return t.data.keys[i];
-				}
-			});
-		}
+		var a = vd(), o = F(a), s = F(o);
+		du(s, {
+			get row() {
+				return i;
+			},
+			side: 192,
+			get words() {
+				return t.data.keys[i];
+			}
+		});
 		var c = R(s, 2), l = F(c, !0), u = R(l), d = (e) => {
-			var r = gd(), a = L(R(I(r)));
+			var r = _d(), a = L(R(I(r)));
 			z((e) => q(a, `predicted ${e ?? ""}`), [() => n(t.data.predictions[i] ?? -1)]), K(e, r);
 		}, f = /* @__PURE__ */ j(() => r(i));
 		J(u, (e) => {
@@ -5963,7 +5963,7 @@ function bd(e, t) {
 		}, [() => Q("sample", [i]), () => n(t.data.labels[i] ?? -1) || t.data.keys[i]]), K(e, a);
 	}), O(_);
 	var v = R(_, 2), y = (e) => {
-		var t = vd();
+		var t = yd();
 		_i(t, "", {}, { "margin-top": "1rem" });
 		var n = F(t), r = R(n, 2), i = L(r), s = R(r, 2);
 		O(t), z((e) => {
@@ -5985,8 +5985,8 @@ Er([
 	"click"
 ]);
 // src/parts/Eraser.svelte
-var xd = /* @__PURE__ */ W("<div class=\"picture\" role=\"application\" aria-label=\"Erase a part: drag over the picture, or move with arrows and paint with space\" tabindex=\"0\"><img alt=\"\" draggable=\"false\"/> <svg aria-hidden=\"true\"><path fill=\"#8a8379\" fill-opacity=\"0.92\"></path><rect width=\"3\" height=\"3\" fill=\"none\" stroke=\"#fff\" stroke-width=\"0.25\"></rect></svg></div>");
-function Sd(e, t) {
+var Sd = /* @__PURE__ */ W("<div class=\"picture\" role=\"application\" aria-label=\"Erase a part: drag over the picture, or move with arrows and paint with space\" tabindex=\"0\"><img alt=\"\" draggable=\"false\"/> <svg aria-hidden=\"true\"><path fill=\"#8a8379\" fill-opacity=\"0.92\"></path><rect width=\"3\" height=\"3\" fill=\"none\" stroke=\"#fff\" stroke-width=\"0.25\"></rect></svg></div>");
+function Cd(e, t) {
 	k(t, !0);
 	let n = /* @__PURE__ */ j(() => t.grid.length), r = /* @__PURE__ */ N(void 0), i = /* @__PURE__ */ N(en([14, 14])), a = !1;
 	function o(e, r) {
@@ -6013,7 +6013,7 @@ function Sd(e, t) {
 		e.preventDefault();
 	}
 	let l = /* @__PURE__ */ j(() => t.grid.flatMap((e, t) => e.flatMap((e, n) => e ? [`M${n},${t}h1v1h-1z`] : [])).join(""));
-	var u = xd();
+	var u = Sd();
 	_i(u, "", {}, {
 		"touch-action": "none",
 		cursor: "crosshair"
@@ -6038,8 +6038,8 @@ Er([
 	"pointerup"
 ]);
 // src/views/Try.svelte
-var Cd = /* @__PURE__ */ W("<div class=\"note\"><p> </p></div>"), wd = /* @__PURE__ */ W("<div class=\"note error\" role=\"alert\"><p> </p></div>"), Td = /* @__PURE__ */ W("<div role=\"group\" aria-label=\"Picture\"><p>Drop a photograph here, or</p> <button class=\"primary\">Choose a file</button> <input type=\"file\" accept=\"image/*\" hidden=\"\" aria-label=\"Photograph\"/> <p class=\"small\">It stays on this machine. Or open a <a>sample of the run</a>.</p></div>"), Ed = /* @__PURE__ */ W("Paint over a part; it becomes the mean colour of the rest.<br/> <button>Explain without it</button> <button>Cancel</button>", 1), Dd = /* @__PURE__ */ W(" <button class=\"plain\">Hide</button>", 1), Od = /* @__PURE__ */ W("<button class=\"plain\">Whole picture again</button>"), kd = /* @__PURE__ */ W("<!> <button class=\"plain\">Erase a part</button> <!>", 1), Ad = /* @__PURE__ */ W("<div><!></div> <p class=\"small\"><!></p>", 1), jd = /* @__PURE__ */ W("<option> </option>"), Md = /* @__PURE__ */ W("<option></option>"), Nd = /* @__PURE__ */ W("<p class=\"busy\" role=\"status\"> <progress aria-label=\"Progress\"></progress> <button>Cancel</button></p>"), Pd = /* @__PURE__ */ W("<p class=\"busy\">Cancelled.</p>"), Fd = /* @__PURE__ */ W("<p class=\"busy\">No picture yet.</p>"), Id = /* @__PURE__ */ W("<i></i>"), Ld = /* @__PURE__ */ W("<span> </span> <span class=\"bar\"><!><b></b></span> <span> </span>", 1), Rd = /* @__PURE__ */ W("<button class=\"plain\">Reset all</button>"), zd = /* @__PURE__ */ W("<div class=\"probabilities\" role=\"group\" aria-label=\"Class probabilities\"></div> <p class=\"small\"> <!></p>", 1), Bd = /* @__PURE__ */ W("<div class=\"switch\"><!> <span><a> </a> <button class=\"plain\">Show</button><button class=\"plain\">Alike</button></span> <input type=\"range\" min=\"0\" max=\"2\" step=\"0.05\"/> <span class=\"factor\"> </span> <span> </span></div>"), Vd = /* @__PURE__ */ W("<li><a><!><div class=\"about\"> </div></a></li>"), Hd = /* @__PURE__ */ W("<h2> </h2> <ul class=\"gallery\"></ul>", 1), Ud = /* @__PURE__ */ W("<h2>What the erased part changed</h2> <!>", 1), Wd = /* @__PURE__ */ W("<h2> </h2> <!> <h2>Switch modes</h2> <div class=\"switches\"></div> <p class=\"small\"> </p> <!> <!> <h2>The whole sum</h2> <!> <!>", 1), Gd = /* @__PURE__ */ W("<p class=\"lead\">The network’s answer for one picture, as a sum over modes. Switch modes off or up, ask why one class and not another, or erase a part.</p> <!> <div class=\"try\"><div><!> <!> <div class=\"controls\"><label>Site <select></select></label> <label>Class <input list=\"cl-outputs\" placeholder=\"the predicted one\"/></label> <label>instead of <input list=\"cl-outputs\" placeholder=\"no other\"/></label> <datalist id=\"cl-outputs\"></datalist></div></div> <div aria-live=\"polite\"><!> <!></div></div>", 1), Kd = /* @__PURE__ */ W("<h1>Try a picture</h1> <!>", 1);
-function qd(e, t) {
+var wd = /* @__PURE__ */ W("<div class=\"note\"><p> </p></div>"), Td = /* @__PURE__ */ W("<div class=\"note error\" role=\"alert\"><p> </p></div>"), Ed = /* @__PURE__ */ W("<div role=\"group\" aria-label=\"Picture\"><p>Drop a photograph here, or</p> <button class=\"primary\">Choose a file</button> <input type=\"file\" accept=\"image/*\" hidden=\"\" aria-label=\"Photograph\"/> <p class=\"small\">It stays on this machine. Or open a <a>sample of the run</a>.</p></div>"), Dd = /* @__PURE__ */ W("Paint over a part; it becomes the mean colour of the rest.<br/> <button>Explain without it</button> <button>Cancel</button>", 1), Od = /* @__PURE__ */ W(" <button class=\"plain\">Hide</button>", 1), kd = /* @__PURE__ */ W("<button class=\"plain\">Whole picture again</button>"), Ad = /* @__PURE__ */ W("<!> <button class=\"plain\">Erase a part</button> <!>", 1), jd = /* @__PURE__ */ W("<div><!></div> <p class=\"small\"><!></p>", 1), Md = /* @__PURE__ */ W("<option> </option>"), Nd = /* @__PURE__ */ W("<option></option>"), Pd = /* @__PURE__ */ W("<p class=\"busy\" role=\"status\"> <progress aria-label=\"Progress\"></progress> <button>Cancel</button></p>"), Fd = /* @__PURE__ */ W("<p class=\"busy\">Cancelled.</p>"), Id = /* @__PURE__ */ W("<p class=\"busy\">No picture yet.</p>"), Ld = /* @__PURE__ */ W("<i></i>"), Rd = /* @__PURE__ */ W("<span> </span> <span class=\"bar\"><!><b></b></span> <span> </span>", 1), zd = /* @__PURE__ */ W("<button class=\"plain\">Reset all</button>"), Bd = /* @__PURE__ */ W("<div class=\"probabilities\" role=\"group\" aria-label=\"Class probabilities\"></div> <p class=\"small\"> <!></p>", 1), Vd = /* @__PURE__ */ W("<div class=\"switch\"><!> <span><a> </a> <button class=\"plain\">Show</button><button class=\"plain\">Alike</button></span> <input type=\"range\" min=\"0\" max=\"2\" step=\"0.05\"/> <span class=\"factor\"> </span> <span> </span></div>"), Hd = /* @__PURE__ */ W("<li><a><!><div class=\"about\"> </div></a></li>"), Ud = /* @__PURE__ */ W("<h2> </h2> <ul class=\"gallery\"></ul>", 1), Wd = /* @__PURE__ */ W("<h2>What the erased part changed</h2> <!>", 1), Gd = /* @__PURE__ */ W("<h2> </h2> <!> <h2>Switch modes</h2> <div class=\"switches\"></div> <p class=\"small\"> </p> <!> <!> <h2>The whole sum</h2> <!> <!>", 1), Kd = /* @__PURE__ */ W("<p class=\"lead\">The network’s answer for one picture, as a sum over modes. Switch modes off or up, ask why one class and not another, or erase a part.</p> <!> <div class=\"try\"><div><!> <!> <div class=\"controls\"><label>Site <select></select></label> <label>Class <input list=\"cl-outputs\" placeholder=\"the predicted one\"/></label> <label>instead of <input list=\"cl-outputs\" placeholder=\"no other\"/></label> <datalist id=\"cl-outputs\"></datalist></div></div> <div aria-live=\"polite\"><!> <!></div></div>", 1), qd = /* @__PURE__ */ W("<h1>Try a picture</h1> <!>", 1);
+function Jd(e, t) {
 	k(t, !0);
 	let n = Je("source"), r = n.live, i = () => Array.from({ length: 28 }, () => Array(28).fill(!1)), a = /* @__PURE__ */ N(""), o = /* @__PURE__ */ N(null), s = /* @__PURE__ */ N(""), c = /* @__PURE__ */ N(""), l = /* @__PURE__ */ N(en(i())), u = /* @__PURE__ */ N(!1), d = /* @__PURE__ */ N(!1), f = /* @__PURE__ */ N(""), p = /* @__PURE__ */ N(null), m = /* @__PURE__ */ N(null), h = /* @__PURE__ */ N(null), g = /* @__PURE__ */ N(null), _ = /* @__PURE__ */ N(en({})), v = /* @__PURE__ */ N(null), y = /* @__PURE__ */ N(null), b = /* @__PURE__ */ N(""), x = /* @__PURE__ */ N(void 0), S = !1;
 	qi(() => {
@@ -6136,19 +6136,19 @@ function qd(e, t) {
 		...e,
 		was: null
 	})) ?? []);
-	var de = Kd(), fe = R(I(de), 2), pe = (e) => {
-		var t = Cd(), r = L(F(t), !0);
+	var de = qd(), fe = R(I(de), 2), pe = (e) => {
+		var t = wd(), r = L(F(t), !0);
 		O(t), z(() => q(r, n.about.reason || "The network of this run is not loaded, so nothing can be computed here.")), K(e, t);
 	}, me = (e) => {
-		var o = Gd(), S = R(I(o), 2), oe = (e) => {
-			var t = wd(), n = L(F(t), !0);
+		var o = Kd(), S = R(I(o), 2), oe = (e) => {
+			var t = Td(), n = L(F(t), !0);
 			O(t), z(() => q(n, H(b))), K(e, t);
 		};
 		J(S, (e) => {
 			H(b) && e(oe);
 		});
 		var se = R(S, 2), de = F(se), fe = F(de), pe = (e) => {
-			var t = Td();
+			var t = Ed();
 			let n;
 			var r = F(t);
 			_i(r, "", {}, { "margin-bottom": "0.5rem" });
@@ -6171,10 +6171,10 @@ function qd(e, t) {
 			n.about.uploads && e(pe);
 		});
 		var me = R(fe, 2), he = (e) => {
-			var t = Ad(), n = I(t);
+			var t = jd(), n = I(t);
 			_i(n, "", {}, { "margin-top": "1rem" });
 			var r = F(n), a = (e) => {
-				Sd(e, {
+				Cd(e, {
 					get at() {
 						return H(m).picture;
 					},
@@ -6202,20 +6202,20 @@ function qd(e, t) {
 			var s = R(n, 2);
 			_i(s, "", {}, { "margin-top": "0.4rem" });
 			var c = F(s), d = (e) => {
-				var t = Ed(), n = R(I(t), 3), r = R(n, 2);
+				var t = Dd(), n = R(I(t), 3), r = R(n, 2);
 				z((e) => n.disabled = e, [() => ee() || !H(l).some((e) => e.some(Boolean))]), U("click", n, () => ae(!0)), U("click", r, () => {
 					P(l, i(), !0), P(u, !1);
 				}), K(e, t);
 			}, f = (e) => {
-				var t = kd(), n = I(t), r = (e) => {
-					var t = Dd(), n = I(t), r = R(n);
+				var t = Ad(), n = I(t), r = (e) => {
+					var t = Od(), n = I(t), r = R(n);
 					z(() => q(n, `Where mode ${H(g) ?? ""} acts. `)), U("click", r, () => P(g, null)), K(e, t);
 				};
 				J(n, (e) => {
 					H(w) && H(g) !== null && e(r);
 				});
 				var a = R(n, 2), o = R(a, 2), s = (e) => {
-					var t = Od();
+					var t = kd();
 					U("click", t, () => {
 						P(l, i(), !0), P(h, null), ae(!1);
 					}), K(e, t);
@@ -6233,7 +6233,7 @@ function qd(e, t) {
 		});
 		var ge = R(me, 2), T = F(ge), _e = R(F(T));
 		X(_e, 21, () => t.sites, Y, (e, t) => {
-			var n = jd(), r = L(n, !0), i = {};
+			var n = Md(), r = L(n, !0), i = {};
 			z(() => {
 				q(r, H(t)), i !== (i = H(t)) && (n.__value = i);
 			}), K(e, n);
@@ -6244,32 +6244,32 @@ function qd(e, t) {
 		ki(xe), O(be);
 		var Se = R(be, 2);
 		X(Se, 21, () => H(ne), Y, (e, t) => {
-			var n = Md(), r = {};
+			var n = Nd(), r = {};
 			z(() => {
 				r !== (r = H(t)) && (n.value = (n.__value = r) ?? "");
 			}), K(e, n);
 		}), O(Se), O(ge), O(de);
 		var E = R(de, 2), Ce = F(E), D = (e) => {
-			var t = Nd(), n = F(t), i = R(n), a = R(i, 2);
+			var t = Pd(), n = F(t), i = R(n), a = R(i, 2);
 			O(t), z(() => {
 				q(n, `${H(p).state === "waiting" ? "Waiting for the network …" : "Computing the contributions …"} `), Z(i, "max", H(p).total), Ai(i, H(p).done);
 			}), U("click", a, () => r.cancel(H(f))), K(e, t);
 		}, we = /* @__PURE__ */ j(() => H(p) && ee()), Te = (e) => {
-			K(e, Pd());
-		}, De = (e) => {
 			K(e, Fd());
+		}, De = (e) => {
+			K(e, Id());
 		};
 		J(Ce, (e) => {
 			H(we) ? e(D) : H(p)?.state === "cancelled" ? e(Te, 1) : H(m) || e(De, 2);
 		});
 		var Oe = R(Ce, 2), ke = (e) => {
-			var t = Wd(), n = I(t);
+			var t = Gd(), n = I(t);
 			_i(n, "", {}, { "margin-top": "0" });
 			var r = L(n), i = R(n, 2), a = (e) => {
-				var t = zd(), n = I(t);
+				var t = Bd(), n = I(t);
 				X(n, 21, () => H(ue), (e) => e.output, (e, t) => {
-					var n = Ld(), r = I(n), i = L(r, !0), a = R(r, 2), o = F(a), s = (e) => {
-						var n = Id();
+					var n = Rd(), r = I(n), i = L(r, !0), a = R(r, 2), o = F(a), s = (e) => {
+						var n = Ld();
 						let r;
 						z(() => r = _i(n, "", r, { width: `${100 * H(t).was}%` })), K(e, n);
 					};
@@ -6285,7 +6285,7 @@ function qd(e, t) {
 					}, [() => ra(H(t).probability)]), K(e, n);
 				}), O(n);
 				var r = R(n, 2), i = F(r), a = R(i), o = (e) => {
-					var t = Rd();
+					var t = zd();
 					U("click", t, () => {
 						P(_, {}, !0), P(v, null);
 					}), K(e, t);
@@ -6299,7 +6299,7 @@ function qd(e, t) {
 			});
 			var o = R(i, 4);
 			X(o, 21, () => H(te), (e) => e.mode, (e, t) => {
-				var n = Bd(), r = F(n);
+				var n = Vd(), r = F(n);
 				{
 					let e = /* @__PURE__ */ j(() => H(t).map ?? null);
 					du(r, {
@@ -6328,24 +6328,18 @@ function qd(e, t) {
 				}), K(e, n);
 			}), O(o);
 			var s = R(o, 2), c = L(s), l = R(s, 2), u = (e) => {
-				var t = Hd(), n = I(t), r = L(n), i = R(n, 2);
+				var t = Ud(), n = I(t), r = L(n), i = R(n, 2);
 				X(i, 21, () => H(y).rows, (e) => e.row, (e, t) => {
-					var n = Vd(), r = F(n), i = F(r);
-					{
-						let e = /* @__PURE__ */ j(() => H(t).label ?? H(t).key);
-						du(i, {
-							get row() {
-								return H(t).row;
-							},
-							side: 192,
-							get alt() {
-								return H(e);
-							},
-							get words() {
-								return H(t).key;
-							}
-						});
-					}
+					var n = Hd(), r = F(n), i = F(r);
+					du(i, {
+						get row() {
+							return H(t).row;
+						},
+						side: 192,
+						get words() {
+							return H(t).key;
+						}
+					});
 					var a = L(R(i));
 					O(r), O(n), z((e, n) => {
 						Z(r, "href", e), q(a, `${H(t).label ?? H(t).key ?? ""} · ${n ?? ""}`);
@@ -6356,7 +6350,7 @@ function qd(e, t) {
 				H(y) && e(u);
 			});
 			var d = R(l, 2), f = (e) => {
-				var t = Ud(), n = R(I(t), 2);
+				var t = Wd(), n = R(I(t), 2);
 				{
 					let e = /* @__PURE__ */ j(() => H(re).map((e) => [
 						e.mode,
@@ -6386,7 +6380,7 @@ function qd(e, t) {
 				H(re).length && e(f);
 			});
 			var p = R(d, 4);
-			cd(p, {
+			ld(p, {
 				get terms() {
 					return H(C);
 				},
@@ -6445,8 +6439,8 @@ Er([
 	"input"
 ]);
 // src/App.svelte
-var Jd = /* @__PURE__ */ W("<button class=\"skip\">Skip to the content</button>"), Yd = /* @__PURE__ */ W("<li><a> </a></li>"), Xd = /* @__PURE__ */ W("<h1> </h1> <!>", 1), Zd = /* @__PURE__ */ W("<h1>Not found</h1> <div class=\"note\"><p>There is no view at this address. <a>Go to the overview.</a></p></div>", 1), Qd = /* @__PURE__ */ W("<div><nav class=\"main\" aria-label=\"Views\"><!> <p class=\"brand\">codeclens</p> <ul></ul></nav> <main tabindex=\"-1\"><!></main></div>");
-function $d(e, t) {
+var Yd = /* @__PURE__ */ W("<button class=\"skip\">Skip to the content</button>"), Xd = /* @__PURE__ */ W("<li><a> </a></li>"), Zd = /* @__PURE__ */ W("<h1> </h1> <!>", 1), Qd = /* @__PURE__ */ W("<h1>Not found</h1> <div class=\"note\"><p>There is no view at this address. <a>Go to the overview.</a></p></div>", 1), $d = /* @__PURE__ */ W("<div><nav class=\"main\" aria-label=\"Views\"><!> <p class=\"brand\">codeclens</p> <ul></ul></nav> <main tabindex=\"-1\"><!></main></div>");
+function ef(e, t) {
 	k(t, !0);
 	let n = Gi(t, "boxed", 3, !1);
 	Ye("source", t.source);
@@ -6478,11 +6472,11 @@ function $d(e, t) {
 		n() || (document.title = `${s.find(([e]) => e === H(c))?.[1] ?? "codeclens"} – codeclens`);
 	});
 	let p = (e) => (H(i), e());
-	var m = Qd();
+	var m = $d();
 	Tr("hashchange", rn, () => !n() && l(location.hash));
 	let g;
 	var _ = F(m), v = F(_), y = (e) => {
-		var t = Jd();
+		var t = Yd();
 		U("click", t, () => H(a)?.focus()), K(e, t);
 	};
 	J(v, (e) => {
@@ -6493,7 +6487,7 @@ function $d(e, t) {
 		var r = /* @__PURE__ */ j(() => h(H(n), 2));
 		let i = () => H(r)[0], a = () => H(r)[1];
 		var o = Ir(), s = I(o), l = (e) => {
-			var t = Yd(), n = F(t), r = L(n, !0);
+			var t = Xd(), n = F(t), r = L(n, !0);
 			O(t), z((e) => {
 				Z(n, "href", e), Z(n, "aria-current", H(c) === i() ? "page" : void 0), q(r, a());
 			}, [() => Q(i())]), K(e, t);
@@ -6510,7 +6504,7 @@ function $d(e, t) {
 		children: (e, n = d) => {
 			let a = /* @__PURE__ */ j(() => n().sites.filter((e) => e.modes).map((e) => e.site)), o = /* @__PURE__ */ j(() => H(a).at(-1) ?? "");
 			var l = Ir(), f = I(l), m = (e) => {
-				$u(e, { get data() {
+				ed(e, { get data() {
 					return n();
 				} });
 			}, h = (e) => {
@@ -6531,7 +6525,7 @@ function $d(e, t) {
 			}, g = (e) => {
 				{
 					let n = (e, t = d) => {
-						bd(e, {
+						xd(e, {
 							get data() {
 								return t();
 							},
@@ -6552,7 +6546,7 @@ function $d(e, t) {
 			}, _ = (e) => {
 				{
 					let i = (e, t = d) => {
-						md(e, {
+						hd(e, {
 							get data() {
 								return t();
 							},
@@ -6619,7 +6613,7 @@ function $d(e, t) {
 					});
 				}
 			}, b = (e) => {
-				qd(e, {
+				Jd(e, {
 					get sites() {
 						return H(a);
 					},
@@ -6628,7 +6622,7 @@ function $d(e, t) {
 					}
 				});
 			}, x = (e) => {
-				var t = Xd(), r = I(t), i = L(r, !0);
+				var t = Zd(), r = I(t), i = L(r, !0);
 				ea(R(r, 2), {
 					what: "modes",
 					get command() {
@@ -6702,7 +6696,7 @@ function $d(e, t) {
 					});
 				}
 			}, te = (e) => {
-				var t = Zd(), n = R(I(t), 2), r = F(n), i = R(F(r));
+				var t = Qd(), n = R(I(t), 2), r = F(n), i = R(F(r));
 				O(r), O(n), z((e) => Z(i, "href", e), [() => Q("overview")]), K(e, t);
 			};
 			J(f, (e) => {
@@ -6714,18 +6708,18 @@ function $d(e, t) {
 }
 Er(["click"]);
 // src/explorer.css?inline
-var ef = ".cl-root{--lightningcss-light:initial;--lightningcss-dark: ;color-scheme:light dark;--paper:#fdfcf8;--raised:#fff;--sunk:#f4f1e9;--ink:#1d1b18;--soft:#5d584f;--faint:#756f65;--rule:#dfdacd;--accent:#8c2f1b;--for:#d9540a;--against:#0a5fc4;--for-text:#a53c00;--against-text:#0a55ae;--mode:#c2410c;--contribution:#1b1b1b;--activation:#2f6fc6;--null:#8a8379;--focus:#0a5fc4;--plate:#fff;--serif:Charter, \"Bitstream Charter\", \"Sitka Text\", Cambria, \"Noto Serif\", Georgia, serif;--sans:Inter, \"Helvetica Neue\", \"Segoe UI\", Roboto, \"Noto Sans\", Arial, sans-serif;--mono:ui-monospace, \"SF Mono\", Menlo, Consolas, \"DejaVu Sans Mono\", monospace;background:var(--paper);color:var(--ink);font:15px/1.5 var(--sans);font-variant-numeric:tabular-nums;-webkit-text-size-adjust:100%}@media (prefers-color-scheme:dark){.cl-root{--lightningcss-light: ;--lightningcss-dark:initial;--paper:#16171a;--raised:#1e2024;--sunk:#101114;--ink:#e8e4dc;--soft:#b1aba0;--faint:#98928a;--rule:#34363b;--accent:#ef9d85;--for:#f08a3c;--against:#5aa2f5;--for-text:#f6a266;--against-text:#82b8f8;--mode:#f08a4b;--contribution:#e8e4dc;--activation:#6ea8f0;--null:#87817a;--focus:#82b8f8;--plate:#26282d}}.cl-root *,.cl-root :before{box-sizing:border-box}.cl-root{grid-template-columns:13.5rem minmax(0,1fr);min-height:100vh;display:grid}.cl-root.cl-boxed{border:1px solid var(--rule);border-radius:8px;height:720px;min-height:0;overflow:auto}.cl-root h1,.cl-root h2,.cl-root h3{font-family:var(--serif);text-wrap:balance;overflow-wrap:anywhere;font-weight:600;line-height:1.22}.cl-root h1{letter-spacing:-.01em;margin:0 0 .5rem;font-size:clamp(1.55rem,1.2rem + 1.4vw,2.15rem);font-weight:500}.cl-root h2{margin:2.6rem 0 .7rem;font-size:1.22rem}.cl-root h3{margin:0 0 .3rem;font-size:1rem}.cl-root p{text-wrap:pretty;max-width:42rem;margin:0 0 .8rem}.cl-root a{color:inherit;-webkit-text-decoration-color:var(--faint);text-decoration-color:var(--faint);text-underline-offset:.2em}.cl-root a:hover{color:var(--accent)}.cl-root code{font:.88em var(--mono);overflow-wrap:anywhere}.cl-root :focus-visible{outline:2px solid var(--focus);outline-offset:2px;border-radius:3px}.cl-root .lead{font:1.08rem/1.55 var(--serif);max-width:44rem;color:var(--ink)}.cl-root .soft{color:var(--soft)}.cl-root .small{color:var(--soft);font-size:.86rem}.cl-root .for{color:var(--for-text)}.cl-root .against{color:var(--against-text)}.cl-root ul.findings{max-width:46rem;font-family:var(--serif);padding-left:1.1rem;font-size:1.02rem}.cl-root ul.findings li{text-wrap:pretty;margin-bottom:.5rem}.cl-root ul.findings li::marker{color:var(--faint)}.cl-root .skip{position:absolute;left:-999px}.cl-root .skip:focus{background:var(--raised);z-index:9;padding:.5rem .8rem;top:.6rem;left:.6rem}.cl-root nav.main{border-right:1px solid var(--rule);height:100vh;padding:1.6rem .8rem;position:sticky;top:0;overflow-y:auto}.cl-root.cl-boxed nav.main{height:718px}.cl-root nav.main .brand{font:600 1.05rem var(--serif);margin:0;padding:0 .7rem 1rem}.cl-root nav.main ul{margin:0;padding:0;list-style:none}.cl-root nav.main a{color:var(--soft);border-radius:6px;padding:.42rem .7rem;text-decoration:none;display:block}.cl-root nav.main a:hover{background:var(--sunk);color:var(--ink)}.cl-root nav.main a[aria-current=page]{background:var(--sunk);color:var(--ink);font-weight:600}.cl-root main{outline:none;min-width:0;max-width:78rem;padding:clamp(1.2rem,3vw,2.6rem) clamp(1rem,3.5vw,3.2rem) 5rem}.cl-root .kicker{letter-spacing:.06em;text-transform:uppercase;color:var(--faint);margin:0 0 .35rem;font-size:.8rem}.cl-root button,.cl-root select,.cl-root input:not([type=range]):not([type=checkbox]),.cl-root textarea{font:inherit;color:inherit;background:var(--raised);border:1px solid var(--rule);border-radius:6px;padding:.34rem .7rem}.cl-root button{cursor:pointer}.cl-root button:hover:not(:disabled){border-color:var(--faint)}.cl-root button.primary{background:var(--ink);color:var(--paper);border-color:var(--ink)}.cl-root button.plain{color:var(--soft);background:0 0;border:0;padding:.15rem .35rem;font-size:.82rem}.cl-root button.plain:hover{color:var(--ink);text-decoration:underline}.cl-root button:disabled{opacity:.55;cursor:default}.cl-root textarea{width:100%;min-height:4.5rem}.cl-root input[type=range],.cl-root input[type=checkbox]{accent-color:var(--accent)}.cl-root .controls{flex-wrap:wrap;align-items:end;gap:.6rem 1rem;margin:.9rem 0 1.1rem;display:flex}.cl-root .controls label{color:var(--soft);gap:.18rem;font-size:.8rem;display:grid}.cl-root .controls label>*{color:var(--ink);font-size:.92rem}.cl-root .controls label.row{align-items:center;gap:.4rem;padding-bottom:.35rem;display:flex}.cl-root .controls select,.cl-root .controls input{max-width:15rem}.cl-root .charts{grid-template-columns:repeat(auto-fit,minmax(min(19rem,100%),1fr));gap:1.8rem 2.2rem;display:grid}.cl-root figure{break-inside:avoid;min-width:0;margin:0}.cl-root figure .head{justify-content:space-between;align-items:baseline;gap:.5rem;display:flex}.cl-root figure svg{width:100%;height:auto;display:block;overflow:visible}.cl-root svg text{font-family:var(--sans);fill:var(--soft);font-size:11.5px}.cl-root svg text.strong{fill:var(--ink)}.cl-root figcaption{color:var(--soft);max-width:44rem;margin-top:.35rem;font-size:.84rem}.cl-root .legend{color:var(--soft);flex-wrap:wrap;gap:.1rem .9rem;margin:.2rem 0 0;padding:0;font-size:.8rem;list-style:none;display:flex}.cl-root .legend span{vertical-align:middle;border-top:2.5px solid;width:1.1em;height:0;margin-right:.35em;display:inline-block}.cl-root .scroll{max-width:100%;overflow-x:auto}.cl-root table{border-collapse:collapse;border-block:1.5px solid var(--ink);font-size:.88rem}.cl-root th{text-align:left;border-bottom:1px solid var(--rule);vertical-align:bottom;padding:.35rem .9rem .35rem 0;font-weight:600}.cl-root td{border-bottom:1px solid var(--rule);vertical-align:top;padding:.28rem .9rem .28rem 0}.cl-root tr:last-child td{border-bottom:0}.cl-root td.n,.cl-root th.n{text-align:right}.cl-root th button{text-align:inherit;background:0 0;border:0;padding:0;font-weight:600}.cl-root dl.facts{grid-template-columns:max-content minmax(0,1fr);gap:.25rem 1.1rem;margin:0;font-size:.88rem;display:grid}.cl-root dl.facts dt{color:var(--soft)}.cl-root dl.facts dd{overflow-wrap:anywhere;margin:0}.cl-root .numbers{flex-wrap:wrap;gap:1rem 2rem;margin:1rem 0 .4rem;padding:0;list-style:none;display:flex}.cl-root .numbers li{min-width:5.5rem}.cl-root .numbers b{font:500 1.3rem/1.2 var(--serif);display:block}.cl-root .numbers span{color:var(--soft);font-size:.8rem}.cl-root .note{background:var(--sunk);border-radius:8px;max-width:46rem;margin:1rem 0;padding:.9rem 1.1rem}.cl-root .note p:last-child{margin-bottom:0}.cl-root .note pre{white-space:pre-wrap;overflow-wrap:anywhere;font:.82rem/1.5 var(--mono);margin:.4rem 0 0}.cl-root .error{border-left:3px solid var(--accent)}.cl-root .grid-box{border-block:1px solid var(--rule);height:min(72vh,46rem);position:relative;overflow:hidden auto}.cl-root .card{padding:.45rem;position:absolute}.cl-root .card>a{border:1px solid var(--rule);background:var(--raised);border-radius:8px;height:100%;padding:.5rem;text-decoration:none;display:block;overflow:hidden}.cl-root .card>a:hover{border-color:var(--faint);color:inherit}.cl-root .card .faces{grid-template-columns:repeat(4,1fr);gap:3px;display:grid}.cl-root .card .title{white-space:nowrap;text-overflow:ellipsis;margin-top:.4rem;font-size:.88rem;font-weight:600;overflow:hidden}.cl-root .card .title.none{color:var(--soft);font-style:italic;font-weight:400}.cl-root .card .meta{color:var(--soft);white-space:nowrap;justify-content:space-between;gap:.4rem;font-size:.76rem;display:flex}.cl-root .picture{aspect-ratio:1;background:var(--sunk);border-radius:4px;display:block;position:relative;overflow:hidden}.cl-root .picture img,.cl-root .picture canvas{object-fit:cover;width:100%;height:100%;position:absolute;inset:0}.cl-root .picture img.coarse{image-rendering:pixelated}.cl-root .picture .words{text-align:center;color:var(--soft);overflow-wrap:anywhere;place-items:center;padding:.2rem;font-size:.72rem;display:grid;position:absolute;inset:0;overflow:hidden}.cl-root .gallery{grid-template-columns:repeat(auto-fill,minmax(8.2rem,1fr));gap:.9rem;margin:0;padding:0;list-style:none;display:grid}.cl-root .gallery .about{color:var(--soft);overflow-wrap:anywhere;margin-top:.25rem;font-size:.78rem}.cl-root .gallery a{text-decoration:none;display:block}.cl-root .try>div>.picture{max-width:22rem}.cl-root .columns{grid-template-columns:repeat(auto-fit,minmax(min(22rem,100%),1fr));gap:1rem 2.6rem;display:grid}.cl-root .columns>section{min-width:0}.cl-root .try{grid-template-columns:minmax(15rem,22rem) minmax(0,1fr);align-items:start;gap:1.5rem 2.5rem;display:grid}.cl-root .drop{border:1.5px dashed var(--faint);text-align:center;background:var(--raised);border-radius:10px;padding:1.5rem 1.2rem}.cl-root .drop.over{background:var(--sunk);border-color:var(--ink)}.cl-root .probabilities{grid-template-columns:minmax(5rem,11rem) minmax(0,1fr) 3.8rem;align-items:center;gap:.3rem .6rem;margin:.4rem 0;font-size:.86rem;display:grid}.cl-root .probabilities .bar{background:var(--sunk);border-radius:3px;height:1.05rem;position:relative}.cl-root .probabilities .bar i{background:var(--null);opacity:.45;border-radius:3px;position:absolute;inset:0 auto 0 0}.cl-root .probabilities .bar b{background:var(--mode);border-radius:2px;position:absolute;inset:3px auto 3px 0}.cl-root .switches{gap:.2rem;display:grid}.cl-root .switch{border-bottom:1px solid var(--rule);grid-template-columns:2.6rem minmax(0,1fr) minmax(6rem,11rem) 2.9rem 4.2rem;align-items:center;gap:.6rem;padding:.22rem 0;font-size:.87rem;display:grid}.cl-root .switch .picture{width:2.6rem}.cl-root progress{width:100%;height:.6rem;accent-color:var(--accent)}.cl-root .busy{color:var(--soft);padding:2rem 0}@media (max-width:760px){.cl-root{display:block}.cl-root nav.main{border-right:0;border-bottom:1px solid var(--rule);height:auto;padding:.7rem .6rem .5rem;position:static;overflow-x:auto}.cl-root nav.main .brand{display:none}.cl-root nav.main ul{gap:.1rem;display:flex}.cl-root nav.main a{white-space:nowrap;padding:.35rem .6rem}.cl-root .try{grid-template-columns:minmax(0,1fr)}.cl-root .switch{grid-template-columns:2.2rem minmax(0,1fr) 4rem}.cl-root .switch input{grid-column:2}.cl-root .switch .factor{grid-column:3}.cl-root .switch .effect{display:none}}@media print{.cl-root{color:#000;background:#fff;display:block}.cl-root nav.main,.cl-root .controls,.cl-root button,.cl-root .skip{display:none!important}.cl-root main{max-width:none;padding:0}.cl-root .grid-box{height:auto;overflow:visible}.cl-root section{break-inside:avoid-page}}@media (prefers-reduced-motion:no-preference){.cl-root .bar b,.cl-root .bar i{transition:width .12s}}", tf = (e, t) => [e, ...t.map((e) => encodeURIComponent(String(e)))].join("/"), nf = class extends Error {};
-async function rf(e) {
+var tf = ".cl-root{--lightningcss-light:initial;--lightningcss-dark: ;color-scheme:light dark;--paper:#fdfcf8;--raised:#fff;--sunk:#f4f1e9;--ink:#1d1b18;--soft:#5d584f;--faint:#756f65;--rule:#dfdacd;--accent:#8c2f1b;--for:#d9540a;--against:#0a5fc4;--for-text:#a53c00;--against-text:#0a55ae;--mode:#c2410c;--contribution:#1b1b1b;--activation:#2f6fc6;--null:#8a8379;--focus:#0a5fc4;--plate:#fff;--serif:Charter, \"Bitstream Charter\", \"Sitka Text\", Cambria, \"Noto Serif\", Georgia, serif;--sans:Inter, \"Helvetica Neue\", \"Segoe UI\", Roboto, \"Noto Sans\", Arial, sans-serif;--mono:ui-monospace, \"SF Mono\", Menlo, Consolas, \"DejaVu Sans Mono\", monospace;background:var(--paper);color:var(--ink);font:15px/1.5 var(--sans);font-variant-numeric:tabular-nums;-webkit-text-size-adjust:100%}@media (prefers-color-scheme:dark){.cl-root{--lightningcss-light: ;--lightningcss-dark:initial;--paper:#16171a;--raised:#1e2024;--sunk:#101114;--ink:#e8e4dc;--soft:#b1aba0;--faint:#98928a;--rule:#34363b;--accent:#ef9d85;--for:#f08a3c;--against:#5aa2f5;--for-text:#f6a266;--against-text:#82b8f8;--mode:#f08a4b;--contribution:#e8e4dc;--activation:#6ea8f0;--null:#87817a;--focus:#82b8f8;--plate:#26282d}}.cl-root *,.cl-root :before{box-sizing:border-box}.cl-root{grid-template-columns:13.5rem minmax(0,1fr);min-height:100vh;display:grid}.cl-root.cl-boxed{border:1px solid var(--rule);border-radius:8px;height:720px;min-height:0;overflow:auto}.cl-root h1,.cl-root h2,.cl-root h3{font-family:var(--serif);text-wrap:balance;overflow-wrap:anywhere;font-weight:600;line-height:1.22}.cl-root h1{letter-spacing:-.01em;margin:0 0 .5rem;font-size:clamp(1.55rem,1.2rem + 1.4vw,2.15rem);font-weight:500}.cl-root h2{margin:2.6rem 0 .7rem;font-size:1.22rem}.cl-root h3{margin:0 0 .3rem;font-size:1rem}.cl-root p{text-wrap:pretty;max-width:42rem;margin:0 0 .8rem}.cl-root a{color:inherit;-webkit-text-decoration-color:var(--faint);text-decoration-color:var(--faint);text-underline-offset:.2em}.cl-root a:hover{color:var(--accent)}.cl-root code{font:.88em var(--mono);overflow-wrap:anywhere}.cl-root :focus-visible{outline:2px solid var(--focus);outline-offset:2px;border-radius:3px}.cl-root .lead{font:1.08rem/1.55 var(--serif);max-width:44rem;color:var(--ink)}.cl-root .soft{color:var(--soft)}.cl-root .small{color:var(--soft);font-size:.86rem}.cl-root .for{color:var(--for-text)}.cl-root .against{color:var(--against-text)}.cl-root ul.findings{max-width:46rem;font-family:var(--serif);padding-left:1.1rem;font-size:1.02rem}.cl-root ul.findings li{text-wrap:pretty;margin-bottom:.5rem}.cl-root ul.findings li::marker{color:var(--faint)}.cl-root .skip{position:absolute;left:-999px}.cl-root .skip:focus{background:var(--raised);z-index:9;padding:.5rem .8rem;top:.6rem;left:.6rem}.cl-root nav.main{border-right:1px solid var(--rule);height:100vh;padding:1.6rem .8rem;position:sticky;top:0;overflow-y:auto}.cl-root.cl-boxed nav.main{height:718px}.cl-root nav.main .brand{font:600 1.05rem var(--serif);margin:0;padding:0 .7rem 1rem}.cl-root nav.main ul{margin:0;padding:0;list-style:none}.cl-root nav.main a{color:var(--soft);border-radius:6px;padding:.42rem .7rem;text-decoration:none;display:block}.cl-root nav.main a:hover{background:var(--sunk);color:var(--ink)}.cl-root nav.main a[aria-current=page]{background:var(--sunk);color:var(--ink);font-weight:600}.cl-root main{outline:none;min-width:0;max-width:78rem;padding:clamp(1.2rem,3vw,2.6rem) clamp(1rem,3.5vw,3.2rem) 5rem}.cl-root .kicker{letter-spacing:.06em;text-transform:uppercase;color:var(--faint);margin:0 0 .35rem;font-size:.8rem}.cl-root button,.cl-root select,.cl-root input:not([type=range]):not([type=checkbox]),.cl-root textarea{font:inherit;color:inherit;background:var(--raised);border:1px solid var(--rule);border-radius:6px;padding:.34rem .7rem}.cl-root button{cursor:pointer}.cl-root button:hover:not(:disabled){border-color:var(--faint)}.cl-root button.primary{background:var(--ink);color:var(--paper);border-color:var(--ink)}.cl-root button.plain{color:var(--soft);background:0 0;border:0;padding:.15rem .35rem;font-size:.82rem}.cl-root button.plain:hover{color:var(--ink);text-decoration:underline}.cl-root button:disabled{opacity:.55;cursor:default}.cl-root textarea{width:100%;min-height:4.5rem}.cl-root input[type=range],.cl-root input[type=checkbox]{accent-color:var(--accent)}.cl-root .controls{flex-wrap:wrap;align-items:end;gap:.6rem 1rem;margin:.9rem 0 1.1rem;display:flex}.cl-root .controls label{color:var(--soft);gap:.18rem;font-size:.8rem;display:grid}.cl-root .controls label>*{color:var(--ink);font-size:.92rem}.cl-root .controls label.row{align-items:center;gap:.4rem;padding-bottom:.35rem;display:flex}.cl-root .controls select,.cl-root .controls input{max-width:15rem}.cl-root .charts{grid-template-columns:repeat(auto-fit,minmax(min(19rem,100%),1fr));gap:1.8rem 2.2rem;display:grid}.cl-root figure{break-inside:avoid;min-width:0;margin:0}.cl-root figure .head{justify-content:space-between;align-items:baseline;gap:.5rem;display:flex}.cl-root figure svg{width:100%;height:auto;display:block;overflow:visible}.cl-root svg text{font-family:var(--sans);fill:var(--soft);font-size:11.5px}.cl-root svg text.strong{fill:var(--ink)}.cl-root figcaption{color:var(--soft);max-width:44rem;margin-top:.35rem;font-size:.84rem}.cl-root .legend{color:var(--soft);flex-wrap:wrap;gap:.1rem .9rem;margin:.2rem 0 0;padding:0;font-size:.8rem;list-style:none;display:flex}.cl-root .legend span{vertical-align:middle;border-top:2.5px solid;width:1.1em;height:0;margin-right:.35em;display:inline-block}.cl-root .scroll{max-width:100%;overflow-x:auto}.cl-root table{border-collapse:collapse;border-block:1.5px solid var(--ink);font-size:.88rem}.cl-root th{text-align:left;border-bottom:1px solid var(--rule);vertical-align:bottom;padding:.35rem .9rem .35rem 0;font-weight:600}.cl-root td{border-bottom:1px solid var(--rule);vertical-align:top;padding:.28rem .9rem .28rem 0}.cl-root tr:last-child td{border-bottom:0}.cl-root td.n,.cl-root th.n{text-align:right}.cl-root th button{text-align:inherit;background:0 0;border:0;padding:0;font-weight:600}.cl-root dl.facts{grid-template-columns:max-content minmax(0,1fr);gap:.25rem 1.1rem;margin:0;font-size:.88rem;display:grid}.cl-root dl.facts dt{color:var(--soft)}.cl-root dl.facts dd{overflow-wrap:anywhere;margin:0}.cl-root .numbers{flex-wrap:wrap;gap:1rem 2rem;margin:1rem 0 .4rem;padding:0;list-style:none;display:flex}.cl-root .numbers li{min-width:5.5rem}.cl-root .numbers b{font:500 1.3rem/1.2 var(--serif);display:block}.cl-root .numbers span{color:var(--soft);font-size:.8rem}.cl-root .note{background:var(--sunk);border-radius:8px;max-width:46rem;margin:1rem 0;padding:.9rem 1.1rem}.cl-root .note p:last-child{margin-bottom:0}.cl-root .note pre{white-space:pre-wrap;overflow-wrap:anywhere;font:.82rem/1.5 var(--mono);margin:.4rem 0 0}.cl-root .error{border-left:3px solid var(--accent)}.cl-root .grid-box{border-block:1px solid var(--rule);height:min(72vh,46rem);position:relative;overflow:hidden auto}.cl-root .card{padding:.45rem;position:absolute}.cl-root .card>a{border:1px solid var(--rule);background:var(--raised);border-radius:8px;height:100%;padding:.5rem;text-decoration:none;display:block;overflow:hidden}.cl-root .card>a:hover{border-color:var(--faint);color:inherit}.cl-root .card .faces{grid-template-columns:repeat(4,1fr);gap:3px;display:grid}.cl-root .card .title{white-space:nowrap;text-overflow:ellipsis;margin-top:.4rem;font-size:.88rem;font-weight:600;overflow:hidden}.cl-root .card .title.none{color:var(--soft);font-style:italic;font-weight:400}.cl-root .card .meta{color:var(--soft);white-space:nowrap;justify-content:space-between;gap:.4rem;font-size:.76rem;display:flex}.cl-root .picture{aspect-ratio:1;background:var(--sunk);border-radius:4px;display:block;position:relative;overflow:hidden}.cl-root .picture img,.cl-root .picture canvas{object-fit:cover;width:100%;height:100%;position:absolute;inset:0}.cl-root .picture img.coarse{image-rendering:pixelated}.cl-root .picture .words{text-align:center;color:var(--soft);overflow-wrap:anywhere;place-items:center;padding:.2rem;font-size:.72rem;display:grid;position:absolute;inset:0;overflow:hidden}.cl-root .gallery{grid-template-columns:repeat(auto-fill,minmax(8.2rem,1fr));gap:.9rem;margin:0;padding:0;list-style:none;display:grid}.cl-root .gallery .about{color:var(--soft);overflow-wrap:anywhere;margin-top:.25rem;font-size:.78rem}.cl-root .gallery a{text-decoration:none;display:block}.cl-root .try>div>.picture{max-width:22rem}.cl-root .columns{grid-template-columns:repeat(auto-fit,minmax(min(22rem,100%),1fr));gap:1rem 2.6rem;display:grid}.cl-root .columns>section{min-width:0}.cl-root .try{grid-template-columns:minmax(15rem,22rem) minmax(0,1fr);align-items:start;gap:1.5rem 2.5rem;display:grid}.cl-root .drop{border:1.5px dashed var(--faint);text-align:center;background:var(--raised);border-radius:10px;padding:1.5rem 1.2rem}.cl-root .drop.over{background:var(--sunk);border-color:var(--ink)}.cl-root .probabilities{grid-template-columns:minmax(5rem,11rem) minmax(0,1fr) 3.8rem;align-items:center;gap:.3rem .6rem;margin:.4rem 0;font-size:.86rem;display:grid}.cl-root .probabilities .bar{background:var(--sunk);border-radius:3px;height:1.05rem;position:relative}.cl-root .probabilities .bar i{background:var(--null);opacity:.45;border-radius:3px;position:absolute;inset:0 auto 0 0}.cl-root .probabilities .bar b{background:var(--mode);border-radius:2px;position:absolute;inset:3px auto 3px 0}.cl-root .switches{gap:.2rem;display:grid}.cl-root .switch{border-bottom:1px solid var(--rule);grid-template-columns:2.6rem minmax(0,1fr) minmax(6rem,11rem) 2.9rem 4.2rem;align-items:center;gap:.6rem;padding:.22rem 0;font-size:.87rem;display:grid}.cl-root .switch .picture{width:2.6rem}.cl-root progress{width:100%;height:.6rem;accent-color:var(--accent)}.cl-root .busy{color:var(--soft);padding:2rem 0}@media (max-width:760px){.cl-root{display:block}.cl-root nav.main{border-right:0;border-bottom:1px solid var(--rule);height:auto;padding:.7rem .6rem .5rem;position:static;overflow-x:auto}.cl-root nav.main .brand{display:none}.cl-root nav.main ul{gap:.1rem;display:flex}.cl-root nav.main a{white-space:nowrap;padding:.35rem .6rem}.cl-root .try{grid-template-columns:minmax(0,1fr)}.cl-root .switch{grid-template-columns:2.2rem minmax(0,1fr) 4rem}.cl-root .switch input{grid-column:2}.cl-root .switch .factor{grid-column:3}.cl-root .switch .effect{display:none}}@media print{.cl-root{color:#000;background:#fff;display:block}.cl-root nav.main,.cl-root .controls,.cl-root button,.cl-root .skip{display:none!important}.cl-root main{max-width:none;padding:0}.cl-root .grid-box{height:auto;overflow:visible}.cl-root section{break-inside:avoid-page}}@media (prefers-reduced-motion:no-preference){.cl-root .bar b,.cl-root .bar i{transition:width .12s}}", nf = (e, t) => [e, ...t.map((e) => encodeURIComponent(String(e)))].join("/"), rf = class extends Error {};
+async function af(e) {
 	let t;
 	try {
 		t = await e.json();
 	} catch {
-		throw new nf("The explorer gave no answer; is it still running?");
+		throw new rf("The explorer gave no answer; is it still running?");
 	}
-	if (!e.ok) throw new nf(t.error ?? `The explorer answered ${e.status}.`);
+	if (!e.ok) throw new rf(t.error ?? `The explorer answered ${e.status}.`);
 	return t;
 }
-var af = class {
+var of = class {
 	found = /* @__PURE__ */ new Map();
 	get(e, t) {
 		let n = this.found.get(e);
@@ -6734,14 +6728,14 @@ var af = class {
 	forget() {
 		this.found.clear();
 	}
-}, of = class e {
+}, sf = class e {
 	about;
 	live;
 	note;
-	kept = new af();
+	kept = new of();
 	constructor(e) {
-		this.about = e, this.live = e.live ? new lf() : null, this.note = async (e, t, n) => {
-			await cf("PUT", "api/notes", {
+		this.about = e, this.live = e.live ? new uf() : null, this.note = async (e, t, n) => {
+			await lf("PUT", "api/notes", {
 				site: e,
 				mode: t,
 				...n
@@ -6749,11 +6743,11 @@ var af = class {
 		};
 	}
 	static async open() {
-		return new e(await rf(await sf("api/about")));
+		return new e(await af(await cf("api/about")));
 	}
 	view(e, ...t) {
-		let n = tf(e, t);
-		return this.kept.get(n, async () => rf(await sf(`api/view/${n}`)));
+		let n = nf(e, t);
+		return this.kept.get(n, async () => af(await cf(`api/view/${n}`)));
 	}
 	picture(e, t) {
 		return this.about.live ? `api/picture/${e}?side=${t}` : null;
@@ -6761,45 +6755,45 @@ var af = class {
 	async maps(e, t) {
 		if (!this.about.live) return null;
 		let n = `api/maps/${encodeURIComponent(e)}/${t}`;
-		return this.kept.get(n, async () => rf(await sf(n)));
+		return this.kept.get(n, async () => af(await cf(n)));
 	}
 };
-async function sf(e, t) {
+async function cf(e, t) {
 	try {
 		return await fetch(e, t);
 	} catch {
-		throw new nf("The explorer cannot be reached; is codeclens explore still running?");
+		throw new rf("The explorer cannot be reached; is codeclens explore still running?");
 	}
 }
-var cf = async (e, t, n) => rf(await sf(t, {
+var lf = async (e, t, n) => af(await cf(t, {
 	method: e,
 	headers: { "content-type": "application/json" },
 	body: JSON.stringify(n)
-})), lf = class {
+})), uf = class {
 	async upload(e) {
-		return (await rf(await sf("api/upload", {
+		return (await af(await cf("api/upload", {
 			method: "POST",
 			headers: { "content-type": "application/octet-stream" },
 			body: e
 		}))).picture;
 	}
 	async explain(e) {
-		return (await cf("POST", "api/explain", e)).job;
+		return (await lf("POST", "api/explain", e)).job;
 	}
 	async job(e) {
-		return rf(await sf(`api/jobs/${e}`));
+		return af(await cf(`api/jobs/${e}`));
 	}
 	async cancel(e) {
-		await rf(await sf(`api/jobs/${e}`, { method: "DELETE" }));
+		await af(await cf(`api/jobs/${e}`, { method: "DELETE" }));
 	}
 	switch(e, t, n) {
-		return cf("POST", "api/switch", {
+		return lf("POST", "api/switch", {
 			job: e,
 			site: t,
 			factors: n
 		});
 	}
-}, uf = class {
+}, df = class {
 	data;
 	about = {
 		live: !1,
@@ -6809,15 +6803,15 @@ var cf = async (e, t, n) => rf(await sf(t, {
 	};
 	live = null;
 	note = null;
-	kept = new af();
+	kept = new of();
 	constructor(e) {
 		this.data = e;
 	}
 	view(e, ...t) {
-		let n = tf(e, t);
+		let n = nf(e, t);
 		return this.kept.get(n, async () => {
 			let e = this.data.views[n];
-			if (!e) throw new nf("This page is not part of the snapshot; codeclens explore shows it.");
+			if (!e) throw new rf("This page is not part of the snapshot; codeclens explore shows it.");
 			return e;
 		});
 	}
@@ -6825,14 +6819,14 @@ var cf = async (e, t, n) => rf(await sf(t, {
 		return this.data.pictures[e] ?? null;
 	}
 	async maps(e, t) {
-		return this.data.maps[tf(e, [t])] ?? null;
+		return this.data.maps[nf(e, [t])] ?? null;
 	}
-}, df = class {
+}, ff = class {
 	model;
 	about;
 	live = null;
 	note;
-	kept = new af();
+	kept = new of();
 	waiting = /* @__PURE__ */ new Map();
 	count = 0;
 	pictures = /* @__PURE__ */ new Map();
@@ -6841,7 +6835,7 @@ var cf = async (e, t, n) => rf(await sf(t, {
 		for (let [t, n] of Object.entries(e.get("pictures") ?? {})) this.pictures.set(Number(t), n);
 		e.on("msg:custom", (e) => {
 			let t = this.waiting.get(e?.id);
-			t && (this.waiting.delete(e.id), e.error ? t.failed(new nf(e.error)) : t.done(e.found));
+			t && (this.waiting.delete(e.id), e.error ? t.failed(new rf(e.error)) : t.done(e.found));
 		}), this.note = async (e, t, n) => {
 			await this.ask("note", {
 				site: e,
@@ -6864,7 +6858,7 @@ var cf = async (e, t, n) => rf(await sf(t, {
 		});
 	}
 	view(e, ...t) {
-		let n = tf(e, t);
+		let n = nf(e, t);
 		return this.kept.get(n, () => this.ask("view", { address: n }));
 	}
 	picture(e) {
@@ -6875,9 +6869,9 @@ var cf = async (e, t, n) => rf(await sf(t, {
 	}
 };
 // src/main.ts
-function ff(e, t, n) {
+function pf(e, t, n) {
 	let r = document.createElement("style");
-	return r.textContent = n ? ef : `body { margin: 0; } ${ef}`, e.append(r), Vr($d, {
+	return r.textContent = n ? tf : `body { margin: 0; } ${tf}`, e.append(r), Vr(ef, {
 		target: e,
 		props: {
 			source: t,
@@ -6885,19 +6879,19 @@ function ff(e, t, n) {
 		}
 	});
 }
-async function pf(e) {
+async function mf(e) {
 	document.documentElement.lang = "en";
 	let t = document.getElementById("codeclens-data")?.textContent;
 	try {
-		ff(e, t ? new uf(JSON.parse(t)) : await of.open(), !1);
+		pf(e, t ? new df(JSON.parse(t)) : await sf.open(), !1);
 	} catch (t) {
 		e.textContent = t.message;
 	}
 }
-var mf = typeof document > "u" ? null : document.getElementById("codeclens-explorer");
-mf && pf(mf);
-var hf = { render({ model: e, el: t }) {
-	let n = ff(t.attachShadow({ mode: "open" }), new df(e), !0);
+var hf = typeof document > "u" ? null : document.getElementById("codeclens-explorer");
+hf && mf(hf);
+var gf = { render({ model: e, el: t }) {
+	let n = pf(t.attachShadow({ mode: "open" }), new ff(e), !0);
 	return () => void Gr(n);
 } };
-export { hf as default };
+export { gf as default };
