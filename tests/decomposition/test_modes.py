@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,9 @@ import pytest
 import torch
 
 from codeclens.decomposition import PCA, Mode, Modes, TopK
+from codeclens.decomposition.face_files import encoded
+from codeclens.decomposition.modes import _FILE
+from codeclens.decomposition.pairs import read_pair, write_pair
 from codeclens.errors import CodeclensError
 
 Make = Callable[..., Modes]
@@ -285,3 +290,44 @@ def test_modes_that_learned_samples_by_heart(make_modes: Callable[..., Modes]) -
     assert told in unsure.sentences()
     assert told in repr(unsure)
     assert make_modes(quality={}).caution() == ""
+
+
+def test_names_evidence_and_faces_travel_with_the_modes(modes: Modes, tmp_path: Path) -> None:
+    count = len(modes)
+    pictures = [np.full((8, 8, 3), 20 * n, np.uint8) for n in range(count - 1)]
+    known = replace(
+        modes,
+        names=tuple(f"name {n}" for n in range(count)),
+        evidence=tuple(f"because {n}" for n in range(count)),
+        faces=(*map(encoded, pictures), b""),
+    )
+    again = Modes.load(known.save(tmp_path / "modes"))
+    for one in (known, again):
+        assert [(m.name, m.evidence) for m in one] == [
+            (f"name {n}", f"because {n}") for n in range(count)
+        ]
+        assert one[count - 1].face is None
+        for mode, picture in zip(one, pictures, strict=False):
+            assert mode.face is not None
+            assert np.abs(mode.face.astype(int) - picture).max() <= 8
+    assert again.faces == known.faces
+    plain = Modes.load(modes.save(tmp_path / "plain"))
+    assert (plain.names, plain.evidence, plain.faces) == (None, None, None)
+    assert (plain[0].name, plain[0].evidence, plain[0].face) == ("", "", None)
+    for what in ("names", "evidence", "faces"):
+        with pytest.raises(CodeclensError, match=f"There are 1 {what} for the {count} modes"):
+            replace(modes, **{what: ("one",)})
+    with pytest.raises(CodeclensError, match="not an image"):
+        _ = replace(modes, faces=(b"?",) * count)[0].face
+
+
+def test_half_precision_in_a_file_is_read_as_more(modes: Modes, tmp_path: Path) -> None:
+    modes.save(tmp_path / "modes")
+    facts, tensors, file = read_pair(tmp_path / "modes", _FILE)
+    facts = {n: v for n, v in facts.items() if n not in ("format", "version", "sha256")}
+    halved = {n: t.half() if t.is_floating_point() else t for n, t in tensors.items()}
+    write_pair(file, _FILE, halved, facts)
+    again = Modes.load(tmp_path / "modes")
+    assert again.dictionary.dtype == np.float32
+    assert np.allclose(again.dictionary, modes.dictionary, atol=1e-2)
+    assert again.encode(modes.dictionary).dtype == np.float32

@@ -11,7 +11,15 @@ import numpy as np
 import pytest
 import torch
 
-from codeclens import CodeclensError, Conductance, contributions, load_modes, ready_modes, zoo
+from codeclens import (
+    CodeclensError,
+    Conductance,
+    contributions,
+    load_modes,
+    ready_modes,
+    steer,
+    zoo,
+)
 from codeclens.attribution import find_sites, tapped
 from codeclens.decomposition import Modes, ready_card, ready_names
 from codeclens.decomposition.matrices import net_total
@@ -27,7 +35,7 @@ def modes() -> dict[str, Modes]:
 
 
 def test_the_files_are_whole_and_small() -> None:
-    assert sum(file.stat().st_size for file in FOLDER.iterdir()) <= 3_000_000
+    assert sum(file.stat().st_size for file in FOLDER.iterdir()) <= 6_000_000
     described = sorted(FOLDER.glob("blocks*.json"))
     assert len(described) == 16
     for file in described:
@@ -104,14 +112,51 @@ def test_modes_that_are_not_packaged_are_reported() -> None:
         ready_modes("resnet50")
 
 
+def test_names_stand_with_their_evidence(modes: dict[str, Modes]) -> None:
+    for one in modes.values():
+        assert one.names is not None
+        assert one.evidence is not None
+        assert sum(map(bool, one.names)) == one.quality["named"]
+        assert one.quality["named_shuffled"] <= 2
+        for mode in one:
+            counted = re.match(r"Of its (\d+) strongest samples (\d+) show ", mode.evidence)
+            assert bool(mode.name) == bool(counted)
+            if counted and " or " not in mode.name:
+                assert int(counted[2]) >= 0.6 * int(counted[1])
+
+
+def test_late_modes_have_faces(modes: dict[str, Modes]) -> None:
+    faces = [mode.face for mode in modes["blocks.5.3"]]
+    assert sum(face is not None for face in faces) >= 16
+    shown = np.stack([face for face in faces if face is not None])
+    assert shown.shape[1:] == (64, 64, 3)
+    assert len(np.unique(shown.reshape(len(shown), -1), axis=0)) == len(shown)
+
+
+def test_each_has_a_direction_to_steer_along(modes: dict[str, Modes]) -> None:
+    ready = zoo.load(NAME)
+    x = ready.transform(zoo.demo_photographs()[1][1])[None]
+    mode = max(modes["blocks.5.3"], key=lambda one: one.share)
+    with torch.no_grad():
+        plain = ready.model(x)
+        with steer(ready.model, mode, 2.0):
+            steered = ready.model(x)
+    assert torch.isfinite(steered).all()
+    assert not torch.equal(plain, steered)
+    for one in modes.values():
+        assert all(np.isfinite(m.direction).all() and np.any(m.direction != 0) for m in one)
+
+
 @pytest.mark.slow
 def test_the_same_photographs_give_the_same_files(bench: Path, tmp_path: Path) -> None:
     from benchmarks import ready_modes as made
 
-    written = []
+    sites, written = ["blocks.0.0", "blocks.1.0"], []
     for run in ("one", "two"):
         folder = tmp_path / run
-        made.write(made.extract(folder, 20), folder / "modes")
-        written.append({file.name: file.read_bytes() for file in (folder / "modes").iterdir()})
-    assert len(written[0]) == 34
+        store = made.extract(folder, 80)
+        made.fit(store, folder / "modes", sites)
+        made.write(store, folder / "modes", folder / "shipped", sites)
+        written.append({file.name: file.read_bytes() for file in (folder / "shipped").iterdir()})
+    assert len(written[0]) == 6
     assert written[0] == written[1]

@@ -47,6 +47,7 @@ from codeclens.analysis.statistics import (
     class_means,
     sign_correlation,
 )
+from codeclens.analysis.strongest_names import StrongestName, names_of_strongest
 from codeclens.analysis.trend import Trend, rank_correlation
 from codeclens.labelled import columns_of, save_dataset, save_table
 
@@ -72,6 +73,7 @@ __all__ = [
     "Specificity",
     "Spectrum",
     "Spread",
+    "StrongestName",
     "Superclasses",
     "Trend",
     "best_follower",
@@ -96,6 +98,7 @@ __all__ = [
     "mode_name",
     "mode_names",
     "names_beyond_chance",
+    "names_of_strongest",
     "p_values",
     "participation_ratio",
     "permutation_nulls",

@@ -135,8 +135,8 @@ class Classical(Estimator):
             method=self,
             **restored_numbers(summary),
             held_out_rows=as_numpy(tensors["held_out"]),
-            scaled_modes=as_numpy(tensors["modes"]),
-            scaled_offset=as_numpy(tensors["offset"]),
+            scaled_modes=as_numpy(tensors["modes"].double()),
+            scaled_offset=as_numpy(tensors["offset"].double()),
         )
 
 

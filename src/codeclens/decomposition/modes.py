@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32, Int, Int64, Num
+from jaxtyping import Float, Float32, Int, Int64, Num, UInt8
 from torch import Tensor
 
 from codeclens.decomposition import quality
 from codeclens.decomposition.estimator import Array, Estimator, Fitted
+from codeclens.decomposition.face_files import decoded, divided, joined
 from codeclens.decomposition.loadings import Loadings, packed, unpacked
 from codeclens.decomposition.matrices import View, check_view, signed_parts, units_of
 from codeclens.decomposition.pairs import Kind, larger, paths, read_pair, smaller, write_pair
@@ -44,6 +45,8 @@ _FILE = Kind("codeclens modes", 2, "modes", older=(1,))
 STABILITY = {"stability_seeds": "other seeds", "stability_halves": "halves of the samples"}
 # A larger difference of R² between training and held-out samples is overfitting.
 _GAP = 0.1
+# Facts of a file that are words for each mode; older files have none.
+_WORDS = ("names", "evidence")
 # Columns that are shown if modes are printed.
 _SHOWN = ["mode", "share", "firing_rate", "stability", "class", "class_correlation", "top_units"]
 
@@ -61,6 +64,9 @@ class Mode:
     the cosine with its partner in other fits (NaN where there are none). `direction` `(U,)` is what
     the mode looks like in activations, at its typical loading (the mean where it is active): the
     slope of mean activations over loadings, times that loading; None where it was not computed.
+    `name` and `evidence` say what the mode was found to follow ("" where it has no name),
+    `named_from` from which loading on the name holds, and `picture` is its face as the bytes of an
+    image file.
 
     >>> mode = Mode("conv", 0, np.array([0.9, 0.0, 0.1]), np.array([0.0, -0.5, 0.0]), np.ones(4))
     >>> mode.weights, mode.top_units(count=2)
@@ -77,6 +83,15 @@ class Mode:
     best_class: tuple[str, float] | None = None
     stability: float = float("nan")
     direction: Float[np.ndarray, " unit"] | None = None
+    name: str = ""
+    evidence: str = ""
+    named_from: float = 0.0
+    picture: bytes | None = None
+
+    @property
+    def face(self) -> UInt8[np.ndarray, "row column 3"] | None:
+        """A small picture that drives the mode, from `mode_faces`; None where there is none."""
+        return None if self.picture is None else decoded(self.picture)
 
     @property
     def loadings(self) -> Num[np.ndarray, " sample"]:
@@ -137,7 +152,8 @@ class Modes(Labelled, Sequence[Mode]):
     Loadings, sparse in memory and read like an array; dense or sparse arrays are converted.
     `labels` `(N,)` (−1 unknown), `classes` and `keys` `(N,)` describe the samples where they are
     known. `quality` holds numbers, and arrays per mode or unit; `provenance` records the origin of
-    the modes. Raises CodeclensError if shapes do not match.
+    the modes. Where known, `names` are what modes follow ("" for none), `evidence` why, and `faces`
+    pictures as bytes of image files (b"": none). Raises CodeclensError if shapes do not match.
 
     >>> from codeclens.decomposition import TopK
     >>> X = np.random.default_rng(0).gamma(0.3, size=(200, 6)).astype(np.float32)
@@ -156,6 +172,9 @@ class Modes(Labelled, Sequence[Mode]):
     keys: np.ndarray[Any, Any] | None = None
     quality: dict[str, Any] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
+    names: tuple[str, ...] | None = None
+    evidence: tuple[str, ...] | None = None
+    faces: tuple[bytes, ...] | None = None
 
     def __post_init__(self) -> None:
         check_view(self.view)
@@ -167,11 +186,13 @@ class Modes(Labelled, Sequence[Mode]):
                 f'The loadings at "{self.site}" have {self.loadings.shape[1]} columns for '
                 f"{n_modes} modes."
             )
-        for name, rows in (("labels", self.labels), ("keys", self.keys)):
-            if rows is not None and len(rows) != len(self.loadings):
+        samples, modes = (len(self.loadings), "samples"), (n_modes, "modes")
+        wanted = dict.fromkeys(("labels", "keys"), samples)
+        for name, (count, what) in (wanted | dict.fromkeys((*_WORDS, "faces"), modes)).items():
+            given = getattr(self, name)
+            if given is not None and len(given) != count:
                 raise CodeclensError(
-                    f"There are {len(rows)} {name} for the {len(self.loadings)} samples "
-                    f'at "{self.site}".'
+                    f'There are {len(given)} {name} for the {count} {what} at "{self.site}".'
                 )
 
     @cached_property
@@ -375,8 +396,7 @@ class Modes(Labelled, Sequence[Mode]):
         return (
             f'Modes of "{self.site}" ({self.view}): {counted(len(self), "mode")} of '
             f"{counted(self.n_units, 'unit')}, {counted(len(self.loadings), 'sample')}{measured}, "
-            f"{self.l0:.1f} modes per sample, "
-            f"{self.method!r}"
+            f"{self.l0:.1f} modes per sample, {self.method!r}"
         )
 
     def sentences(self) -> list[str]:
@@ -426,6 +446,8 @@ class Modes(Labelled, Sequence[Mode]):
         if self.keys is not None:
             text = "\0".join(str(key) for key in self.keys).encode()
             tensors["keys"] = torch.frombuffer(bytearray(text), dtype=torch.uint8)
+        if self.faces is not None:
+            tensors |= joined(self.faces)
         numbers: dict[str, Any] = {}
         for name, value in self.quality.items():
             if isinstance(value, np.ndarray):
@@ -445,6 +467,7 @@ class Modes(Labelled, Sequence[Mode]):
             },
             "quality": numbers,
             "classes": None if self.classes is None else list(self.classes),
+            **{n: None if (one := getattr(self, n)) is None else list(one) for n in _WORDS},
             "provenance": self.provenance,
         }
         if compact:
@@ -472,7 +495,9 @@ class Modes(Labelled, Sequence[Mode]):
         arrays = {name: value.numpy() for name, value in under(tensors, "quality.").items()}
         keys = None
         if "keys" in tensors:
-            keys = np.array(bytes(tensors["keys"].tolist()).decode().split("\0"))
+            keys = np.array(tensors["keys"].numpy().tobytes().decode().split("\0"))
+        names, evidence = (None if (one := facts.get(n)) is None else tuple(one) for n in _WORDS)
+        faces = divided(tensors["faces"], tensors["faces.lengths"]) if "faces" in tensors else None
         return cls(
             site=facts["site"],
             view=facts["view"],
@@ -483,6 +508,9 @@ class Modes(Labelled, Sequence[Mode]):
             keys=keys,
             quality=numbers | arrays,
             provenance=facts["provenance"],
+            names=names,
+            evidence=evidence,
+            faces=faces,
         )
 
     def __len__(self) -> int:
@@ -503,6 +531,7 @@ class Modes(Labelled, Sequence[Mode]):
             )
         number %= len(self)
         directions = self.quality.get("direction")
+        levels = self.quality.get("named_from", np.zeros(len(self)))
         return Mode(
             site=self.site,
             index=number,
@@ -514,6 +543,10 @@ class Modes(Labelled, Sequence[Mode]):
             best_class=self._best_class(number),
             stability=float(self.stability[number]),
             direction=None if directions is None else directions[number],
+            name="" if self.names is None else self.names[number],
+            evidence="" if self.evidence is None else self.evidence[number],
+            named_from=float(levels[number]),
+            picture=(self.faces[number] or None) if self.faces else None,
         )
 
     @cached_property

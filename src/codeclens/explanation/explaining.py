@@ -71,8 +71,9 @@ def explain(
     the largest effects come first. Each of these gets a place map, which sums to its contribution
     and costs nothing, and `examples` samples in which it is most active. `maps="pixels"` adds pixel
     maps along the path (`path_maps`), which sum to the contribution too; `maps=False` draws none.
-    Modes are named by the classes that they follow beyond chance, with a `Hierarchy` as `names` by
-    its superclasses too, or by the given `names` (one for each mode of a site).
+    Modes are named by the given `names` (one for each mode of a site), else by their own names,
+    else by the classes that they follow beyond chance, with a `Hierarchy` as `names` by its
+    superclasses too. Modes with faces are drawn with them.
 
     `modes` are those of one site or of several (`sites` picks some). `target=Contrast(a, b)` asks
     why a and not b. `method` (by default 20 steps at geometric nodes, which need no pilot),
@@ -126,7 +127,8 @@ def explain(
             places = place_maps(part.modes, found, shown[site])
             part.amend({mode: {"places": places.of(0, mode)} for mode in shown[site]})
         part.amend({mode: {"pixels": map_[0]} for mode, map_ in pixels.get(site, {}).items()})
-        part.amend(_known(part.modes, list(part.terms), names, examples))
+        loadings = {mode: term.loading for mode, term in part.terms.items()}
+        part.amend(_known(part.modes, loadings, names, examples))
     return Explanation(
         {site: part.explained(most) for site, part in parts.items()},
         target=float(found.target[0]),
@@ -262,20 +264,26 @@ def _measure(
 
 def _known(
     modes: Modes,
-    active: Sequence[int],
+    active: Mapping[int, float],
     names: Mapping[str, Sequence[str]] | Hierarchy | None,
     examples: int,
 ) -> dict[int, dict[str, Any]]:
-    """What is known of the modes from the samples that they were found in."""
+    """What is known of active modes (with their loadings) from the samples they were found in."""
     called = _called(modes, names)
     best = exemplars(modes, examples) if examples > 0 and len(modes.loadings) else None
     known: dict[int, dict[str, Any]] = {}
-    for mode in active:
+    own = called is modes.names
+    for mode, loading in active.items():
+        one = modes[mode]
         samples = () if best is None else tuple(best[mode])
+        weak = own and bool(one.name) and loading < one.named_from
         known[mode] = {
-            "name": called[mode] if called else "",
+            "name": called[mode] if called and not weak else "",
+            "weak": weak,
             "exemplars": samples,
-            "shows": tuple(_shown(modes, one) for one in samples),
+            "shows": tuple(_shown(modes, sample) for sample in samples),
+            "face": one.face,
+            "evidence": one.evidence,
         }
     return known
 
@@ -326,6 +334,8 @@ def _chosen(modes: Modes | Mapping[str, Modes], sites: Any) -> dict[str, Modes]:
 def _called(modes: Modes, names: Mapping[str, Sequence[str]] | Hierarchy | None) -> Sequence[str]:
     """The names of a site's modes, one for each, or none at all."""
     if names is None or isinstance(names, Hierarchy):
+        if modes.names is not None:
+            return modes.names
         return names_beyond_chance(modes, names)
     if not isinstance(names, Mapping):
         raise CodeclensError(

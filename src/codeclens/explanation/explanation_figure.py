@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from codeclens.errors import CodeclensError, unknown
-from codeclens.explanation.sums import UNNAMED, SiteExplanation, SumsOverModes, Term
+from codeclens.explanation.sums import SiteExplanation, SumsOverModes, Term
 from codeclens.visualization.canvas import blank, styled
 from codeclens.visualization.overlays import (
     AGAINST,
@@ -33,6 +33,8 @@ _GREY = (0.62, 0.64, 0.67)
 # site, its axis; the photograph; columns of labels, of numbers and of bars.
 _ACROSS, _TALL, _LOW, _TITLE, _AXIS = 5.2, 1.02, 0.3, 0.3, 0.36
 _PHOTOGRAPH, _LABELS, _NUMBERS, _GAP = 1.5, 1.3, 0.4, 0.08
+# The face of a mode.
+_FACE = 0.72
 # Neighbouring pixels push a mode up and down in turns. What is drawn is their sum, spread over this
 # share of the shorter side, so that the colours of a pixel map add up to the contribution.
 _SMOOTHING = 1 / 24
@@ -72,8 +74,9 @@ def explanation_figure(
     """Draw the modes of one site, or of all sites below one another, the largest effect first.
 
     For each mode: its place map, with the outline of the region that holds half of its
-    contribution; its number and name; a thick bar for its measured effect and a thin one for its
-    contribution, both to the right where the mode supports the target (orange), to the left where
+    contribution; its face, if it has one; its number and name; a thick bar for its measured effect
+    and a thin one for its contribution, both to the right where the mode supports the target
+    (orange), to the left where
     it opposes it (blue). One scale of colour serves all maps of a site. Modes beyond the first
     `most` (as many as were asked for in `explain`) are one row, and the last rows complete the sum.
     Raises CodeclensError for a site that is
@@ -111,8 +114,8 @@ def _rows(one: SiteExplanation, most: int) -> list[_Row]:
 
 def _label(term: Term) -> str:
     """The mode's number and name, and in what it is most active where it has no name."""
-    lines = [f"mode {term.mode}", _cut(term.name or UNNAMED)]
-    if not term.name and term.shows:
+    lines = [f"mode {term.mode}", _cut(term.called)]
+    if not term.name and not term.weak and term.shows:
         shown = list(dict.fromkeys(term.shows[:2]))
         lines += ["most active in", *(_cut(one) + "," * (one != shown[-1]) for one in shown)]
     return "\n".join(lines)
@@ -128,7 +131,11 @@ def _plane(term: Term | None) -> Float[np.ndarray, "row column"] | None:
 
 def _heights(rows: Sequence[_Row], pictured: bool) -> list[float]:
     return [
-        _TALL if pictured and _plane(row.term) is not None else _LOW + 0.11 * row.label.count("\n")
+        _TALL
+        if pictured and _plane(row.term) is not None
+        else _FACE + 0.08
+        if row.term is not None and row.term.face is not None
+        else _LOW + 0.11 * row.label.count("\n")
         for row in rows
     ]
 
@@ -170,8 +177,10 @@ def _heading(sheet: _Sheet, explanation: SumsOverModes, bands: Sequence[Sequence
             swatch.spines[:].set_visible(outlined)
             swatch.spines[:].set_color(colour)
         sheet.words(left + 0.4, middle, words, fontsize=7)
-    sheet.words(left, top + 0.25 + 0.18 * len(key), "orange supports it, blue opposes it",
-                fontsize=7)  # fmt: skip
+    colours = "orange supports it, blue opposes it"
+    if any(term.face is not None for term in terms):
+        colours += "; beside a map: a picture\nmade to drive the mode"
+    sheet.words(left, top + 0.19 + 0.18 * len(key), colours, fontsize=7, va="top")
 
 
 def _band(
@@ -196,7 +205,9 @@ def _band(
     top += _TITLE
     heights = _heights(rows, picture is not None)
     edges = np.concatenate([[0.0], np.cumsum(heights)])
-    text = _GAP + (_TALL + _GAP if mapped else 0)
+    faces = _GAP + (_TALL + _GAP if mapped else 0)
+    faced = any(row.term is not None and row.term.face is not None for row in rows)
+    text = faces + (_FACE + _GAP if faced else 0)
     numbers = text + _LABELS + _NUMBERS
     bars = sheet.axes(numbers + _GAP, top, _ACROSS - numbers - 2 * _GAP, float(edges[-1]))
     for row, start, high in zip(rows, edges, heights, strict=False):
@@ -212,6 +223,11 @@ def _band(
         if picture is not None and plane is not None:
             side = _TALL - 0.06
             draw_places(sheet.axes(_GAP, top + start + 0.03, side, side), picture, plane, full)
+        if row.term is not None and row.term.face is not None:
+            side = min(_FACE, high - 0.06)
+            face = sheet.axes(faces, middle - side / 2, side, side)
+            face.imshow(row.term.face)
+            face.axis("off")
     _bars(bars, rows, (edges[:-1] + edges[1:]) / 2, explanation.unit)
     bars.set_ylim(float(edges[-1]), 0)
     return float(top + edges[-1] + _AXIS)

@@ -11,7 +11,7 @@ import numpy as np
 
 from codeclens.errors import CodeclensError, counted
 from codeclens.explanation.explanation_figure import explanation_figure, pixel_figure
-from codeclens.explanation.sums import UNNAMED, Reading, SiteExplanation, SumsOverModes, Term
+from codeclens.explanation.sums import Reading, SiteExplanation, SumsOverModes, Term
 from codeclens.labelled import Labelled, columns_of, labels, node_name, save_table
 from codeclens.pages import Figure, Image, Page, Points, Section, Table, Text
 from codeclens.pages.document import Block, Numbering
@@ -214,7 +214,7 @@ class Explanation(Labelled, SumsOverModes):
     def _table(self, one: SiteExplanation) -> Table:
         rows: list[list[Cell]] = [
             [
-                f"mode {term.mode}", term.name or UNNAMED, _cell(term.effect),
+                f"mode {term.mode}", term.called, _cell(term.effect),
                 _cell(term.contribution), ", ".join(dict.fromkeys(term.shows)) or None,
             ]
             for term in one.terms

@@ -13,6 +13,8 @@ from torch import Tensor
 from codeclens.visualization.galleries import Exemplar
 
 UNNAMED = "no clear name"
+# Of a mode whose name does not hold for so small a loading.
+WEAK = "weakly active"
 
 Reading = Literal["as contributed", "backup", "saturation", "dependence", "opposite", "small"]
 # Below this share of the change of the target, two numbers are not worth comparing.
@@ -27,10 +29,13 @@ class Term:
     `contribution` is the mode's part of the exact sum. `effect` is by how much the target falls
     when exactly the mode's share is removed from the activation, and `alone` by how much it rises
     above the site at the baseline when the mode alone is kept (None where not measured). `loading`
-    says how active the mode is, `name` which classes it follows ("" where none is beyond chance).
+    says how active the mode is, `name` which classes it follows ("" where none is beyond chance),
+    and `evidence` why (where the modes carry it). A mode that is `weak` here has a name that does
+    not hold for so small a loading (`Mode.named_from`), so it is not used.
     `places` is the contribution at each place of the site, `pixels` `(C, H, W)` that of each pixel
     along the path; both sum to the contribution. `exemplars` are the samples in which the mode is
-    most active, `shows` their classes, or keys where these are unknown.
+    most active, `shows` their classes, or keys where these are unknown. `face` is a small picture
+    that drives the mode, where the modes have faces.
     """
 
     site: str
@@ -44,11 +49,19 @@ class Term:
     pixels: Float[Tensor, "*input"] | None = None
     exemplars: tuple[Exemplar, ...] = ()
     shows: tuple[str, ...] = ()
+    evidence: str = ""
+    weak: bool = False
+    face: UInt8[np.ndarray, "row column 3"] | None = None
 
     @property
     def title(self) -> str:
-        """The mode's number and its name, or that it has none."""
-        return f"mode {self.mode} ({self.name or UNNAMED})"
+        """The mode's number and what it is called here."""
+        return f"mode {self.mode} ({self.called})"
+
+    @property
+    def called(self) -> str:
+        """The mode's name, or that it has none, or that it is too weak here for its name."""
+        return self.name or (WEAK if self.weak else UNNAMED)
 
     @property
     def size(self) -> tuple[bool, float]:

@@ -107,7 +107,9 @@ class ModeGallery(Labelled):
             name, correlation = one.best_class
             best = f'; best class: "{name}", correlation {correlation:.2f}'
         sentences = [
-            "Named by the classes with which its loadings correlate beyond "
+            one.evidence
+            if one.evidence
+            else "Named by the classes with which its loadings correlate beyond "
             f'chance: "{self.names[mode]}"{best}.'
             if self.names[mode]
             else f"No clear name: its loadings correlate with no class beyond chance{best}."
@@ -251,7 +253,7 @@ def mode_gallery(
     require_number("count", count, least=1, whole=True)
     require_modes_of(store, {modes.site: modes})
     asked = Question() if question is None else question
-    names = tuple(names_beyond_chance(modes, hierarchy))
+    names = modes.names or tuple(names_beyond_chance(modes, hierarchy))
     if hierarchy is not None and modes.classes is not None:
         modes = replace(modes, classes=tuple(hierarchy.titles(list(modes.classes))))
     samples = gallery(modes, store, count=count, seed=seed)

@@ -25,6 +25,7 @@ from codeclens.visualization.fields import (
 )
 from codeclens.visualization.galleries import Exemplar, Exemplars, Gallery, exemplars, gallery
 from codeclens.visualization.gallery_figure import gallery_figure
+from codeclens.visualization.mode_faces import mode_faces
 from codeclens.visualization.overlays import Overlay, as_picture, common_scale, overlay, smooth
 from codeclens.visualization.pixel_maps import (
     PixelMap,
@@ -76,6 +77,7 @@ __all__ = [
     "gallery",
     "gallery_figure",
     "maps_of_modes",
+    "mode_faces",
     "mode_figure",
     "overlay",
     "path_maps",
