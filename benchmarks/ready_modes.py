@@ -29,7 +29,6 @@ import codeclens as cl
 from benchmarks.material import bench
 from codeclens import zoo
 from codeclens.analysis import Hierarchy, names_of_strongest
-from codeclens.analysis.semantics import short_names
 from codeclens.decomposition import Estimator, quality
 from codeclens.decomposition.face_files import encoded
 from codeclens.decomposition.matrices import net_total
@@ -256,7 +255,7 @@ class Groups(NamedTuple):
 
     @classmethod
     def of(cls, store: cl.ContributionStore) -> Groups:
-        names = short_names(list(store.classes or ()))
+        names = list(store.classes or ())
         known = np.unique(store.label[store.label >= 0])
         classes = {names[c]: store.label == c for c in known}
         folders = np.array([str(key).split("/")[1] for key in store.key])
