@@ -65,7 +65,7 @@ def run_explain(settings: ExplainSettings) -> None:
             maps="pixels" if settings.pixels else settings.maps,
             effects=settings.effects,
             classes=classes,
-            # The packaged modes were fitted to few photographs per class; superclasses name them.
+            # Packaged modes have names of their own; others may follow superclasses.
             names=Hierarchy.from_file("imagenet") if settings.modes is None else None,
             picture=None if as_seen is None else as_seen(image),
             progress=advance,

@@ -102,9 +102,9 @@ def mode_faces(
     if not numbers:
         return np.zeros((0, size, size, 3), np.uint8)
     (site,) = find_sites(model, modes.site)
-    aims = _Aims.of(store, modes.site, np.array(directions, np.float64), focus)
+    aims = _FaceAims.of(store, modes.site, np.array(directions, np.float64), focus)
     like = next((p for p in model.parameters() if p.is_floating_point()), torch.zeros(()))
-    seen = _Seen(model, site, _three(mean, like), _three(std, like), canvas)
+    seen = _MeanActivation(model, site, _three(mean, like), _three(std, like), canvas)
     found: list[np.ndarray] = []
     with torch.inference_mode(False), torch.enable_grad(), frozen(model), same_randomness(model):
         for start in range(0, len(numbers), _BATCH):
@@ -122,7 +122,7 @@ def mode_faces(
     return np.concatenate(found)
 
 
-class _Aims:
+class _FaceAims:
     """The directions of modes in whitened activations, each of length one, and how to get there."""
 
     def __init__(self, aims: Tensor, mean: Tensor, whitening: Tensor) -> None:
@@ -135,7 +135,7 @@ class _Aims:
         site: str,
         directions: Float[np.ndarray, "mode unit"],
         focus: float,
-    ) -> _Aims:
+    ) -> _FaceAims:
         activations = store.view(site, "activation").astype(np.float64)
         mean = activations.mean(axis=0)
         variance, axes = np.linalg.eigh(np.cov(activations.T, bias=True).reshape(2 * [len(mean)]))
@@ -159,7 +159,7 @@ class _Aims:
         return found
 
 
-class _Seen:
+class _MeanActivation:
     """What a site makes of pictures: the mean activation of each unit."""
 
     def __init__(self, model: nn.Module, site: Site, mean: Tensor, std: Tensor, side: int) -> None:
@@ -188,8 +188,8 @@ class _Seen:
 
 
 def _optimised(
-    seen: _Seen,
-    aims: _Aims,
+    seen: _MeanActivation,
+    aims: _FaceAims,
     part: slice,
     seeds: Sequence[int],
     draw: int,
