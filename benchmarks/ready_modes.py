@@ -94,8 +94,9 @@ of ImageNet and Caltech-101. `evidence` has the counts, and `named_from` is the 
 on at least half of the photographs show what the name says: explanations do not use the name of a
 mode that is weaker. The strongest photographs are among all
 {samples}, most of which were trained on. A person who saw the eight strongest photographs of 60
-modes drawn from the last six blocks, and noted what they show before reading the names, found 36
-with a name: 32 right, 4 that fit half, none wrong. Of the 24 without one 8 show something common.
+modes drawn from the last six blocks found 36 with a name: 32 right, 4 that fit half, none wrong
+(one reader, who judged again after the naming rule was changed, so not blind). Of the 24 without
+one 8 show something common.
 
 ## Faces
 

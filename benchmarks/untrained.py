@@ -52,8 +52,10 @@ def awake(model: nn.Module) -> nn.Module:
                 parameter.normal_(0, fan_in.numel() ** -0.5)
             elif name.endswith("bias"):
                 parameter.normal_(0, 0.1)
-            elif "scale" in name or parameter.abs().max() < 0.1:
-                # A scale that switches a block off.
+            elif "scale" in name or (
+                parameter.abs().max() < 0.1 and "token" not in name and "embed" not in name
+            ):
+                # A scale that switches a block off; tokens and positions are no scales.
                 parameter.fill_(1)
     return model
 

@@ -65,7 +65,7 @@ def test_a_sound_torchvision_gets_no_declarations(tmp_path: Path) -> None:
 def test_another_failure_is_passed_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "quite_broken.py").write_text("raise RuntimeError('no such device')")
     monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(CodeclensError, match=f"beside torch {torch.__version__[:3]}.*no such dev"):
+    with pytest.raises(CodeclensError, match=f"with torch {torch.__version__[:3]}.*no such dev"):
         _compat._imported("quite_broken")
 
 

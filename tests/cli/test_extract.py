@@ -183,7 +183,7 @@ MISTAKES = {
     "no such function": (["--model", "tiny:biuld"], ["biuld", "build"]),
     "no such model": (["--model", "digits-resent"], ["digits-resnet"]),
     "no weights file": (["--weights", "w.safetensors"], ["w.safetensors"]),
-    "no class names": (["--classes", "names.txt"], ["names.txt cannot be read"]),
+    "no class names": (["--classes", "names.txt"], ["no file of class names names.txt"]),
     "strict about images": (["--strict"], ["dark/2.png"]),
     "names with a hole": (["--classes", "hole.txt"], ["Line 2 of hole.txt is empty"]),
     "names twice": (["--classes", "twice.txt"], ['lists "a" 2 times']),

@@ -110,6 +110,8 @@ def test_an_interruption_is_one_sentence(count: int, desk: Path) -> None:
         time.sleep(2 + number)
         process.send_signal(signal.SIGINT)
         said = process.communicate(timeout=300)[1]
-        assert process.returncode == 130, said
+        # A shell shows both as 130. Python itself ends by the signal where the interruption fell
+        # into code that an extension runs while it is loaded.
+        assert process.returncode in (130, -signal.SIGINT), said
         assert b"Traceback" not in said
         assert b"Run the same command to continue" in said

@@ -183,7 +183,7 @@ def test_bad_input_is_reported(x: Tensor) -> None:
         necessity(Head(lambda a: a.sum(dim=1)), x, activation)
     with pytest.raises(CodeclensError, match="no mode 7"):
         necessity(Head(lambda a: a.sum(dim=1)), x, modes(), chosen=[7], **SETTINGS)
-    with pytest.raises(CodeclensError, match=r"No mode .* is active in the 40 images"):
+    with pytest.raises(CodeclensError, match=r"No mode .* is active in 40 images"):
         necessity(Head(lambda a: a.sum(dim=1) * 0), x, modes(), **SETTINGS)
 
 

@@ -85,7 +85,7 @@ def test_bad_input_is_reported(tmp_path: Path) -> None:
         with pytest.raises(CodeclensError, match=says):
             load_model(place)
     facts.write_text("{")
-    with pytest.raises(CodeclensError, match="not valid JSON"):
+    with pytest.raises(CodeclensError, match="cannot be read as JSON"):
         load_model(place)
 
     class Mine(ResponseModel):

@@ -379,7 +379,7 @@ class SecantWalk(_LeftWalk):
 
     def _run(self, x: Batch) -> Pass:
         try:
-            with self._mode.memory.following(), self._mode:
+            with self._mode.memory.following(self._probe.model), self._mode:
                 return self._probe(x)
         except (RuntimeError, IndexError, ValueError):
             if self._mode.dense and self._mode.densified:

@@ -121,7 +121,7 @@ def checked(data: tuple[Any, Tensor]) -> tuple[Batch, Int[np.ndarray, " sample"]
     x, labels = Inputs.of(data[0]), np.asarray(data[1])
     if labels.shape != (len(x),) or not len(x):
         raise CodeclensError(
-            f"The images are {shape_words(x)} and the labels {labels.shape}; "
+            f"The images are {shape_words(x)} and the labels of shape {tuple(labels.shape)}; "
             "pass one label for each image, and at least one image."
         )
     if not np.issubdtype(labels.dtype, np.integer) or labels.min() < 0:

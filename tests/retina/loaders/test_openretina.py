@@ -344,7 +344,7 @@ def test_bad_checkpoints_are_reported(tmp_path: Path, random: Callable[..., Tens
         with pytest.raises(CodeclensError, match=says):
             load_openretina(saved(tmp_path / "a.ckpt", state, settings), **ABOUT)
 
-    refused(state, None, "no Lightning checkpoint")
+    refused(state, None, "not a Lightning checkpoint")
     for key in [name for name in state if name.endswith(("norm.running_var", "bias.bias"))]:
         less = {name: value for name, value in state.items() if name != key}
         refused(less, {}, f'has no "{key}"')

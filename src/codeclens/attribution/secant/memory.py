@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import Tensor, nn
-from torch.nn.modules import module as calls
 
 Key = tuple[Any, str, int]
 Kept = tuple[Tensor, ...]
@@ -72,8 +72,11 @@ class Memory:
         return self.before.get(key), kept
 
     @contextmanager
-    def following(self) -> Iterator[None]:
-        """While active, notes which call of which module runs, in this thread."""
+    def following(self, model: nn.Module) -> Iterator[None]:
+        """While active, notes which call of which module of the model runs, in this thread.
+
+        What modules do that the model makes while it runs counts for the one that made them.
+        """
         thread = threading.get_ident()
 
         def begin(module: nn.Module, _: Any) -> None:
@@ -87,8 +90,13 @@ class Memory:
                 self._running.pop()
 
         hooks = [
-            calls.register_module_forward_pre_hook(begin),
-            calls.register_module_forward_hook(end, always_call=True),
+            hook
+            for module in model.modules()
+            if not isinstance(module, torch.jit.ScriptModule)
+            for hook in (
+                module.register_forward_pre_hook(begin, prepend=True),
+                module.register_forward_hook(end, always_call=True),
+            )
         ]
         try:
             yield
