@@ -16,6 +16,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from codeclens.attribution import Baseline, Selector, Site, Target, frozen, tapped
 from codeclens.attribution.baselines import as_baseline
 from codeclens.attribution.capture import run, same_randomness
+from codeclens.attribution.inputs import require_usable
 from codeclens.attribution.targets import Bound, bind
 from codeclens.errors import CodeclensError
 
@@ -269,10 +270,4 @@ def _require_usable(x: Tensor) -> None:
         raise CodeclensError(
             f"The input is {shape}; pass a batch (B, …) of floating-point images as a tensor."
         )
-    usable = torch.isfinite(x).flatten(1).all(dim=1)
-    if not usable.all():
-        bad = (~usable).nonzero().flatten().tolist()
-        raise CodeclensError(
-            f"The input holds NaN or infinite values in {len(bad)} of {len(x)} samples "
-            f"(first: sample {bad[0]}); clean or drop them."
-        )
+    require_usable(x)
