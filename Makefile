@@ -19,7 +19,7 @@ ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test slow cluster lint format types docs benchmark clean
+.PHONY: help demo test slow cluster lint format types api docs wheels benchmark clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -47,6 +47,14 @@ format: $(VENV)/.installed-dev  ## mend what can be mended: rules, format, the l
 
 types: $(VENV)/.installed-dev  ## mypy, strict
 	$(BIN)/mypy
+
+api: $(VENV)/.installed-test  ## record the public names and signatures, after a change that is meant
+	$(BIN)/python tests/public_api.py
+
+wheels: $(VENV)/.installed-dev  ## build wheel and sdist into dist/, and try both in clean environments
+	rm -rf dist
+	$(BIN)/python -m hatchling build -d dist
+	.ci/wheels dist $(PYTHON)
 
 docs: $(VENV)/.installed-docs  ## build the pages into docs/_build
 	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build

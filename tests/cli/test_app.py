@@ -16,7 +16,7 @@ from codeclens.cli import app as cli
 from codeclens.cli import main
 from codeclens.errors import CodeclensError
 
-COMMANDS = ("demo", "extract", "decompose", "analyze", "explore", "report", "bench-info")
+COMMANDS = ("demo", "extract", "decompose", "analyze", "explore", "report", "doctor")
 Told = Callable[..., tuple[int, str, str]]
 
 
@@ -68,13 +68,6 @@ def test_version(told: Told) -> None:
     assert told("--version") == (0, f"{codeclens.__version__}\n", "")
 
 
-def test_bench_info_prints_versions_threads_and_cpu(told: Told) -> None:
-    code, out, _ = told("bench-info")
-    assert code == 0
-    for name in ("codeclens", "python", "processor", "cores", "threads", "torch", "[vision]"):
-        assert f"\n{name} " in f"\n{out}"
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -116,18 +109,18 @@ def failing(error: BaseException) -> Callable[[], None]:
 
 @pytest.fixture
 def command(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], None]], None]:
-    """Put a function in the place of what `bench-info` does."""
+    """Put a function in the place of what `doctor` does."""
 
     def put(function: Callable[[], None]) -> None:
-        monkeypatch.setattr("codeclens.cli.small_commands.print_bench_info", function)
+        monkeypatch.setattr("codeclens.cli.doctor_command.run_doctor", lambda json: function())
 
     return put
 
 
 def test_debug_shows_where_a_mistake_was_found(told: Told, command: Callable[..., None]) -> None:
     command(failing(CodeclensError("No such\n  thing.")))
-    assert told("bench-info") == (2, "", "codeclens: No such thing.\n")
-    code, _, err = told("bench-info", "--debug")
+    assert told("doctor") == (2, "", "codeclens: No such thing.\n")
+    code, _, err = told("doctor", "--debug")
     assert code == 2
     assert "Traceback" in err
     assert err.endswith("codeclens: No such thing.\n")
@@ -135,14 +128,14 @@ def test_debug_shows_where_a_mistake_was_found(told: Told, command: Callable[...
 
 def test_a_full_disk_is_reported_in_one_sentence(told: Told, command: Callable[..., None]) -> None:
     command(failing(OSError(errno.ENOSPC, "No space left on device", "run/x")))
-    code, _, err = told("bench-info")
+    code, _, err = told("doctor")
     assert code == 2
     assert err.startswith("codeclens: No space left on device (run/x). ")
 
 
 def test_an_interruption_is_no_traceback(told: Told, command: Callable[..., None]) -> None:
     command(failing(KeyboardInterrupt()))
-    code, _, err = told("bench-info")
+    code, _, err = told("doctor")
     assert code == 130
     assert err.startswith("codeclens: Interrupted; results already written are kept. Run the same")
 
@@ -150,14 +143,14 @@ def test_an_interruption_is_no_traceback(told: Told, command: Callable[..., None
 def test_an_error_of_the_library_itself_is_raised(command: Callable[..., None]) -> None:
     command(failing(ZeroDivisionError("a bug")))
     with pytest.raises(ZeroDivisionError):
-        cli.run(["bench-info"])
+        cli.run(["doctor"])
 
 
 def test_warnings_are_one_line(told: Told, command: Callable[..., None]) -> None:
     command(lambda: warnings.warn("Mind the gap.", UserWarning, stacklevel=1))
     with warnings.catch_warnings():
         warnings.simplefilter("always")
-        assert told("bench-info") == (0, "", "codeclens: warning: Mind the gap.\n")
+        assert told("doctor") == (0, "", "codeclens: warning: Mind the gap.\n")
 
 
 def test_main_leaves_with_the_exit_code(capsys: pytest.CaptureFixture[str]) -> None:

@@ -224,11 +224,15 @@ def retina_demo(
 
 
 @app.command
-def bench_info(*, debug: Annotated[bool, Parameter(help=TRACEBACK)] = False) -> None:
-    """Print versions, thread counts and CPU, to record with measurements."""
-    from codeclens.cli.small_commands import print_bench_info
+def doctor(
+    *,
+    json: Annotated[bool, Parameter(help="Print JSON, to record with measurements.")] = False,
+    debug: Annotated[bool, Parameter(help=TRACEBACK)] = False,
+) -> None:
+    """Print versions, cores, GPU and extras: what works here, what is missing, how to get it."""
+    from codeclens.cli.doctor_command import run_doctor
 
-    print_bench_info()
+    run_doctor(json)
 
 
 def run(arguments: Sequence[str]) -> int:
