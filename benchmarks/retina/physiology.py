@@ -117,7 +117,10 @@ def draw(circuit: Circuit, path: Path) -> None:
             "ds.right",
         ]
         for shift, (label, values, colour) in enumerate(
-            (("differential", motion.differential, MODE), ("global", motion.together, CONTROLS[0]))
+            (
+                ("differential", motion.mean_rate.sel(motion="differential"), MODE),
+                ("global", motion.mean_rate.sel(motion="global"), CONTROLS[0]),
+            )
         ):
             places = [n + 0.38 * shift for n in range(len(kinds))]
             axes[0, 2].bar(

@@ -63,7 +63,7 @@ def test_a_front_is_given_and_gets_its_weights_back(tmp_path: Path) -> None:
     model.front.gain.data.fill_(3.0)
     place = save_model(model, tmp_path / "model")
     assert float(load_model(place, front=Front()).front.gain.detach()) == 3.0
-    with pytest.raises(CodeclensError, match="has the front Front, not None"):
+    with pytest.raises(CodeclensError, match="has the front Front, and no front was passed"):
         load_model(place)
 
 

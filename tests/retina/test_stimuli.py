@@ -22,7 +22,7 @@ from codeclens.retina import (
     photographs,
     white_noise,
 )
-from codeclens.retina.stimuli import BRIGHTEST
+from codeclens.retina.natural_movies import BRIGHTEST
 
 SCREEN = Screen()
 SEEDED: dict[str, Callable[[int], Movie]] = {
@@ -174,7 +174,11 @@ def test_objects_move_with_their_background_or_without() -> None:
     [
         (lambda: Screen(size=0), r"size \(=0\)"),
         (lambda: Screen(rate=-1.0), "rate"),
-        (lambda: grating(Screen(20, 50.0, 1.0, "deg"), direction=0.0), "nearly uniform light"),
+        (lambda: grating(Screen(20, 50.0, 1.0, "deg"), direction=0.0), "default of wavelength"),
+        (
+            lambda: grating(Screen(20, 50.0, 1.0, "deg"), direction=0.0, wavelength=400.0),
+            "nearly uniform light",
+        ),
         (lambda: SCREEN.frames(0.001), "0.001 s"),
         (lambda: white_noise(1.0, SCREEN, kind="pink"), "pink"),  # type: ignore[arg-type]
         (lambda: white_noise(1.0, SCREEN, contrast=1.5), "1.5"),

@@ -18,6 +18,7 @@ from codeclens.retina.changes import field_changes, variance_explained
 from codeclens.retina.circuit import Circuit
 from codeclens.retina.contributions import movie_contributions
 from codeclens.retina.movies import Movie, Screen
+from codeclens.retina.natural_movies import natural_movie
 from codeclens.retina.pathways import Pathways, pathways
 from codeclens.retina.population import (
     CellClusters,
@@ -37,7 +38,7 @@ from codeclens.retina.recordings import Recording, spike_triggered_average
 from codeclens.retina.removals import removal_effects
 from codeclens.retina.response import ResponseModel
 from codeclens.retina.splits import Split, held_out_blocks
-from codeclens.retina.stimuli import natural_movie, white_noise
+from codeclens.retina.stimuli import white_noise
 
 if TYPE_CHECKING:
     import xarray

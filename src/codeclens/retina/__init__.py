@@ -25,17 +25,25 @@ from codeclens.retina.loaders import (
     load_openretina,
     load_openretina_data,
 )
+from codeclens.retina.matching import match_units
 from codeclens.retina.model_files import load_model, ready_cnn, ready_cnn_facts, save_model
+from codeclens.retina.motion import (
+    direction_selectivity,
+    motion_anticipation,
+    motion_reversal,
+    object_motion,
+)
 from codeclens.retina.movies import Movie, MovieWindows, Screen
+from codeclens.retina.natural_movies import natural_movie, photographs
 from codeclens.retina.pathways import Pathways, pathways
+from codeclens.retina.phenomena import PHENOMENA, Phenomenon, explain_phenomenon
 from codeclens.retina.photoreceptors import Kinetics, Photoreceptors
 from codeclens.retina.physiology import (
     contrast_adaptation,
-    direction_selectivity,
+    frequency_doubling,
     latency,
-    motion_reversal,
-    object_motion,
     omitted_stimulus,
+    polarity_reversal,
 )
 from codeclens.retina.population import (
     CellClusters,
@@ -54,7 +62,12 @@ from codeclens.retina.receptive_fields import (
     receptive_fields,
     separable,
 )
-from codeclens.retina.recordings import Recording, join_repeats, spike_triggered_average
+from codeclens.retina.recordings import (
+    Recording,
+    cut_repeats,
+    join_repeats,
+    spike_triggered_average,
+)
 from codeclens.retina.removals import removal_agreement, removal_effects
 from codeclens.retina.response import ResponseModel
 from codeclens.retina.splits import Split, held_out_blocks
@@ -62,18 +75,21 @@ from codeclens.retina.stimuli import (
     bar,
     flash,
     flash_train,
+    flashed_bar,
     flicker,
     grating,
     moving_object,
-    natural_movie,
-    photographs,
+    reversing_grating,
+    shifted_surround,
     white_noise,
 )
+from codeclens.retina.subnetworks import HeldAtRest, Subnetwork, minimal_subnetwork
 
 __all__ = [
     "LN",
     "LNK",
     "LNLN",
+    "PHENOMENA",
     "CellClusters",
     "Circuit",
     "CoreLayer",
@@ -81,10 +97,12 @@ __all__ = [
     "DeepRetina",
     "Fit",
     "FitEpoch",
+    "HeldAtRest",
     "Kinetics",
     "Movie",
     "MovieWindows",
     "Pathways",
+    "Phenomenon",
     "Photoreceptors",
     "Recording",
     "ResponseModel",
@@ -92,14 +110,17 @@ __all__ = [
     "Screen",
     "Split",
     "StackedConv2d",
+    "Subnetwork",
     "active_modes",
     "bar",
     "changes_figure",
     "cluster_cells",
     "combinations",
     "contrast_adaptation",
+    "cut_repeats",
     "direction_selectivity",
     "evaluate",
+    "explain_phenomenon",
     "explained_figure",
     "field_changes",
     "field_cosine",
@@ -108,8 +129,10 @@ __all__ = [
     "fit",
     "flash",
     "flash_train",
+    "flashed_bar",
     "flicker",
     "fold",
+    "frequency_doubling",
     "grating",
     "grouped_fields",
     "held_out_blocks",
@@ -123,8 +146,11 @@ __all__ = [
     "load_openretina",
     "load_openretina_data",
     "loadings_figure",
+    "match_units",
     "matrix_figure",
+    "minimal_subnetwork",
     "mode_cell_matrix",
+    "motion_anticipation",
     "motion_reversal",
     "movie_changes",
     "movie_contributions",
@@ -135,6 +161,7 @@ __all__ = [
     "omitted_stimulus",
     "pathways",
     "photographs",
+    "polarity_reversal",
     "population_modes",
     "prevailing",
     "ready_cnn",
@@ -142,8 +169,10 @@ __all__ = [
     "receptive_fields",
     "removal_agreement",
     "removal_effects",
+    "reversing_grating",
     "save_model",
     "separable",
+    "shifted_surround",
     "sign_balance",
     "spike_triggered_average",
     "to_nwb",

@@ -490,7 +490,8 @@ def _require(
     split: Split,
     against: str,
 ) -> None:
-    if fields.dims != ("time", "cell", "lag", "y", "x"):
+    axes = tuple(dim for dim in fields.dims if dim != "colour")
+    if axes != ("time", "cell", "lag", "y", "x"):
         raise CodeclensError(f"Fields are (time, cell, lag, y, x); these have {fields.dims}.")
     if rates.shape != fields.shape[:2]:
         raise wrong_shape("rates", rates.shape, str(fields.shape[:2]), "times and cells of fields")

@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from codeclens.decomposition.training import seeded
-from codeclens.errors import CodeclensError, unknown
+from codeclens.errors import CodeclensError, require_number, unknown
 from codeclens.retina.response import Fittable, Input
 
 Nonlinearity = Literal["softplus", "relu"]
@@ -252,6 +252,8 @@ class RetinaCNN(Fittable):
       the same network with single ones.
     - `norm="position"` normalises each position separately, as the first networks of this kind did;
       `eps` is the constant of the norms.
+    - `colours` is the number of colours of the film, 0 for a film without: the first convolution
+      then has a filter for each, and windows are `(B, colours, history, H, W)`.
     - The clock, the scale, `size` (50 × 50), `history` (40 frames) and `front` are those of
       `Input`.
 
@@ -285,6 +287,7 @@ class RetinaCNN(Fittable):
         noise: float = 0.05,
         eps: float | Sequence[float] = 1e-3,
         ahead: int = 0,
+        colours: int = 0,
         seed: int = 0,
         **given: Unpack[Input],
     ) -> None:
@@ -313,14 +316,17 @@ class RetinaCNN(Fittable):
             "noise": noise,
             "eps": eps if isinstance(eps, float) else list(eps),
             "ahead": ahead,
+            **({"colours": colours} if colours else {}),
         }
+        require_number("colours", colours, least=0, whole=True, hint="0 for a film without")
         self.ahead = ahead
+        self.film_colours = (colours,)
         slack = [eps] * 3 if isinstance(eps, float) else list(eps)
         sizes = _sizes(size, kernels, 3 if ganglion == "convolutional" else 2)
         convolution = StackedConv2d if stacked else nn.Conv2d
         with seeded(seed):
             shapes = list(zip(channels, sizes, strict=False))
-            self.conv1 = convolution(self.taken, channels[0], kernels[0])
+            self.conv1 = convolution(self.taken * max(colours, 1), channels[0], kernels[0])
             self.norm1 = _norm(norm, *shapes[0], slack[0])
             self.noise1 = Noise(noise)
             self.first = NONLINEARITIES[nonlinearity]()
@@ -340,8 +346,10 @@ class RetinaCNN(Fittable):
                 self.ganglion = convolution(channels[1], max(of) + 1, kernels[2])
                 self.potential = nn.Sequential(nn.BatchNorm2d(max(of) + 1, eps=slack[2]), pick)
 
-    def forward(self, x: Float[Tensor, "batch history y x"]) -> Float[Tensor, "batch cell"]:
-        x = self.first(self.noise1(self.norm1(self.conv1(self.seen(x)))))
+    def forward(self, x: Float[Tensor, "batch *colour history y x"]) -> Float[Tensor, "batch cell"]:
+        # Colours are further filters of the first convolution.
+        seen = self.seen(x).flatten(1, -3)
+        x = self.first(self.noise1(self.norm1(self.conv1(seen))))
         x = self.second(self.noise2(self.norm2(self.conv2(x))))
         rates: Tensor = self.output(self.potential(self.ganglion(self.flat(x))))
         return rates

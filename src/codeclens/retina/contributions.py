@@ -16,7 +16,7 @@ from codeclens.attribution import Conductance, Output, Site
 from codeclens.attribution.attributor import Attributor
 from codeclens.attribution.baselines import Baseline
 from codeclens.attribution.methods import Method
-from codeclens.attribution.results import Contributions, split_signs
+from codeclens.attribution.results import Contributions, SiteContributions, split_signs
 from codeclens.attribution.targets import Bound, Target, target_unit
 from codeclens.errors import CodeclensError, require_number, unknown
 from codeclens.extraction.data import spread
@@ -41,6 +41,7 @@ def movie_contributions(
     baseline: float | Tensor | Baseline = 0.0,
     drive: bool = False,
     lags: bool = False,
+    places: bool = False,
     batch_size: int = 64,
 ) -> xr.Dataset:
     """Contributions of every channel to each cell at the frames of a movie, in Hz.
@@ -54,12 +55,14 @@ def movie_contributions(
     - `drive=True` explains the input of the last nonlinearity instead of the rates.
     - `lags=True` keeps contributions of layers with a time axis (`model.timed`) separate by `lag`
       (s before the frame).
+    - `places=True` also returns the net `contribution` of every channel at every place of its map,
+      by `row` and `column` (summed over lags), from which `population_modes` learns modes by place.
 
     Returns a Dataset over `time` (s, the beginning of the frame), `cell`, `layer` and `channel`
-    (NaN where a layer has fewer): `positive` and `negative` contributions, with signs split before
-    positions are summed; `activation`, the mean over positions; `rate` and `baseline_rate`; and
-    `completeness`, `rate − baseline_rate` minus the sum of contributions (rounding, with the
-    default method). `batch_size` frames are in memory at a time.
+    (NaN where a layer has fewer channels or places): `positive` and `negative` contributions, with
+    signs split before positions are summed; `activation`, the mean over positions; `rate` and
+    `baseline_rate`; and `completeness`, `rate − baseline_rate` minus the sum of contributions
+    (rounding, with the default method). `batch_size` frames are in memory at a time.
 
     Raises CodeclensError for a movie of another clock or scale, unknown cells or sites, times
     without a frame, and layers without a lag.
@@ -86,9 +89,11 @@ def movie_contributions(
         sites=chosen,
         method=Conductance() if method is None else method,
         baseline=baseline,
-        reduce=None if lags else "sum",
+        reduce=None if lags or places else "sum",
         output=Site(model.drive) if drive and model.drive is not None else None,
     )
+    if lags and places:
+        raise CodeclensError("Pass lags=True or places=True, not both.")
     keys = [site.key for site in attributor.sites]
     if lags and (still := [key for key in keys if key not in model.timed]):
         raise CodeclensError(
@@ -104,7 +109,12 @@ def movie_contributions(
         pilots = rows[torch.tensor(list(spread(len(rows), PILOTS)))]
         attributor = attributor.prepared(windows[pilots].to(device))
         parts = [
-            _part(attributor.several(windows[part].to(device), [t.target for t in asked]), lags)
+            _part(
+                attributor.several(windows[part].to(device), [t.target for t in asked]),
+                lags,
+                places,
+                model.timed,
+            )
             for part in rows.split(batch_size)
         ]
     finally:
@@ -176,7 +186,7 @@ def _frames(
     return torch.from_numpy(rows), begins[rows]
 
 
-def _part(found: list[Contributions], lags: bool) -> Part:
+def _part(found: list[Contributions], lags: bool, places: bool, timed: Sequence[str]) -> Part:
     """The arrays of a batch, by name and by name and layer."""
     part: Part = {
         "rate": torch.stack([each.target for each in found], dim=1).cpu().numpy(),
@@ -189,6 +199,9 @@ def _part(found: list[Contributions], lags: bool) -> Part:
         ]
         for place, sign in enumerate(("positive", "negative")):
             part[f"{sign} {key}"] = torch.stack([both[place] for both in signed], 1).cpu().numpy()
+        if places:
+            maps = [_by_place(each[key], key in timed) for each in found]
+            part[f"contribution {key}"] = torch.stack(maps, dim=1).cpu().numpy()
         gaps = [each[key].completeness for each in found]
         part[f"completeness {key}"] = torch.stack(gaps, dim=1).cpu().numpy()
         part[f"activation {key}"] = found[0][key].activation.cpu().numpy()
@@ -202,6 +215,19 @@ def _by_lag(full: Tensor | None) -> tuple[Tensor, Tensor]:
     flat = full.reshape(samples, channels * frames, -1)
     positive, negative = split_signs(flat)
     return positive.view(samples, channels, frames), negative.view(samples, channels, frames)
+
+
+def _by_place(found: SiteContributions, timed: bool) -> Tensor:
+    """Net contributions `(B, C, row, column)`; a site without a map has one place."""
+    full = found.full
+    assert full is not None
+    units = found.site.units(full)
+    grid = found.site.grid(full)
+    maps = units.reshape(*units.shape[:2], *grid)
+    maps = maps.sum(dim=2) if timed else maps
+    while maps.ndim < 4:
+        maps = maps[:, :, None]
+    return maps.flatten(3)
 
 
 def _labelled(
@@ -234,8 +260,14 @@ def _labelled(
         return np.stack(filled, axis=axis)
 
     about = {"units": units[0]} if len(set(units)) == 1 else {}
+    maps = {}
+    if f"contribution {layers[0]}" in whole:
+        values = stacked("contribution", 2)
+        maps["contribution"] = ((*dims, "row", "column"), values, about)
+        coords |= {"row": np.arange(values.shape[-2]), "column": np.arange(values.shape[-1])}
     return xr.Dataset(
         {
+            **maps,
             "positive": (dims, stacked("positive", 2), about),
             "negative": (dims, stacked("negative", 2), about),
             "activation": (("time", "layer", "channel"), stacked("activation", 1)),
@@ -249,8 +281,9 @@ def _labelled(
 
 
 def _filled(array: np.ndarray[Any, Any], axis: int, shape: Sequence[int]) -> np.ndarray[Any, Any]:
-    """An array padded with NaN: channels at the end, lags at the beginning."""
+    """An array padded with NaN: channels and places at the end, lags at the beginning."""
     widths = [(0, 0)] * axis
+    one_lag = array.ndim == axis + 2
     for place, (have, want) in enumerate(zip(array.shape[axis:], shape, strict=True)):
-        widths.append((0, want - have) if place == 0 else (want - have, 0))
+        widths.append((want - have, 0) if one_lag and place == 1 else (0, want - have))
     return np.pad(array, widths, constant_values=np.nan)

@@ -100,6 +100,10 @@ class CoreReadout(ResponseModel):
         )
         self.ahead = ahead
         self.cut = cut
+        inputs = int(layers[0].kernel.shape[1])
+        # A layer in front of the core may weigh the colours into one.
+        squashed = 0 if colours is None else colours.numel()
+        self.film_colours = (0, squashed) if squashed > 1 else (inputs if inputs > 1 else 0,)
         self.pooled = pooled
         self.sites = tuple(f"layer{place}" for place in range(len(layers)))
         self.timed = self.sites

@@ -28,7 +28,8 @@ _GATING = CONTROLS[1]
 def fields_figure(fields: xarray.DataArray, cell: str | int = 0) -> Figure:
     """Draw receptive fields of one cell at several moments: maps above, time courses below.
 
-    `fields` is `(time | group, cell, lag, y, x)` of at most 8 moments. Each is drawn as the best
+    `fields` is `(time | group, cell, lag, y, x)` of at most 8 moments; of a film in colour choose
+    one colour, `fields.sel(colour="green")`. Each is drawn as the best
     product of a map and a time course, with its share of the field's power. All maps have the same
     scale. The time course is normalised, and is not drawn for a field below 1 % of the largest one.
     Raises CodeclensError for more moments.
@@ -42,6 +43,11 @@ def fields_figure(fields: xarray.DataArray, cell: str | int = 0) -> Figure:
     5
     """
     one = fields.sel(cell=cell) if isinstance(cell, str) else fields.isel(cell=cell)
+    if "colour" in one.dims:
+        raise CodeclensError(
+            f"The fields have the colours {', '.join(map(str, one.colour.to_numpy()))}; choose "
+            'one, fields.sel(colour="…").'
+        )
     if not 1 <= len(one) <= _MOMENTS:
         raise CodeclensError(
             f"The figure shows at most {_MOMENTS} time points, got {len(one)}; select some, as "

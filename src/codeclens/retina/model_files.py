@@ -66,8 +66,8 @@ def load_model(path: str | os.PathLike[str], *, front: nn.Module | None = None) 
     given = None if front is None else type(front).__name__
     if given != facts.get("front"):
         raise CodeclensError(
-            f'The model in "{fact_file}" has the front {facts.get("front")}, not {given}; pass '
-            "front= of that class."
+            f'The model in "{fact_file}" has {_a_front(facts.get("front"))}, and '
+            f"{_a_front(given)} was passed; pass front= of the model's class."
         )
     kind = MODELS.get(facts.get("model", ""))
     if kind is None:
@@ -84,6 +84,10 @@ def load_model(path: str | os.PathLike[str], *, front: nn.Module | None = None) 
         reason = " ".join(str(error).split())
         raise CodeclensError(f'"{fact_file}" does not describe a model: {reason}.') from error
     return model.eval()
+
+
+def _a_front(name: str | None) -> str:
+    return "no front" if name is None else f"the front {name}"
 
 
 RATE = 50.0

@@ -265,7 +265,7 @@ Cells = Sequence[str | int] | str | int | None
 
 @dataclass(frozen=True, eq=False)
 class Clips:
-    """Windows `(N, history, H, W)` with their times, clock and scale.
+    """Windows `(N, history, H, W)`, or with `colours` behind N, with times, clock and scale.
 
     `rows` are the numbers of the windows in the movie, which are the rows of
     `ResponseModel.respond`. `times` are those of the responses in s, or window numbers where the
@@ -273,12 +273,13 @@ class Clips:
     later frames, where the model looks ahead.
     """
 
-    windows: Float[Tensor, "window history y x"]
+    windows: Float[Tensor, "window *colour history y x"]
     rows: Int64[np.ndarray, " window"]
     times: Float[np.ndarray, " window"]
     sampling: Sampling
     timed: bool
     ahead: int = 0
+    colours: Sequence[str] = ()
 
     def __len__(self) -> int:
         return len(self.windows)
@@ -286,10 +287,14 @@ class Clips:
     def labelled(
         self, values: np.ndarray[Any, Any], names: Mapping[str, Sequence[Any]], units: str
     ) -> xarray.DataArray:
-        """Values `(time, …, lag, y, x)` with their coordinates; `names` label the axes between."""
+        """Values `(time, …, lag, y, x)` with their coordinates; `names` label the axes between.
+
+        In colour the axis `colour` is before `lag`.
+        """
         import xarray
 
-        history, height, width = self.windows.shape[1:]
+        history, height, width = self.windows.shape[-3:]
+        names = dict(names) | ({"colour": self.colours} if self.colours else {})
         rate, pixel = self.sampling.rate, self.sampling.pixel
         seconds = {"units": "s"}
         distance = {"units": self.sampling.unit}
@@ -336,22 +341,30 @@ def clips_of(
             )
         windows = movie.windows(history) if known is None else known.windows(movie)
         times = movie.window_times(history) - ahead / movie.rate
-        sampling, timed = movie.sampling, True
+        sampling, timed, colours = movie.sampling, True, tuple(movie.colours)
     else:
         if known is None:
             raise CodeclensError(
                 f"Neither these windows nor a {type(model).__name__} have a clock and a scale; "
                 "pass a Movie, or a ResponseModel."
             )
-        if movie.ndim != 4 or movie.shape[1] != known.history:
+        count = int(movie.shape[1]) if movie.ndim == 5 else 0
+        whole = movie.ndim in (4, 5) and movie.shape[-3] == known.history
+        if not whole or count not in known.film_colours:
+            shown = "" if max(known.film_colours) == 0 else f"{max(known.film_colours)}, "
             raise wrong_shape(
-                "windows", movie.shape, f"(windows, {known.history}, height, width)", "or a Movie"
+                "windows",
+                movie.shape,
+                f"(windows, {shown}{known.history}, height, width)",
+                "or a Movie",
             )
+        colours = tuple(str(number) for number in range(count))
         windows, times, timed = movie, np.arange(len(movie), dtype=np.float64), False
         sampling = known.sampling
     rows = _rows(frames, len(windows))
     chosen = windows[torch.from_numpy(rows)] if frames is not None else windows
-    return Clips(chosen, rows, np.asarray(times, np.float64)[rows], sampling, timed, ahead)
+    shown_at = np.asarray(times, np.float64)[rows]
+    return Clips(chosen, rows, shown_at, sampling, timed, ahead, colours)
 
 
 def _rows(frames: Any, count: int) -> np.ndarray[Any, Any]:

@@ -55,8 +55,9 @@ def receptive_fields(
     `output` selects a tensor inside the network instead of the rates, such as `model.drive`, in its
     own unit.
 
-    Returns `(time, cell, lag, y, x)` in Hz per unit of the stimulus; `lag` is in s before the
-    frame, oldest first, `y` and `x` are the centres of the pixels from the upper left corner.
+    Returns `(time, cell, lag, y, x)` in Hz per unit of the stimulus, and `(time, cell, colour, lag,
+    y, x)` for films in colour; `lag` is in s before the frame, oldest first, `y` and `x` are the
+    centres of the pixels from the upper left corner.
     `at_once` windows run together, with one backward pass for each cell. Raises CodeclensError for
     an unknown cell or row, and for a movie of another clock or scale.
 
@@ -285,7 +286,8 @@ def grouped_fields(
     import xarray
 
     groups = prevailing(modes, together)
-    if fields.dims != ("time", "cell", "lag", "y", "x") or len(fields) != len(groups):
+    axes = tuple(dim for dim in fields.dims if dim != "colour")
+    if axes != ("time", "cell", "lag", "y", "x") or len(fields) != len(groups):
         raise CodeclensError(
             f"Fields of {fields.dims} with {len(fields)} frames do not match loadings of "
             f"{len(groups)}; pass (time, cell, lag, y, x) of the same frames."

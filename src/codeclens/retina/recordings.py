@@ -140,6 +140,38 @@ def join_repeats(recordings: Sequence[Recording]) -> Recording:
     return Recording(replace(first.movie, frames=first.movie.frames[:least]), rates, first.cells)
 
 
+def cut_repeats(recording: Recording, period: float | None = None) -> Recording:
+    """A recording whose film shows the same frames again and again, as one with repeats.
+
+    `period` is the duration of one presentation in s; by default the shortest one after which all
+    frames recur. Frames after the last whole presentation are left out. Raises CodeclensError where
+    the film does not recur.
+
+    >>> film = torch.randn(50, 1, 1).repeat(4, 1, 1)
+    >>> seen = Recording(Movie(film, 50.0, 1.0, "deg"), torch.rand(200, 2), ["on", "off"])
+    >>> cut_repeats(seen).repeats.shape
+    torch.Size([4, 50, 2])
+    """
+    frames, rate = recording.movie.frames, recording.movie.rate
+    if period is None:
+        # A film of which only the beginning recurs is not one that is repeated.
+        starts = (frames == frames[0]).flatten(1).all(dim=1).nonzero().flatten().tolist()[1:]
+        counts = [n for n in starts if torch.equal(frames[n:], frames[: len(frames) - n])]
+        counts = [n for n in counts if 2 * n <= len(frames)]
+        if not counts or not frames.flatten(1).std(dim=0).any():
+            raise CodeclensError(
+                f"The {len(frames)} frames of the film do not recur; pass the period in s, or "
+                "presentations to join_repeats."
+            )
+        count = counts[0]
+    else:
+        require_number("period", period, above=0, most=recording.movie.duration / 2, hint="seconds")
+        count = round(period * rate)
+    times = len(frames) // count
+    parts = [recording.between(n * count / rate, (n + 1) * count / rate) for n in range(times)]
+    return join_repeats(parts)
+
+
 def spike_triggered_average(
     recording: Recording, history: int, *, draws: int = 200, shortest: int = 50, seed: int = 0
 ) -> xarray.Dataset:

@@ -32,6 +32,8 @@ class ResponseModel(nn.Module):
       It is 0 for a causal model, positive for a model that looks ahead, and −1 for a model that
       predicts the frame after its window.
     - `field`: the height and width in pixels of the film, where they are fixed.
+    - `film_colours`: the numbers of colours that a film may have, 0 for a film without. In colour,
+      windows are `(B, colours, history, H, W)`.
 
     Raises CodeclensError for a clock or a scale that is not positive, a history below 1, and cells
     without unique names.
@@ -42,6 +44,7 @@ class ResponseModel(nn.Module):
     timed: Sequence[str] = ()
     ahead: int = 0
     field: tuple[int, int] | None = None
+    film_colours: Sequence[int] = (0,)
 
     def __init__(
         self, *, history: int, rate: float, pixel: float, unit: Unit, cells: Sequence[str]
@@ -66,7 +69,15 @@ class ResponseModel(nn.Module):
         """Set the constants that follow from the training rates; models override this."""
 
     def require_movie(self, movie: Movie) -> None:
-        """Raises CodeclensError for a movie of another clock, scale or size."""
+        """Raises CodeclensError for a movie of another clock, scale, size or number of colours."""
+        if len(movie.colours) not in self.film_colours:
+            have = ", ".join(movie.colours)
+            have = f"the colours {have}" if have else "no colours"
+            take = " or ".join(str(count or "no") for count in self.film_colours)
+            raise CodeclensError(
+                f"The movie has {have} and the model takes {take} colours; choose one with "
+                "movie.of_colour(…), or pass frames (time, colours, y, x)."
+            )
         if not math.isclose(movie.rate, self.rate, rel_tol=1e-3):
             raise CodeclensError(
                 f"The movie runs at {movie.rate} Hz and the model at {self.rate} Hz; resample it."
@@ -76,14 +87,14 @@ class ResponseModel(nn.Module):
                 f"The movie's pixels are {movie.pixel} {movie.unit} and the model's {self.pixel} "
                 f"{self.unit}; scale it."
             )
-        height, width = movie.frames.shape[1:]
+        height, width = movie.frames.shape[-2:]
         if self.field is not None and self.field != (height, width):
             raise CodeclensError(
                 f"The movie has {height} × {width} pixels and the model takes {self.field[0]} × "
                 f"{self.field[1]}; crop it or scale it."
             )
 
-    def windows(self, movie: Movie) -> Float[Tensor, "window history y x"]:
+    def windows(self, movie: Movie) -> Float[Tensor, "window *colour history y x"]:
         """The windows of a movie, in the model's precision; raises as `require_movie` does."""
         self.require_movie(movie)
         weights = (*self.parameters(), *self.buffers())

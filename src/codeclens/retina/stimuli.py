@@ -1,22 +1,21 @@
-"""Stimuli: flashes, flicker, gratings, bars, moving objects, white noise and natural movies."""
+"""Stimuli: flashes, flicker, gratings, bars, moving objects and white noise.
+
+Every stimulus takes the `colour` of a `Screen` in colour: a name, or a weight for each colour.
+Lengths that are not given have their defaults in µm (see `Screen`).
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import lru_cache
-from importlib.resources import files
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
-from PIL import Image
 from torch import Tensor
 
 from codeclens.errors import CodeclensError, require_number, unknown
-from codeclens.retina.movies import Movie, Screen
-from codeclens.zoo.photographs import demo_photographs
+from codeclens.retina.movies import Colour, Movie, Screen
 
 
 def _require_contrast(contrast: float, what: str) -> None:
@@ -27,10 +26,11 @@ def _require_contrast(contrast: float, what: str) -> None:
 
 def _require_visible(name: str, length: float, screen: Screen) -> None:
     """Raises CodeclensError for a period so long that the screen shows nearly uniform light."""
-    if length > 4 * screen.width:
+    side = max(screen.width, screen.height)
+    if length > 4 * side:
         raise CodeclensError(
-            f"{name} (={length:g} {screen.unit}) is more than four times the screen's width of "
-            f"{screen.width:g} {screen.unit}, which shows nearly uniform light; pass a shorter one."
+            f"{name} (={length:g} {screen.unit}) is more than four times the screen's larger side "
+            f"of {side:g} {screen.unit}, which shows nearly uniform light; pass a shorter one."
         )
 
 
@@ -43,6 +43,7 @@ def flash(
     place: tuple[float, float] = (0.0, 0.0),
     before: float = 1.5,
     after: float = 1.0,
+    colour: Colour = None,
 ) -> Movie:
     """A flash of `contrast` for `duration` s, of the whole field or of a disc.
 
@@ -59,15 +60,23 @@ def flash(
     light = torch.zeros(first + count + screen.frames(after))
     light[first : first + count] = contrast
     if radius is None:
-        return screen.movie(light)
+        return screen.movie(light, colour)
+    require_number("radius", radius, above=0, hint=f"in {screen.unit}")
     across, up = screen.places()
     disc = torch.hypot(across - place[0], up - place[1]) <= radius
     if not disc.any():
         raise CodeclensError(f"A disc of {radius} {screen.unit} at {place} covers no pixel.")
-    return screen.movie(light[:, None, None] * disc)
+    return screen.movie(light[:, None, None] * disc, colour)
 
 
-def flicker(screen: Screen, *, contrasts: list[float], each: float = 10.0, seed: int = 0) -> Movie:
+def flicker(
+    screen: Screen,
+    *,
+    contrasts: Sequence[float],
+    each: float = 10.0,
+    seed: int = 0,
+    colour: Colour = None,
+) -> Movie:
     """Full-field Gaussian flicker whose contrast (standard deviation) steps every `each` s.
 
     Values are clipped to [−1, 1], so that light is not negative and the mean is kept. Raises
@@ -77,42 +86,87 @@ def flicker(screen: Screen, *, contrasts: list[float], each: float = 10.0, seed:
     >>> [round(float(part[:, 0, 0].std()), 2) for part in movie.frames.split(100)]
     [0.05, 0.31]
     """
-    if not contrasts or not all(0 < contrast <= 1 for contrast in contrasts):
+    if not len(contrasts) or not all(0 < contrast <= 1 for contrast in contrasts):
         raise CodeclensError(f"contrasts (={contrasts}) must be one or more numbers in (0, 1].")
     drawn = torch.randn(
         len(contrasts), screen.frames(each), generator=torch.Generator().manual_seed(seed)
     )
-    return screen.movie((drawn * torch.tensor(contrasts)[:, None]).clamp(-1, 1).flatten())
+    scaled = drawn * torch.tensor(list(contrasts))[:, None]
+    return screen.movie(scaled.clamp(-1, 1).flatten(), colour)
 
 
 def grating(
     screen: Screen,
     *,
     direction: float,
-    wavelength: float = 400.0,
-    speed: float = 1000.0,
+    wavelength: float | None = None,
+    speed: float | None = None,
     contrast: float = 1.0,
     duration: float = 3.0,
     before: float = 1.0,
+    colour: Colour = None,
 ) -> Movie:
     """A sinusoidal grating that drifts towards `direction` (degrees; 0 right, 90 up).
 
-    `wavelength` is in the screen's unit and `speed` in that unit a second; `contrast` is the
-    amplitude. The grating appears `before` s after the first frame and drifts for `duration` s.
-    Raises CodeclensError for a contrast outside (0, 1] and a wavelength below two pixels.
+    `wavelength` (400 µm) is in the screen's unit and `speed` (1 mm/s) in that unit a second;
+    `contrast` is the amplitude. The grating appears `before` s after the first frame and drifts for
+    `duration` s. Raises CodeclensError for a contrast outside (0, 1] and a wavelength below two
+    pixels.
 
     >>> movie = grating(Screen(), direction=90.0)
     >>> movie.frames.shape, bool((movie.frames[60, :, 0] == movie.frames[60, :, 9]).all())
     (torch.Size([200, 22, 22]), True)
     """
     require_number("contrast", contrast, above=0, most=1)
-    require_number("wavelength", wavelength, least=2 * screen.pixel, hint="two pixels or more")
-    _require_visible("wavelength", wavelength, screen)
-    along = _along(screen, direction)
+    wavelength = period_of(screen, wavelength, 400.0)
+    speed = screen.length("speed", speed, 1000.0)
+    along = along_direction(screen, direction)
     times = torch.arange(screen.frames(duration), dtype=torch.float64) / screen.rate
     phase = 2 * math.pi * (along[None] - speed * times[:, None, None]) / wavelength
-    still = torch.zeros(screen.frames(before), screen.size, screen.size)
-    return screen.movie(torch.cat([still, contrast * torch.sin(phase)]))
+    still = torch.zeros(screen.frames(before), *screen.shape)
+    return screen.movie(torch.cat([still, contrast * torch.sin(phase)]), colour)
+
+
+def reversing_grating(
+    screen: Screen,
+    *,
+    phase: float = 0.0,
+    direction: float = 0.0,
+    wavelength: float | None = None,
+    frequency: float = 2.5,
+    contrast: float = 1.0,
+    duration: float = 3.0,
+    before: float = 1.2,
+    colour: Colour = None,
+) -> Movie:
+    """A grating that stands still and reverses its contrast sinusoidally, `frequency` in Hz.
+
+    `phase` in degrees is that of the grating at the centre of the screen: 0 is an edge, 90 a
+    stripe. `wavelength` (400 µm) is in the screen's unit. (After Hochstein and Shapley 1976,
+    Journal of Physiology 262: 265.) Raises CodeclensError for a contrast outside (0, 1], a
+    wavelength below two pixels, and a frequency above half the frames a second.
+
+    >>> movie = reversing_grating(Screen(), phase=90.0)
+    >>> bool((movie.frames.mean(0).abs() < 1e-6).all())
+    True
+    """
+    require_number("contrast", contrast, above=0, most=1)
+    wavelength = period_of(screen, wavelength, 400.0)
+    require_number("frequency", frequency, above=0, most=screen.rate / 2, hint="Hz")
+    along = along_direction(screen, direction)
+    stripes = torch.sin(2 * math.pi * along / wavelength + math.radians(phase))
+    times = torch.arange(screen.frames(duration), dtype=torch.float64) / screen.rate
+    course = torch.sin(2 * math.pi * frequency * times)
+    still = torch.zeros(screen.frames(before), *screen.shape)
+    return screen.movie(torch.cat([still, contrast * course[:, None, None] * stripes]), colour)
+
+
+def period_of(screen: Screen, wavelength: float | None, um: float) -> float:
+    """A wavelength in the screen's unit that the screen can show, by default `um` µm."""
+    found = screen.length("wavelength", wavelength, um)
+    require_number("wavelength", found, least=2 * screen.pixel, hint="two pixels or more")
+    _require_visible("wavelength", found, screen)
+    return found
 
 
 def bar(
@@ -120,18 +174,20 @@ def bar(
     *,
     direction: float,
     contrast: float = 1.0,
-    width: float = 200.0,
-    speed: float = 1000.0,
+    width: float | None = None,
+    speed: float | None = None,
     reversal: float | None = None,
     before: float = 1.2,
     after: float = 0.6,
+    colour: Colour = None,
 ) -> Movie:
     """A bar that moves across the screen towards `direction` (degrees; 0 right, 90 up).
 
-    `width` is in the screen's unit, `speed` in that unit a second. The bar enters `before` s after
-    the first frame. With a `reversal`, a position along the direction from the centre in the
-    screen's unit, it turns round there and leaves where it entered. Its edges are antialiased.
-    Raises CodeclensError for a contrast of 0 or below −1 and for sizes that are not positive.
+    `width` (200 µm) is in the screen's unit, `speed` (1 mm/s) in that unit a second. The bar enters
+    `before` s after the first frame. With a `reversal`, a position along the direction from the
+    centre in the screen's unit, it turns round there and leaves where it entered. Its edges are
+    antialiased. Raises CodeclensError for a contrast of 0 or below −1 and for sizes that are not
+    positive.
 
     >>> movie = bar(Screen(), direction=0.0, reversal=0.0)
     >>> place = movie.frames.sum(dim=1).argmax(dim=1)
@@ -139,9 +195,8 @@ def bar(
     (True, True)
     """
     _require_contrast(contrast, "bar")
-    require_number("width", width, above=0)
-    require_number("speed", speed, above=0)
-    start = -(screen.width * math.sqrt(0.5) + width / 2)
+    width, speed = bar_size(screen, width, speed)
+    start = -bar_reach(screen, width)
     way = -2 * start if reversal is None else 2 * (reversal - start)
     if way <= 0:
         raise CodeclensError(
@@ -151,21 +206,74 @@ def bar(
     middle = start + speed * times
     if reversal is not None:
         middle = torch.minimum(middle, 2 * reversal - middle)
-    along = _along(screen, direction)[None]
-    half = screen.pixel / 2
-    upper = torch.minimum(along + half, (middle + width / 2)[:, None, None])
-    lower = torch.maximum(along - half, (middle - width / 2)[:, None, None])
-    covered = (upper - lower).clamp(0, screen.pixel) / screen.pixel
-    empty = torch.zeros(1, screen.size, screen.size)
+    empty = torch.zeros(1, *screen.shape)
     return screen.movie(
         torch.cat(
             [
                 empty.expand(screen.frames(before), -1, -1),
-                contrast * covered,
+                contrast * _covered(screen, direction, middle, width),
                 empty.expand(screen.frames(after), -1, -1),
             ]
-        )
+        ),
+        colour,
     )
+
+
+def flashed_bar(
+    screen: Screen,
+    *,
+    direction: float,
+    place: float = 0.0,
+    contrast: float = 1.0,
+    width: float | None = None,
+    duration: float = 0.1,
+    before: float = 1.2,
+    after: float = 0.6,
+    colour: Colour = None,
+) -> Movie:
+    """A bar that appears for `duration` s at one place, without motion.
+
+    `direction` is that in which it would move, and `place` the position of its middle along it from
+    the centre, in the screen's unit. Other arguments and errors are those of `bar`.
+
+    >>> movie = flashed_bar(Screen(), direction=0.0, contrast=-1.0)
+    >>> movie.frames.shape, float(movie.frames[60].sum())
+    (torch.Size([95, 22, 22]), -88.0)
+    """
+    _require_contrast(contrast, "bar")
+    width, _ = bar_size(screen, width, 1.0)
+    shown = _covered(screen, direction, torch.tensor([place], dtype=torch.float64), width)
+    empty = torch.zeros(1, *screen.shape)
+    parts = [
+        empty.expand(screen.frames(before), -1, -1),
+        contrast * shown.expand(screen.frames(duration), -1, -1),
+        empty.expand(screen.frames(after), -1, -1),
+    ]
+    return screen.movie(torch.cat(parts), colour)
+
+
+def bar_size(screen: Screen, width: float | None, speed: float | None) -> tuple[float, float]:
+    """The width and the speed of a bar in the screen's unit."""
+    found = screen.length("width", width, 200.0), screen.length("speed", speed, 1000.0)
+    for name, value in zip(("width", "speed"), found, strict=True):
+        require_number(name, value, above=0)
+    return found
+
+
+def bar_reach(screen: Screen, width: float) -> float:
+    """How far from the centre a bar of any direction is when it enters the screen."""
+    return math.hypot(screen.width, screen.height) / 2 + width / 2
+
+
+def _covered(
+    screen: Screen, direction: float, middle: Float[Tensor, " time"], width: float
+) -> Float[Tensor, "time y x"]:
+    """How much of each pixel a bar covers while its middle moves."""
+    along = along_direction(screen, direction)[None]
+    half = screen.pixel / 2
+    upper = torch.minimum(along + half, (middle + width / 2)[:, None, None])
+    lower = torch.maximum(along - half, (middle - width / 2)[:, None, None])
+    return (upper - lower).clamp(0, screen.pixel) / screen.pixel
 
 
 def flash_train(
@@ -177,6 +285,7 @@ def flash_train(
     contrast: float = -1.0,
     before: float = 1.2,
     after: float = 1.0,
+    colour: Colour = None,
 ) -> Movie:
     """A train of full-field flashes, one every `period` s, that ends with an omitted flash.
 
@@ -196,29 +305,30 @@ def flash_train(
     for number in range(flashes):
         start = first + number * every
         light[start : start + lit] = contrast
-    return screen.movie(light)
+    return screen.movie(light, colour)
 
 
 def moving_object(
     screen: Screen,
     *,
     motion: Literal["differential", "global", "background"],
-    radius: float = 200.0,
+    radius: float | None = None,
     place: tuple[float, float] = (0.0, 0.0),
-    wavelength: float = 300.0,
+    wavelength: float | None = None,
     contrast: float = 1.0,
     pause: float = 0.4,
     duration: float = 20.0,
     seed: int = 0,
+    colour: Colour = None,
 ) -> Movie:
     """A disc of grating on a background grating, both jumping about every `pause` s.
 
     In `"global"` motion disc and background jump together, as during eye movements; in
     `"differential"` motion each jumps at its own random times, equally often; in `"background"`
-    motion the disc is still. The disc of `radius` at `place` (x, y from the centre, y upwards) has
-    a grey ring with a width of a fifth of the radius. Lengths are in the screen's unit. Raises
-    CodeclensError for another motion and sizes that are not positive. (After Ölveczky, Baccus and
-    Meister 2003, Nature 423: 401.)
+    motion the disc is still. The disc of `radius` (200 µm) at `place` (x, y from the centre, y
+    upwards) has a grey ring with a width of a fifth of the radius. Lengths, also the `wavelength`
+    (300 µm), are in the screen's unit. Raises CodeclensError for another motion and sizes that are
+    not positive. (After Ölveczky, Baccus and Meister 2003, Nature 423: 401.)
 
     >>> movie = moving_object(Screen(), motion="background", duration=2.0)
     >>> bool((movie.frames[:, 11, 11] == movie.frames[0, 11, 11]).all())
@@ -226,6 +336,8 @@ def moving_object(
     """
     if motion not in (known := ("differential", "global", "background")):
         raise unknown("motion", motion, known)
+    radius = screen.length("radius", radius, 200.0)
+    wavelength = screen.length("wavelength", wavelength, 300.0)
     for name, value in (("radius", radius), ("wavelength", wavelength), ("pause", pause)):
         require_number(name, value, above=0)
     _require_visible("wavelength", wavelength, screen)
@@ -246,10 +358,55 @@ def moving_object(
         for path in (behind, inside)
     )
     shown = torch.where((far <= radius)[None], disc, background)
-    return screen.movie(torch.where(((far > radius) & (far <= 1.2 * radius))[None], 0.0, shown))
+    ring = (far > radius) & (far <= 1.2 * radius)
+    return screen.movie(torch.where(ring[None], 0.0, shown), colour)
 
 
-def _along(screen: Screen, direction: float) -> Float[Tensor, "y x"]:
+def shifted_surround(
+    screen: Screen,
+    *,
+    shift: bool = True,
+    flash: float = 0.0,
+    delay: float = 0.06,
+    duration: float = 0.1,
+    radius: float | None = None,
+    place: tuple[float, float] = (0.0, 0.0),
+    wavelength: float | None = None,
+    contrast: float = 1.0,
+    before: float = 1.2,
+    after: float = 0.6,
+    colour: Colour = None,
+) -> Movie:
+    """A grating around a disc of mean light that may shift, and then a flash of the disc.
+
+    The grating of `wavelength` (300 µm) shows from the first frame. `before` s later it shifts by
+    half a period, or stays; `delay` s after that the disc of `radius` (150 µm) at `place` has the
+    contrast `flash` for `duration` s. (After Geffen, de Vries and Meister 2007, PLoS Biology 5:
+    e65, where the centre flickers.) Raises CodeclensError for sizes that are not positive and a
+    flash below −1.
+
+    >>> movie = shifted_surround(Screen(), flash=0.5)
+    >>> shown = movie.frames
+    >>> bool(torch.allclose(shown[59, 0], -shown[60, 0], atol=1e-6)), float(shown[63, 11, 11])
+    (True, 0.5)
+    """
+    radius = screen.length("radius", radius, 150.0)
+    require_number("radius", radius, above=0)
+    wavelength = period_of(screen, wavelength, 300.0)
+    require_number("flash", flash, least=-1, hint="−1 is darkness")
+    require_number("contrast", contrast, least=0, most=1)
+    first, late, lit = screen.frames(before), screen.frames(delay), screen.frames(duration)
+    across, up = screen.places()
+    disc = torch.hypot(across - place[0], up - place[1]) <= radius
+    stripes = (contrast * torch.sin(2 * math.pi * across / wavelength)).masked_fill(disc, 0.0)
+    frames = stripes.expand(first + late + lit + screen.frames(after), -1, -1).clone()
+    if shift:
+        frames[first:] *= -1
+    frames[first + late : first + late + lit] += flash * disc
+    return screen.movie(frames, colour)
+
+
+def along_direction(screen: Screen, direction: float) -> Float[Tensor, "y x"]:
     across, up = screen.places()
     angle = math.radians(direction)
     return across * round(math.cos(angle), 12) + up * round(math.sin(angle), 12)
@@ -281,13 +438,15 @@ def white_noise(
     check: int = 1,
     every: int = 1,
     seed: int = 0,
+    colour: Colour = None,
 ) -> Movie:
     """Independent checks of `check` pixels for `duration` s, drawn again `every` n frames.
 
     Values are −`contrast` or `contrast` with equal probability, or Gaussian with that standard
-    deviation, clipped to [−1, 1]. With a `check` of the screen's size the whole field flickers.
-    Raises CodeclensError for a contrast outside (0, 1], `check` or `every` below 1, and another
-    kind.
+    deviation, clipped to [−1, 1]. With a `check` of the screen's size the whole field flickers. On
+    a screen in colour each colour is drawn by itself; with a `colour` all have the same checks,
+    multiplied by its weights. Raises CodeclensError for a contrast outside (0, 1], `check` or
+    `every` below 1, and another kind.
 
     >>> movie = white_noise(2.0, Screen(), contrast=0.5, seed=1)
     >>> movie.frames.shape, movie.frames.unique()
@@ -299,142 +458,12 @@ def white_noise(
     require_number("check", check, least=1, whole=True, hint="pixels")
     require_number("every", every, least=1, whole=True, hint="frames")
     frames = screen.frames(duration)
-    checks = math.ceil(screen.size / check)
+    height, width = screen.shape
+    checks = math.ceil(height / check), math.ceil(width / check)
+    apart = (len(screen.colours),) if screen.colours and colour is None else ()
     source = torch.Generator().manual_seed(seed)
-    drawn = torch.randn(math.ceil(frames / every), checks, checks, generator=source)
+    drawn = torch.randn(math.ceil(frames / every), *apart, *checks, generator=source)
     values = contrast * (drawn.sign() if kind == "binary" else drawn)
     wide = values.clamp(-1, 1).repeat_interleave(every, dim=0)[:frames]
-    wide = wide.repeat_interleave(check, dim=1).repeat_interleave(check, dim=2)
-    return screen.movie(wide[:, : screen.size, : screen.size])
-
-
-# The largest contrast: photographs have brighter highlights than screens can show.
-BRIGHTEST = 3.0
-
-
-@lru_cache(maxsize=1)
-def photographs() -> dict[str, Float[Tensor, "_ _"]]:
-    """The photographs of scikit-image and scikit-learn, as contrast from their mean light.
-
-    Pixels are converted to linear light (Rec. 709 weights), divided by their mean, reduced by 1 and
-    clipped at `BRIGHTEST`. Nothing is downloaded. Raises CodeclensError where scikit-image or a
-    photograph is not installed.
-
-    >>> pictures = photographs()
-    >>> sorted(pictures)[:3], pictures["coffee"].shape
-    (['astronaut', 'camera', 'chelsea'], torch.Size([400, 600]))
-    """
-    pictures = dict(demo_photographs())
-    folder = files("sklearn") / "datasets" / "images"
-    for name in ("china", "flower"):
-        path = folder / f"{name}.jpg"
-        if not path.is_file():
-            raise CodeclensError(f"scikit-learn has no photograph {name}.jpg; reinstall it.")
-        with path.open("rb") as stream, Image.open(stream) as image:
-            pictures[name] = image.convert("RGB")
-    return {name: _contrast(image) for name, image in pictures.items()}
-
-
-def _contrast(image: Image.Image) -> Float[Tensor, "y x"]:
-    width, height = image.size
-    values = torch.frombuffer(bytearray(image.tobytes()), dtype=torch.uint8)
-    colours = values.reshape(height, width, 3).double() / 255
-    light = torch.where(
-        colours <= 0.04045, colours / 12.92, ((colours + 0.055) / 1.055) ** 2.4
-    ) @ torch.tensor([0.2126, 0.7152, 0.0722], dtype=torch.float64)
-    return (light / light.mean() - 1).clamp(max=BRIGHTEST).float()
-
-
-def natural_movie(
-    duration: float,
-    screen: Screen,
-    *,
-    names: Sequence[str] | None = None,
-    fixation: float = 1.0,
-    jitter: float = 15.0,
-    zoom: float = 2.0,
-    objects: float = 0.5,
-    radius: float = 250.0,
-    seed: int = 0,
-) -> Movie:
-    """Photographs seen through simulated eye movements, in part with a moving object.
-
-    Every `fixation` s the eye jumps to a random position of a random photograph; between jumps it
-    follows a random walk with a standard deviation of `jitter` (in the screen's unit) a frame in
-    each direction. In a share `objects` of the fixations a disc of `radius` in the centre shows
-    another photograph with its own random walk: differential motion. `zoom` pixels of a photograph
-    make one of the screen. Values are contrasts from each photograph's mean light, from −1 to
-    `BRIGHTEST`. `names` selects photographs (all by default), so that films to fit on and to test
-    on can differ. Raises CodeclensError for an unknown photograph, a screen that is too large for
-    one, and times and sizes that are not positive.
-
-    >>> movie = natural_movie(3.0, Screen(), names=["coffee", "rocket"], seed=3)
-    >>> movie.frames.shape, bool(movie.frames.min() >= -1)
-    (torch.Size([150, 22, 22]), True)
-    """
-    for name, value in (("fixation", fixation), ("zoom", zoom), ("radius", radius)):
-        require_number(name, value, above=0)
-    require_number("jitter", jitter, least=0)
-    require_number("objects", objects, least=0, most=1, hint="a share of the fixations")
-    pictures = _zoomed(names, screen, zoom)
-    source = torch.Generator().manual_seed(seed)
-    count, each = screen.frames(duration), screen.frames(fixation)
-    across, up = screen.places()
-    disc = (torch.hypot(across, up) <= radius)[None]
-    parts = []
-    for _ in range(0, count, each):
-        shown = _walk(pictures, screen, each, jitter, source)
-        other = _walk(pictures, screen, each, jitter, source)
-        with_object = float(torch.rand((), generator=source)) < objects
-        parts.append(torch.where(disc, other, shown) if with_object else shown)
-    return screen.movie(torch.cat(parts)[:count])
-
-
-def _zoomed(names: Sequence[str] | None, screen: Screen, zoom: float) -> list[Float[Tensor, "_ _"]]:
-    known = photographs()
-    if names is not None and not names:
-        raise CodeclensError(f"names is empty; photographs are {', '.join(sorted(known))}.")
-    for name in names or ():
-        if name not in known:
-            raise unknown("photograph", name, known)
-    found = []
-    for name in names or sorted(known):
-        picture = known[name][None, None]
-        size = [round(side / zoom) for side in picture.shape[2:]]
-        if min(size) < screen.size + 4:
-            raise CodeclensError(
-                f"Photograph {name} has {size[0]} × {size[1]} pixels with zoom={zoom}, too few for "
-                f"a screen of {screen.size}; pass a smaller zoom."
-            )
-        smaller = F.interpolate(picture, size=size, mode="bilinear", antialias=True)
-        found.append(smaller[0, 0])
-    return found
-
-
-def _walk(
-    pictures: Sequence[Float[Tensor, "_ _"]],
-    screen: Screen,
-    frames: int,
-    jitter: float,
-    source: torch.Generator,
-) -> Float[Tensor, "time y x"]:
-    """One photograph under a random walk from a random position, by bilinear interpolation."""
-    picture = pictures[int(torch.randint(len(pictures), (), generator=source))]
-    sides = torch.tensor(picture.shape, dtype=torch.float64)
-    room = sides - screen.size
-    start = torch.rand(2, generator=source, dtype=torch.float64) * room
-    steps = torch.randn(frames, 2, generator=source, dtype=torch.float64) * jitter / screen.pixel
-    corner = _reflected(start + steps.cumsum(dim=0), room)
-    along = torch.arange(screen.size, dtype=torch.float64)
-    # In grid_sample −1 and 1 are the outer edges of the picture.
-    rows, columns = (2 * (corner[:, axis, None] + along + 0.5) / sides[axis] - 1 for axis in (0, 1))
-    shape = (frames, screen.size, screen.size)
-    grid = torch.stack([columns[:, None, :].expand(shape), rows[:, :, None].expand(shape)], dim=-1)
-    batch = picture.double()[None, None].expand(frames, -1, -1, -1)
-    return F.grid_sample(batch, grid, padding_mode="border", align_corners=False)[:, 0]
-
-
-def _reflected(places: Tensor, room: Tensor) -> Tensor:
-    """A walk reflected at 0 and at `room`."""
-    inside = places.remainder(2 * room)
-    return torch.minimum(inside, 2 * room - inside)
+    wide = wide.repeat_interleave(check, dim=-2).repeat_interleave(check, dim=-1)
+    return screen.movie(wide[..., :height, :width], colour)

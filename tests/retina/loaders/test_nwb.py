@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from pynwb import NWBHDF5IO, NWBFile
 from pynwb.base import ImageReferences, Images
+from pynwb.epoch import TimeIntervals
 from pynwb.image import ImageSeries, IndexSeries, RGBImage
 
 from codeclens import CodeclensError
@@ -64,7 +65,7 @@ def test_times_may_be_stamps_and_axes_the_other_way(
     assert found.rates.sum() == pytest.approx(50.0)
     with pytest.raises(CodeclensError, match="has the films bars, noise; choose one"):
         load_nwb(place, **ABOUT)
-    with pytest.raises(CodeclensError, match="units 4, 9; cells= names 5"):
+    with pytest.raises(CodeclensError, match="units 4, 9; unit 5 is not one of them"):
         load_nwb(place, stimulus="noise", cells=[5], **ABOUT)
 
 
@@ -80,8 +81,8 @@ def test_bad_files_are_reported(tmp_path: Path, rng: np.random.Generator) -> Non
         name="c", data=np.zeros((5, 4, 3, 3)), unit="n.a.", rate=50.0, starting_time=0.0
     )
     place = written(tmp_path / "c.nwb", [colours], SPIKES)
-    with pytest.raises(CodeclensError, match="3 colours; choose one"):
-        load_nwb(place, **ABOUT)
+    with pytest.raises(CodeclensError, match="colour \\(=3\\) must be"):
+        load_nwb(place, colour=3, **ABOUT)
     with pytest.raises(CodeclensError, match='no order of axes "yxz"'):
         load_nwb(place, axes="yxz", **ABOUT)
     (tmp_path / "d.nwb").write_bytes(b"no")
@@ -148,8 +149,63 @@ def test_an_index_series_shows_its_images_and_colours_are_chosen(
     place = tmp_path / "a.nwb"
     with NWBHDF5IO(str(place), "w") as io:
         io.write(content)
-    with pytest.raises(CodeclensError, match="has 3 colours; choose one"):
-        load_nwb(place, **ABOUT)
     found = load_nwb(place, colour=1, **ABOUT)
     wanted = colours[order][..., 1].swapaxes(1, 2)
     np.testing.assert_array_equal(found.movie.frames, wanted)
+    every = load_nwb(place, **ABOUT)
+    assert list(every.movie.colours) == ["0", "1", "2"]
+    np.testing.assert_array_equal(every.movie.of_colour("1").frames, wanted)
+    np.testing.assert_array_equal(every.rates, found.rates)
+
+
+def presented(to: Path, film: np.ndarray, table: TimeIntervals | None) -> Path:
+    content = NWBFile("a session", "one", datetime(2026, 1, 1, tzinfo=UTC))
+    content.add_stimulus_template(
+        ImageSeries(name="clip", data=film, unit="n.a.", rate=50.0, starting_time=0.0)
+    )
+    if table is not None:
+        content.add_time_intervals(table)
+    content.add_unit(spike_times=SPIKES[4], id=4)
+    with NWBHDF5IO(str(to), "w") as io:
+        io.write(content)
+    return to
+
+
+def test_a_template_is_shown_as_often_as_its_table_says(
+    tmp_path: Path, rng: np.random.Generator
+) -> None:
+    clip = rng.normal(size=(10, 4, 3)).astype(np.float32)
+    whole = TimeIntervals(name="clip_presentations", description="whole")
+    for start in (5.0, 6.0):
+        whole.add_row(start_time=start, stop_time=start + 0.2)
+    place = presented(tmp_path / "a.nwb", clip, whole)
+    joined = join_repeats(load_nwb_parts(place, axes="yx", **ABOUT))
+    assert joined.repeats is not None
+    assert joined.repeats.shape == (2, 10, 1)
+    assert joined.movie.rate == pytest.approx(50.0)
+    np.testing.assert_array_equal(joined.movie.frames, clip)
+    spikes = np.asarray(SPIKES[4])
+    for number, start in enumerate((5.0, 6.0)):
+        counts = np.histogram(spikes, start + np.arange(11) / 50.0)[0]
+        np.testing.assert_allclose(joined.repeats[number, :, 0], counts * 50.0)
+    with pytest.raises(CodeclensError, match="gaps between 2 parts"):
+        load_nwb(place, **ABOUT)
+
+    order = rng.integers(0, 10, 30)
+    frames = TimeIntervals(name="clip_presentations", description="by frame")
+    frames.add_column(name="frame", description="number")
+    for number, frame in enumerate(order):
+        frames.add_row(start_time=5 + number / 25, stop_time=5 + (number + 1) / 25, frame=frame)
+    found = load_nwb(presented(tmp_path / "b.nwb", clip, frames), axes="yx", **ABOUT)
+    assert found.movie.rate == pytest.approx(25.0)
+    np.testing.assert_array_equal(found.movie.frames, clip[order])
+    with pytest.raises(CodeclensError, match="is a template, and there is no table"):
+        load_nwb(presented(tmp_path / "c.nwb", clip, None), **ABOUT)
+
+
+def test_messages_do_not_hold_the_word_none(tmp_path: Path, rng: np.random.Generator) -> None:
+    place = written(tmp_path / "a.nwb", [film(rng), film(rng, "bars")], SPIKES)
+    for options in ({}, {"stimulus": "nois"}, {"stimulus": "noise", "cells": []}):
+        with pytest.raises(CodeclensError) as found:
+            load_nwb(place, **ABOUT | options)
+        assert "None" not in str(found.value)

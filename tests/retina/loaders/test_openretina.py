@@ -18,7 +18,13 @@ from torch import Tensor
 import codeclens as cl
 import retina_reference
 from codeclens import CodeclensError
-from codeclens.retina import Movie, load_openretina, load_openretina_data, movie_contributions
+from codeclens.retina import (
+    Movie,
+    load_openretina,
+    load_openretina_data,
+    movie_contributions,
+    receptive_fields,
+)
 
 # Torch says that padding even kernels costs a copy; the originals do it all the same.
 pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same'")
@@ -237,6 +243,22 @@ def test_colours_go_in_as_films_of_colours(tmp_path: Path, random: Callable[...,
     whole = original(state, film, "full", "session_1", **HOW)
     assert (model(film) - whole[:, -1 - model.ahead]).abs().max() < 1e-5
 
+    # The same through a movie in colour: rates, contributions and receptive fields.
+    longer = random(1, 2, model.history + 6, 9, 9)
+    about = {name: ABOUT[name] for name in ("rate", "pixel", "unit")}
+    movie = Movie(longer[0].swapaxes(0, 1), **about, colours=("green", "uv"))
+    wanted = original(state, longer, "full", "session_1", **HOW)
+    rates = model.respond(movie)
+    last = wanted.shape[1] - model.ahead
+    assert (rates - wanted[0, last - len(rates) : last]).abs().max() < 1e-5
+    found = movie_contributions(model, movie)
+    assert float(abs(found.completeness).max()) < 1e-3
+    fields = receptive_fields(model, movie)
+    assert fields.dims == ("time", "cell", "colour", "lag", "y", "x")
+    assert fields.colour.values.tolist() == ["green", "uv"]
+    with pytest.raises(CodeclensError, match="has no colours and the model takes 2 colours"):
+        model.respond(movie.of_colour("uv"))
+
 
 @pytest.mark.parametrize("constraint", [None, "abs", "norm", "absnorm"])
 def test_a_factorised_readout(
@@ -383,6 +405,11 @@ def test_data_of_a_session(session: Path) -> None:
     assert np.allclose(found.rates[:, 0], rates[2])
     assert np.allclose(found.movie.frames, (film[1] - 0.5) / 2.0, atol=1e-6)
     assert list(found.cells) == ["cell 2"]
+    both = load_openretina_data(
+        session, stimulus="noise", responses="Hz", stats=((0.0, 1.0), (1.0, 2.0)), **ABOUT
+    )
+    assert np.allclose(both.movie.of_colour("1").frames, (film[1] - 1.0) / 2.0, atol=1e-6)
+    assert np.allclose(both.movie.of_colour("0").frames, film[0], atol=1e-6)
     shared = load_openretina_data(session, stimulus="mouse cam", responses="counts", **ABOUT)
     assert np.allclose(shared.rates, counts.T * 30)
     assert np.allclose(
@@ -394,7 +421,7 @@ def test_bad_data_are_reported(session: Path) -> None:
     for options, says in (
         ({"responses": "dF"}, 'no unit of responses "dF"'),
         ({}, "responses to mouse cam, noise; choose one"),
-        ({"stimulus": "noise"}, "2 colours; choose one by its number"),
+        ({"stimulus": "noise", "stats": ((0.0, 1.0, 2.0), 1.0)}, "one of each for 2 colours"),
         ({"stimulus": "noise", "colour": 2}, "colours 0 to 1"),
     ):
         with pytest.raises(CodeclensError, match=says):

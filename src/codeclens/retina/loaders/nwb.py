@@ -26,19 +26,24 @@ def load_nwb(
     colour: int | None = None,
     cells: Sequence[int] | None = None,
     scale: tuple[float, float] = (0.0, 1.0),
+    presentations: str | None = None,
 ) -> Recording:
     """Read the spikes of units and one film, `stimulus` of the file, as rates in its frames.
 
-    Films are an `ImageSeries`, or an `IndexSeries` into images or a film. Times are those of the
-    file in s: `starting_time` and `rate`, or evenly spaced `timestamps`; the spikes in each frame
-    give its rate in Hz. The standard orders frames as `(time, x, y)`; pass `axes="yx"` where the
-    file has rows first. `colour` is the number of one channel of a film in colour. `pixel` and
-    `unit` are required, since a field of view in the file may be that of the screen. `scale` is the
-    mean and deviation in `(film − mean) / deviation`. `cells` are ids of units, which the names
-    contain. Needs pynwb.
+    Films are an `ImageSeries`, or an `IndexSeries` into images, a film or a template. Times are
+    those of the file in s: `starting_time` and `rate`, or evenly spaced `timestamps`; the spikes in
+    each frame give its rate in Hz. The standard orders frames as `(time, x, y)`; pass `axes="yx"`
+    where the file has rows first. A film in colour is a movie in colour; `colour` is the number of
+    one channel. `pixel` and `unit` are required, since a field of view in the file may be that of
+    the screen. `scale` is the mean and deviation in `(film − mean) / deviation`. `cells` are ids of
+    units, which the names contain. Needs pynwb.
 
-    Raises CodeclensError for a missing film, a film in colour without `colour`, one with gaps
-    (`load_nwb_parts` reads it) or with uneven times, and no units.
+    `stimulus` may also be a template, whose times are in a table of presentations, by default
+    `NAME_presentations` of the file's intervals: a row for each frame, with its number `frame`, or
+    for each presentation of the whole template, from `start_time` to `stop_time`.
+
+    Raises CodeclensError for a missing film, one with gaps or several presentations
+    (`load_nwb_parts` reads it), one with uneven times, and no units.
 
     >>> load_nwb("nowhere.nwb", pixel=50.0, unit="um")
     Traceback (most recent call last):
@@ -46,12 +51,12 @@ def load_nwb(
     """
     parts = load_nwb_parts(
         path, pixel=pixel, unit=unit, stimulus=stimulus, axes=axes, colour=colour, cells=cells,
-        scale=scale,
+        scale=scale, presentations=presentations,
     )  # fmt: skip
     if len(parts) > 1:
         raise CodeclensError(
             f'The film in "{path}" has gaps between {len(parts)} parts, and a movie has one rate; '
-            "read it with load_nwb_parts."
+            "read it with load_nwb_parts (and join_repeats, where parts are repeats)."
         )
     return parts[0]
 
@@ -66,12 +71,14 @@ def load_nwb_parts(
     colour: int | None = None,
     cells: Sequence[int] | None = None,
     scale: tuple[float, float] = (0.0, 1.0),
+    presentations: str | None = None,
 ) -> list[Recording]:
     """Read a film with gaps as one recording for each part, cut at the gaps.
 
-    A gap is a step between frames of more than one and a half times the median. Parts that are
-    presentations of one film make one recording with repeats: `join_repeats(parts)`. Arguments and
-    errors are those of `load_nwb`.
+    A gap is a step between frames of more than one and a half times the median. Presentations of a
+    template are parts. Parts that show one film make one recording with repeats,
+    `join_repeats(parts)`; repeats without gaps are cut by `cut_repeats`. Arguments and errors are
+    those of `load_nwb`.
 
     >>> load_nwb_parts("nowhere.nwb", pixel=50.0, unit="um")
     Traceback (most recent call last):
@@ -93,9 +100,13 @@ def load_nwb_parts(
     with source:
         try:
             content = source.read()
-            series = _series(file, content, stimulus)
+            series, table = _series(file, content, stimulus, presentations)
             frames = _frames(file, series, colour)
-            starts, rate = _parts(file, series, len(frames))
+            if table is None:
+                shown, (starts, rate) = frames, _parts(file, series, len(frames))
+            else:
+                shown, starts, rate = _presented(file, series, table, frames)
+            frames = shown
             spikes = _spikes(file, content.units, cells)
         except CodeclensError:
             raise
@@ -104,8 +115,10 @@ def load_nwb_parts(
             raise CodeclensError(
                 f'"{file}" cannot be read as NWB; copy or download it again.'
             ) from error
+    if frames.ndim == 4:
+        frames = np.moveaxis(frames, 3, 1)
     if axes == "xy":
-        frames = frames.swapaxes(1, 2)
+        frames = frames.swapaxes(-2, -1)
     mean, deviation = scale
     film = torch.from_numpy(np.ascontiguousarray((frames - mean) / deviation, dtype=np.float32))
     found = []
@@ -118,16 +131,61 @@ def load_nwb_parts(
     return found
 
 
-def _series(file: Path, content: Any, stimulus: str | None) -> Any:
-    known = sorted(content.stimulus)
-    name = known[0] if stimulus is None and len(known) == 1 else stimulus
+def _series(
+    file: Path, content: Any, stimulus: str | None, presentations: str | None
+) -> tuple[Any, Any]:
+    """The film, and the table of its presentations where it is a template."""
+    known = [*sorted(content.stimulus), *sorted(content.stimulus_template)]
+    # A template is shown through a film that refers to it, if there is one.
+    shown = sorted(content.stimulus) or sorted(content.stimulus_template)
+    name = shown[0] if stimulus is None and len(shown) == 1 else stimulus
+    if name is None:
+        raise CodeclensError(
+            f'"{file}" has the films {", ".join(known) or "(none)"}; choose one, stimulus=….'
+        )
     if name not in known:
-        if name is None:
-            raise CodeclensError(
-                f'"{file}" has the films {", ".join(known) or "(none)"}; choose one, stimulus=….'
-            )
         raise unknown("film", name, known, f'"{file}" has')
-    return content.stimulus[name]
+    if presentations is None and name in content.stimulus:
+        return content.stimulus[name], None
+    tables = content.intervals or {}
+    where = f"{name}_presentations" if presentations is None else presentations
+    if where not in tables:
+        raise CodeclensError(
+            f'"{name}" in "{file}" is a template, and there is no table "{where}" of its '
+            f"presentations (tables: {', '.join(sorted(tables)) or 'none'}); pass presentations=…."
+        )
+    series = content.stimulus.get(name) or content.stimulus_template[name]
+    return series, tables[where]
+
+
+def _presented(
+    file: Path, series: Any, table: Any, frames: np.ndarray[Any, Any]
+) -> tuple[np.ndarray[Any, Any], list[Part], float]:
+    """The frames of a template in the order shown, with the beginning of each part in s."""
+    starts = np.asarray(table["start_time"][:], np.float64)
+    ends = np.asarray(table["stop_time"][:], np.float64)
+    if not len(starts):
+        raise CodeclensError(f'The table "{table.name}" in "{file}" has no presentations.')
+    if "frame" in table.colnames:
+        number = np.asarray(table["frame"][:]).astype(np.int64)
+        if number.min() < 0 or number.max() >= len(frames):
+            raise CodeclensError(
+                f'The table "{table.name}" in "{file}" has frames {number.min()} to '
+                f"{number.max()}, and the template has {len(frames)}."
+            )
+        parts, rate = _even_parts(file, series.name, starts)
+        return frames[number], parts, rate
+    lasts = (ends - starts) / len(frames)
+    step = float(np.median(lasts))
+    if not step > 0 or np.abs(lasts - step).max() > 0.1 * step:
+        raise CodeclensError(
+            f'Presentations in "{table.name}" of "{file}" last from {(ends - starts).min():.4g} to '
+            f"{(ends - starts).max():.4g} s, so not all of them show the whole template."
+        )
+    count = len(frames)
+    again = np.concatenate([frames] * len(starts))
+    parts = [(float(t), (n * count, (n + 1) * count)) for n, t in enumerate(starts)]
+    return again, parts, 1 / float(lasts.mean())
 
 
 def _frames(file: Path, series: Any, colour: int | None) -> np.ndarray[Any, Any]:
@@ -143,18 +201,13 @@ def _frames(file: Path, series: Any, colour: int | None) -> np.ndarray[Any, Any]
             kept = series.indexed_images.images.values() if ordered is None else ordered
             images = np.stack([np.asarray(image.data) for image in kept])
         frames = images[frames.astype(np.int64)]
-    if frames.ndim == 4:
-        if colour is None:
-            raise CodeclensError(
-                f'"{series.name}" in "{file}" has {frames.shape[3]} colours; choose one by its '
-                "number, colour=…."
-            )
+    if frames.ndim == 4 and colour is not None:
         require_number("colour", colour, least=0, most=frames.shape[3] - 1, whole=True)
         frames = frames[..., colour]
-    if frames.ndim != 3 or not len(frames):
+    if frames.ndim not in (3, 4) or not len(frames):
         raise CodeclensError(
             f'"{series.name}" in "{file}" has the shape {frames.shape}; it must be a film '
-            "(time, x, y), stored in the file itself."
+            "(time, x, y) or (time, x, y, colours), stored in the file itself."
         )
     return frames.astype(np.float64)
 
@@ -171,6 +224,14 @@ def _parts(file: Path, series: Any, count: int) -> tuple[list[Part], float]:
         raise CodeclensError(
             f'"{series.name}" in "{file}" has {len(times)} times for {count} frames.'
         )
+    return _even_parts(file, series.name, times)
+
+
+def _even_parts(file: Path, name: str, times: np.ndarray[Any, Any]) -> tuple[list[Part], float]:
+    """Stretches of evenly spaced times, cut at gaps."""
+    count = len(times)
+    if count < 2:
+        raise CodeclensError(f'"{name}" in "{file}" has one frame; a movie needs two or more.')
     steps = np.diff(times)
     step = float(np.median(steps))
     cuts = np.flatnonzero(steps > 1.5 * step) + 1
@@ -179,7 +240,7 @@ def _parts(file: Path, series: Any, count: int) -> tuple[list[Part], float]:
     short = np.diff([0, *cuts, count]).min() < 2
     if not step > 0 or np.abs(within - step).max() > 0.1 * step or short:
         raise CodeclensError(
-            f'Frames of "{series.name}" in "{file}" last from {steps.min():.4g} to '
+            f'Frames of "{name}" in "{file}" last from {steps.min():.4g} to '
             f"{steps.max():.4g} s; a movie has one rate: resample it."
         )
     edges = [0, *cuts.tolist(), count]
@@ -196,6 +257,6 @@ def _spikes(file: Path, units: Any, cells: Sequence[int] | None) -> dict[str, An
     if missing or not asked:
         raise CodeclensError(
             f'"{file}" has the units {", ".join(map(str, ids[:8]))}{" …" if len(ids) > 8 else ""}; '
-            f"cells= names {missing[0] if missing else 'none'}."
+            + (f"unit {missing[0]} is not one of them." if missing else "choose one or more.")
         )
     return {f"unit {number}": units.get_unit_spike_times(ids.index(number)) for number in asked}

@@ -284,15 +284,16 @@ def load_openretina_data(
     stimulus: str | None = None,
     cells: Sequence[int] | None = None,
     colour: int | None = None,
-    stats: tuple[float, float] = (0.0, 1.0),
+    stats: tuple[float | Sequence[float], float | Sequence[float]] = (0.0, 1.0),
 ) -> Recording:
     """Read one session `NAME.h5` with the film `stimulus`.
 
     Responses are `responses_STIMULUS` `(cells, time)`, in Hz or in spike counts a frame, as
     `responses` says. The film is `stimulus_STIMULUS` in the same file or `stimuli/STIMULUS.npy` in
     the same folder, `(colours, time, y, x)`, standardised by `stats` (mean and deviation). `rate`
-    (frames a second), `pixel` and `unit` are not in the file. `colour` and `stimulus` choose among
-    several colours and films. Pickled data of openretina are never loaded.
+    (frames a second), `pixel` and `unit` are not in the file. `stimulus` chooses among several
+    films. A film of several colours is a movie in colour, and means and deviations may be one for
+    each; `colour` is the number of one of them. Pickled data of openretina are never loaded.
 
     Raises CodeclensError where a file is missing or has another format.
     (Openretina: doi 10.1101/2025.03.07.642012.)
@@ -323,16 +324,19 @@ def load_openretina_data(
             f'"{path}" has a film {film.shape} and responses {rates.shape}; they must be (colours, '
             "time, y, x) and (cells, time), over the same frames."
         )
-    if colour is None and len(film) > 1:
-        raise CodeclensError(
-            f'The film of "{path}" has {len(film)} colours; choose one by its number, colour=….'
-        )
-    number = 0 if colour is None else colour
-    if not 0 <= number < len(film):
+    if colour is not None and not 0 <= colour < len(film):
         raise CodeclensError(f'The film of "{path}" has colours 0 to {len(film) - 1}.')
-    mean, std = stats
+    mean, std = (np.asarray(one, np.float64).reshape(-1, 1, 1, 1) for one in stats)
+    for one in (mean, std):
+        if len(one) not in (1, len(film)):
+            raise CodeclensError(
+                f"stats must be a mean and a deviation, or one of each for {len(film)} colours."
+            )
+    scaled = ((film - mean) / std).astype(np.float32).swapaxes(0, 1)
     picked, labels = chosen(rates, cells, path)
-    movie = Movie(torch.from_numpy((film[number] - mean) / std), rate=rate, pixel=pixel, unit=unit)
+    if colour is not None or len(film) == 1:
+        scaled = scaled[:, 0 if colour is None else colour]
+    movie = Movie(torch.from_numpy(scaled.copy()), rate=rate, pixel=pixel, unit=unit)
     values = torch.from_numpy(picked.T.copy())
     if responses == "counts":
         return Recording.from_counts(movie, values, labels)
