@@ -114,11 +114,11 @@ def object_motion_protocol(
     movies = [
         moving_object(
             screen,
-            motion=motion,
+            motion=motion,  # type: ignore[arg-type]
             place=place,
             duration=duration,
             seed=seed,
-            colour=colour,  # type: ignore[arg-type]
+            colour=colour,
         )
         for motion in motions
     ]

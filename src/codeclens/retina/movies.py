@@ -223,7 +223,7 @@ class Screen:
     rate: float = 50.0
     pixel: float = 50.0
     unit: Unit = "um"
-    colours: tuple[str, ...] = ()
+    colours: Sequence[str] = ()
     um_per_degree: float | None = None
 
     def __post_init__(self) -> None:

@@ -127,6 +127,7 @@ def natural_movie(
 def _primaries(screen: Screen, given: Mapping[str, RGB] | None) -> tuple[RGB, ...]:
     """The weights of red, green and blue light in each colour of the screen."""
     known = _PRIMARIES | dict(given or {})
+    found: list[RGB] = []
     for name in screen.colours:
         if name not in known:
             raise CodeclensError(
@@ -137,7 +138,9 @@ def _primaries(screen: Screen, given: Mapping[str, RGB] | None) -> tuple[RGB, ..
             require_number("primaries", weight, least=0, hint="a weight of red, green and blue")
         if len(known[name]) != 3 or sum(known[name]) <= 0:
             raise CodeclensError(f'The primaries of "{name}" must be three weights, not all 0.')
-    return tuple(tuple(known[name]) for name in screen.colours) or (_LUMINANCE,)
+        red, green, blue = known[name]
+        found.append((red, green, blue))
+    return tuple(found) or (_LUMINANCE,)
 
 
 def _zoomed(

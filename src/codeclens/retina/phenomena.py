@@ -318,7 +318,9 @@ def _drawn(found: Phenomenon, one: xarray.Dataset, cell: str) -> Figure:
     times = one.time.to_numpy()
     with styled():
         figure = blank(WIDTH, 1.5 * (1 + len(kinds)) + 0.5 + 0.18 * _BARS)
-        above, below = figure.subfigures(2, 1, height_ratios=[1.5 * (1 + len(kinds)), 0.4 + 2.1])
+        heights = [1.5 * (1 + len(kinds)), 0.4 + 2.1]
+        halves: Any = figure.subfigures(2, 1, height_ratios=heights)
+        above, below = halves
         panels = above.subplots(
             1 + len(kinds), len(chosen), sharex=True, sharey="row", squeeze=False
         )

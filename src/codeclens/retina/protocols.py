@@ -242,12 +242,12 @@ def unit_contributions(
         for some in windows.split(at_once):
             every = ready.several(some.to(device), [Output(cell) for cell in numbers])
             here = [one[place.key] for one in every]
-            excites = [place.units(one.full) > 0 for one in here if one.full is not None]
+            where = [place.units(one.full) > 0 for one in here if one.full is not None]
             parts.append(
                 [
                     *(torch.stack([getattr(one, sign) for one in here], dim=1).cpu()
                       for sign in ("positive", "negative")),
-                    torch.stack(excites, dim=1).cpu(),
+                    torch.stack(where, dim=1).cpu(),
                     here[0].activation.cpu(),
                     torch.stack([one.target for one in every], dim=1).cpu(),
                     torch.stack([one.baseline_target for one in every], dim=1).cpu(),
