@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import os
 import socket
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -160,3 +162,32 @@ def test_truncated_and_damaged_files_have_a_reason(kind: str, tmp_path: Path) ->
         (tmp_path / f"a.{kind}").write_bytes(damaged)
         sample = samples.load(0)
         assert (sample.image is None) == bool(sample.reason)
+
+
+def tiff(values: np.ndarray, number: int, zero: int = 1, bits: int = 0, width: int = 0) -> bytes:
+    """A small TIFF: `number` 1 is unsigned, 2 signed; with `zero` 0 the least value is white."""
+    data = values.tobytes()
+    entries = {
+        256: width or values.shape[1], 257: values.shape[0], 258: bits or 8 * values.itemsize,
+        259: 1, 262: zero, 273: 8, 277: 1, 278: values.shape[0], 279: len(data), 339: number,
+    }  # fmt: skip
+    fields = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in entries.items())
+    start = b"II*\0" + struct.pack("<I", 8 + len(data))
+    return start + data + struct.pack("<H", len(entries)) + fields + bytes(4)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        tiff((GREY - 128).astype("i1"), 2),
+        tiff((GREY * 16843009).astype("<u4"), 1),
+        tiff((65535 - GREY * 257).astype("<u2"), 1, zero=0),
+        tiff((255 - GREY).astype("u1"), 1, zero=0),
+        tiff((GREY * 257 - 32768).astype("<i2"), 2),
+        tiff(np.array([[0x00, 0x04, 0x04, 0x80, 0x8F, 0xFF]], "u1"), 1, bits=12, width=4),
+    ],
+    ids=["signed 8", "unsigned 32", "white 16", "white 8", "signed 16", "12"],
+)
+def test_greys_of_a_tiff_are_read_as_its_tags_say(content: bytes) -> None:
+    found = np.asarray(as_rgb(Image.open(io.BytesIO(content))))
+    assert found[0, :, 0].tolist() == GREY[0].tolist()

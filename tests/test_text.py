@@ -66,3 +66,16 @@ def test_a_table_of_names_is_read_back(tmp_path: Path) -> None:
     assert [row["class"] for row in rows] == shown
     assert [float(row["'-x"]) for row in rows] == [-1.5] * len(names)
     assert pandas.read_csv(file)["class"].tolist()[:5] == shown[:5]
+
+
+def test_what_hides_text_is_shown_and_what_writes_it_stays() -> None:
+    assert visible("a\u200bb\u2060c\xadd") == r"a\u200bb\u2060c\xadd"
+    assert visible("\U000e0041") == r"\U000e0041"
+    joined = "\u0646\u0645\u06cc\u200c\u062e \u0915\u094d\u200d\u0937 \U0001f469\u200d\U0001f52c"
+    assert visible(joined) == joined
+    assert class_labels(["\ufe0f", "\u200d ", "a"]) == ["class 0", "class 1", "a"]
+
+
+def test_accents_are_composed_in_names_of_classes() -> None:
+    assert class_labels(["cafe\u0301", "dog"]) == ["caf\xe9", "dog"]
+    assert class_labels(["cafe\u0301", "caf\xe9"]) == ["caf\xe9 (0)", "caf\xe9 (1)"]

@@ -81,7 +81,44 @@ def as_rgb(picture: Image.Image) -> Image.Image:
     >>> as_rgb(Image.fromarray(np.array([[0, 25700, 65535]], np.uint16))).tobytes()[::3]
     b'\\x00d\\xff'
     """
-    return eight_bit(ImageOps.exif_transpose(picture)).convert("RGB")
+    return eight_bit(ImageOps.exif_transpose(_as_tagged(picture))).convert("RGB")
+
+
+# Tags of TIFF: bits of a sample, what 0 means, kind of number; and the values of the last two.
+_BITS, _ZERO, _NUMBER = 258, 262, 339
+_WHITE, _UNSIGNED, _SIGNED = 0, 1, 2
+
+
+def _as_tagged(picture: Image.Image) -> Image.Image:
+    """Correct greys of a TIFF that Pillow reads as if they had other bits, signs or direction."""
+    tags: Any = getattr(picture, "tag_v2", None)
+    if tags is None or picture.mode not in ("L", "I", "I;16", "I;16B"):
+        return picture
+    bits, number = (_first(tags.get(tag), default) for tag, default in ((_BITS, 1), (_NUMBER, 1)))
+    inverted = _first(tags.get(_ZERO), 1) == _WHITE and picture.mode != "L"  # Pillow turns 8 bits
+    values = np.asarray(picture).astype(np.int64)
+    if picture.mode == "L" and bits == 8 and number == _SIGNED:
+        values = (values ^ 0x80) * 257
+    elif picture.mode == "I" and bits == 32 and number == _UNSIGNED:
+        values &= 0xFFFFFFFF
+        largest = int(values.max(initial=0))
+        if largest < 2**31:
+            return picture
+        values = np.round(values * (_SIXTEEN_BITS / largest)).astype(np.int64)
+    elif picture.mode.startswith("I;16") and 8 < bits < 16:
+        values = np.round(values * (_SIXTEEN_BITS / (2**bits - 1))).astype(np.int64)
+    elif not (inverted and picture.mode.startswith("I;16")):
+        return picture
+    if inverted:
+        values = _SIXTEEN_BITS - values
+    found = Image.fromarray(values.clip(0, _SIXTEEN_BITS).astype(np.uint16))
+    found.info = dict(picture.info)
+    found.getexif().update(picture.getexif())
+    return found
+
+
+def _first(value: Any, default: int) -> int:
+    return int(value[0] if isinstance(value, tuple) else default if value is None else value)
 
 
 def eight_bit(image: Image.Image) -> Image.Image:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 # Control characters, marks and overrides of direction, line separators, halves of surrogate pairs
-# (bytes of file names that are not UTF-8), and what XML does not allow.
+# (bytes of file names that are not UTF-8), what XML does not allow, and characters of no width that
+# hide text. Joiners stay, since Persian, Hindi and emoji are written with them.
 _UNSAFE = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ufff9-\ufffb\ufffe"
-    "\uffff\ud800-\udfff]"
+    "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff"
+    "\ufff9-\ufffb\ufffe\uffff\ud800-\udfff\U000e0000-\U000e007f]"
 )
+# Marks, joiners and spaces: a name of these alone shows nothing.
+_NOTHING = frozenset(("Cf", "Mn", "Me", "Zs"))
 _NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 # How a formula begins in a spreadsheet, also in full width.
 _FORMULA = tuple("=+-@＝＋－＠")
@@ -34,7 +38,8 @@ def visible(text: object, keep: str = "") -> str:
         code = ord(character)
         if 0xDC80 <= code <= 0xDCFF:  # a byte that is not UTF-8, as Python reads file names
             code -= 0xDC00
-        return _NAMED.get(character) or (f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}")
+        written = f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+        return _NAMED.get(character) or (f"\\x{code:02x}" if code < 256 else written)
 
     return _UNSAFE.sub(escaped, str(text))
 
@@ -42,12 +47,13 @@ def visible(text: object, keep: str = "") -> str:
 def class_labels(names: Sequence[object]) -> list[str]:
     r"""Names of classes as all files and figures show them: visible, not empty, each only once.
 
-    A name that several classes have gets the number of the class.
+    A name that several classes have gets the number of the class. Letters with accents are composed
+    (NFC), since some systems decompose them in the names of folders.
 
     >>> class_labels(["cat", "dog", "cat", "", "a\tb"])
     ['cat (0)', 'dog', 'cat (2)', 'class 3', 'a\\tb']
     """
-    shown = [visible(name).strip() or f"class {place}" for place, name in enumerate(names)]
+    shown = [_named(name) or f"class {place}" for place, name in enumerate(names)]
     while True:
         taken = Counter(shown)
         if len(taken) == len(shown):
@@ -55,6 +61,20 @@ def class_labels(names: Sequence[object]) -> list[str]:
         shown = [
             f"{name} ({place})" if taken[name] > 1 else name for place, name in enumerate(shown)
         ]
+
+
+def composed(text: str) -> str:
+    r"""Text whose letters with accents are single characters, as most keyboards write them.
+
+    >>> composed("cafe\u0301") == "caf\xe9"
+    True
+    """
+    return unicodedata.normalize("NFC", text)
+
+
+def _named(name: object) -> str:
+    text = composed(visible(name)).strip()
+    return "" if all(unicodedata.category(one) in _NOTHING for one in text) else text
 
 
 def table_cell(value: Any) -> Any:

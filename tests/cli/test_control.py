@@ -138,7 +138,7 @@ def test_images_of_the_store_are_used_with_a_note(decomposed: Path, told: Told) 
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        ({"classes": "eleven"}, 'There is no class "eleven"; the classes are'),
+        ({"classes": "eleven"}, 'There is no class "eleven"; the nearest name'),
         ({"superclass": "odd"}, '"odd" is not a group; write NAME=CLASS,CLASS'),
         ({"controls": "chance"}, 'There is no control "chance"; known are random'),
         ({"sites": "blocks.9"}, 'no modes of site "blocks.9"; there are those of blocks.5'),

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from codeclens.cli.extract_command import class_number
+from codeclens.cli.extract_command import class_list, class_number
 from codeclens.errors import CodeclensError
 from codeclens.extraction import ContributionStore
 
@@ -175,6 +175,46 @@ def test_a_target_is_a_class_by_name_or_number(desk: Path, told: Told, target: s
     assert told("extract", *arguments, "--steps", 1, "--target", target)[0] == 0
     settings = ContributionStore(desk / "run" / "s.zarr").metadata["settings"]
     assert settings["target"]["index"] == 2
+
+
+def test_names_with_commas_and_decomposed_accents(desk: Path, told: Told) -> None:
+    """As macOS writes accents in names of folders, and as ImageNet's classes are called."""
+    names = {"dark": "cafe\u0301", "grey": "tench, Tinca tinca", "bright": "owl"}
+    for before, name in names.items():
+        (desk / "images" / before).rename(desk / "images" / name)
+    (desk / "names.txt").write_text("caf\xe9\ntench, Tinca tinca\nowl\n", encoding="utf-8")
+    asked = {
+        "Caf\xe9": 0, "cafe\u0301": 0, "contrast:owl,tench, tinca tinca": (2, 1), "output:owl": 2,
+        "contrast:cafe\u0301,owl": (0, 2),
+    }  # fmt: skip
+    for number, (target, place) in enumerate(asked.items()):
+        to = f"run/{number}.zarr"
+        arguments = ("--model", "tiny:build", "--images", "images", "--to", to, "--steps", 1)
+        code, out, err = told("extract", *arguments, "--classes", "names.txt", "--target", target)
+        assert code == 0, err
+        assert "3 of 3 classes; accuracy" in out
+        store = ContributionStore(desk / to)
+        assert store.classes == ["caf\xe9", "tench, Tinca tinca", "owl"]
+        found = store.metadata["settings"]["target"]
+        assert place == found.get("index", (found.get("first"), found.get("second")))
+
+
+def test_groups_of_classes_with_commas() -> None:
+    names = ["tench, Tinca tinca", "cat", "Tinca"]
+    for text, found in (
+        ("Tench,tinca tinca,cat", ["tench, Tinca tinca", "cat"]),
+        ("cat, Tinca", ["cat", "Tinca"]),
+        ("0,1", ["0", "1"]),
+        ("tench,cat", ["tench", "cat"]),
+    ):
+        assert class_list(text.split(","), names) == found
+
+
+def test_a_device_without_values_is_refused(desk: Path, told: Told) -> None:
+    arguments = ("--model", "tiny:build", "--images", "images", "--to", "run/s.zarr")
+    code, _, err = told("extract", *arguments, "--device", "meta")
+    assert code == 2
+    assert 'The device "meta" cannot be used here' in err
 
 
 def test_a_contrast_takes_names(desk: Path, told: Told) -> None:

@@ -120,3 +120,109 @@ def test_an_interruption_is_one_sentence(count: int, desk: Path) -> None:
         assert process.returncode in (130, -signal.SIGINT), said
         assert b"Traceback" not in said
         assert b"Run the same command to continue" in said
+
+
+LOADING = """
+import os, sys, time
+from codeclens.cli import main
+
+class Slow:
+    def find_spec(self, name, path=None, target=None):
+        if name != "torch":
+            return None
+        try:  # as extensions do that lose the exception
+            print("loading", flush=True)
+            for _ in range(600):
+                time.sleep(0.1)
+        except KeyboardInterrupt:
+            print("lost", flush=True)
+        return None
+
+sys.meta_path.insert(0, Slow())
+main(["extract", "--model", "digits-resnet", "--images", "nowhere", "--to", "s.zarr"])
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs signals")
+def test_an_interruption_while_packages_load_is_not_lost(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", LOADING],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path,
+    )  # fmt: skip
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"loading\n"
+    process.send_signal(signal.SIGINT)
+    out, said = process.communicate(timeout=300)
+    assert out == b""
+    assert process.returncode == 130
+    assert said.decode() == f"codeclens: {terminal.INTERRUPTION}\n"
+
+
+# Runs a command on a machine where neither the package nor the home folder can be written.
+READ_ONLY = """
+import errno, os, sys
+from pathlib import Path
+
+fixed = [os.path.realpath(one) for one in sys.argv[1].split(os.pathsep)]
+WRITES = {"os.mkdir": 0, "os.rename": 1, "os.remove": 0, "os.rmdir": 0, "os.link": 1,
+          "os.symlink": 1, "os.truncate": 0, "os.chmod": 0}
+
+def guard(event, arguments):
+    place = None
+    if event == "open":
+        path, mode, flags = arguments
+        writing = bool(flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)) if mode is None or not (
+            isinstance(mode, str)) else bool(set(mode) & set("wax+"))
+        place = path if writing and not isinstance(path, int) else None
+    elif event in WRITES:
+        place = arguments[WRITES[event]]
+    if place is None or isinstance(place, int):
+        return
+    where = os.path.realpath(os.fsdecode(place))
+    if any(where == one or where.startswith(one + os.sep) for one in fixed):
+        raise OSError(errno.EROFS, "Read-only file system", where)
+
+sys.addaudithook(guard)
+from codeclens.cli import main
+main(sys.argv[2:])
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a home folder in the environment")
+@pytest.mark.parametrize(
+    ("home", "commands"), [("none", 2), pytest.param("read-only", 5, marks=pytest.mark.slow)]
+)
+def test_a_read_only_installation_without_a_home(home: str, commands: int, desk: Path) -> None:
+    """Every command, in the locale C, with nothing writable but the folder of the run."""
+    import codeclens
+
+    package = Path(codeclens.__file__).parent
+    elsewhere = desk / "home"
+    elsewhere.mkdir()
+    kept = {k: v for k, v in os.environ.items() if k not in ("HOME", "XDG_CACHE_HOME")}
+    # Python itself would write what it compiled; it does without where it cannot.
+    environment = kept | {"LC_ALL": "C", "PYTHONUTF8": "0"}
+    environment.pop("PYTHONIOENCODING", None)
+    if home == "read-only":
+        environment["HOME"] = str(elsewhere)
+    fixed = os.pathsep.join((str(package), str(elsewhere)))
+    own = "--model", "tiny:build", "--images", "images", "--steps", "2", "--to", "run/s.zarr"
+    again = "--modes", "run/modes", "--run-code", "--to"
+    lines: list[tuple[str, ...]] = [
+        ("extract", *own),
+        ("decompose", "run/s.zarr", "--n-modes", "3", "--k", "2", "--epochs", "2",
+         "--to", "run/modes"),
+        ("analyze", "run/s.zarr", "--modes", "run/modes", "--permutations", "9", "--to", "run/a"),
+        ("gallery", "run/s.zarr", *again, "run/g", "--most", "1"),
+        ("report", "run/s.zarr", *again, "run/r.html"),
+    ]  # fmt: skip
+    for line in lines[:commands]:
+        done = subprocess.run(
+            [sys.executable, "-c", READ_ONLY, fixed, *line],
+            env=environment, cwd=desk, capture_output=True, check=False,
+        )  # fmt: skip
+        said = (done.stdout + done.stderr).decode("ascii")
+        assert "Traceback" not in said, said
+        assert "Read-only" not in said, said
+        assert done.returncode == 0, (line, said)
+    assert not list(elsewhere.iterdir())

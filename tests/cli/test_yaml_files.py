@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -24,10 +25,19 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "\n".join(
     ("text", "words"),
     [
         (BOMB, r"uses the alias \*a; write the value out"),
-        ("a: " + "[" * 3000, "nests more than 20 levels"),
+        ("a: " + "[" * 300, "nests more than 20 levels"),
+        ("a: " + "[" * 300_000, "nest"),
         ("steps: " + "9" * 5000, "is not valid YAML"),
         ("steps: 2001-99-99", "is not valid YAML"),
-        ("1: 2", "must hold keys and values"),
+        ("1: 2", "has the key 1, which is not text"),
+        ("- a", "holds a list; it must hold keys and values"),
+        ("steps: 3\nseed: 1\nsteps: 4", "gives the key 'steps' twice, again in line 3"),
+        ("extract: [1]", 'section "extract" of .* holds a list'),
+        ('to: "a\\0b"', r"to \(='a\\x00b'\) holds a character that no file name may hold"),
+        ("size: 9999999", "size .* should be one or two whole numbers"),
+        ("mean: .nan", "mean .* should be one number or three"),
+        ("steps: 99999999999999999999", "steps .* should be less than or equal to 1000000"),
+        ("stpes: 1\nsede: 2", 'keys "stpes", "sede"; the nearest key to "stpes" is "steps"'),
         ("steps: !!python/object/apply:os.system [ls]", "is not valid YAML"),
         ("sites: " + "x" * 1_100_000, "larger than 1 MB"),
         ("steps: " + "x" * 100_000, r"steps \(='xxx"),
@@ -90,3 +100,17 @@ def test_a_failed_write_leaves_the_earlier_file(
         save_table(tmp_path / "a.csv", [{"site": "conv2"}])
     assert (tmp_path / "a.csv").read_text() == "site\nconv1\n"
     assert [path.name for path in tmp_path.iterdir()] == ["a.csv"]
+
+
+def test_a_long_list_is_read_in_moments(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(f"sites: [{'a, ' * 100_000}a]", encoding="utf-8")
+    begun = time.process_time()
+    assert len(read_yaml(tmp_path / "a.yaml")["sites"]) == 100_001
+    assert time.process_time() - begun < 20
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16", "utf-32"])
+def test_another_encoding_is_named(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "a.yaml").write_bytes("model: caf\xe9\n".encode(encoding))
+    with pytest.raises(CodeclensError, match="is not text in UTF-8"):
+        read_yaml(tmp_path / "a.yaml")

@@ -101,6 +101,15 @@ def test_a_page_shows_every_mode_and_writes_its_picture(setting) -> None:
     assert "measured effect" in text
     assert (folder / "g" / SITE / "modes.csv").read_text().startswith("site,mode,name")
     assert steps[-1][0] == steps[-1][1]
+    # Again, with fewer modes: the pictures are those of the page, and other files stay.
+    place = folder / "g" / SITE
+    (place / "mode-mine.jpg").write_bytes(b"mine")
+    gallery_page(
+        store, modes, model, x, Question(METHOD), to=folder / "g", count=2, most=1, effects=False
+    )
+    pictures = sorted(one.name for one in place.glob("*.jpg"))
+    assert len(pictures) == 2 < len(modes[SITE])
+    assert pictures[1] == "mode-mine.jpg"
 
 
 def test_the_strongest_modes_alone_without_effects(setting) -> None:

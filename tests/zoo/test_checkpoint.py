@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pickle
 import random
+import zipfile
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -158,3 +161,55 @@ def test_damaged_weights_are_one_sentence(tmp_path: Path) -> None:
             (tmp_path / f"bad-{name}").write_bytes(bytes(cut))
             with suppress(CodeclensError):
                 load_weights(nn.Linear(2, 1), tmp_path / f"bad-{name}")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda t: t.to("meta"), "has no values"),
+        (lambda t: t.to_sparse(), "is stored as sparse_coo"),
+        (lambda t: t.to(torch.complex64), "holds complex numbers"),
+        (lambda t: (t * 100).to(torch.int8), "holds whole numbers"),
+    ],
+    ids=["meta", "sparse", "complex", "whole"],
+)
+def test_tensors_of_another_kind_are_named(
+    tmp_path: Path, change: Callable[[Tensor], Tensor], words: str
+) -> None:
+    torch.save(state() | {"3.weight": change(state()["3.weight"])}, tmp_path / "w.pt")
+    model = network()
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    with pytest.raises(CodeclensError, match=words) as caught:
+        load_weights(model, tmp_path / "w.pt")
+    assert '"3.weight"' in str(caught.value)
+    assert equal(model, before)
+
+
+def test_halves_and_doubles_are_converted(tmp_path: Path) -> None:
+    wide = {name: t.double() if t.is_floating_point() else t for name, t in state().items()}
+    torch.save(wide, tmp_path / "w.pt")
+    model = network()
+    load_weights(model, tmp_path / "w.pt")
+    assert equal(model, state())
+
+
+def test_files_that_are_no_weights_say_what_they_are(tmp_path: Path) -> None:
+    (tmp_path / "a.pt").write_text("version https://git-lfs.github.com/spec/v1\nsize 9\n")
+    with pytest.raises(CodeclensError, match="only a pointer of Git LFS"):
+        load_weights(network(), tmp_path / "a.pt")
+    torch.save(state(), tmp_path / "b.pt")
+    with (
+        zipfile.ZipFile(tmp_path / "b.pt") as whole,
+        zipfile.ZipFile(tmp_path / "c.pt", "w", zipfile.ZIP_DEFLATED) as bomb,
+    ):
+        for name in whole.namelist():
+            bomb.writestr(name, bytes(10**7) if name.endswith("data/0") else whole.read(name))
+    with pytest.raises(CodeclensError, match=r"claims 10,0.* bytes of weights, but has only"):
+        load_weights(network(), tmp_path / "c.pt")
+    torch.save({"x" * 100_000: torch.zeros(1)}, tmp_path / "d.pt")
+    with pytest.raises(CodeclensError) as caught:
+        load_weights(network(), tmp_path / "d.pt")
+    assert len(str(caught.value)) < 600
+    (tmp_path / "e.pt").write_bytes(pickle.dumps({"a": 1}, protocol=4))
+    with pytest.raises(CodeclensError):  # and no warning, which would be an error here
+        load_weights(network(), tmp_path / "e.pt")

@@ -95,6 +95,9 @@ def test_it_may_import_torchvision_itself(write: Write) -> None:
         ("import not_there_at_all", "build", "cannot be imported: No module named 'not_there"),
         ("1 / 0", "build", "cannot be imported: ZeroDivisionError: division by zero"),
         ("def build(:", "build", "cannot be imported: SyntaxError"),
+        ("import sys; sys.exit(3)", "build", r"ended while it was imported \(exit code 3\)"),
+        ("import argparse; argparse.ArgumentParser().exit()", "build", "put what it runs as"),
+        ("import sys\ndef build(): sys.exit(4)", "build", "failed when .*SystemExit: 4"),
         (
             "def build():\n    net = nn.Identity()\n    net.labels = 'cat'\n    return net",
             "build",

@@ -12,7 +12,7 @@ from torch import Tensor
 from codeclens.attribution.capture import Pass, Probe, leaf
 from codeclens.attribution.inputs import Batch
 from codeclens.attribution.methods import AtInput, Attributed, Explained, Method, wide
-from codeclens.attribution.path import RULES, Rule, integrate
+from codeclens.attribution.path import MOST_STEPS, RULES, Rule, integrate
 from codeclens.attribution.replay import Replay, released
 from codeclens.attribution.sites import Site
 from codeclens.attribution.targets import Bound
@@ -52,7 +52,7 @@ class ActivationPath(Method):
     def __post_init__(self) -> None:
         if self.rule not in RULES:
             raise unknown("rule", self.rule, RULES, "ActivationPath has")
-        require_number("steps", self.steps, least=1, whole=True)
+        require_number("steps", self.steps, least=1, most=MOST_STEPS, whole=True)
         require_number("start", self.start, least=0, below=1)
 
     @property

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from codeclens.attribution.inputs import Batch, called
 from codeclens.attribution.sites import Site
-from codeclens.errors import CodeclensError
+from codeclens.errors import CodeclensError, shortened
 
 Edit = Callable[[Site, Tensor], Tensor | None]
 Selector = int | str | Site | Callable[[Any], Tensor] | None
@@ -325,7 +325,7 @@ def select(output: Any, selector: Selector) -> Tensor:
         chosen = _selected(output, selector)
     except (KeyError, IndexError, AttributeError, TypeError):
         raise CodeclensError(
-            f"output={selector!r} selects nothing: the model returns {_describe(output)}."
+            f"output={shortened(selector)} selects nothing: the model returns {_describe(output)}."
         ) from None
     if not isinstance(chosen, Tensor):
         items = tensor_items(output)

@@ -13,6 +13,7 @@ from codeclens.attribution.capture import Pass, Probe
 from codeclens.attribution.inputs import Batch
 from codeclens.attribution.methods import AtInput, Attributed, Method
 from codeclens.attribution.path import (
+    MOST_STEPS,
     RULES,
     SCHEDULES,
     Alphas,
@@ -81,7 +82,7 @@ class Conductance(Method):
             value: Any = getattr(self, name)
             if value is None and name == "steps":
                 continue
-            require_number(name, value, least=1, whole=True)
+            require_number(name, value, least=1, most=MOST_STEPS, whole=True)
             object.__setattr__(self, name, int(value))
         if self.tolerance is not None:
             require_number("tolerance", self.tolerance, above=0, hint="for example 0.05")

@@ -22,6 +22,10 @@ AnyWalk = TypeVar("AnyWalk", bound="Walk")
 Schedule = Literal["uniform", "power", "geometric", "arc"]
 
 
+# More steps than anybody waits for; their nodes alone would fill the memory.
+MOST_STEPS = 1_000_000
+
+
 @runtime_checkable
 class Nodes(Protocol):
     """Places `steps + 1` ascending nodes between 0 (the baseline) and 1 (the input).

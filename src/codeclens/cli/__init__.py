@@ -6,7 +6,14 @@ import os
 import sys
 from collections.abc import Sequence
 
-from codeclens.cli.terminal import INTERRUPTION, STOPPED, complain, finish, prepare
+from codeclens.cli.terminal import (
+    INTERRUPTION,
+    STOPPED,
+    complain,
+    finish,
+    prepare,
+    stop_while_loading,
+)
 
 __all__ = ["main"]
 
@@ -17,6 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # actively: on two cores shared by twelve processes, the digits then took ten times as long.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     prepare()
+    stop_while_loading()
     try:
         # Loaded here, so that an interruption while packages are loaded is a sentence too.
         from codeclens.cli.app import run

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import traceback
 import warnings
 from collections.abc import Sequence
@@ -34,6 +35,11 @@ from codeclens.errors import CodeclensError, in_one_line
 DEBUG = "--debug"
 TRACEBACK = "Show the traceback of an error."
 MISTAKE = 2
+
+# Torch reports these as errors of any kind.
+_OUT_OF_MEMORY = re.compile("can't allocate memory|out of memory", re.IGNORECASE)
+# A word in a message that nobody would read; the longest paths are shorter.
+_LONG_WORD = re.compile(r"\S{600,}")
 
 Flat = Parameter(name="*")
 Place = Annotated[Path | None, Parameter(help="A store that codeclens extract wrote.")]
@@ -254,6 +260,13 @@ def run(arguments: Sequence[str]) -> int:
                 traceback.print_exception(error)
             complain(_sentence(error))
             return MISTAKE
+        except RuntimeError as error:
+            if not _OUT_OF_MEMORY.search(str(error)):
+                raise
+            if DEBUG in arguments:
+                traceback.print_exception(error)
+            complain(_memory(error))
+            return MISTAKE
     return 0
 
 
@@ -267,14 +280,22 @@ def _sentence(error: Exception) -> str:
             if settings.__name__ in title:
                 return complaint(error.__cause__, settings, f"codeclens {name}")
     if isinstance(error, MemoryError):
-        return (
-            f"There is not enough memory ({in_one_line(error)}); use a smaller --batch-size or "
-            "fewer images. Complete results are kept."
-        )
+        return _memory(error)
     if isinstance(error, OSError) and error.strerror:
         where = f" ({error.filename})" if error.filename else ""
         return f"{error.strerror}{where}. Nothing more was written; complete results are kept."
-    return " ".join(str(error).split())
+    return _LONG_WORD.sub(_middle, " ".join(str(error).split()))
+
+
+def _memory(error: Exception) -> str:
+    return (
+        f"There is not enough memory ({in_one_line(error)}); use a smaller --batch-size or "
+        "fewer images. Complete results are kept."
+    )
+
+
+def _middle(word: re.Match[str]) -> str:
+    return f"{word[0][:120]}…{word[0][-80:]}"
 
 
 def _show_warning(message: Warning | str, *details: object, **more: object) -> None:

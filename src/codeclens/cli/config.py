@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
@@ -16,6 +17,16 @@ from codeclens.errors import CodeclensError, shortened
 from codeclens.files import write_whole
 from codeclens.yaml_files import at_home, read_yaml
 
+# What the texts of some options look like, in words instead of the pattern.
+_PATTERNS = {
+    "seeds": "should be whole numbers separated by commas, for example 0,1,2",
+    "size": "should be one or two whole numbers of at most five digits, for example 224 or 256,224",
+    "mean": "should be one number or three, separated by commas, for example 0.5,0.5,0.5",
+    "std": "should be one number or three, separated by commas, for example 0.5,0.5,0.5",
+    "off": "should be baseline, mean or a number",
+    "fractions": "should be numbers separated by commas, for example 0.01,0.1",
+}
+
 
 def complaint(error: ValidationError, settings: type[BaseModel], source: str) -> str:
     """One sentence for a validation error, with the wrong value or the nearest known key."""
@@ -26,8 +37,7 @@ def complaint(error: ValidationError, settings: type[BaseModel], source: str) ->
     first = problems[0]
     name = ".".join(str(part) for part in first["loc"]) or source
     wanted = first["msg"].removeprefix("Input ").removeprefix("Value error, ")
-    if name == "seeds":
-        wanted = "should be whole numbers separated by commas, for example 0,1,2"
+    wanted = _PATTERNS.get(name, wanted) if first["type"] == "string_pattern_mismatch" else wanted
     others = sorted({str(p["loc"][0]) for p in problems[1:] if p["loc"]} - {name})
     more = f" (also wrong: {', '.join(others)})" if others else ""
     return f"{source}: {name} (={shortened(first['input'])}) {wanted}{more}."
@@ -41,7 +51,9 @@ def unknown_key(source: str, unknown: list[str], known: list[str], what: str) ->
     """
     near = difflib.get_close_matches(unknown[0], known, n=1, cutoff=0.0)[0]
     names = ", ".join(f'"{name if len(name) <= 80 else name[:79] + "…"}"' for name in unknown[:5])
-    return f'{source} has the unknown {what} {names}; the nearest {what} is "{near}".'
+    first = "" if len(unknown) == 1 else f' to "{unknown[0][:80]}"'
+    kind = what if len(unknown) == 1 else f"{what}s"
+    return f'{source} has the unknown {kind} {names}; the nearest {what}{first} is "{near}".'
 
 
 class Settings(BaseModel):
@@ -62,6 +74,8 @@ class Settings(BaseModel):
         given = {name: getattr(flags, name) for name in flags.model_fields_set} if flags else {}
         given |= {name: place for name, place in places.items() if place is not None}
         values = at_home({**(read_section(file, cls.command) if file else {}), **given})
+        for name, value in values.items():
+            _require_writable(name, value, str(file or f"codeclens {cls.command}"))
         try:
             settings = cls.model_validate(values)
         except ValidationError as error:
@@ -71,6 +85,19 @@ class Settings(BaseModel):
             if getattr(settings, name) is None:
                 raise CodeclensError(f"codeclens {cls.command} needs {words}.")
         return settings
+
+
+def _require_writable(name: str, value: Any, source: str) -> None:
+    """Raise CodeclensError for text that no file name and no terminal can hold."""
+    text = str(value) if isinstance(value, str | Path) else ""
+    try:
+        sound = "\0" not in text and os.fsencode(text) is not None
+    except UnicodeEncodeError:
+        sound = False
+    if not sound:
+        raise CodeclensError(
+            f"{source}: {name} (={shortened(text)}) holds a character that no file name may hold."
+        )
 
 
 _NUMBERS = r"^\s*[0-9.eE+-]+\s*(,\s*[0-9.eE+-]+\s*){0,2}$"
@@ -200,7 +227,7 @@ class ExplainSettings(Preprocessed):
     """What is explained: predicted, or a class by its name or number."""
     instead_of: str | None = None
     """Contrast: explain the target's logit minus the logit of this class (name or number)."""
-    steps: int = Field(default=20, ge=1)
+    steps: int = Field(default=20, ge=1, le=1_000_000)
     """Steps of the path from the baseline to the image."""
     baseline: float = 0.0
     """The baseline input, one value for all pixels, after the model's transform."""
@@ -265,7 +292,7 @@ class ExtractSettings(Preprocessed):
     """Module names, globs or presets, separated by commas. [default: the model's, often @blocks]"""
     method: Method = "conductance"
     """The attribution method (docs/faithfulness.md: which predicts which intervention)."""
-    steps: int = Field(default=20, ge=1)
+    steps: int = Field(default=20, ge=1, le=1_000_000)
     """Integration steps from the baseline to the image (conductance and activation paths)."""
     target: str = Field("predicted", min_length=1)
     """The output to explain: predicted, label, a class by its name or number (output:3),
@@ -522,8 +549,16 @@ def read_section(file: Path, command: str) -> dict[str, Any]:
     """
     content = read_yaml(file)
     sections = [name for name in content if name in SETTINGS]
-    if not sections or not all(isinstance(content[name], dict) for name in sections):
+    if not sections:
         return content
+    for name in sections:
+        if content[name] is None:
+            content[name] = {}
+        if not isinstance(content[name], dict):
+            raise CodeclensError(
+                f'The section "{name}" of {file} holds a {type(content[name]).__name__}; it must '
+                'hold keys and values, for example "steps: 10".'
+            )
     if command not in content:
         raise CodeclensError(
             f"{file} configures {', '.join(sections)} but not {command}; "

@@ -14,7 +14,13 @@ from torch import Tensor
 import codeclens as cl
 from codeclens.analysis import save_table
 from codeclens.cli.config import ControlSettings, write_section
-from codeclens.cli.extract_command import Reloaded, load_again, open_images
+from codeclens.cli.extract_command import (
+    Reloaded,
+    class_list,
+    class_number,
+    load_again,
+    open_images,
+)
 from codeclens.cli.terminal import say
 from codeclens.control import (
     ALL,
@@ -305,12 +311,14 @@ def _off(settings: ControlSettings) -> Off | None:
 
 
 def _classes(asked: list[str] | None, names: list[str]) -> list[Wanted] | None:
-    return None if asked is None else [Wanted((_class(one, names),)) for one in asked]
+    if asked is None:
+        return None
+    return [Wanted((_class(one, names),)) for one in class_list(asked, names)]
 
 
 def _superclass(text: str, names: list[str]) -> Wanted:
     name, equals, members = text.partition("=")
-    parts = [part.strip() for part in members.split(",") if part.strip()]
+    parts = class_list(members.split(","), names)
     if not equals or not name.strip() or not parts:
         raise CodeclensError(
             f'--superclass "{text}" is not a group; write NAME=CLASS,CLASS, for example odd=1,3,5.'
@@ -319,11 +327,10 @@ def _superclass(text: str, names: list[str]) -> Wanted:
 
 
 def _class(text: str, names: list[str]) -> int:
-    if text in names:
-        return names.index(text)
-    if text.isdecimal() and (not names or int(text) < len(names)):
-        return int(text)
-    raise CodeclensError(f'There is no class "{text}"; the classes are {_few(names)}.')
+    number = class_number(text, names)
+    if number < 0 or (names and number >= len(names)):
+        raise CodeclensError(f"There is no class {number}; the classes are {_few(names)}.")
+    return number
 
 
 def _few(names: Sequence[str] | None) -> str:

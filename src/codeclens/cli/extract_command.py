@@ -37,7 +37,7 @@ from codeclens.extraction.fingerprint import differences, model_fingerprint, pla
 from codeclens.extraction.sources import is_imagenet
 from codeclens.progress import Advance, progress
 from codeclens.reporting import gap_sentence, gaps
-from codeclens.text import visible
+from codeclens.text import composed, visible
 from codeclens.yaml_files import limited_text
 
 if TYPE_CHECKING:
@@ -270,14 +270,34 @@ def output_names(
 
 def target_of(settings: ExtractSettings, classes: Sequence[str] | None) -> Target:
     """The target of the options: a class by its name or number, or one of `TARGET_FORMS`."""
-    text, scale = settings.target, settings.target_scale
+    text, scale = composed(settings.target), settings.target_scale
     kind, _, rest = text.partition(":")
     if text in (classes or ()) or kind not in {form.partition(":")[0] for form in TARGET_FORMS}:
         return cl.Output(class_number(text, classes), of=scale)
     if kind in ("output", "contrast", "pixels", "box") and rest:
-        parts = [rest] if rest in (classes or ()) else rest.split(",")
-        text = f"{kind}:{','.join(str(class_number(part.strip(), classes)) for part in parts)}"
+        parts = class_list(rest.split(","), classes)
+        text = f"{kind}:{','.join(str(class_number(part, classes)) for part in parts)}"
     return parse_target(text, scale)
+
+
+def class_list(parts: Sequence[str], classes: Sequence[str] | None) -> list[str]:
+    """Names of classes from parts between commas, since a name may hold commas itself.
+
+    >>> class_list("tench, Tinca tinca,cat".split(","), ["tench, Tinca tinca", "cat"])
+    ['tench, Tinca tinca', 'cat']
+    """
+    written = {_joined(name.split(",")).casefold(): name for name in classes or ()}
+    left, found = [part for part in parts if part.strip()], []
+    while left:
+        sizes = range(len(left), 1, -1)
+        many = next((n for n in sizes if _joined(left[:n]).casefold() in written), 1)
+        found.append(written.get(_joined(left[:many]).casefold(), left[0].strip()))
+        left = left[many:]
+    return found
+
+
+def _joined(parts: Sequence[str]) -> str:
+    return ", ".join(composed(part.strip()) for part in parts)
 
 
 def class_number(text: str, classes: Sequence[str] | None) -> int:
@@ -286,7 +306,7 @@ def class_number(text: str, classes: Sequence[str] | None) -> int:
     >>> class_number("Cat", ["dog", "cat"]), class_number("output:1", None), class_number("7", None)
     (1, 1, 7)
     """
-    names = list(classes or [])
+    names, text = list(classes or []), composed(text)
     kind, _, number = text.partition(":")
     if kind == "output" and text not in names:
         if re.fullmatch(r"-?[0-9]{1,9}", number):
@@ -338,7 +358,7 @@ def class_names(file: Path) -> list[str]:
     """
     text = limited_text(file, "file of class names", 10_000_000)
     # Lines end as in a text editor: names may hold other separators.
-    names = [visible(line.strip()) for line in re.split(r"\r\n|\n|\r", text.rstrip())]
+    names = [composed(visible(line.strip())) for line in re.split(r"\r\n|\n|\r", text.rstrip())]
     if not all(names) or not names:
         place = names.index("") + 1 if names else 1
         raise CodeclensError(f"Line {place} of {file} is empty; write one class name per line.")

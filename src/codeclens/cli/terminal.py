@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import codecs
 import os
+import signal
 import sys
+import threading
 from contextlib import suppress
+from pathlib import Path
+from types import FrameType
 
 from codeclens.text import visible
 
@@ -50,6 +54,37 @@ def prepare() -> None:
             _silence(name)
         elif hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="codeclens")
+
+
+def stop_while_loading() -> None:
+    """Let Ctrl-C end the command at once while its packages are loaded.
+
+    Packages that are being loaded lose the exception that Python raises, or end by a traceback of
+    their own. Nothing has been computed then, so the process just ends. Later, the exception is
+    raised as usual. A handler that somebody else has set stays.
+    """
+    known = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if known and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, _interrupted)
+
+
+def _interrupted(number: int, frame: FrameType | None) -> None:
+    if not _is_loading(frame):
+        signal.default_int_handler(number, frame)
+    complain(INTERRUPTION)
+    os._exit(STOPPED)
+
+
+def _is_loading(frame: FrameType | None) -> bool:
+    """Whether the command line itself is loading a package, at the outermost import."""
+    outermost = None
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            outermost = frame
+        frame = frame.f_back
+    if outermost is None or outermost.f_back is None:
+        return False
+    return Path(outermost.f_back.f_code.co_filename).parent == Path(__file__).parent
 
 
 def finish() -> None:

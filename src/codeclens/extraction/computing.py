@@ -137,12 +137,12 @@ def usable_device(name: torch.device | str) -> torch.device:
     """
     try:
         device = torch.device(name)
-        torch.zeros(1, device=device)
+        torch.zeros(1, device=device).tolist()  # the device "meta" has no values
     except (RuntimeError, AssertionError, ValueError) as error:  # all that torch raises here
         reason = str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
         usable = ['"cpu"', *(f'"cuda:{number}"' for number in range(_gpus()))]
         raise CodeclensError(
-            f'The device "{name}" cannot be used here ({reason}); usable devices: '
+            f'The device "{str(name)[:80]}" cannot be used here ({reason[:200]}); usable devices: '
             f"{', '.join(usable)}."
         ) from error
     return device

@@ -38,7 +38,7 @@ from codeclens.extraction.data import (
 from codeclens.extraction.fingerprint import array_digest, describe, digest
 from codeclens.files import at_home
 from codeclens.pictures import as_rgb, extensions, open_rgb, require_file
-from codeclens.text import class_labels, visible
+from codeclens.text import class_labels, composed, visible
 
 # Decoding releases the interpreter lock; more threads than this only wait for the disk.
 READERS = min(4, os.cpu_count() or 1)
@@ -98,8 +98,9 @@ class EncodedImages(SampleSource):
         if classes is not None:
             self.classes = class_labels(classes)
         else:
-            self.classes = folders or None
-        number = _numbers(folders, self.classes or [])
+            self.classes = class_labels(folders) or None
+        own = {name: place for place, name in enumerate(folders)}
+        number = own if classes is None else _numbers(folders, self.classes or [])
         self.labels = [-1 if flat else number[key.split("/")[0]] for key in self.keys]
 
 
@@ -222,8 +223,10 @@ def _wordnet_ids() -> list[str]:
 
 def _numbers(folders: Sequence[str], classes: Sequence[str]) -> dict[str, int]:
     names = _wordnet_ids() if is_imagenet(folders, classes) else classes
-    number = {name: i for i, name in enumerate(names)}
-    missing = [name for name in folders if name not in number]
+    known = {name: i for i, name in enumerate(names)}
+    # As names of classes are written; a folder that is called as in a list of names stays that.
+    number = {name: known.get(name, known.get(composed(name), -1)) for name in folders}
+    missing = [name for name in folders if number[name] < 0]
     if missing:
         raise CodeclensError(
             f'The folder "{missing[0]}" is not one of the {len(classes)} classes (nearest: '

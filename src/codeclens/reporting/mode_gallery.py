@@ -150,7 +150,8 @@ class ModeGallery(Labelled):
     def section(self, *, count: int = 6, pictures_to: Path | None = None) -> Section:
         """A section of a page, with a part for each mode.
 
-        With `pictures_to` the pictures are written into this folder too, with the table modes.csv.
+        With `pictures_to` the pictures are written into this folder too, with the table modes.csv;
+        pictures of modes that an earlier gallery showed are removed from it at the end.
         """
         parts: list[Block | Section] = [Text(self.title() + ".")]
         for mode in self.shown_modes:
@@ -162,6 +163,10 @@ class ModeGallery(Labelled):
                 write_whole(pictures_to / f"mode-{mode:03}.jpg", image.data)
         if pictures_to is not None:
             save_table(pictures_to / "modes.csv", self.to_dataframe())
+            shown = {f"mode-{mode:03}.jpg" for mode in self.shown_modes}
+            for earlier in pictures_to.glob("mode-[0-9]*.jpg"):
+                if re.fullmatch(r"mode-\d{3,}\.jpg", earlier.name) and earlier.name not in shown:
+                    earlier.unlink(missing_ok=True)
         return Section(f"The modes of {self.site}", parts, finding=self.finding())
 
     def finding(self) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+import zipfile
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
@@ -15,6 +17,9 @@ from codeclens.errors import CodeclensError, in_one_line, shortened
 from codeclens.files import at_home
 
 _TORCH_SUFFIXES = (".pt", ".pth", ".th", ".tar", ".bin", ".ckpt")
+# How much smaller than its content an archive of weights may be: numbers hardly compress.
+_COMPRESSION = 20
+_POINTER = b"version https://git-lfs"
 _WRAPPERS = ("state_dict", "model_state_dict", "model")
 # DataParallel and torch.compile add these prefixes to every name.
 _PREFIXES = ("module.", "_orig_mod.")
@@ -27,8 +32,8 @@ def load_weights(model: nn.Module, path: str | Path) -> None:
     `weights_only=True`. The state dict may be inside a training checkpoint, and its names may have
     the prefix "module." of parallel training or "_orig_mod." of compiled models.
 
-    Raises `CodeclensError`, with `model` unchanged, if the file cannot be read, or if a name is
-    missing, unexpected or of another shape.
+    Raises `CodeclensError`, with `model` unchanged, if the file cannot be read, if a name is
+    missing, unexpected or of another shape, or if a tensor is not a dense one of real numbers.
 
     >>> import tempfile
     >>> from safetensors.torch import save_file
@@ -64,7 +69,26 @@ def load_weights(model: nn.Module, path: str | Path) -> None:
             deepcopy(model).load_state_dict(state, strict=True)
         except Exception:
             raise misfit(path, model, problem) from None
+    for name in shared:
+        if (kind := _unusable(state[name], expected[name])) is not None:
+            raise CodeclensError(
+                f'"{_short(name)}" in {path} {kind}; save the weights as dense tensors of real '
+                "numbers."
+            )
     model.load_state_dict(state, strict=True)
+
+
+def _unusable(given: Tensor, own: Tensor) -> str | None:
+    """Why a tensor of a file cannot replace one of a model, if so."""
+    if given.is_meta:
+        return "has no values (it is on the meta device)"
+    if given.is_quantized or given.layout != own.layout:
+        return f"is stored as {'quantised' if given.is_quantized else str(given.layout)[6:]}"
+    if given.is_complex() and not own.is_complex():
+        return "holds complex numbers"
+    if own.is_floating_point() and not given.is_floating_point() and not given.is_complex():
+        return f"holds whole numbers ({str(given.dtype)[6:]}) where the model has floats"
+    return None
 
 
 def read_weights(path: str | Path) -> dict[str, Tensor]:
@@ -89,7 +113,12 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
             ".pth file."
         )
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        _require_whole(path)
+        with warnings.catch_warnings():  # about versions of pickle; it is read safely or refused
+            warnings.simplefilter("ignore", UserWarning)
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except CodeclensError:
+        raise
     except PermissionError:
         raise CodeclensError(f"{path} cannot be read: permission denied.") from None
     except Exception as error:  # a damaged file raises whatever its format's readers raise
@@ -98,6 +127,24 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
             "save model.state_dict() with safetensors.torch.save_file and pass that file."
         ) from error
     return _state_dict(content, path)
+
+
+def _require_whole(path: Path) -> None:
+    """Raise CodeclensError for a file that stands for another, or claims far more than it holds."""
+    with path.open("rb") as stream:
+        if stream.read(len(_POINTER)) == _POINTER:
+            raise CodeclensError(
+                f"{path} is only a pointer of Git LFS to the weights; get them with git lfs pull."
+            )
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as archive:
+        claimed = sum(entry.file_size for entry in archive.infolist())
+    size = path.stat().st_size
+    if claimed > _COMPRESSION * size:
+        raise CodeclensError(
+            f"{path} claims {claimed:,} bytes of weights, but has only {size:,}; check the file."
+        )
 
 
 def _state_dict(content: object, path: Path) -> dict[str, Tensor]:
@@ -120,6 +167,10 @@ def _described(content: object) -> str:
     return f"a {type(content).__name__}"
 
 
+def _short(name: str, most: int = 80) -> str:
+    return name if len(name) <= most else f"{name[: most - 1]}…"
+
+
 def difference(
     missing: Sequence[str],
     unexpected: Sequence[str],
@@ -135,14 +186,14 @@ def difference(
     """
     parts = []
     if missing:
-        parts.append(f'{len(missing)} missing, first "{missing[0]}"')
+        parts.append(f'{len(missing)} missing, first "{_short(missing[0])}"')
     if unexpected:
-        parts.append(f'{len(unexpected)} unexpected, first "{unexpected[0]}"')
+        parts.append(f'{len(unexpected)} unexpected, first "{_short(unexpected[0])}"')
     if shapes:
         name, file, own = shapes[0]
         parts.append(
-            f'{len(shapes)} of another shape, first "{name}" with {file} in the file and {own} '
-            "in the model"
+            f'{len(shapes)} of another shape, first "{_short(name)}" with {file} in the file '
+            f"and {own} in the model"
         )
     return ", ".join(parts)
 

@@ -61,6 +61,11 @@ def _imported(module: str) -> ModuleType:
                 'models of other libraries are named "torchvision:…", "timm:…" and "hf:…".'
             ) from error
         raise CodeclensError(f'The module "{module}" cannot be imported: {error}.') from error
+    except SystemExit as error:  # scripts that read their own arguments end when they are imported
+        raise CodeclensError(
+            f'The module "{module}" ended while it was imported (exit code {error.code}); put what '
+            'it runs as a script under `if __name__ == "__main__":`.'
+        ) from error
     except Exception as error:
         raise CodeclensError(
             f'The module "{module}" cannot be imported: {type(error).__name__}: {error}.'
@@ -81,7 +86,7 @@ def _built(module: ModuleType, function: str, name: str) -> nn.Module:
         )
     try:
         model = _with_torchvision(build)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise CodeclensError(
             f'"{name}" failed when called without arguments: {type(error).__name__}: {error}.'
         ) from error

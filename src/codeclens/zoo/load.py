@@ -90,15 +90,16 @@ def _found(name: str, weights: Weights) -> Ready:
     if name in _SHIPPED:
         return _SHIPPED[name](weights)
     source, colon, rest = name.partition(":")
+    shown = name if len(name) <= 80 else f"{name[:79]}…"
     if not colon:
         raise CodeclensError(
-            f'There is no model "{name}"; the nearest included model is '
+            f'There is no model "{shown}"; the nearest included model is '
             f"{nearest(name, _SHIPPED, 1)}. Models of other libraries are named "
-            f'"torchvision:{name}", "timm:{name}" or "hf:{name}", your own "module:function".'
+            f'"torchvision:{shown}", "timm:{shown}" or "hf:{shown}", your own "module:function".'
         )
     if not source or not rest:
         raise CodeclensError(
-            f'"{name}" is not a model name; write a name on both sides of the colon, '
+            f'"{shown}" is not a model name; write a name on both sides of the colon, '
             'for example "timm:resnet18" or "my_module:build".'
         )
     if source in _SOURCES:
