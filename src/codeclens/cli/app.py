@@ -25,8 +25,8 @@ from codeclens.cli.config import (
     GallerySettings,
     ReportSettings,
     RetinaSettings,
-    complaint,
 )
+from codeclens.cli.option_values import complaint
 from codeclens.cli.terminal import INTERRUPTION, STOPPED, complain
 from codeclens.errors import CodeclensError, in_one_line
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
@@ -12,48 +10,16 @@ import yaml
 from cyclopts import Parameter
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from codeclens.cli.option_values import joined, split_commas
+from codeclens.cli.option_values import (
+    complaint,
+    joined,
+    require_writable,
+    split_commas,
+    unknown_key,
+)
 from codeclens.errors import CodeclensError, shortened
 from codeclens.files import write_whole
 from codeclens.yaml_files import at_home, read_yaml
-
-# What the texts of some options look like, in words instead of the pattern.
-_PATTERNS = {
-    "seeds": "should be whole numbers separated by commas, for example 0,1,2",
-    "size": "should be one or two whole numbers of at most five digits, for example 224 or 256,224",
-    "mean": "should be one number or three, separated by commas, for example 0.5,0.5,0.5",
-    "std": "should be one number or three, separated by commas, for example 0.5,0.5,0.5",
-    "off": "should be baseline, mean or a number",
-    "fractions": "should be numbers separated by commas, for example 0.01,0.1",
-}
-
-
-def complaint(error: ValidationError, settings: type[BaseModel], source: str) -> str:
-    """One sentence for a validation error, with the wrong value or the nearest known key."""
-    problems = error.errors(include_url=False)
-    unknown = [str(p["loc"][0]) for p in problems if p["type"] == "extra_forbidden"]
-    if unknown:
-        return unknown_key(source, unknown, list(settings.model_fields), "key")
-    first = problems[0]
-    name = ".".join(str(part) for part in first["loc"]) or source
-    wanted = first["msg"].removeprefix("Input ").removeprefix("Value error, ")
-    wanted = _PATTERNS.get(name, wanted) if first["type"] == "string_pattern_mismatch" else wanted
-    others = sorted({str(p["loc"][0]) for p in problems[1:] if p["loc"]} - {name})
-    more = f" (also wrong: {', '.join(others)})" if others else ""
-    return f"{source}: {name} (={shortened(first['input'])}) {wanted}{more}."
-
-
-def unknown_key(source: str, unknown: list[str], known: list[str], what: str) -> str:
-    """One sentence for unknown keys, with the known key nearest to the first of them.
-
-    >>> unknown_key("a.yaml", ["step"], ["steps", "sites"], "key")
-    'a.yaml has the unknown key "step"; the nearest key is "steps".'
-    """
-    near = difflib.get_close_matches(unknown[0], known, n=1, cutoff=0.0)[0]
-    names = ", ".join(f'"{name if len(name) <= 80 else name[:79] + "…"}"' for name in unknown[:5])
-    first = "" if len(unknown) == 1 else f' to "{unknown[0][:80]}"'
-    kind = what if len(unknown) == 1 else f"{what}s"
-    return f'{source} has the unknown {kind} {names}; the nearest {what}{first} is "{near}".'
 
 
 class Settings(BaseModel):
@@ -75,7 +41,7 @@ class Settings(BaseModel):
         given |= {name: place for name, place in places.items() if place is not None}
         values = at_home({**(read_section(file, cls.command) if file else {}), **given})
         for name, value in values.items():
-            _require_writable(name, value, str(file or f"codeclens {cls.command}"))
+            require_writable(name, value, str(file or f"codeclens {cls.command}"))
         try:
             settings = cls.model_validate(values)
         except ValidationError as error:
@@ -85,19 +51,6 @@ class Settings(BaseModel):
             if getattr(settings, name) is None:
                 raise CodeclensError(f"codeclens {cls.command} needs {words}.")
         return settings
-
-
-def _require_writable(name: str, value: Any, source: str) -> None:
-    """Raise CodeclensError for text that no file name and no terminal can hold."""
-    text = str(value) if isinstance(value, str | Path) else ""
-    try:
-        sound = "\0" not in text and os.fsencode(text) is not None
-    except UnicodeEncodeError:
-        sound = False
-    if not sound:
-        raise CodeclensError(
-            f"{source}: {name} (={shortened(text)}) holds a character that no file name may hold."
-        )
 
 
 _NUMBERS = r"^\s*[0-9.eE+-]+\s*(,\s*[0-9.eE+-]+\s*){0,2}$"
