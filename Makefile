@@ -19,7 +19,8 @@ ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test slow cluster lint format types api docs wheels benchmark clean
+.PHONY: help demo test slow cluster lint format types api docs wheels frontend browser \
+  benchmark clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -55,6 +56,17 @@ wheels: $(VENV)/.installed-dev  ## build wheel and sdist into dist/, and try bot
 	rm -rf dist
 	$(BIN)/python -m hatchling build -d dist
 	.ci/wheels dist $(PYTHON)
+
+# Not npm ci, which fails where an optional package for another system cannot be had; the versions of
+# the lock file are installed all the same.
+frontend:  ## build the explorer's front end again (needs Node), check and test it, compare with what ships
+	cd frontend && npm install --no-fund --no-audit && npm run check && npm test && npm run build
+	@git diff --exit-code --stat -- src/codeclens/explorer/static || { \
+	  echo "explorer.js is not what frontend/ gives: run make frontend and commit the result" >&2; \
+	  exit 1; }
+
+browser: $(VENV)/.installed-test  ## the tests that drive a browser (needs chromium)
+	$(ONE_THREAD) $(BIN)/python -m pytest -q -k browser tests $(PYTEST)
 
 docs: $(VENV)/.installed-docs  ## build the pages into docs/_build
 	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build

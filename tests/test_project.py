@@ -13,6 +13,8 @@ import yaml
 ROOT = Path(__file__).parents[1]
 TEMPLATES = sorted((ROOT / ".github" / "ISSUE_TEMPLATE").glob("*.yml"))
 
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+
 
 def text(name: str) -> str:
     return (ROOT / name).read_text(encoding="utf-8")
@@ -75,6 +77,33 @@ def test_issue_templates_are_forms(path: Path) -> None:
 
 def test_there_are_issue_templates() -> None:
     assert {path.stem for path in TEMPLATES} == {"config", "fault", "wish", "wrong_number"}
+
+
+def steps(path: Path) -> list[dict[str, Any]]:
+    jobs = yaml.safe_load(path.read_text(encoding="utf-8"))["jobs"].values()
+    return [step for job in jobs for step in job["steps"]]
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+def test_workflows_run_targets_that_the_makefile_has(path: Path) -> None:
+    targets = set(re.findall(r"^([a-z]+):", text("Makefile"), re.MULTILINE))
+    commands = [step["run"] for step in steps(path) if "run" in step]
+    made = [name for line in commands if line.startswith("make ") for name in line.split()[1:]]
+    assert made
+    assert set(made) <= targets
+
+
+def test_workflows_test_every_python_that_the_project_names() -> None:
+    project = tomllib.loads(text("pyproject.toml"))["project"]
+    named = [line.rpartition(" ")[2] for line in project["classifiers"] if "Python :: 3." in line]
+    checks = yaml.safe_load(text(".github/workflows/checks.yml"))["jobs"]
+    assert checks["test"]["strategy"]["matrix"]["python"] == named
+
+
+def test_what_lands_is_checked_by_the_workflows_too() -> None:
+    local = set(re.findall(r"make (\w+)", text(".ci/run")))
+    (checks,) = [path for path in WORKFLOWS if path.name == "checks.yml"]
+    assert local <= {word for step in steps(checks) for word in step.get("run", "").split()}
 
 
 def broken_links(page: Path) -> list[str]:
