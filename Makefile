@@ -20,7 +20,7 @@ ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help demo test slow cluster lint format types api docs wheels frontend browser \
-  benchmark clean
+  bench clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -68,16 +68,15 @@ frontend:  ## build the explorer's front end again (needs Node), check and test 
 browser: $(VENV)/.installed-test  ## the tests that drive a browser (needs chromium)
 	$(ONE_THREAD) $(BIN)/python -m pytest -q -k browser tests $(PYTEST)
 
-docs: $(VENV)/.installed-docs  ## build the pages into docs/_build
-	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build
+docs: $(VENV)/.installed-docs  ## build the site into docs/_build: run the tutorials, check every link
+	$(ONE_THREAD) $(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build
+	$(BIN)/python docs/links.py docs/_build
 
-benchmark: $(VENV)/.installed-test  ## paired measurements against the floor and the peers
-	@set -e; for file in $$(grep -l __main__ benchmarks/*.py); do \
-	  echo "── $$file"; $(BIN)/python -m benchmarks.$$(basename $$file .py); \
-	done
+bench: $(VENV)/.installed-test  ## half an hour of measurements against the floor and the peers (codeclens-bench/)
+	$(ONE_THREAD) $(BIN)/python -m benchmarks.bench --to codeclens-bench
 
 clean:  ## remove what the other targets made, the virtual environment too
-	rm -rf .venv .venv-ci $(DEMO) docs/_build dist build
+	rm -rf .venv .venv-ci $(DEMO) codeclens-bench docs/_build docs/reference dist build
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

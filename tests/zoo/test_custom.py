@@ -120,3 +120,17 @@ def test_random_weights_have_no_meaning_for_it(write: Write) -> None:
 def test_a_missing_package_of_modules_is_named() -> None:
     with pytest.raises(CodeclensError, match=r'no module "nowhere\.models" in'):
         load("nowhere.models:build")
+
+
+def test_it_may_use_a_library_that_hides_what_torchvision_lacks(write: Write) -> None:
+    name = write(
+        "calls = []\n"
+        "def build():\n"
+        "    calls.append(1)\n"
+        "    if len(calls) == 1:\n"
+        "        cause = RuntimeError('operator torchvision::nms does not exist')\n"
+        "        raise ModuleNotFoundError('Could not import module') from cause\n"
+        "    return nn.Identity()"
+    )
+    assert type(load(f"{name}:build").model).__name__ == "Identity"
+    assert sys.modules[name].calls == [1, 1]

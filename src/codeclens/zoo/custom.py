@@ -120,8 +120,10 @@ def _with_torchvision(action: Callable[[], T]) -> T:
     """Call `action`; if torchvision's operators are missing, prepare torchvision and call again."""
     try:
         return action()
-    except RuntimeError as error:
-        if not is_missing_operator(error):
+    except Exception as error:
+        # transformers raises an error of its own, whose cause is the missing operator.
+        causes = [error, *([error.__cause__] if error.__cause__ else [])]
+        if not any(map(is_missing_operator, causes)):
             raise
     prepare_torchvision()
     return action()

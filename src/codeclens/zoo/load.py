@@ -40,13 +40,11 @@ def load(
 ) -> Ready:
     """Return the model of that name with its input transform, class names and default sites.
 
-    | name | model | default weights |
-    |---|---|---|
-    | "digits-resnet" | residual network for 28 × 28 digits | shipped |
-    | "efficientnet-lite0" | EfficientNet-Lite0 on ImageNet | from a package |
-    | "torchvision:NAME", "timm:NAME" | a classifier of that library | from its hub |
-    | "hf:NAME", "hf:FOLDER" | an image classifier of transformers | from the hub or folder |
-    | "module:function" | what your function returns | as built |
+    - "digits-resnet": a residual network for 28 × 28 digits, with weights that ship.
+    - "efficientnet-lite0": EfficientNet-Lite0 on ImageNet, with weights from a package.
+    - "torchvision:NAME", "timm:NAME": a classifier of that library, with weights from its hub.
+    - "hf:NAME", "hf:FOLDER": an image classifier of transformers, from the hub or a folder.
+    - "module:function": what your function returns, as it built it.
 
     `weights` is a .safetensors file, a state dict in a .pt or .pth file, or "random" for an
     untrained network from seed 0. The model is in evaluation mode on the CPU. The random state is
