@@ -153,7 +153,7 @@ def test_files_that_are_not_there_are_one_sentence(tmp_path: Path) -> None:
         with pytest.raises(CodeclensError, match="There is no hierarchy"):
             read(tmp_path / "none.yaml")
     (tmp_path / "latin").write_bytes(b"\xff\xfe\xff")
-    with pytest.raises(CodeclensError, match="cannot be read"):
+    with pytest.raises(CodeclensError, match="is not text in UTF-8"):
         Hierarchy.from_wordnet(tmp_path / "latin")
     with pytest.raises(CodeclensError, match="is empty"):
         Hierarchy({})

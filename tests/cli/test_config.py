@@ -103,7 +103,7 @@ def test_a_file_that_is_not_there_or_no_text_is_named(tmp_path: Path) -> None:
     with pytest.raises(CodeclensError, match=r"There is no configuration file .*none\.yaml"):
         ExtractSettings.resolve(None, tmp_path / "none.yaml")
     (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00a")
-    with pytest.raises(CodeclensError, match=r"binary\.yaml cannot be read"):
+    with pytest.raises(CodeclensError, match=r"binary\.yaml is not text in UTF-8"):
         ExtractSettings.resolve(None, tmp_path / "binary.yaml")
     with pytest.raises(CodeclensError, match="cannot be read"):
         ExtractSettings.resolve(None, tmp_path)
