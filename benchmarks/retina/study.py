@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -76,7 +77,14 @@ class Study:
     @cached_property
     def pathways(self) -> list[Pathway]:
         """The pathways that matter, by the training film."""
-        return lasting(self.truth("training"))
+        file = None if self.keep is None else self.keep / f"pathways-{self.size.training:g}s.json"
+        if file is not None and file.is_file():
+            return [Pathway(**one) for one in json.loads(file.read_text(encoding="utf-8"))]
+        found = lasting(self.truth("training"))
+        if file is not None:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(json.dumps([asdict(one) for one in found]), encoding="utf-8")
+        return found
 
     def network(self, name: str, about: Configuration, seed: int) -> Network:
         """A fitted network, folded."""

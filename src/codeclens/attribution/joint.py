@@ -26,16 +26,17 @@ class Division:
     """How the contributions of a site's units divide among A parts, for each sample.
 
     `positive` and `negative` `(B, A, U)` are each part's share of a unit's positive and negative
-    contributions; `excites` `(B, U, P)` is true at positions where the contribution is positive. If
-    the shares of all parts sum to 1, everything is divided.
+    contributions, or `(B, A, U, P)` where shares differ between positions; `excites` `(B, U, P)` is
+    true at positions where the contribution is positive. If the shares of all parts sum to 1,
+    everything is divided.
 
     >>> half = torch.full((1, 2, 3), 0.5)
     >>> Division(half, half, torch.ones(1, 3, 4, dtype=torch.bool)).field(0).shape
     torch.Size([1, 3, 4])
     """
 
-    positive: Float[Tensor, "batch part unit"]
-    negative: Float[Tensor, "batch part unit"]
+    positive: Float[Tensor, "batch part unit *position"]
+    negative: Float[Tensor, "batch part unit *position"]
     excites: Bool[Tensor, "batch unit position"]
 
     @property
@@ -45,7 +46,9 @@ class Division:
 
     def field(self, part: int) -> Float[Tensor, "batch unit position"]:
         """One part's share of every unit at every position, `(B, U, P)`."""
-        positive, negative = self.positive[:, part, :, None], self.negative[:, part, :, None]
+        positive, negative = self.positive[:, part], self.negative[:, part]
+        if positive.ndim == 2:
+            positive, negative = positive[..., None], negative[..., None]
         return torch.where(self.excites, positive, negative)
 
     def is_empty(self, part: int) -> bool:

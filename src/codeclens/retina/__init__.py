@@ -45,6 +45,7 @@ from codeclens.retina.physiology import (
     omitted_stimulus,
     polarity_reversal,
 )
+from codeclens.retina.places import mode_maps, mode_maps_figure
 from codeclens.retina.population import (
     CellClusters,
     active_modes,
@@ -150,6 +151,8 @@ __all__ = [
     "matrix_figure",
     "minimal_subnetwork",
     "mode_cell_matrix",
+    "mode_maps",
+    "mode_maps_figure",
     "motion_anticipation",
     "motion_reversal",
     "movie_changes",

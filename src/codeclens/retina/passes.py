@@ -28,6 +28,7 @@ from codeclens.decomposition.shares import division
 from codeclens.errors import CodeclensError, shortened, unknown, wrong_shape
 from codeclens.labelled import labels
 from codeclens.retina.movies import Movie, Sampling
+from codeclens.retina.places import is_by_place, place_shares
 from codeclens.retina.response import ResponseModel
 
 if TYPE_CHECKING:
@@ -181,6 +182,9 @@ class Parts:
         """Each part's share of values at the site, summed over units and positions, in float64."""
         units = self.site.units(values).double()
         divided = self.division
+        if divided.positive.ndim == 4:
+            parts = [(units * divided.field(k).to(units)).sum((1, 2)) for k in range(divided.parts)]
+            return torch.stack(parts, dim=1)
         exciting = units.where(divided.excites.to(units.device), 0).sum(dim=2)
         rest = units.sum(dim=2) - exciting
         return torch.einsum("bau,bu->ba", divided.positive.to(units), exciting) + torch.einsum(
@@ -226,6 +230,15 @@ def parts_of(
 
 
 def _by_mode(modes: Modes, here: SiteContributions) -> Division:
+    if is_by_place(modes, here.positive.shape[1]):
+        if here.full is None:
+            raise CodeclensError(
+                f'The modes of "{modes.site}" are by place; pass found=contributions(…, '
+                "reduce=None), with its places."
+            )
+        full = here.site.units(here.full).detach().cpu()
+        shares, _ = place_shares(modes, full)
+        return Division(shares, shares, full > 0)
     positive, negative, activation = (
         values.detach().cpu().double().numpy()
         for values in (here.positive, here.negative, here.activation)

@@ -20,6 +20,7 @@ from codeclens.labelled import Labelled, labels
 from codeclens.retina import motion, physiology
 from codeclens.retina.movies import Screen
 from codeclens.retina.passes import Cells, cells_of
+from codeclens.retina.places import is_by_place, place_shares
 from codeclens.retina.protocols import (
     Protocol,
     UnitContributions,
@@ -267,10 +268,12 @@ def _modes(given: Modes | Estimator | int | None, found: UnitContributions) -> M
                 f'The modes are of site "{given.site}" and the contributions of '
                 f'"{found.site.key}"; pass site="{given.site}".'
             )
-        if given.n_units != len(found.names):
+        columns = found.full.shape[2] * found.full.shape[3]
+        by_place = is_by_place(given, len(found.names)) and given.n_units == columns
+        if given.n_units != len(found.names) and not by_place:
             raise CodeclensError(
                 f"The modes have {given.n_units} units and the site {len(found.names)} channels; "
-                "pass modes of contributions that are summed over places."
+                "pass modes of this site."
             )
         return given
     if isinstance(given, int):
@@ -292,19 +295,23 @@ def _by_mode(
     contributed, removed = [], []
     for place, cell in enumerate(found.cells):
         positive, negative = found.positive[:, place], found.negative[:, place]
-        shares = mode_shares(modes, positive, negative, found.activation, most=len(modes))
-        shares = shares.only(parts)
-        contributed.append(shares.contribution)
+        full = found.full[:, place]
+        if is_by_place(modes, len(found.names)):
+            whole, contribution = place_shares(modes, full)
+            divided = Division(whole, whole, full > 0)
+            contributed.append(contribution.numpy())
+        else:
+            shares = mode_shares(modes, positive, negative, found.activation, most=len(modes))
+            shares = shares.only(parts)
+            contributed.append(shares.contribution)
+            signs = (torch.from_numpy(one) for one in (shares.positive, shares.negative))
+            divided = Division(*signs, full > 0)
         without = []
         for rows in np.array_split(np.arange(len(windows)), -(-len(windows) // at_once)):
             at = torch.from_numpy(rows)
-            divided = Division(
-                torch.from_numpy(shares.positive[rows]).float(),
-                torch.from_numpy(shares.negative[rows]).float(),
-                found.excites[at, place],
-            )
+            some = Division(divided.positive[at], divided.negative[at], divided.excites[at])
             like = rest.cpu().expand(len(rows), *rest.shape[1:])
-            fields = [found.site.restore(divided.field(k), like=like) for k in parts]
+            fields = [found.site.restore(some.field(k), like=like) for k in parts]
             rates = rates_without(model, windows[at], found.site, fields, at_once)
             without.append(rates[..., cell])
         removed.append(np.concatenate(without, axis=1))

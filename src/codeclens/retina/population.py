@@ -17,6 +17,7 @@ from codeclens.decomposition import Estimator, Modes, ModesBySite, View, decompo
 from codeclens.errors import CodeclensError, require_number, unknown, wrong_shape
 from codeclens.extraction import ContributionStore
 from codeclens.labelled import Labelled
+from codeclens.retina.places import fit_apart, place_columns
 from codeclens.retina.splits import Split
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def population_modes(
     *,
     sites: str | Sequence[str] | None = None,
     view: View = "concat",
+    places: bool = False,
     seed: int = 0,
 ) -> ModesBySite:
     """Learn the modes of every layer on the training frames, and score them on the held-out ones.
@@ -43,6 +45,11 @@ def population_modes(
     `movie_contributions`, `found.sel(cell="on")`. Signs are split before positions are summed, so
     that excitation and inhibition of a channel are separate in the view "concat". Other arguments
     are those of `decompose`.
+
+    With `places=True` columns are the contributions of each unit at each place, and modes of
+    excitation and of inhibition are learned by themselves, so many of each as `method` has modes:
+    first those of excitation. `found` must have places, `contributions(…, reduce=None)` or
+    `movie_contributions(…, places=True)`; `mode_maps` are the patterns as maps.
 
     Returns ModesBySite with the loadings of all frames, whose keys are the frames' numbers. `r2`
     is that of the held-out frames, `quality["r2_train"]` that of the training frames. Raises
@@ -61,23 +68,40 @@ def population_modes(
     rows = _Frames(found)
     if len(rows.label) <= max(split.train.max(), split.held_out.max()):
         raise CodeclensError(f"The split has frames beyond the {len(rows.label)} contributions.")
-    fitted = decompose(rows.some(split.train), method, sites=sites, view=view, seed=seed)
     whole: dict[str, Modes] = {}
+    if places:
+        for site in rows.sites if sites is None else [sites] if isinstance(sites, str) else sites:
+            if site not in rows.sites or view != "concat":
+                raise unknown("site with both signs", f"{site} ({view})", rows.sites)
+            X, grid = place_columns(found, site)
+            apart = fit_apart(method, X[split.train], seed=seed)
+            about = {"grid": [grid.units, *grid.shape]}
+            modes = Modes(site, view, apart, apart.encode(X[split.train]), provenance=about)
+            whole[site] = _scored(modes, X, split, rows.key)
+        return ModesBySite(whole)
+    fitted = decompose(rows.some(split.train), method, sites=sites, view=view, seed=seed)
     for site, modes in fitted.items():
         X = rows.view(site, view)
-        loadings = modes.encode(X)
-        again = modes.decode(loadings)
-        measured = {
-            "r2": quality.r2(X[split.held_out], again[split.held_out]),
-            "r2_train": quality.r2(X[split.train], again[split.train]),
-            "l0": quality.l0(loadings[split.held_out]),
-            "samples_train": len(split.train),
-            "samples_held_out": len(split.held_out),
-        }
-        whole[site] = replace(
-            modes, loadings=loadings, labels=None, keys=rows.key, quality=modes.quality | measured
-        )
+        whole[site] = _scored(modes, X, split, rows.key)
     return ModesBySite(whole)
+
+
+def _scored(
+    modes: Modes, X: np.ndarray[Any, Any], split: Split, keys: np.ndarray[Any, Any]
+) -> Modes:
+    """The modes with the loadings of all frames, and R² of both parts of the split."""
+    loadings = modes.encode(X)
+    again = modes.decode(loadings)
+    measured = {
+        "r2": quality.r2(X[split.held_out], again[split.held_out]),
+        "r2_train": quality.r2(X[split.train], again[split.train]),
+        "l0": quality.l0(loadings[split.held_out]),
+        "samples_train": len(split.train),
+        "samples_held_out": len(split.held_out),
+    }
+    return replace(
+        modes, loadings=loadings, labels=None, keys=keys, quality=modes.quality | measured
+    )
 
 
 class _Frames:

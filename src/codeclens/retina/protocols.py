@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
 from codeclens.attribution import Conductance, Output, Site
@@ -177,8 +177,8 @@ class UnitContributions:
     """What the units of a site contribute at the frames of a protocol, all films in one row.
 
     `positive` and `negative` `(frame, cell, unit)` are sums over positions with signs apart, in Hz;
-    `excites` `(frame, cell, unit, position)` says where a contribution is positive, and
-    `activation` `(frame, unit)` is the mean over positions. `rate` and `baseline_rate` are
+    `full` `(frame, cell, unit, position)` are those at every position, and `activation` `(frame,
+    unit)` is the mean over positions. `rate` and `baseline_rate` are
     `(frame, cell)`. `names` are those of the units.
     """
 
@@ -187,7 +187,7 @@ class UnitContributions:
     cells: Sequence[int]
     positive: Float[np.ndarray, "frame cell unit"]
     negative: Float[np.ndarray, "frame cell unit"]
-    excites: Bool[Tensor, "frame cell unit position"]
+    full: Float[Tensor, "frame cell unit position"]
     activation: Float[np.ndarray, "frame unit"]
     rate: Float[np.ndarray, "frame cell"]
     baseline_rate: Float[np.ndarray, "frame cell"]
@@ -242,7 +242,7 @@ def unit_contributions(
         for some in windows.split(at_once):
             every = ready.several(some.to(device), [Output(cell) for cell in numbers])
             here = [one[place.key] for one in every]
-            where = [place.units(one.full) > 0 for one in here if one.full is not None]
+            where = [place.units(one.full) for one in here if one.full is not None]
             parts.append(
                 [
                     *(torch.stack([getattr(one, sign) for one in here], dim=1).cpu()
@@ -255,13 +255,13 @@ def unit_contributions(
             )  # fmt: skip
     finally:
         model.train(training)
-    positive, negative, excites, activation, rate, start = (
+    positive, negative, full, activation, rate, start = (
         torch.cat(column) for column in zip(*parts, strict=True)
     )
     units = positive.shape[2]
     return UnitContributions(
         place, unit_names(model, place, units), numbers, positive.numpy(), negative.numpy(),
-        excites, activation.numpy(), rate.numpy(), start.numpy(),
+        full, activation.numpy(), rate.numpy(), start.numpy(),
     )  # fmt: skip
 
 
