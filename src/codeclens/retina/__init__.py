@@ -55,6 +55,7 @@ from codeclens.retina.population import (
     population_modes,
     sign_balance,
 )
+from codeclens.retina.published import PublishedSettings, published_settings
 from codeclens.retina.receptive_fields import (
     field_cosine,
     field_parts,
@@ -105,6 +106,7 @@ __all__ = [
     "Pathways",
     "Phenomenon",
     "Photoreceptors",
+    "PublishedSettings",
     "Recording",
     "ResponseModel",
     "RetinaCNN",
@@ -167,6 +169,7 @@ __all__ = [
     "polarity_reversal",
     "population_modes",
     "prevailing",
+    "published_settings",
     "ready_cnn",
     "ready_cnn_facts",
     "receptive_fields",

@@ -237,8 +237,8 @@ def _by_mode(modes: Modes, here: SiteContributions) -> Division:
                 "reduce=None), with its places."
             )
         full = here.site.units(here.full).detach().cpu()
-        shares, _ = place_shares(modes, full)
-        return Division(shares, shares, full > 0)
+        by_place, _ = place_shares(modes, full)
+        return Division(by_place, by_place, full > 0)
     positive, negative, activation = (
         values.detach().cpu().double().numpy()
         for values in (here.positive, here.negative, here.activation)

@@ -304,8 +304,8 @@ def _by_mode(
             shares = mode_shares(modes, positive, negative, found.activation, most=len(modes))
             shares = shares.only(parts)
             contributed.append(shares.contribution)
-            signs = (torch.from_numpy(one) for one in (shares.positive, shares.negative))
-            divided = Division(*signs, full > 0)
+            positive_share = torch.from_numpy(shares.positive)
+            divided = Division(positive_share, torch.from_numpy(shares.negative), full > 0)
         without = []
         for rows in np.array_split(np.arange(len(windows)), -(-len(windows) // at_once)):
             at = torch.from_numpy(rows)

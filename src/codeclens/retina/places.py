@@ -62,7 +62,7 @@ class FittedApart(Fitted):
         return np.concatenate(found, axis=1)
 
     def tensors(self) -> dict[str, Tensor]:
-        found = {}
+        found: dict[str, Tensor] = {}
         for name, one in zip(("excitation", "inhibition"), self._halves, strict=True):
             found |= {f"{name}.{key}": value for key, value in one.tensors().items()}
         return found
