@@ -5,7 +5,7 @@ are named, faces are optimised, and the modes are written with their card. Each 
 it was interrupted, and the same photographs give the same files.
 
     CODECLENS_BENCH=… python -m benchmarks.ready_modes extract --folder cache
-    python -m benchmarks.ready_modes compare --folder cache --to comparison.csv
+    python -m benchmarks.ready_modes compare --folder cache
     python -m benchmarks.ready_modes fit --folder cache
     python -m benchmarks.ready_modes faces --folder cache --sites blocks.5.3 blocks.6.0
     python -m benchmarks.ready_modes write --folder cache
@@ -40,16 +40,20 @@ from codeclens.visualization import mode_faces
 NAME = "efficientnet-lite0"
 STEPS = 4
 SEED = 0
-# The first photographs in the drawn order that the packaged modes were learned from.
-LIMIT = 5700
-# Modes of a block that get a face, and how faces are optimised.
-FACES, CANVAS, FACE_STEPS = 128, 96, 96
-# Blocks by which the methods were chosen.
+# How many modes of a block get a face, the largest first, and how faces are optimised.
+FACES = {"blocks.5.3": 96, "blocks.6.0": 32}
+OTHER_FACES, CANVAS, FACE_STEPS = 16, 96, 96
+# Held-out photographs whose loadings ship.
+SHOWN = 240
+# Blocks by which the methods were chosen, and the methods.
 COMPARED = ("blocks.2.1", "blocks.4.2", "blocks.5.3", "blocks.6.0")
 ENTRANTS = (
     *(cl.NMF(n_modes=count) for count in (32, 64, 128)),
-    *(cl.TopK(n_modes=count, k=k) for count, k in ((64, 8), (128, 12), (128, 24))),
+    *(cl.TopK(n_modes=count, k=k) for count, k in ((128, 24), (320, 16), (384, 56))),
 )
+COMPARISON = "comparison.csv"
+# Modes of a photograph whose names are checked, those that contribute most.
+CHECKED = 6
 
 CARD = """# Modes of EfficientNet-Lite0
 
@@ -68,9 +72,9 @@ modes["blocks.5.3"][3].name, modes["blocks.5.3"][3].evidence
 Contributions of all units of every block to the logit of the predicted class, for {samples}
 photographs, from the zero input, by {steps} steps of the secant rule at nodes of equal arc length:
 they sum to the change of the logit exactly. Excitation and suppression apart (view `concat`),
-positions summed. The photographs are the first of 8,854 in a drawn order: one of each class of
-ImageNet, ten classes of its validation set, and Caltech-101. A tenth, {held_out}, was held out.
-The files hold the loadings of these {held_out} only, with the class that the network predicts, and
+positions summed. The photographs are one of each class of ImageNet, ten classes of its validation
+set, and Caltech-101. A tenth, {held_out}, was held out.
+The files hold the loadings of {shown} of these only, with the class that the network predicts, and
 weights in half precision. The photographs themselves are not part of this package.
 
 ## Quality
@@ -81,8 +85,6 @@ photograph; *logit*: how well the modes' sum gives the change of the logit (R²,
 share of the change). *Halves*: the mean cosine of a mode with its partners in the fits to two
 halves of the photographs. *Named*: modes with a name, and with one if photographs are shuffled.
 
-| block | units | modes | R² | trained | unseen | active | logit | error | halves | named | null | |
-|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---|
 {rows}
 
 ## Names
@@ -90,14 +92,16 @@ halves of the photographs. *Named*: modes with a name, and with one if photograp
 A mode is called by a class that at least 12 of its 20 strongest photographs show, by two classes
 that show as many together, or by the smallest kind of classes that holds as many, if that is more
 than chance (hypergeometric test, Bonferroni over modes, classes and kinds). Classes are the labels
-of ImageNet and Caltech-101. `evidence` has the counts, and `named_from` is the loading from which
-on at least half of the photographs show what the name says: explanations do not use the name of a
-mode that is weaker. The strongest photographs are among all
-{samples}, most of which were trained on. A person who saw the eight strongest photographs of 60
-modes drawn from the last six blocks found 36 with a name: 32 right, 4 that fit half, none wrong
-(one reader, who judged again after the naming rule was changed, so not blind). Of the 24 without
-one 8 show something common.
+of ImageNet and Caltech-101. `evidence` has the counts. The strongest photographs are among all
+{samples}, most of which were trained on.
 
+`named_from` is the loading from which on at least four in five photographs show what the name says.
+Explanations call a mode by its name only from there on, and say "weak here, elsewhere" and the name
+below. *Shown* and *right* check this with names found in the training photographs alone: of the six
+modes that contribute most to a held-out photograph, the share that is called by its name, and the
+share of these whose name fits the photograph.
+
+{judged}
 ## Faces
 
 Where a mode has a `face`, it is a picture of 64 × 64 pixels, optimised to drive the mode more than
@@ -109,9 +113,9 @@ sufficient for the mode, not all that it responds to.
 
 - In early and in the last blocks nearly every mode is active in every photograph, so compare its
   loading with those that it has in the others.
-- Four in ten photographs are of ten classes (tench, English springer, cassette player, chain saw,
-  church, French horn, garbage truck, gas pump, golf ball, parachute), which have more modes than
-  others. R² unseen is what to expect for other classes.
+- More than four in ten photographs are of ten classes (tench, English springer, cassette player,
+  chain saw, church, French horn, garbage truck, gas pump, golf ball, parachute), which have more
+  modes than others. R² unseen is what to expect for other classes.
 - For a study of your own classes, `extract` and `decompose` your own images.
 - {steps} steps are few: sums are exact, single channels are not (see docs/accuracy.md). At every
   block the contributions correlate with those of 32 steps by 0.95 or more.
@@ -119,39 +123,22 @@ sufficient for the mode, not all that it responds to.
 
 Made by `python -m benchmarks.ready_modes`, which gives the same files from the same photographs.
 """
-# What `compare` printed, on photographs of an earlier beginning of the drawn order (4,300, and
-# where marked 2,300 of them).
+# How a person judged the names of modes, drawn at random, from their strongest photographs.
+JUDGED = ""
 CHOICE = """## Why these methods
 
-R² on held-out photographs of classes that were seen and not seen, and modes with a name. These
-comparisons were made while the methods were chosen, on the photographs that were there by then,
-and are not the output of `compare`; they were not repeated on all 5,700. With 4,300
-photographs:
+On held-out photographs, as in the table above; *halves*: the mean cosine with the modes of two fits
+to half of the photographs each (`python -m benchmarks.ready_modes compare`).
 
-| block | method | R² | R² unseen | active | halves | named |
-|---|---|---:|---:|---:|---:|---:|
-| `blocks.6.0` | **NMF, 128 modes** | 0.631 | 0.549 | 91 | 0.84 | 80 |
-| | TopK, 128 modes, 24 active | 0.495 | 0.334 | 24 | 0.63 | 113 |
-| `blocks.5.3` | **TopK, 128 modes, 24 active** | 0.665 | 0.548 | 24 | | 110 |
-| | TopK, 64 modes, 8 active | 0.582 | 0.442 | 8 | | 53 |
+| block | method | R² | R² unseen | active | halves | named | null |
+|---|---|---:|---:|---:|---:|---:|---:|
+{rows}
 
-With 2,300 to 3,000 photographs:
+The aim was R² of 0.6 or more with as many names as possible. In stage 5 and in the last block
+autoencoders have far more modes with a name and fewer active ones; k is the smallest of those tried
+that explains 0.6. Up to stage 4 few modes follow a class, whatever the method, and NMF explains
+more with fewer modes.
 
-| block | method | R² | R² unseen | active | named |
-|---|---|---:|---:|---:|---:|
-| `blocks.6.0` | NMF, 64 modes | 0.490 | 0.342 | 43 | 42 |
-| | TopK, 64 modes, 8 active | 0.359 | 0.146 | 8 | 54 |
-| | TopK, 256 modes, 32 active | 0.505 | 0.339 | 32 | |
-| | NMF, 160 modes | 0.665 | 0.566 | 112 | |
-| `blocks.5.3` | NMF, 64 modes | 0.727 | 0.673 | 50 | 39 |
-| `blocks.4.2` | **NMF, 64 modes** | 0.841 | 0.810 | 59 | |
-| | TopK, 64 modes, 8 active | 0.498 | 0.423 | 8 | |
-| | TopK, 192 modes, 24 active | 0.621 | 0.551 | 24 | |
-
-The aim was R² of 0.6 or more with as many names as possible. Autoencoders have more modes with a
-name, fewer active ones, and less R². In the blocks of stage 5 they reach 0.6 with 24 or 32 of 128
-modes active. In the last block they do not, and NMF with 128 modes does; before stage 5 NMF
-explains far more with fewer modes.
 """
 
 
@@ -234,10 +221,11 @@ def extract(folder: Path, limit: int | None) -> cl.ContributionStore:
 def method(site: str, units: int) -> Estimator:
     """How a block is decomposed; chosen by `compare` (see the card)."""
     stage = int(site.split(".")[1])
-    if stage == 5:
-        # The fewest modes a photograph, of 24 and 32, that explain 0.6 of the contributions.
-        return cl.TopK(n_modes=128, k=24 if site == "blocks.5.3" else 32)
-    return cl.NMF(n_modes=min(units, 32 if stage < 4 else 64 if stage == 4 else 128))
+    if stage < 5:
+        return cl.NMF(n_modes=min(units, 32 if stage < 4 else 64))
+    # About the fewest modes a photograph that explain 0.6 of the contributions.
+    active = {"blocks.5.0": 28, "blocks.5.3": 16, "blocks.6.0": 56}
+    return cl.TopK(n_modes=384 if stage == 6 else 320, k=active.get(site, 24))
 
 
 def unseen_classes(store: cl.ContributionStore) -> np.ndarray:
@@ -281,7 +269,7 @@ class Groups(NamedTuple):
         return Groups(*({n: mask[order] for n, mask in one.items()} for one in self))
 
 
-def compare(store: cl.ContributionStore, sites: Sequence[str], to: Path | None) -> None:
+def compare(store: cl.ContributionStore, sites: Sequence[str], to: Path) -> None:
     """Print how the methods do at some blocks, and write the same as a table."""
     groups, unseen = Groups.of(store), unseen_classes(store)
     rows = []
@@ -290,7 +278,7 @@ def compare(store: cl.ContributionStore, sites: Sequence[str], to: Path | None) 
             found = measured(store, site, entrant, unseen, groups)
             rows.append({"site": site, "method": repr(entrant), **found})
             print(rows[-1], flush=True)
-    if to is not None and rows:
+    if rows:
         with to.open("w", newline="") as file:
             writer = csv.DictWriter(file, list(rows[0]))
             writer.writeheader()
@@ -369,10 +357,11 @@ def draw(store: cl.ContributionStore, folder: Path, sites: Sequence[str], batch:
     ready = zoo.load(NAME)
     to = folder / "faces"
     to.mkdir(parents=True, exist_ok=True)
-    for first in range(0, FACES, batch):
+    for first in range(0, max(FACES.values()), batch):
         for site in sites:
             modes = cl.Modes.load(folder / site)
-            which = range(first, min(first + batch, FACES, len(modes)))
+            count = min(FACES.get(site, OTHER_FACES), len(modes))
+            which = range(first, min(first + batch, count))
             file = to / f"{site}.{first}.npy"
             if file.exists() or not len(which):
                 continue
@@ -391,6 +380,7 @@ def named(modes: cl.Modes, groups: Groups) -> cl.Modes:
     counts = {
         "named": sum(bool(one.name) for one in told),
         "named_shuffled": sum(bool(one.name) for one in chance),
+        **checked_names(modes, groups),
     }
     return replace(
         modes,
@@ -402,6 +392,40 @@ def named(modes: cl.Modes, groups: Groups) -> cl.Modes:
     )
 
 
+def checked_names(modes: cl.Modes, groups: Groups) -> dict[str, float]:
+    """How often the names that explanations of held-out photographs use are right.
+
+    Names are found in the training photographs alone. Of each held-out photograph the modes that
+    contribute most to its class are looked at: `name_shown` is the share that is called by name,
+    `name_right` the share of these whose name fits the photograph.
+    """
+    held_out = np.zeros(len(modes.loadings), bool)
+    held_out[modes.fitted.held_out_rows] = True
+    loadings = np.asarray(modes.loadings)
+    told = names_of_strongest(
+        loadings[~held_out], *({n: mask[~held_out] for n, mask in one.items()} for one in groups)
+    )
+    masks = groups.kinds | groups.classes
+    fits = [
+        masks.get(
+            one.name,
+            np.any([masks[part] for part in one.name.split(" or ") if part in masks], axis=0),
+        )
+        if one.name
+        else None
+        for one in told
+    ]
+    contributed = loadings * net_total(modes.dictionary, modes.view)
+    seen = shown = right = 0
+    for row in np.flatnonzero(held_out):
+        strongest = np.argsort(-contributed[row])[:CHECKED]
+        for mode in strongest[contributed[row, strongest] > 0]:
+            seen, fit = seen + 1, fits[mode]
+            if fit is not None and loadings[row, mode] >= told[mode].least:
+                shown, right = shown + 1, right + int(fit[row])
+    return {"name_shown": shown / seen, "name_right": right / max(shown, 1)}
+
+
 def write(store: cl.ContributionStore, folder: Path, to: Path, sites: Sequence[str]) -> None:
     """Write what ships: half precision, names, faces, loadings of held-out samples, the card."""
     groups = Groups.of(store)
@@ -411,14 +435,14 @@ def write(store: cl.ContributionStore, folder: Path, to: Path, sites: Sequence[s
         modes[site] = shipped(one, folder / "faces")
         print(site, "named", one.quality["named"], "of", len(one), flush=True)
     cl.save_modes(modes, to, compact=True)
-    (to / "README.md").write_text(card(modes), encoding="utf-8")
+    (to / "README.md").write_text(card(modes, folder.parent / COMPARISON), encoding="utf-8")
     size = sum(file.stat().st_size for file in to.iterdir())
     print(f"{size:,} bytes in {to}")
 
 
 def shipped(modes: cl.Modes, faces: Path) -> cl.Modes:
-    """The modes with their faces, and with the loadings of photographs held out of training."""
-    rows = modes.fitted.held_out_rows
+    """The modes with their faces, and the loadings of some photographs held out of training."""
+    rows = modes.fitted.held_out_rows[:SHOWN]
     pictures = [b""] * len(modes)
     for file in faces.glob(f"{modes.site}.*.npy"):
         first = int(file.stem.rpartition(".")[2])
@@ -450,21 +474,48 @@ def origin(provenance: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def card(modes: dict[str, cl.Modes]) -> str:
+def card(modes: dict[str, cl.Modes], comparison: Path) -> str:
     """The card of all blocks: what the modes are, how they were made, how good they are."""
     *_, last = modes.values()
     held_out = last.quality["samples_held_out"]
-    rows = [
+    columns = (
+        "block", "units", "modes", "R²", "trained", "unseen", "active", "logit", "error", "halves",
+        "named", "null", "shown", "right", "",
+    )  # fmt: skip
+    rows = ["| " + " | ".join(columns) + " |", "|---" + "|---:" * (len(columns) - 2) + "|---|"]
+    rows += [
         f"| `{site}` | {one.n_units} | {len(one)} | {one.r2:.3f} | {one.quality['r2_train']:.3f} | "
         f"{one.quality['r2_unseen']:.3f} | {one.l0:.1f} | {one.quality['target_r2']:.2f} | "
         f"{one.quality['target_error']:.3f} | {float(np.mean(one.stability)):.2f} | "
-        f"{one.quality['named']} | {one.quality['named_shuffled']} | `{one.method!r}` |"
+        f"{one.quality['named']} | {one.quality['named_shuffled']} | "
+        f"{_names_used(one)} | `{one.method!r}` |"
         for site, one in modes.items()
     ]
     return CARD.format(
         samples=f"{last.quality['samples_train'] + held_out:,}", held_out=held_out, steps=STEPS,
-        rows="\n".join(rows), choice=CHOICE,
+        shown=SHOWN,
+        rows="\n".join(rows), choice=choice(comparison), judged=JUDGED,
     )  # fmt: skip
+
+
+def _names_used(one: cl.Modes) -> str:
+    """How often a name is used and right; nothing where it hardly ever is."""
+    shown, right = one.quality["name_shown"], one.quality["name_right"]
+    return f"{shown:.2f} | {right:.2f}" if shown >= 0.01 else "0 | –"
+
+
+def choice(comparison: Path) -> str:
+    """What `compare` wrote, if it did, as a section of the card."""
+    if not comparison.exists():
+        return ""
+    with comparison.open(newline="") as file:
+        rows = [
+            f"| `{row['site']}` | {row['method']} | {float(row['r2']):.3f} | "
+            f"{float(row['r2_unseen']):.3f} | {float(row['active']):.1f} | "
+            f"{float(row['stability']):.2f} | {row['named']} | {row['named_shuffled']} |"
+            for row in csv.DictReader(file)
+        ]
+    return CHOICE.format(rows="\n".join(rows))
 
 
 def main() -> None:
@@ -472,7 +523,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("step", choices=["extract", "compare", "fit", "faces", "write"])
     parser.add_argument("--folder", type=Path, required=True, help="where all is kept")
-    parser.add_argument("--limit", type=int, default=LIMIT, help="photographs")
+    parser.add_argument("--limit", type=int, help="photographs [default: all]")
     parser.add_argument("--to", type=Path, help="where the table or the modes are written")
     parser.add_argument("--sites", nargs="*", help="blocks [default: all; of compare: three]")
     options = parser.parse_args()
@@ -486,7 +537,7 @@ def main() -> None:
         kept = options.folder / "modes"
         sites = options.sites or store.sites
         if options.step == "compare":
-            compare(store, options.sites or COMPARED, options.to)
+            compare(store, options.sites or COMPARED, options.to or options.folder / COMPARISON)
         elif options.step == "fit":
             fit(store, kept, sites)
         elif options.step == "faces":

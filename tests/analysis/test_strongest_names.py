@@ -38,14 +38,15 @@ def test_classes_pairs_and_kinds() -> None:
     assert "10 show class 6 and 10 show class 9" in found[3].evidence
 
 
-def test_the_name_holds_from_a_loading_on() -> None:
+@pytest.mark.parametrize("right", [0.5, 0.8, 1.0])
+def test_the_name_holds_from_a_loading_on(right: float) -> None:
     Z = loadings([3]) + 2.5 * RNG.random((400, 1)).astype(np.float32)
-    (one,) = names_of_strongest(Z, CLASSES)
+    (one,) = names_of_strongest(Z, CLASSES, right=right)
     assert one.name == "class 3"
     order = np.argsort(-Z[:, 0])
     shares = [np.mean(LABELS[order[: n + 1]] == 3) for n in range(400)]
-    last = max(n for n, share in enumerate(shares) if share >= 0.5)
-    assert one.least == Z[order[last], 0]
+    last = max((n for n, share in enumerate(shares) if share >= right), default=None)
+    assert one.least == (float("inf") if last is None else Z[order[last], 0])
     assert names_of_strongest(RNG.random((400, 1)), CLASSES)[0].least == float("inf")
 
 

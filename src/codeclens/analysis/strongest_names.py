@@ -19,8 +19,8 @@ _EACH = 0.25
 class StrongestName:
     """What most of a mode's strongest samples show: a `name` ("" for none) and its `evidence`.
 
-    `least` is the smallest loading from which on at least half of the samples show it (infinite
-    without a name): the name says nothing about a sample in which the mode is weaker.
+    `least` is the smallest loading from which on enough of the samples show it (infinite without a
+    name): the name says nothing about a sample in which the mode is weaker.
     """
 
     name: str
@@ -36,6 +36,7 @@ def names_of_strongest(
     count: int = 20,
     share: float = 0.6,
     alpha: float = 0.05,
+    right: float = 0.8,
 ) -> list[StrongestName]:
     """Name each mode by what most of the `count` samples with its largest loadings show.
 
@@ -44,7 +45,8 @@ def names_of_strongest(
     show as many together, with a quarter or more each; else by the smallest kind that holds
     `share` of them. Each must be more frequent than among samples drawn without the mode
     (hypergeometric test, Bonferroni over all modes, classes and kinds, `alpha`). A mode that is
-    active in fewer than half of `count` samples has no name. Raises CodeclensError for masks of
+    active in fewer than half of `count` samples has no name. A name holds from the `least` loading
+    on: of all samples with this loading or a larger one at least `right` show it. Raises CodeclensError for masks of
     another length, and for numbers that are out of range.
 
     >>> loadings = np.zeros((60, 2), np.float32)
@@ -55,6 +57,7 @@ def names_of_strongest(
     """
     require_number("count", count, least=2, whole=True, hint="it is a number of samples")
     require_number("share", share, least=0.5, most=1)
+    require_number("right", right, least=0.5, most=1)
     table = Loadings.of(loadings)
     groups = [*classes.items(), *(kinds or {}).items()]
     if not groups:
@@ -74,8 +77,9 @@ def names_of_strongest(
         one, held = _name(names, members, rows[order[:count]], len(classes), count, share, level)
         if held:
             shown = members[rows[order]][:, held].any(axis=1)
-            half = 2 * np.cumsum(shown) >= np.arange(1, len(shown) + 1)
-            one = replace(one, least=float(values[order[np.flatnonzero(half)[-1]]]))
+            enough = np.flatnonzero(np.cumsum(shown) >= right * np.arange(1, len(shown) + 1))
+            if len(enough):
+                one = replace(one, least=float(values[order[enough[-1]]]))
         found.append(one)
     return found
 

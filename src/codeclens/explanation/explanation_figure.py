@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from codeclens.errors import CodeclensError, unknown
-from codeclens.explanation.sums import SiteExplanation, SumsOverModes, Term
+from codeclens.explanation.sums import WEAK, SiteExplanation, SumsOverModes, Term
 from codeclens.visualization.canvas import blank, styled
 from codeclens.visualization.overlays import (
     AGAINST,
@@ -115,7 +115,9 @@ def _rows(one: SiteExplanation, most: int) -> list[_Row]:
 def _label(term: Term) -> str:
     """The mode's number and name, and in what it is most active where it has no name."""
     lines = [f"mode {term.mode}", _cut(term.called)]
-    if not term.name and not term.weak and term.shows:
+    if term.elsewhere:
+        lines[1:] = [WEAK.rstrip(), _cut(term.elsewhere)]
+    if not term.name and not term.elsewhere and term.shows:
         shown = list(dict.fromkeys(term.shows[:2]))
         lines += ["most active in", *(_cut(one) + "," * (one != shown[-1]) for one in shown)]
     return "\n".join(lines)
