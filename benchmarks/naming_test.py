@@ -22,7 +22,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 import codeclens as cl
-from benchmarks.ready_modes import SEED, Groups, named, photographs
+from benchmarks.ready_modes import SEED, Groups, key_of, named, photographs
 from codeclens.pages import Figure, Page, Section, Text
 from codeclens.pages import Image as PageImage
 
@@ -52,7 +52,7 @@ def strip(modes: cl.Modes, mode: int, files: dict[str, Path], count: int) -> Ima
 def page(folder: Path, to: Path, items: int, count: int, seed: int) -> None:
     """Draw the items and write the page, the answers to fill in, and the key."""
     random = np.random.default_rng(seed)
-    files = {" ".join(one.key.replace("/", " ").split()): one.file for one in photographs()}
+    files = {key_of(one.key): one.file for one in photographs()}
     found = whole(folder)
     those = [(s, k) for s, one in found.items() for k, name in enumerate(one.names or ()) if name]
     drawn = [those[i] for i in random.permutation(len(those))[:items]]
@@ -83,7 +83,7 @@ def page(folder: Path, to: Path, items: int, count: int, seed: int) -> None:
 def sheets(folder: Path, to: Path, items: int, count: int, seed: int) -> None:
     """Contact sheets of drawn modes, named or not, with their names in `names.json` apart."""
     random = np.random.default_rng(seed)
-    files = {" ".join(one.key.replace("/", " ").split()): one.file for one in photographs()}
+    files = {key_of(one.key): one.file for one in photographs()}
     found = whole(folder)
     every = [(site, k) for site, one in found.items() for k in range(len(one))]
     drawn = [every[i] for i in random.permutation(len(every))[:items]]

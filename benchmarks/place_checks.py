@@ -22,7 +22,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 import codeclens as cl
-from benchmarks.ready_modes import LIMIT, SEED, Photograph, photographs
+from benchmarks.ready_modes import SEED, Photograph, key_of, photographs
 from benchmarks.seeing import CLASSES, SMOOTH, gradient
 from codeclens import zoo
 from codeclens.decomposition import Modes, shares_of
@@ -46,9 +46,11 @@ RESAMPLES = 2000
 class Held:
     """Photographs of the ten classes in turn, none among those that modes were learned from."""
 
-    def __init__(self, transform: object) -> None:
-        known = photographs()
-        order = np.random.default_rng(SEED).permutation(len(known))[LIMIT:]
+    def __init__(self, transform: object, modes: Modes) -> None:
+        assert modes.keys is not None
+        unseen = set(modes.keys[modes.fitted.held_out_rows])
+        known = [one for one in photographs() if key_of(one.key) in unseen]
+        order = np.random.default_rng(SEED).permutation(len(known))
         self.transform = transform
         self.by_class: dict[str, list[Photograph]] = {name: [] for name in CLASSES}
         for row in order:
@@ -175,7 +177,7 @@ def main() -> None:
         done = [json.loads(line) for line in options.to.read_text().splitlines()]
     first = 1 + max((int(row["row"]) for row in done), default=-1)
     check = localisation if options.check == "localisation" else curves
-    held = Held(ready.transform)
+    held = Held(ready.transform, modes[SITES[-1]])
     for row in range(first, options.images):
         found = list(check(ready.model, modes, held, range(row, row + 1)))
         with options.to.open("a") as file:

@@ -41,7 +41,7 @@ NAME = "efficientnet-lite0"
 STEPS = 4
 SEED = 0
 # How many modes of a block get a face, the largest first, and how faces are optimised.
-FACES = {"blocks.5.3": 96, "blocks.6.0": 32}
+FACES = {"blocks.6.0": 128}
 OTHER_FACES, CANVAS, FACE_STEPS = 16, 96, 96
 # Held-out photographs whose loadings ship.
 SHOWN = 240
@@ -337,7 +337,7 @@ def fit(store: cl.ContributionStore, folder: Path, sites: Sequence[str]) -> None
         done = replace(
             found,
             labels=np.asarray(store.prediction, np.int64),
-            keys=np.array([_key(key) for key in store.key]),
+            keys=np.array([key_of(key) for key in store.key]),
             quality=figures,
             provenance=origin(found.provenance),
         )
@@ -347,7 +347,7 @@ def fit(store: cl.ContributionStore, folder: Path, sites: Sequence[str]) -> None
         )  # fmt: skip
 
 
-def _key(key: object) -> str:
+def key_of(key: object) -> str:
     """A key without slashes, which might look like a place."""
     return " ".join(str(key).replace("/", " ").split())
 

@@ -175,7 +175,7 @@ class ExplainSettings(Preprocessed):
     modes: Path | None = None
     """A folder written by codeclens decompose. [default: the packaged modes of the model]"""
     sites: list[str] | None = None
-    """Sites of the modes, separated by commas. [default: all; blocks.5.3 of the packaged modes]"""
+    """Sites of the modes, separated by commas. [default: all; blocks.6.0 of the packaged modes]"""
     target: str = "predicted"
     """What is explained: predicted, or a class by its name or number."""
     instead_of: str | None = None

@@ -32,7 +32,7 @@ from codeclens.progress import progress
 from codeclens.reporting.run_files import save_sentences
 
 # The default site of the modes that ship.
-SHOWN = ("blocks.5.3",)
+SHOWN = ("blocks.6.0",)
 _MADE_BY = [
     name
     for name in ExplainSettings.model_fields

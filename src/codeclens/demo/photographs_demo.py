@@ -20,7 +20,7 @@ from codeclens.progress import progress
 from codeclens.zoo.efficientnet import TRANSFORM
 
 # Where the modes that ship explain photographs, and how many of them are shown.
-EXPLAINED, SHOWN = "blocks.5.3", 4
+EXPLAINED, SHOWN = "blocks.6.0", 4
 
 
 @dataclass(frozen=True)
