@@ -44,7 +44,12 @@ def test_the_name_holds_from_a_loading_on(right: float) -> None:
     (one,) = names_of_strongest(Z, CLASSES, right=right)
     assert one.name == "class 3"
     order = np.argsort(-Z[:, 0])
-    shares = [np.mean(LABELS[order[: n + 1]] == 3) for n in range(400)]
+    sizes = np.bincount(LABELS)
+    shares = []
+    for n in range(400):
+        each = [1 / sizes[label] for label in LABELS[order[: n + 1]]]
+        shown = [1 / sizes[3] for label in LABELS[order[: n + 1]] if label == 3]
+        shares.append(sum(shown) / sum(each))
     last = max((n for n, share in enumerate(shares) if share >= right), default=None)
     assert one.least == (float("inf") if last is None else Z[order[last], 0])
     assert names_of_strongest(RNG.random((400, 1)), CLASSES)[0].least == float("inf")
@@ -87,3 +92,17 @@ def test_what_is_wrong_is_said() -> None:
         names_of_strongest(loadings([1]), {})
     with pytest.raises(CodeclensError, match="share"):
         names_of_strongest(loadings([1]), CLASSES, share=0.2)
+
+
+def test_frequent_classes_count_no_more_than_rare_ones() -> None:
+    """Ninety cats and ten dogs; the mode is stronger in one of the dogs than in ten of the cats."""
+    cats = np.arange(100) < 90
+    Z = np.zeros((100, 1), np.float32)
+    Z[:20, 0] = np.linspace(3, 2, 20)
+    Z[95, 0] = 2.5
+    (one,) = names_of_strongest(Z, {"cat": cats, "dog": ~cats}, right=0.5, alpha=1.0)
+    assert one.name == "cat"
+    # From the dog on, its class counts 1/10 and ten cats 10/90: the cats are 0.526 of the weight.
+    assert one.least == Z[19, 0]
+    (strict,) = names_of_strongest(Z, {"cat": cats, "dog": ~cats}, right=0.8, alpha=1.0)
+    assert strict.least == Z[9, 0]

@@ -61,7 +61,7 @@ def test_each_is_measured_on_photographs_that_were_held_out(modes: dict[str, Mod
     for one in modes.values():
         assert 0 < one.r2 < 1
         assert one.quality["samples_held_out"] >= 30
-        assert len(one.fitted.held_out_rows) == one.quality["samples_held_out"]
+        assert 100 < len(one.fitted.held_out_rows) <= one.quality["samples_held_out"]
         assert 10 * len(one) <= one.quality["samples_train"] + one.quality["samples_held_out"]
         assert np.isfinite(one.stability).all()
         assert (one.loadings >= 0).all()

@@ -20,7 +20,7 @@ class StrongestName:
     """What most of a mode's strongest samples show: a `name` ("" for none) and its `evidence`.
 
     `least` is the smallest loading from which on enough of the samples show it (infinite without a
-    name): the name says nothing about a sample in which the mode is weaker.
+    name): a sample in which the mode is weaker may well show something else.
     """
 
     name: str
@@ -36,7 +36,7 @@ def names_of_strongest(
     count: int = 20,
     share: float = 0.6,
     alpha: float = 0.05,
-    right: float = 0.8,
+    right: float = 0.5,
 ) -> list[StrongestName]:
     """Name each mode by what most of the `count` samples with its largest loadings show.
 
@@ -46,7 +46,8 @@ def names_of_strongest(
     `share` of them. Each must be more frequent than among samples drawn without the mode
     (hypergeometric test, Bonferroni over all modes, classes and kinds, `alpha`). A mode that is
     active in fewer than half of `count` samples has no name. A name holds from the `least` loading
-    on: of all samples with this loading or a larger one at least `right` show it. Raises CodeclensError for masks of
+    on: of all samples with this loading or a larger one at least `right` show it, all classes
+    counted alike, however many samples each has. Raises CodeclensError for masks of
     another length, and for numbers that are out of range.
 
     >>> loadings = np.zeros((60, 2), np.float32)
@@ -57,7 +58,7 @@ def names_of_strongest(
     """
     require_number("count", count, least=2, whole=True, hint="it is a number of samples")
     require_number("share", share, least=0.5, most=1)
-    require_number("right", right, least=0.5, most=1)
+    require_number("right", right, least=0, most=1)
     table = Loadings.of(loadings)
     groups = [*classes.items(), *(kinds or {}).items()]
     if not groups:
@@ -69,6 +70,7 @@ def names_of_strongest(
             )
     members = np.stack([np.asarray(mask, bool) for _, mask in groups], axis=1)
     names = [name for name, _ in groups]
+    weights = _class_weights(members[:, : len(classes)])
     level = alpha / (len(groups) * table.shape[1])
     found = []
     for mode in range(table.shape[1]):
@@ -76,12 +78,20 @@ def names_of_strongest(
         order = np.argsort(-values, kind="stable")
         one, held = _name(names, members, rows[order[:count]], len(classes), count, share, level)
         if held:
-            shown = members[rows[order]][:, held].any(axis=1)
-            enough = np.flatnonzero(np.cumsum(shown) >= right * np.arange(1, len(shown) + 1))
+            shown, each = members[rows[order]][:, held].any(axis=1), weights[rows[order]]
+            enough = np.flatnonzero(np.cumsum(shown * each) >= right * np.cumsum(each))
             if len(enough):
                 one = replace(one, least=float(values[order[enough[-1]]]))
         found.append(one)
     return found
+
+
+def _class_weights(members: Bool[np.ndarray, "sample class"]) -> Float[np.ndarray, " sample"]:
+    """Weights with which every class counts 1 in all, and so do the samples that are in none."""
+    size = np.where(members, members.sum(axis=0), len(members)).min(axis=1, initial=len(members))
+    none = ~members.any(axis=1)
+    size[none] = none.sum()
+    return np.asarray(1 / size, np.float64)
 
 
 def _name(

@@ -279,7 +279,7 @@ def _known(
         weak = own and bool(one.name) and loading < one.named_from
         known[mode] = {
             "name": called[mode] if called and not weak else "",
-            "elsewhere": one.name if weak else "",
+            "usually": one.name if weak else "",
             "exemplars": samples,
             "shows": tuple(_shown(modes, sample) for sample in samples),
             "face": one.face,

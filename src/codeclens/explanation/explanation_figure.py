@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from codeclens.errors import CodeclensError, unknown
-from codeclens.explanation.sums import WEAK, SiteExplanation, SumsOverModes, Term
+from codeclens.explanation.sums import USUALLY, SiteExplanation, SumsOverModes, Term
 from codeclens.visualization.canvas import blank, styled
 from codeclens.visualization.overlays import (
     AGAINST,
@@ -35,6 +35,8 @@ _ACROSS, _TALL, _LOW, _TITLE, _AXIS = 5.2, 1.02, 0.3, 0.3, 0.36
 _PHOTOGRAPH, _LABELS, _NUMBERS, _GAP = 1.5, 1.3, 0.4, 0.08
 # The face of a mode.
 _FACE = 0.72
+# Characters of a line of a name.
+_LONGEST = 22
 # Neighbouring pixels push a mode up and down in turns. What is drawn is their sum, spread over this
 # share of the shorter side, so that the colours of a pixel map add up to the contribution.
 _SMOOTHING = 1 / 24
@@ -115,15 +117,15 @@ def _rows(one: SiteExplanation, most: int) -> list[_Row]:
 def _label(term: Term) -> str:
     """The mode's number and name, and in what it is most active where it has no name."""
     lines = [f"mode {term.mode}", _cut(term.called)]
-    if term.elsewhere:
-        lines[1:] = [WEAK.rstrip(), _cut(term.elsewhere)]
-    if not term.name and not term.elsewhere and term.shows:
+    if term.usually and len(term.called) > _LONGEST:
+        lines[1:] = [USUALLY.rstrip(), _cut(term.usually)]
+    if not term.name and not term.usually and term.shows:
         shown = list(dict.fromkeys(term.shows[:2]))
         lines += ["most active in", *(_cut(one) + "," * (one != shown[-1]) for one in shown)]
     return "\n".join(lines)
 
 
-def _cut(text: str, longest: int = 22) -> str:
+def _cut(text: str, longest: int = _LONGEST) -> str:
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 

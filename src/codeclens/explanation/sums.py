@@ -14,7 +14,7 @@ from codeclens.visualization.galleries import Exemplar
 
 UNNAMED = "no clear name"
 # Of a mode whose name does not hold for so small a loading.
-WEAK = "weak here, elsewhere "
+USUALLY = "usually "
 
 Reading = Literal["as contributed", "backup", "saturation", "dependence", "opposite", "small"]
 # Below this share of the change of the target, two numbers are not worth comparing.
@@ -30,7 +30,7 @@ class Term:
     when exactly the mode's share is removed from the activation, and `alone` by how much it rises
     above the site at the baseline when the mode alone is kept (None where not measured). `loading`
     says how active the mode is, `name` which classes it follows ("" where none is beyond chance),
-    and `evidence` why (where the modes carry it). `elsewhere` is the name of a mode whose loading
+    and `evidence` why (where the modes carry it). `usually` is the name of a mode whose loading
     here is too small for it (`Mode.named_from`): it says what the mode follows where it is strong.
     `places` is the contribution at each place of the site, `pixels` `(C, H, W)` that of each pixel
     along the path; both sum to the contribution. `exemplars` are the samples in which the mode is
@@ -50,7 +50,7 @@ class Term:
     exemplars: tuple[Exemplar, ...] = ()
     shows: tuple[str, ...] = ()
     evidence: str = ""
-    elsewhere: str = ""
+    usually: str = ""
     face: UInt8[np.ndarray, "row column 3"] | None = None
 
     @property
@@ -60,8 +60,8 @@ class Term:
 
     @property
     def called(self) -> str:
-        """The mode's name, or that it has none, or that it is too weak here for its name."""
-        return self.name or (WEAK + self.elsewhere if self.elsewhere else UNNAMED)
+        """The mode's name; where it is too weak here for it, what it usually follows; or neither."""
+        return self.name or (USUALLY + self.usually if self.usually else UNNAMED)
 
     @property
     def size(self) -> tuple[bool, float]:
