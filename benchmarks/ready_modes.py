@@ -9,6 +9,7 @@ it was interrupted, and the same photographs give the same files.
     python -m benchmarks.ready_modes fit --folder cache
     python -m benchmarks.ready_modes faces --folder cache --sites blocks.5.3 blocks.6.0
     python -m benchmarks.ready_modes write --folder cache
+    python -m benchmarks.ready_modes sheet --to docs/faces.jpg
 """
 
 from __future__ import annotations
@@ -123,9 +124,9 @@ sufficient for the mode, not all that it responds to.
 
 Made by `python -m benchmarks.ready_modes`, which gives the same files from the same photographs.
 """
-# How a person judged the names of modes, drawn at random, from their strongest photographs.
-JUDGED = """In a blind test (`python -m benchmarks.naming_test page --items 120 --seed 5`) a reader saw the
-eight strongest photographs of 120 modes that have a name, half of them with the name of another
+# How the names of modes were judged from their strongest photographs.
+JUDGED = """In a blind test (`python -m benchmarks.naming_test page --items 120 --seed 5`) a reader
+saw the eight strongest photographs of 120 modes that have a name, half of them with the name of another
 mode. Of the 60 own names 56 were right, 4 fitted half and none was wrong; of the 60 others all were
 wrong. The reader was a language model that knew nothing of the modes."""
 CHOICE = """## Why these methods
@@ -463,6 +464,24 @@ def shipped(modes: cl.Modes, faces: Path) -> cl.Modes:
     )
 
 
+def sheet(modes: cl.Modes, to: Path, count: int = 64, across: int = 8, side: int = 96) -> None:
+    """Write a picture of the faces of the first named modes, each with its name below."""
+    from matplotlib import font_manager
+    from PIL import ImageDraw, ImageFont
+
+    font = ImageFont.truetype(font_manager.findfont("DejaVu Sans"), 11)
+    chosen = [one for one in map(modes.__getitem__, range(len(modes))) if one.name and one.picture]
+    rows = -(-len(chosen[:count]) // across)
+    page = Image.new("RGB", (across * (side + 8), rows * (side + 34)), "white")
+    draw = ImageDraw.Draw(page)
+    for place, one in enumerate(chosen[:count]):
+        x, y = place % across * (side + 8) + 4, place // across * (side + 34) + 4
+        page.paste(Image.fromarray(one.face).resize((side, side)), (x, y))
+        name = one.name.replace(" or ", "\nor ")
+        draw.multiline_text((x, y + side + 1), name, fill="black", font=font, spacing=1)
+    page.save(to, quality=88)
+
+
 def origin(provenance: dict[str, Any]) -> dict[str, Any]:
     """What made the modes, without the day, and without what the modes say themselves."""
     contributions = provenance["contributions"]
@@ -524,12 +543,16 @@ def choice(comparison: Path) -> str:
 def main() -> None:
     """Run one step from the command line."""
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
-    parser.add_argument("step", choices=["extract", "compare", "fit", "faces", "write"])
-    parser.add_argument("--folder", type=Path, required=True, help="where all is kept")
+    parser.add_argument("step", choices=["extract", "compare", "fit", "faces", "write", "sheet"])
+    parser.add_argument("--folder", type=Path, default=Path("cache"), help="where all is kept")
     parser.add_argument("--limit", type=int, help="photographs [default: all]")
     parser.add_argument("--to", type=Path, help="where the table or the modes are written")
     parser.add_argument("--sites", nargs="*", help="blocks [default: all; of compare: three]")
     options = parser.parse_args()
+    if options.step == "sheet":
+        site = (options.sites or ["blocks.6.0"])[0]
+        sheet(cl.ready_modes(NAME)[site], options.to or Path("docs/faces.jpg"))
+        return
     # The number of threads changes the last digits.
     torch.set_num_threads(1)
     with threadpool_limits(1):
