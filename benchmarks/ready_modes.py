@@ -126,9 +126,9 @@ Made by `python -m benchmarks.ready_modes`, which gives the same files from the 
 """
 # How the names of modes were judged from their strongest photographs.
 JUDGED = """In a blind test (`python -m benchmarks.naming_test page --items 120 --seed 5`) a reader
-saw the eight strongest photographs of 120 modes that have a name, half of them with the name of another
-mode. Of the 60 own names 56 were right, 4 fitted half and none was wrong; of the 60 others all were
-wrong. The reader was a language model that knew nothing of the modes."""
+saw the eight strongest photographs of 120 modes that have a name, half of them with the name of
+another mode. Of the 60 own names 56 were right, 4 fitted half and none was wrong; of the 60 others
+all were wrong. The reader was a language model that knew nothing of the modes."""
 CHOICE = """## Why these methods
 
 On held-out photographs, as in the table above; *halves*: the mean cosine with the modes of two fits

@@ -60,7 +60,7 @@ class Term:
 
     @property
     def called(self) -> str:
-        """The mode's name; where it is too weak here for it, what it usually follows; or neither."""
+        """The mode's name, what it usually is where it is too weak here for it, or neither."""
         return self.name or (USUALLY + self.usually if self.usually else UNNAMED)
 
     @property
