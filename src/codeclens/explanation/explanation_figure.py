@@ -116,13 +116,22 @@ def _rows(one: SiteExplanation, most: int) -> list[_Row]:
 
 def _label(term: Term) -> str:
     """The mode's number and name, and in what it is most active where it has no name."""
-    lines = [f"mode {term.mode}", _cut(term.called)]
-    if term.usually and len(term.called) > _LONGEST:
-        lines[1:] = [USUALLY.rstrip(), _cut(term.usually)]
+    lines = [f"mode {term.mode}", *_lines(term.called)]
     if not term.name and not term.usually and term.shows:
         shown = list(dict.fromkeys(term.shows[:2]))
         lines += ["most active in", *(_cut(one) + "," * (one != shown[-1]) for one in shown)]
     return "\n".join(lines)
+
+
+def _lines(name: str) -> list[str]:
+    """A name, in two lines where it is long and made of two."""
+    first, _, second = name.partition(" or ")
+    if len(name) <= _LONGEST:
+        return [name]
+    if second:
+        return [_cut(first), _cut(f"or {second}")]
+    usual = name.removeprefix(USUALLY)
+    return [_cut(name)] if usual == name else [USUALLY.rstrip(), _cut(usual)]
 
 
 def _cut(text: str, longest: int = _LONGEST) -> str:
