@@ -20,8 +20,8 @@ SIDE = 128
 STEPS = 80
 # Blocks from early to late, and a mode of each.
 MODES = (
-    *(("blocks.1.1", 1), ("blocks.2.1", 3), ("blocks.3.2", 2), ("blocks.4.2", 1)),
-    *(("blocks.5.1", 2), ("blocks.5.3", 1), ("blocks.6.0", 3), ("blocks.6.0", 7)),
+    *(("blocks.1.1", 1), ("blocks.2.1", 3), ("blocks.3.2", 2), ("blocks.4.2", 25)),
+    *(("blocks.5.1", 3), ("blocks.5.3", 20), ("blocks.6.0", 4), ("blocks.6.0", 25)),
 )
 
 
@@ -42,13 +42,10 @@ def main() -> None:
             mean=ready.transform.mean, std=ready.transform.std,
         )  # fmt: skip
         seconds = time.process_time() - start
-        strongest = modes[site].loadings[:, number].argsort()[::-1][:2]
-        photographs = ", ".join(
-            str(modes[site].keys[row]).partition("_")[2].replace("_", " ") for row in strongest
-        )
-        print(one, f"{seconds:.0f} CPU s; strongest in: {photographs}", flush=True)
+        name = mode.name or "no clear name"
+        print(one, f"{seconds:.0f} CPU s; {name}", flush=True)
         found.append(one)
-        captions.append(f"{site}, mode {number}\n{photographs[:38]}")
+        captions.append(f"{site}, mode {number}\n{name}")
     # Photographs' noise has no place in a vector format, nor in a lossless one.
     feature_figure(found, captions=captions).savefig(
         options.to, dpi=130, pil_kwargs={"quality": 85}

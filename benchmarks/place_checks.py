@@ -2,10 +2,13 @@
 
     CODECLENS_BENCH=… python -m benchmarks.place_checks localisation --images 100 --to places.jsonl
     CODECLENS_BENCH=… python -m benchmarks.place_checks curves --images 100 --to curves.jsonl
+    CODECLENS_BENCH=… python -m benchmarks.place_checks randomisation --to randomisation.jsonl
 
 *localisation*: two photographs side by side; how much of the map of a class's own mode lies in the
 half with that class. *curves*: the area under deletion and insertion curves of the logit, by order
-of the place map of the mode that contributes most, of two gradients and of noise. Rows that are in
+of the place map of the mode that contributes most, of two gradients and of noise.
+*randomisation*: the rank correlation of a map with that of the same network after its weights were
+mixed up from the output down to a layer; none where the mode is no longer active. Rows that are in
 the file already are not computed again. Intervals are bootstraps over photographs.
 """
 
@@ -13,12 +16,13 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
+from scipy.stats import spearmanr
 from torch import Tensor, nn
 
 import codeclens as cl
@@ -29,6 +33,7 @@ from codeclens.decomposition import Modes, shares_of
 from codeclens.visualization import (
     deletion_curve,
     place_maps,
+    randomised,
     share_inside,
     side_by_side,
     smooth,
@@ -41,6 +46,8 @@ FRACTIONS = (0.0, 0.05, 0.15, 0.3, 0.6, 1.0)
 # Sums are exact at any number of steps.
 METHOD = cl.Conductance(4, nodes="geometric")
 RESAMPLES = 2000
+# Weights are mixed up from the output down to each of these.
+LAYERS = ("classifier", "conv_head", "blocks.6", "blocks.4", "blocks.2", "blocks.0", "conv_stem")
 
 
 class Held:
@@ -137,6 +144,31 @@ def curves(
             yield {"row": row, "map": name, "deletion": areas[0], "insertion": areas[1]}
 
 
+def randomisation(
+    model: nn.Module, modes: dict[str, Modes], held: Held, rows: range
+) -> Iterator[dict[str, object]]:
+    """For each photograph and layer: how a map changes as weights are mixed up down to there."""
+    own = {site: one.for_class for site, one in modes.items()}
+    labels = zoo.load(NAME).labels or []
+    for row in rows:
+        x, output, _ = held(row)
+        which = {site: of(labels[output]).index for site, of in own.items()}
+
+        def maps(
+            net: nn.Module, x: Tensor = x, output: int = output, which: dict[str, int] = which
+        ) -> dict[str, np.ndarray]:
+            slope = (gradient(net, x, output) * x).sum(dim=1)
+            found = maps_at(net, x, modes, output, which) | {"gradient × input": slope}
+            return {name: one.abs().double().flatten().numpy() for name, one in found.items()}
+
+        before = maps(model)
+        for layer, mixed in randomised(model, LAYERS, seed=row):
+            for name, after in maps(mixed).items():
+                there = before[name].any() and after.any()
+                rank = float(spearmanr(before[name], after).statistic) if there else float("nan")
+                yield {"row": row, "map": f"{name}, {layer}", "rank": rank}
+
+
 def interval(values: np.ndarray) -> tuple[float, float]:
     """The 95 % bootstrap interval of the median."""
     random = np.random.default_rng(SEED)
@@ -153,16 +185,27 @@ def told(rows: list[dict[str, float]], figures: tuple[str, ...]) -> None:
         for figure in figures:
             values = np.array([row[figure] for row in of_map])
             values = values[np.isfinite(values)]
+            if not len(values):
+                parts.append(f"{figure}: none")
+                continue
             low, high = interval(values)
             parts.append(f"{figure} {np.median(values):.3f} ({low:.3f} to {high:.3f})")
         if figures == ("inside",):
             parts.append(f"more than half in {int((values > 0.5).sum())} of {len(values)}")
-        print(f"{name}: {'; '.join(parts)}; n {len(of_map)}")
+        print(f"{name}: {'; '.join(parts)}; n {len(values)} of {len(of_map)}")
+
+
+Check = Callable[[nn.Module, dict[str, Modes], Held, range], Iterator[dict[str, object]]]
+CHECKS: dict[str, tuple[Check, tuple[str, ...]]] = {
+    "localisation": (localisation, ("inside",)),
+    "curves": (curves, ("deletion", "insertion")),
+    "randomisation": (randomisation, ("rank",)),
+}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
-    parser.add_argument("check", choices=["localisation", "curves"])
+    parser.add_argument("check", choices=list(CHECKS))
     parser.add_argument("--images", type=int, default=100)
     parser.add_argument("--modes", type=Path, help="a folder of modes [default: those that ship]")
     parser.add_argument("--to", type=Path, required=True, help="rows are appended here")
@@ -176,14 +219,14 @@ def main() -> None:
     if options.to.exists():
         done = [json.loads(line) for line in options.to.read_text().splitlines()]
     first = 1 + max((int(row["row"]) for row in done), default=-1)
-    check = localisation if options.check == "localisation" else curves
+    check, figures = CHECKS[options.check]
     held = Held(ready.transform, modes[SITES[-1]])
     for row in range(first, options.images):
         found = list(check(ready.model, modes, held, range(row, row + 1)))
         with options.to.open("a") as file:
             file.writelines(json.dumps(one) + "\n" for one in found)
         done += found  # type: ignore[arg-type]
-    told(done, ("inside",) if options.check == "localisation" else ("deletion", "insertion"))
+    told(done, figures)
 
 
 if __name__ == "__main__":
