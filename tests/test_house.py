@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import re
 import subprocess
 import sys
@@ -234,6 +235,15 @@ def test_public_names_are_sorted_and_single() -> None:
         return not name.isupper(), not name[0].isupper(), name
 
     assert all(place(before) < place(after) for before, after in pairwise(codeclens.__all__))
+
+
+@pytest.mark.parametrize(
+    "room", ["attribution", "analysis", "control", "decomposition", "explanation", "extraction"]
+    + ["explorer", "pages", "reporting", "retina", "visualization", "zoo"],
+)  # fmt: skip
+def test_a_room_lists_its_public_names_alone(room: str) -> None:
+    module = importlib.import_module(f"codeclens.{room}")
+    assert dir(module) == sorted(module.__all__)
 
 
 def test_versions_agree() -> None:

@@ -111,3 +111,7 @@ __all__ = [
     "specificity",
     "treves_rolls",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

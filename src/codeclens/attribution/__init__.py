@@ -97,3 +97,7 @@ __all__ = [
     "warn_of_gaps",
     "warn_of_tolerance",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -97,3 +97,7 @@ __all__ = [
     "scale",
     "steer",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

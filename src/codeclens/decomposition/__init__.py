@@ -78,3 +78,7 @@ __all__ = [
     "save_modes",
     "shares_of",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -12,3 +12,7 @@ __all__ = [
     "explain",
     "explanation_figure",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -7,3 +7,7 @@ from codeclens.explorer.run_views import view
 from codeclens.explorer.snapshot import snapshot
 
 __all__ = ["LiveNetwork", "RunFolder", "explore", "snapshot", "view"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -39,3 +39,7 @@ __all__ = [
     "plan",
     "usable_device",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

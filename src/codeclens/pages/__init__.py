@@ -13,3 +13,7 @@ from codeclens.pages.document import (
 from codeclens.pages.images import Image
 
 __all__ = ["Facts", "Figure", "Image", "Page", "Points", "Section", "Table", "Text", "Tiles"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

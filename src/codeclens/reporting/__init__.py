@@ -41,3 +41,7 @@ __all__ = [
     "provenance_section",
     "report",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -186,3 +186,7 @@ __all__ = [
     "variance_explained",
     "white_noise",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

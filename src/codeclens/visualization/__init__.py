@@ -97,3 +97,7 @@ __all__ = [
     "strongest_box",
     "unit_places",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -8,3 +8,7 @@ from codeclens.zoo.photographs import demo_photographs
 from codeclens.zoo.ready import Ready
 
 __all__ = ["Ready", "available", "demo_photographs", "digits_data", "load", "runs_code"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
