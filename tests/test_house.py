@@ -238,9 +238,12 @@ def test_public_names_are_sorted_and_single() -> None:
 
 
 @pytest.mark.parametrize(
-    "room", ["attribution", "analysis", "control", "decomposition", "explanation", "extraction"]
-    + ["explorer", "pages", "reporting", "retina", "visualization", "zoo"],
-)  # fmt: skip
+    "room",
+    [
+        *("attribution", "analysis", "control", "decomposition", "explanation", "extraction"),
+        *("explorer", "pages", "reporting", "retina", "visualization", "zoo"),
+    ],
+)
 def test_a_room_lists_its_public_names_alone(room: str) -> None:
     module = importlib.import_module(f"codeclens.{room}")
     assert dir(module) == sorted(module.__all__)
