@@ -76,7 +76,7 @@ bench: $(VENV)/.installed-test  ## half an hour of measurements against the floo
 	$(ONE_THREAD) $(BIN)/python -m benchmarks.bench --to codeclens-bench
 
 clean:  ## remove what the other targets made, the virtual environment too
-	rm -rf .venv .venv-ci $(DEMO) codeclens-bench docs/_build docs/reference dist build
+	rm -rf .venv .venv-ci $(DEMO) codeclens-bench docs/_build docs/reference docs/jupyter_execute dist build
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

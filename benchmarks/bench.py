@@ -154,12 +154,16 @@ def run(
         if time.monotonic() - begun > 60 * minutes:
             left.append(f"{case.__name__}: {minutes:g} minutes were over")
             continue
+        before = len(found)
         try:
             for one in case(size):
                 found.append(one)
                 say(f"{one.what}: {one.value:.3g}{one.unit} {one.verdict}")
         except Exception as error:  # one benchmark that fails must not lose the others
             left.append(f"{case.__name__}: {type(error).__name__}, {in_one_line(error)}")
+        else:
+            if len(found) == before:
+                left.append(f"{case.__name__}: not with --quick, or without its package")
     return found, left
 
 
@@ -178,6 +182,8 @@ def picture(found: Sequence[Measured]) -> str:
                 axes.plot([one.wanted] * 2, [place - 0.35, place + 0.35], color="#c1121f")
         axes.set_yticks(range(len(rows)), [one.what for one in reversed(rows)], fontsize=8)
         axes.set_xscale("log")
+        for which in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
+            which("{x:g}")
         axes.axvline(1, color="#999999", linewidth=0.8)
         axes.set_xlabel("ratio of CPU times; red: promised")
         data = io.StringIO()

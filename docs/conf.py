@@ -21,7 +21,7 @@ project_copyright = author
 version = release = codeclens.__version__
 
 extensions = ["myst_nb", "sphinx.ext.autodoc"]
-exclude_patterns = ["_build", "*.py"]
+exclude_patterns = ["_build", "jupyter_execute", "*.py"]
 html_theme = "furo"
 html_title = f"codeclens {release}"
 html_copy_source = False

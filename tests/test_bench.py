@@ -20,6 +20,10 @@ def test_a_promise_has_a_direction() -> None:
     assert Measured("a", "b", [1.0]).verdict == ""
 
 
+def absent(size: Size) -> Iterator[Measured]:
+    yield from ()
+
+
 def test_one_benchmark_that_fails_does_not_lose_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     def failing(size: Size) -> Iterator[Measured]:
         yield Measured("a", "before", [1.0])
@@ -32,6 +36,10 @@ def test_one_benchmark_that_fails_does_not_lose_the_others(monkeypatch: pytest.M
     found, left = bench.run(SMALL, minutes=1, say=lambda line: None)
     assert [one.what for one in found] == ["before", "after"]
     assert left == ["failing: OSError, no space"]
+    monkeypatch.setattr(bench, "CASES", (absent, working))
+    found, left = bench.run(SMALL, minutes=1, say=lambda line: None)
+    assert left == ["absent: not with --quick, or without its package"]
+    monkeypatch.setattr(bench, "CASES", (failing, working))
     found, left = bench.run(SMALL, minutes=-1, say=lambda line: None)
     assert found == []
     assert left == ["failing: -1 minutes were over", "working: -1 minutes were over"]

@@ -120,5 +120,5 @@ def test_a_broken_link_is_found(tmp_path: Path) -> None:
 
 def test_links_between_files_of_the_repository_lead_somewhere() -> None:
     pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("benchmarks/*.md")]
-    built = ROOT / "docs" / "_build"
-    assert [link for p in pages if not p.is_relative_to(built) for link in broken_links(p)] == []
+    built = {ROOT / "docs" / name for name in ("_build", "reference", "jupyter_execute")}
+    assert [link for p in pages if not built & {*p.parents} for link in broken_links(p)] == []
