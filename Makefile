@@ -20,7 +20,7 @@ ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help demo test slow cluster lint format types api docs wheels frontend browser \
-  bench clean
+  bench mutants clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -74,6 +74,9 @@ docs: $(VENV)/.installed-docs  ## build the site into docs/_build: run the tutor
 
 bench: $(VENV)/.installed-test  ## half an hour of measurements against the floor and the peers (codeclens-bench/)
 	$(ONE_THREAD) $(BIN)/python -m benchmarks.bench --to codeclens-bench
+
+mutants: $(VENV)/.installed-mutants  ## do the tests notice changed mathematics? hours; 50 of each subject by default
+	$(BIN)/python -m benchmarks.mutations --sample 50 --to mutations.json
 
 clean:  ## remove what the other targets made, the virtual environment too
 	rm -rf .venv .venv-ci $(DEMO) codeclens-bench docs/_build docs/reference docs/jupyter_execute dist build

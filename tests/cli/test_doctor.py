@@ -23,7 +23,7 @@ PROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text
     "project"
 ]
 # Extras for people who work on codeclens itself.
-OWN = {"test", "dev", "docs", "cluster"}
+OWN = {"test", "dev", "docs", "cluster", "mutants"}
 
 
 def packages(lines: list[str]) -> set[str]:

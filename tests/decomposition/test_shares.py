@@ -67,3 +67,25 @@ def test_shares_are_labelled() -> None:
     np.testing.assert_allclose(totals, shares.contribution.sum(axis=1))
     assert len(repr(shares).splitlines()) <= 20
     assert "<table" in shares._repr_html_()
+
+
+def test_where_a_unit_contributes_nothing_no_mode_has_a_share() -> None:
+    X = np.array([[1.0, 0.0], [0.0, 2.0], [1.0, 2.0], [2.0, 1.0]] * 3)
+    nmf = NMF(n_modes=2).fit(X)
+    modes = Modes("a", "positive", nmf, nmf.encode(X))
+    there = np.array([[3.0, 0.0], [1.0, 2.0]])
+    shares = mode_shares(modes, there, 0 * there, there)
+    assert (shares.positive[0, :-1, 1] == 0).all()  # the first sample's second unit is silent
+    assert shares.positive[0, -1, 1] == 1
+
+
+def test_a_sample_with_fewer_modes_is_padded_by_no_mode() -> None:
+    X = np.array([[1.0, 0.0], [0.0, 2.0], [1.0, 2.0], [2.0, 1.0]] * 3)
+    nmf = NMF(n_modes=2).fit(X)
+    modes = Modes("a", "positive", nmf, nmf.encode(X))
+    there = np.array([[3.0, 0.0], [1.0, 2.0]])
+    shares = mode_shares(modes, there, 0 * there, there)
+    active = [int((row >= 0).sum()) for row in shares.mode]
+    assert active == [2, 3]  # the remainder, K = 2, is counted
+    assert (np.sort(shares.mode[0]) == [-1, np.sort(shares.mode[0])[1], 2]).all()
+    assert len(shares.to_dataframe()) == 5
