@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -89,3 +90,18 @@ def test_a_sample_with_fewer_modes_is_padded_by_no_mode() -> None:
     assert active == [2, 3]  # the remainder, K = 2, is counted
     assert (np.sort(shares.mode[0]) == [-1, np.sort(shares.mode[0])[1], 2]).all()
     assert len(shares.to_dataframe()) == 5
+
+
+@pytest.mark.parametrize(
+    ("view", "of_positive", "of_negative"),
+    [("positive", True, False), ("negative", False, True), ("activation", True, True)],
+)
+def test_modes_of_a_view_have_shares_of_its_signs(
+    view: str, of_positive: bool, of_negative: bool
+) -> None:
+    X = np.random.default_rng(0).gamma(0.5, size=(12, 4)) * (-1 if view == "negative" else 1)
+    method = (PCA if view == "negative" else NMF)(n_modes=2).fit(X)
+    modes = Modes("a", view, method, method.encode(X))
+    shares = mode_shares(modes, np.abs(X), -np.abs(X), X)
+    assert bool(shares.positive[:, :-1].any()) is of_positive
+    assert bool(shares.negative[:, :-1].any()) is of_negative
