@@ -2,8 +2,10 @@
 
     python -m benchmarks.retina.physiology
     python -m benchmarks.retina.physiology --figure docs/retina-circuit.svg
+    python -m benchmarks.retina.physiology --explained docs/retina-phenomenon.svg
 
-Prints one table, a row a cell; the figure shows one cell of each phenomenon.
+Prints one table, a row a cell; the figure shows one cell of each phenomenon. The second one
+explains the response of one cell to an omitted flash by interneurons and modes.
 """
 
 from __future__ import annotations
@@ -17,11 +19,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from codeclens import Conductance
 from codeclens.retina import (
     Circuit,
     bar,
     contrast_adaptation,
     direction_selectivity,
+    explain_phenomenon,
     flash_train,
     latency,
     motion_reversal,
@@ -205,9 +209,17 @@ def _turned(axes: Any, circuit: Circuit) -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--figure", type=Path, help="draw there, and print nothing")
+    parser.add_argument("--explained", type=Path, help="draw an explanation there instead")
     given = parser.parse_args(arguments)
     torch.set_num_threads(1)
     circuit = Circuit()
+    if given.explained:
+        found = explain_phenomenon(
+            "omitted_stimulus", circuit, circuit.screen, cells=["on.sustained"],
+            method=Conductance(5), at_once=16,
+        )  # fmt: skip
+        save(found.figure(), given.explained)
+        return
     if given.figure:
         draw(circuit, given.figure)
         return
