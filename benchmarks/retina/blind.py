@@ -30,7 +30,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.optimize import linear_sum_assignment
+from scipy.optimize import linear_sum_assignment, nnls
 
 from benchmarks.retina.blocks import block_effects
 from benchmarks.retina.evidence import kept
@@ -383,6 +383,53 @@ def report(study: Study, name: str, seeds: Sequence[int]) -> None:
                        "all": list(range(len(chosen)))}.items():  # fmt: skip
         change = (ahead[0] - ahead[1])[:, here]
         print(f"{kind}: {shown(bounds(change, [chosen[n].cell for n in here]))}")
+    print("\n## Numbers of modes of inhibition, mean |r|\n")
+    head = ("pathways", "modes", "learned from", "best mode", "best combination")
+    print(table(head, inhibition_rows(study, name, seeds)), flush=True)
+
+
+def inhibition_rows(study: Study, name: str, seeds: Sequence[int]) -> list[tuple[str, ...]]:
+    """For numbers of modes of inhibition, |r| of the best one and of their best combination.
+
+    The mode, or the non-negative combination of all, is chosen by the truth of the training film:
+    this says where a pathway is, not whether it can be found without the truth.
+    """
+    every = EVERY if study.size.every == Size().every else study.size.every
+    chosen, truth, _ = known(study, every)
+    rows = []
+    scores: dict[tuple[str, int, bool], list[tuple[float, float]]] = {}
+    for seed in seeds:
+        model = model_of(study, name, seed)
+        train, held = (seen(study, name, seed, model, which) for which in ("training", "reported"))  # type: ignore[arg-type]
+        for number, one in enumerate(chosen):
+            kind = next((each for each in ("crossover", "starburst") if each in one.name), None)
+            if kind is None:
+                continue
+            for count in (2, 4, 8):
+                for places in (False, True):
+                    X, Y = (
+                        np.split(e.places(one.cell) if places else e.signs(one.cell), 2, axis=1)[1]
+                        for e in (train, held)
+                    )
+                    fitted = NMF(n_modes=count).fit(X, seed=0)
+                    pair = fitted.encode(X), fitted.encode(Y)
+                    scores.setdefault((kind, count, places), []).append(
+                        _best_and_joint(pair, truth["training"][number], truth["reported"][number])
+                    )
+    for (kind, count, places), found in scores.items():
+        best, joint = np.mean(found, axis=0)
+        where = "by place" if places else "sums over places"
+        rows.append((kind, str(count), where, f"{best:.2f}", f"{joint:.2f}"))
+    return rows
+
+
+def _best_and_joint(pair: tuple[Array, Array], train: Array, held: Array) -> tuple[float, float]:
+    r = np.abs(correlations(pair[0], train))
+    best = float(np.abs(correlations(pair[1][:, [int(r.argmax())]], held)[0]))
+    constant = np.ones((len(train), 1))
+    weights, _ = nnls(np.hstack([pair[0], constant]).astype(np.float64), train.max() - train)
+    joint = pair[1] @ weights[:-1]
+    return best, float(np.abs(correlations(joint[:, None], held)[0]))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from codeclens.errors import CodeclensError
 from codeclens.retina import (
-    PHENOMENA,
     Circuit,
     Movie,
     ResponseModel,
@@ -22,6 +21,7 @@ from codeclens.retina import (
     motion_anticipation,
     polarity_reversal,
 )
+from codeclens.retina.phenomena import PHENOMENA
 
 SCREEN = Screen((10, 12))
 

@@ -36,7 +36,7 @@ from codeclens.retina.motion import (
 from codeclens.retina.movies import Movie, MovieWindows, Screen
 from codeclens.retina.natural_movies import natural_movie, photographs
 from codeclens.retina.pathways import Pathways, pathways
-from codeclens.retina.phenomena import PHENOMENA, Phenomenon, explain_phenomenon
+from codeclens.retina.phenomena import Phenomenon, explain_phenomenon
 from codeclens.retina.photoreceptors import Kinetics, Photoreceptors
 from codeclens.retina.physiology import (
     contrast_adaptation,
@@ -91,7 +91,6 @@ __all__ = [
     "LN",
     "LNK",
     "LNLN",
-    "PHENOMENA",
     "CellClusters",
     "Circuit",
     "CoreLayer",

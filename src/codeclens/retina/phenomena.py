@@ -161,7 +161,9 @@ def explain_phenomenon(
 ) -> Phenomenon:
     """Explain one phenomenon in one call: response, contributions and what blocking does.
 
-    `name` is that of an experiment, one of `PHENOMENA`, and `settings` are those of the experiment.
+    `name` is that of an experiment: "contrast_adaptation", "direction_selectivity",
+    "frequency_doubling", "latency", "motion_anticipation", "motion_reversal", "object_motion",
+    "omitted_stimulus" or "polarity_reversal"; `settings` are those of the experiment.
     The units are the channels of `site` (by default the model's last, the input of its cells); a
     unit is blocked by holding it, at all positions, at its activation in the mean light. `modes`
     are Modes of that site, a method, or a number of modes that NMF finds in the contributions to
