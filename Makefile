@@ -61,7 +61,7 @@ wheels: $(VENV)/.installed-dev  ## build wheel and sdist into dist/, and try bot
 # the lock file are installed all the same.
 frontend:  ## build the explorer's front end again (needs Node), check and test it, compare with what ships
 	cd frontend && npm install --no-fund --no-audit && npm run check && npm test && npm run build
-	@git diff --exit-code --stat -- src/codeclens/explorer/static || { \
+	@git diff --exit-code --stat -- src/codeclens/pages/static || { \
 	  echo "explorer.js is not what frontend/ gives: run make frontend and commit the result" >&2; \
 	  exit 1; }
 

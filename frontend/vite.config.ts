@@ -6,7 +6,7 @@ export default defineConfig({
   plugins: [svelte({ compilerOptions: { css: "external" } })],
   build: {
     target: "es2022",
-    outDir: "../src/codeclens/explorer/static",
+    outDir: "../src/codeclens/pages/static",
     emptyOutDir: true,
     cssCodeSplit: false,
     sourcemap: false,

@@ -37,7 +37,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "reporting": (*SHOWN, "analysis", "control", "pages", "zoo", "explanation"),
     "retina": FOUND,
     "explorer": FOUND,
-    "demo": (*FOUND, "retina"),
+    "demo": (*FOUND, "retina", "explorer"),
     "cli": (*FOUND, "retina", "explorer", "demo"),
 }
 FOR_ALL = (

@@ -17,8 +17,8 @@ from codeclens.analysis import semantics
 from codeclens.control import control_curves, necessity
 from codeclens.decomposition import PCA, compare, shares_of
 from codeclens.errors import CodeclensError
+from codeclens.explorer import report
 from codeclens.labelled import Labelled, table_text
-from codeclens.reporting import report
 from codeclens.visualization import exemplars, gallery
 from networks import residual_cnn
 

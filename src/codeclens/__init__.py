@@ -55,9 +55,9 @@ if TYPE_CHECKING:
         save_modes,
     )
     from codeclens.explanation import explain
-    from codeclens.explorer import explore
+    from codeclens.explorer import explore, report
     from codeclens.extraction import ContributionStore, ImageFolder, RayEngine, extract, plan
-    from codeclens.reporting import gallery_page, report
+    from codeclens.reporting import gallery_page
     from codeclens.visualization import pixel_map
 
 __version__ = "0.1.0"
@@ -145,9 +145,9 @@ _ROOMS = {
         *("ready_modes", "save_modes"),
     ),
     "explanation": ("explain",),
-    "explorer": ("explore",),
+    "explorer": ("explore", "report"),
     "extraction": ("ContributionStore", "ImageFolder", "RayEngine", "extract", "plan"),
-    "reporting": ("gallery_page", "report"),
+    "reporting": ("gallery_page",),
     "visualization": ("pixel_map",),
 }
 _HOMES = {name: room for room, names in _ROOMS.items() for name in names}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -31,8 +32,12 @@ def test_a_gallery_and_a_report_with_galleries(decomposed: Path, told: Told) -> 
                         "--galleries", 1, "--run-code")  # fmt: skip
     assert code == 0, err
     page = (decomposed / "run" / "r.html").read_text(encoding="utf-8")
-    assert "The strongest modes, one by one" in page
-    assert page.count("data:image/jpeg") == 1
+    found = json.loads(page.partition('id="codeclens-data">')[2].partition("</script>")[0])
+    titles = [section["title"] for section in found["views"]["story"]["sections"]]
+    assert "The strongest modes, one by one" in titles
+    assert found["pictures"]
+    told = [key for key in found["views"] if key.startswith("kinds/")]
+    assert len(told) == len(found["maps"]) == 1
 
 
 def test_a_report_without_images_explains_why(decomposed: Path, told: Told) -> None:

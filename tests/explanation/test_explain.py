@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
@@ -241,10 +242,20 @@ def test_it_draws_and_writes_itself(tmp_path: Path) -> None:
     written = [*found.save(tmp_path / "a"), *found.save(tmp_path / "page.html")]
     assert [path.name for path in written] == ["a.png", "a.svg", "page.html"]
     page = written[2].read_text(encoding="utf-8")
-    assert "<script" not in page
-    assert "http" not in page.replace("http-equiv", "")
-    assert page.count("data:image/svg") == 2 * len(found), "a figure and the pixel maps"
-    assert page.count("<table") == len(found)
+    held = json.loads(page.partition('id="codeclens-data">')[2].partition("</script>")[0])
+    sections = held["document"]["sections"]
+    assert len(sections) == len(found)
+    for section, one in zip(sections, found.values(), strict=True):
+        chart, table, pixels = section["blocks"][1:]
+        shown = chart["content"]["terms"]
+        parts = [term["contribution"] for term in shown["terms"]]
+        total = sum(parts) + shown["unexplained"] + shown["elsewhere"]
+        assert total == pytest.approx(one.change, rel=1e-4)
+        assert [term["effect"] is not None for term in shown["terms"][:2]] == [True, True]
+        assert np.shape(shown["terms"][0]["map"]) == one.terms[0].places.shape
+        assert len(table["rows"]) == len(one.terms) + 3
+        assert pixels["image"]["at"].startswith("data:image/svg")
+    assert chart["content"]["picture"].startswith("data:image/")
     assert "data:image/svg" in found._repr_html_()
     table = found.to_dataframe()
     for site, one in found.items():

@@ -17,10 +17,11 @@ from codeclens.explorer.run_views import VIEWS
 ADDRESSES = [
     *(
         "overview",
-        "findings",
+        "story",
         "layers",
         "modes/3",
         "mode/3/0",
+        "kinds/3/0",
         "samples",
         "sample/4",
         "similar/3/0/0.5",

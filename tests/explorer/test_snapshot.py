@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,10 @@ import codeclens as cl
 from codeclens.errors import CodeclensError
 from codeclens.explorer import LiveNetwork, RunFolder, snapshot, view
 from codeclens.explorer.notebook_widget import answered
+from codeclens.pages import Section, Text
+from codeclens.pages.notebook import widget
+from codeclens.reporting import Question
+from explorer.conftest import network, pictures
 
 
 def test_a_snapshot_holds_the_views_and_needs_no_network(
@@ -28,7 +33,15 @@ def test_a_snapshot_holds_the_views_and_needs_no_network(
     assert "alert(1)" in found["views"]["mode/3/0"]["given_note"]
     assert all(at.startswith("data:image/") for at in found["pictures"].values())
     assert len(found["maps"]["3/0"]["maps"]) == 4
-    assert "http-equiv" not in page
+    assert "default-src 'none'" in page
+    story = found["views"]["story"]
+    assert {f"kinds/3/{k}" for k in range(5)} <= set(found["views"]), "all are shown one by one"
+    titles = [section["title"] for section in story["sections"]]
+    assert titles == [
+        "Do the contributions add up?", "From layer to layer", "Modes",
+        "The strongest modes, one by one", "What modes do", "Where the numbers come from",
+    ]  # fmt: skip
+    assert len(story["sentences"]) == 4
     assert not re.search(r'(src|href)="https?:', page)
     with pytest.raises(CodeclensError, match=r"\.html"):
         snapshot(run, tmp_path / "run.txt")
@@ -47,3 +60,47 @@ def test_a_widget_answers_and_refuses_in_sentences(run: RunFolder) -> None:
     assert answered(run, "text")["id"] is None
     with pytest.raises(CodeclensError, match="needs a store"):
         cl.explore(str(run.store.path))
+
+
+def test_a_report_holds_sections_and_facts_of_its_own(run: RunFolder, tmp_path: Path) -> None:
+    x, y = pictures()
+    path = cl.report(
+        run.store, run.modes, to=tmp_path / "r.html", title="Bars", subtitle="of three kinds",
+        sections=[Section("Mine", [Text("Hello.")], finding="It is mine.")],
+        facts=[("made by", "hand")], control=run.control, model=network(), images=(x, y),
+        question=Question(method=cl.Conductance(steps=8)), told=2, most=1,
+    )  # fmt: skip
+    page = path.read_text(encoding="utf-8")
+    found = json.loads(page.partition('id="codeclens-data">')[2].partition("</script>")[0])
+    about, story = (found["views"][name] for name in ("overview", "story"))
+    assert (about["title"], about["subtitle"]) == ("Bars", "of three kinds")
+    assert "It is mine." in story["sentences"]
+    assert [one["title"] for one in story["sections"]][-2:] == [
+        "Mine",
+        "Where the numbers come from",
+    ]
+    assert ["made by", "hand"] in story["sections"][-1]["blocks"][0]["pairs"]
+    # Two modes of one site are told one by one, each with a page, maps and pictures.
+    assert len(found["maps"]) == 2
+    assert sum(key.startswith("mode/") for key in found["views"]) == 1 + 2
+    shown = {row for one in found["maps"].values() for row in one["rows"]}
+    assert {str(row) for row in shown} <= set(found["pictures"])
+    with pytest.raises(CodeclensError, match="pass both"):
+        cl.report(run.store, run.modes, to=tmp_path / "x.html", model=network())
+    assert not (tmp_path / "x.html").exists()
+
+
+def test_an_explanation_is_a_widget_in_a_notebook(
+    run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x, _ = pictures()
+    found = cl.explain(network(), x[:1], run.modes, sites="3", effects=False)
+    data, _ = found._repr_mimebundle_()
+    assert "application/vnd.jupyter.widget-view+json" in data
+    assert "data:image/svg" in data["text/html"]
+    shown = widget(document=found.page().data())
+    assert shown.document["sections"][0]["blocks"][1]["name"] == "sum"
+    # A terminal shows text.
+    monkeypatch.setitem(sys.modules, "IPython", None)
+    monkeypatch.delitem(sys.modules, "ipykernel", raising=False)
+    assert set(found._repr_mimebundle_()) == {"text/plain"}

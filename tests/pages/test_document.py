@@ -1,57 +1,50 @@
-"""The document model: escaping, numbering, self-containedness, files."""
+"""The document model: text as data, self-contained pages, files."""
 
 from __future__ import annotations
 
-from collections import Counter
+import base64
+import hashlib
+import json
+import re
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from codeclens.errors import CodeclensError
-from codeclens.pages.document import (
-    Facts,
-    Figure,
-    Numbering,
-    Page,
-    Points,
-    Section,
-    Table,
-    Text,
-    Tiles,
-)
-from codeclens.pages.images import Image
+from codeclens.pages import Facts, Figure, Image, Page, Part, Points, Section, Table, Text
 
-SCRIPT = '<script src="https://evil.example/x.js">alert("1")</script>'
+SCRIPT = '</script><script src="https://evil.example/x.js">alert("1")</script>'
 HOSTILE = SCRIPT + "' onload=\x00\udc80 &amp; `<i>`"
-VOID = {"meta", "img", "br", "link", "input"}
 
 
 class Reader(HTMLParser):
-    """Collects elements, attributes and text, and insists that elements are closed in order."""
+    """Collects elements and attributes, and the text of scripts."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
-        self.open: list[str] = []
-        self.elements: Counter[str] = Counter()
+        self.elements: list[str] = []
         self.attributes: list[tuple[str, str, str]] = []
-        self.text: list[str] = []
+        self.scripts: list[str] = []
+        self.inside = False
         self.feed(page)
         self.close()
-        assert not self.open, f"not closed: {self.open}"
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements[tag] += 1
+        self.elements.append(tag)
         self.attributes += [(tag, name, value or "") for name, value in attrs]
-        if tag not in VOID:
-            self.open.append(tag)
+        self.inside = tag == "script"
+        if self.inside:
+            self.scripts.append("")
 
     def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
+        self.inside = False
 
     def handle_data(self, data: str) -> None:
-        self.text.append(data)
+        if self.inside:
+            self.scripts[-1] += data
 
 
 def dot(rows: int = 4, columns: int = 6) -> Image:
@@ -68,9 +61,9 @@ def page_of(text: str) -> Page:
                 text,
                 [
                     Figure(dot(), text, alt=text),
-                    Tiles([(dot(), text)], text),
                     Table([text, "n"], [[text, 1]], text),
                     Facts([(text, text)]),
+                    Part("sum", {"words": text}),
                     Section(text, [Text(text, "small")]),
                 ],
             )
@@ -79,68 +72,60 @@ def page_of(text: str) -> Page:
     )
 
 
+def held(page: Page) -> dict[str, Any]:
+    """The document that a page's file holds."""
+    return json.loads(Reader(page.html()).scripts[0])["document"]
+
+
 def test_hostile_text_stays_text() -> None:
     page = page_of(HOSTILE)
     reader = Reader(page.html())
     assert reader.elements == Reader(page_of("harmless `code`").html()).elements
     assert not any(name.startswith("on") for _, name, _ in reader.attributes)
-    shown = "".join(reader.text)
-    assert SCRIPT in shown
+    assert len(reader.scripts) == 2
+    found = held(page)
+    assert SCRIPT in found["title"]
+    assert SCRIPT in found["sections"][0]["blocks"][1]["rows"][0][0]
     assert "\x00" not in page.html()
-    assert "&amp; <i>" in shown, "text that looks escaped is shown as it is"
+    assert "&amp; `<i>`" in found["opening"][0]["text"], "what looks escaped stays as it is"
 
 
 def test_a_page_asks_for_nothing() -> None:
-    reader = Reader(page_of("quiet").html())
+    html = page_of("quiet").html()
+    reader = Reader(html)
     addresses = [v for _, n, v in reader.attributes if n in {"src", "href", "srcset", "action"}]
-    assert addresses
-    assert all(a.startswith(("data:", "#")) for a in addresses)
-    assert not reader.elements.keys() & {"script", "link", "iframe", "object", "base"}
-    style = page_of("quiet").html().split("<style>")[1].split("</style>")[0]
-    assert "url(" not in style
-    assert "@import" not in style
+    assert addresses == ["data:,"]
+    assert not set(reader.elements) & {"iframe", "object", "base"}
     policy = next(v for t, n, v in reader.attributes if t == "meta" and "default-src" in v)
     assert policy.startswith("default-src 'none'")
+    digest = re.search(r"script-src 'sha256-([^']+)';", policy)
+    assert digest is not None
+    script = hashlib.sha256(reader.scripts[1].encode()).digest()
+    assert digest[1] == base64.b64encode(script).decode(), "the script of the policy is this one"
 
 
-def test_every_link_of_the_contents_has_its_section() -> None:
-    reader = Reader(page_of("x").html())
-    names = [v for _, n, v in reader.attributes if n == "id"]
-    links = [v for t, n, v in reader.attributes if t == "a" and n == "href"]
-    assert links == ["#section-1", "#section-1-1"]
-    assert {link.removeprefix("#") for link in links} <= set(names)
-    assert len(names) == len(set(names))
-
-
-def test_figures_tables_and_sections_are_numbered_in_order() -> None:
-    inner = Section("in", [Figure(dot(), "two")])
+def test_blocks_are_plain_data() -> None:
     page = Page(
-        "t",
+        "`a` -0.5",
         sections=[
-            Section("a", [Figure(dot(), "one"), inner, Table(["h"], [["c"]], "first")]),
-            Section("b", [Section("c", [Tiles([(dot(), "")], "three")]), Section("d")]),
+            Section("s", [Figure(dot(7, 5), "The `site` sees <nothing>.")]),
+            Section("t", [Part("curves", {"x": np.array([1.0, np.nan])}), Section("u", [])]),
         ],
     )
-    text = "".join(Reader(page.html()).text)
-    for words in ("Figure 1. one", "Figure 2. two", "Figure 3. three", "Table 1. first"):
-        assert words in text
-    assert "2.2 d" in text
-    assert page.html() == page.html(), "numbers begin anew"
+    found = held(page)
+    assert found["title"] == "`a` −0.5"
+    figure = found["sections"][0]["blocks"][0]
+    assert figure["alt"] == "The site sees <nothing>.", "the caption stands in for missing words"
+    assert (figure["image"]["width"], figure["image"]["height"]) == (5, 7)
+    assert figure["image"]["at"].startswith("data:image/png;base64,")
+    assert found["sections"][1]["blocks"][0]["content"] == {"x": [1.0, None]}
+    assert found["sections"][1]["blocks"][1] == {"kind": "section", "title": "u", "blocks": []}
 
 
-def test_every_image_has_words_and_a_size() -> None:
-    html = Page(
-        "t", sections=[Section("s", [Figure(dot(7, 5), "The `site` sees <nothing>.")])]
-    ).html()
-    image = [(n, v) for t, n, v in Reader(html).attributes if t == "img"]
-    assert ("alt", "The site sees <nothing>.") in image, "the caption stands in for missing words"
-    assert {("width", "5"), ("height", "7")} <= set(image)
-
-
-def test_columns_of_numbers_stand_right_and_words_left() -> None:
-    html = Table(["site", "units", "gap"], [["a", 3, None], ["b", 4, 0.5]], "c").html(Numbering())
-    assert '<td class="word">a</td><td>3</td><td>–</td>' in html
-    assert '<th scope="col" class="word">site</th><th scope="col">units</th>' in html
+def test_columns_of_numbers_are_told_from_words() -> None:
+    found = Table(["site", "units", "gap"], [["a", 3, None], ["b", 4, 0.5]], "c").data()
+    assert found["rows"] == [["a", "3", "–"], ["b", "4", "0.5"]]
+    assert found["words"] == [True, False, False]
 
 
 def test_a_table_with_a_short_row_is_refused() -> None:
@@ -152,11 +137,11 @@ def test_saving_replaces_the_page_or_leaves_it(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "page.html"
     assert Page("first").save(path) == path
     Page("second").save(path)
-    assert "<h1>second</h1>" in path.read_text(encoding="utf-8")
+    assert "<title>second</title>" in path.read_text(encoding="utf-8")
     assert [p.name for p in path.parent.iterdir()] == ["page.html"]
     with pytest.raises(CodeclensError, match="cannot be written"):
         Page("third").save(path / "below-a-file.html")
     with pytest.raises(CodeclensError, match="cannot be written"):
         Page("third").save(path.parent)
-    assert "<h1>second</h1>" in path.read_text(encoding="utf-8")
+    assert "<title>second</title>" in path.read_text(encoding="utf-8")
     assert [p.name for p in path.parent.iterdir()] == ["page.html"]

@@ -76,7 +76,14 @@ def test_a_photograph_is_a_jpeg() -> None:
     assert opened(image).size == (40, 20)
 
 
-def test_words_for_those_who_cannot_see_are_escaped() -> None:
-    html = Image.of_array(np.zeros((2, 2))).html('"><script> `x`')
-    assert "<script>" not in html
-    assert 'alt="&quot;&gt;&lt;script&gt; x"' in html
+def test_an_image_is_plain_data() -> None:
+    found = Image.of_array(np.zeros((2, 3))).data_of()
+    assert (found["width"], found["height"], found["crisp"]) == (3, 2, False)
+    assert str(found["at"]).startswith("data:image/png;base64,")
+
+
+@pytest.mark.parametrize(("side", "media"), [(64, "image/png"), (65, "image/jpeg")])
+def test_small_pictures_keep_their_pixels(side: int, media: str) -> None:
+    pixels = np.zeros((side, 20, 3), np.uint8)
+    image = Image.of_pixels(pixels)
+    assert (image.media, image.width, image.height) == (media, 20, side)

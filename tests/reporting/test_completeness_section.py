@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -9,14 +10,13 @@ import torch
 
 import networks
 from codeclens import CompletenessWarning, Conductance, extract
-from codeclens.pages.document import Numbering
 from codeclens.reporting import completeness_section
 
 
 def section(method: Conductance, to: Path) -> str:
     x = torch.randn(6, 3, 12, 12, generator=torch.Generator().manual_seed(3))
     store = extract(networks.residual_cnn(), x, sites=["layer1.0"], method=method, to=to)
-    return completeness_section(store).html(Numbering())
+    return json.dumps(completeness_section(store).data())
 
 
 def test_an_estimated_error_is_shown_beside_the_gap(tmp_path: Path) -> None:

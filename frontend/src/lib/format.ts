@@ -33,5 +33,8 @@ export const modeName = (name: string): string => name || "no clear name";
 
 /** Text with `names` between backticks, as parts to be shown as code or as words. */
 export function inlined(text: string): { code: boolean; text: string }[] {
-  return text.split("`").map((part, place) => ({ code: place % 2 === 1, text: part }));
+  return text
+    .split(/`([^`\n]+)`/)
+    .map((part, place) => ({ code: place % 2 === 1, text: part }))
+    .filter((part) => part.text);
 }

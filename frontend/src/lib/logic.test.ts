@@ -1,3 +1,4 @@
+import { contents, endingOf, numbered, type Block, type SectionData } from "./document";
 import { describe, expect, it } from "vitest";
 import { layout } from "./flow";
 import { inlined, number, percent, signed } from "./format";
@@ -113,12 +114,41 @@ describe("saving", () => {
   });
 });
 
-describe("a snapshot", () => {
+describe("a report", () => {
   it("answers what it holds and says what it lacks", async () => {
     const source = new EmbeddedSource({ views: { "modes/a%2Fb": { site: "a/b" } }, pictures: { 3: "data:," }, maps: {} });
     expect(await source.view("modes", "a/b")).toEqual({ site: "a/b" });
     expect(source.picture(3)).toBe("data:,");
     expect(source.picture(4)).toBeNull();
-    await expect(source.view("flow")).rejects.toThrow("not part of the snapshot");
+    await expect(source.view("flow")).rejects.toThrow("not part of the report");
+  });
+});
+
+describe("a document", () => {
+  const section = (title: string, ...blocks: Block[]): SectionData => ({ kind: "section", title, blocks });
+  const table: Block = { kind: "table", header: [], rows: [], words: [], caption: "", wide: false };
+  const image = { at: "data:image/png;base64,", width: 1, height: 1, crisp: false, plate: false };
+  const figure: Block = { kind: "figure", image, caption: "", alt: "", wide: false };
+
+  it("numbers sections by their place, figures and tables in order", () => {
+    const found = numbered([figure], [section("a", figure, section("in", figure, table)), section("b", section("c", table), section("d"))]);
+    expect(found.opening[0]?.number).toBe("1");
+    const [a, b] = found.sections;
+    expect([a?.number, a?.inner[0]?.number, a?.inner[1]?.number]).toEqual(["1", "2", "1.1"]);
+    expect(a?.inner[1]?.inner.map((one) => one.number)).toEqual(["3", "1"]);
+    expect(b?.inner[0]?.inner[0]?.number).toBe("2");
+    expect(contents(found.sections).map((one) => [one.number, one.title, one.depth])).toEqual([
+      ["1", "a", 0], ["1.1", "in", 1], ["2", "b", 0], ["2.1", "c", 1], ["2.2", "d", 1],
+    ]);
+  });
+
+  it("gives images the ending of their type", () => {
+    expect([image.at, "data:image/svg+xml;base64,x", "data:image/jpeg;base64,x"].map(endingOf)).toEqual(["png", "svg", "jpg"]);
+  });
+
+  it("keeps a single backtick as it is", () => {
+    expect(inlined("a `b` c` d")).toEqual([
+      { code: false, text: "a " }, { code: true, text: "b" }, { code: false, text: " c` d" },
+    ]);
   });
 });

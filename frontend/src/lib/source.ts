@@ -161,7 +161,7 @@ export interface Snapshot {
 export class EmbeddedSource implements DataSource {
   about: About = {
     live: false,
-    reason: "This is a snapshot; codeclens explore shows the run with its network.",
+    reason: "This file holds the results; codeclens explore shows the run with its network, live.",
     uploads: false,
     outputs: null,
   };
@@ -177,7 +177,7 @@ export class EmbeddedSource implements DataSource {
     return this.kept.get(at, async () => {
       const found = this.data.views[at];
       if (!found)
-        throw new SourceError("This page is not part of the snapshot; codeclens explore shows it.");
+        throw new SourceError("This page is not part of the report; codeclens explore shows it.");
       return found;
     });
   }
@@ -199,12 +199,9 @@ export class WidgetSource implements DataSource {
   private readonly kept = new Kept();
   private readonly waiting = new Map<number, { done: (v: any) => void; failed: (e: Error) => void }>();
   private count = 0;
-  private readonly pictures: Map<number, string> = new Map();
 
   constructor(private readonly model: any) {
     this.about = model.get("about");
-    for (const [row, at] of Object.entries(model.get("pictures") ?? {}))
-      this.pictures.set(Number(row), at as string);
     model.on("msg:custom", (message: any) => {
       const one = this.waiting.get(message?.id);
       if (!one) return;
@@ -231,8 +228,8 @@ export class WidgetSource implements DataSource {
     return this.kept.get(at, () => this.ask("view", { address: at }));
   }
 
-  picture(row: number): string | null {
-    return this.pictures.get(row) ?? null;
+  picture(): string | null {
+    return null;
   }
 
   async maps(): Promise<MapsData | null> {

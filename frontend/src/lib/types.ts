@@ -1,5 +1,7 @@
 // The data of the views, as run_views.py gives it.
 
+import type { SectionData } from "./document";
+
 export type Num = number | null;
 export type Missing = Record<string, string>;
 
@@ -22,6 +24,7 @@ interface WithCode {
 
 export interface OverviewData extends WithCode {
   title: string;
+  subtitle: string;
   lead: string;
   unit: string;
   target: string;
@@ -29,7 +32,6 @@ export interface OverviewData extends WithCode {
   classes: string[] | null;
   sites: SiteRow[];
   missing: Missing;
-  facts: [string, string][];
 }
 
 export interface Series {
@@ -273,16 +275,25 @@ export interface About {
   outputs: string[] | null;
 }
 
-export interface FindingsData extends WithCode {
+export interface StoryData extends WithCode {
   sentences: string[];
+  sections: SectionData[];
+  footer: string;
+}
+
+export interface KindsData extends WithCode {
+  site: string;
+  mode: number;
+  kinds: { title: string; samples: Exemplar[] }[];
 }
 
 export interface ViewData {
   overview: OverviewData;
-  findings: FindingsData;
+  story: StoryData;
   layers: LayersData;
   modes: ModesData;
   mode: ModeData;
+  kinds: KindsData;
   samples: SamplesData;
   sample: SampleData;
   similar: SimilarData;

@@ -187,9 +187,9 @@ def report(
     flags: Annotated[ReportSettings | None, Flat] = None,
     common: Common = None,
 ) -> None:
-    """Write a report on a store and its modes, as one self-contained HTML file."""
+    """Write what codeclens explore shows into one HTML file, with the findings as its overview."""
     settings = ReportSettings.resolve(flags, _file(common), store=store)
-    from codeclens.cli.small_commands import run_report
+    from codeclens.cli.explore_command import run_report
 
     run_report(settings)
 

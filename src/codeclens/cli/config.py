@@ -442,8 +442,6 @@ class ExploreSettings(Reloading):
     """The port on 127.0.0.1; 0 is a free one."""
     browser: bool = True
     """Open the browser."""
-    to: Path | None = None
-    """Write the views into this HTML file instead of serving them; it opens from disk."""
 
 
 class ReportSettings(Reloading):
@@ -456,13 +454,21 @@ class ReportSettings(Reloading):
     }
 
     store: Annotated[Path | None, Parameter(show=False)] = None
-    """A store written by codeclens extract."""
+    """A store written by codeclens extract, or the folder of a run that holds one."""
     modes: Path | None = None
-    """A folder written by codeclens decompose."""
+    """A folder written by codeclens decompose. [default: the one beside the store]"""
+    analysis: Path | None = None
+    """A folder written by codeclens analyze. [default: the one beside the store]"""
     control: Path | None = None
-    """A folder written by codeclens control; adds a section on what modes do."""
+    """A folder written by codeclens control. [default: the one beside the store]"""
+    gallery: Path | None = None
+    """A folder written by codeclens gallery. [default: the one beside the store]"""
     galleries: int = Field(default=6, ge=0)
-    """Number of modes to show with images, at a middle site and at the last site."""
+    """Number of modes to show one by one, at a middle site and at the last site."""
+    most: int = Field(default=64, ge=0)
+    """Number of modes per site that have a page of their own; all modes are listed."""
+    live: bool = True
+    """Load the network and the images, to show the samples and where modes act."""
     to: Path | None = None
     """The HTML file to write."""
     title: str | None = None

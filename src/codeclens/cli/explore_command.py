@@ -1,4 +1,4 @@
-"""`codeclens explore`: the results of a run in the browser, with its network where it loads."""
+"""`codeclens explore` and `codeclens report`: a run in the browser, and the same as one file."""
 
 from __future__ import annotations
 
@@ -6,24 +6,19 @@ import webbrowser
 from pathlib import Path
 
 from codeclens import zoo
-from codeclens.cli.config import ExploreSettings
-from codeclens.cli.extract_command import load_again
+from codeclens.cli.config import ExploreSettings, ReportSettings, write_section
+from codeclens.cli.extract_command import data_sentence, load_again
 from codeclens.cli.gallery_command import colours_of, question_of
+from codeclens.cli.terminal import say
 from codeclens.demo.digits_demo import digits_again
 from codeclens.errors import CodeclensError
 from codeclens.explorer import LiveNetwork, RunFolder, snapshot
+from codeclens.explorer.run_folder import Telling
 from codeclens.reporting import Question
 
 
 def run_explore(settings: ExploreSettings) -> None:
     """Serve the run that the options name until it is interrupted, and open the browser."""
-    if settings.to is not None:
-        run = open_run(settings)
-        live, reason = network_of(run, settings.run_code) if settings.live else (None, "")
-        print(f"The snapshot is {snapshot(run, settings.to, live)}")
-        if reason:
-            print(f"It has no pictures: {reason}")
-        return
     try:
         from codeclens.explorer.explorer_server import ExplorerServer, serve
     except ModuleNotFoundError as error:
@@ -31,7 +26,7 @@ def run_explore(settings: ExploreSettings) -> None:
             f'The explorer needs {error.name}: pip install "codeclens[explorer]".'
         ) from None
     assert settings.run is not None
-    run = open_run(settings)
+    run = _opened(settings.run, settings)
     live, reason = network_of(run, settings.run_code) if settings.live else (None, "Not loaded.")
     server = ExplorerServer(run, live, reason)
 
@@ -46,13 +41,26 @@ def run_explore(settings: ExploreSettings) -> None:
     serve(server, port=settings.port, ready=ready)
 
 
-def open_run(settings: ExploreSettings) -> RunFolder:
-    """The run of the options, with the folders that lie elsewhere."""
+def run_report(settings: ReportSettings) -> None:
+    """Write the report that the options describe, and print its path."""
+    assert settings.store is not None
+    assert settings.to is not None
+    run = _opened(settings.store, settings)
+    run.told, run.seed = settings.galleries, settings.seed
+    live, reason = network_of(run, settings.run_code) if settings.live else (None, "")
+    run.telling = Telling(title=settings.title, no_pictures=reason)
+    path = snapshot(run, settings.to, live, most=settings.most)
+    write_section(path.absolute().parent, settings)
+    say(data_sentence(run.store))
+    say(f"The report is {path} ({path.stat().st_size / 1e6:.1f} MB)")
+
+
+def _opened(place: Path, settings: ExploreSettings | ReportSettings) -> RunFolder:
+    """The run at a place, with the folders of the options that lie elsewhere."""
     places: dict[str, Path | None] = {
         name: getattr(settings, name) for name in ("modes", "analysis", "control", "gallery")
     }
-    assert settings.run is not None
-    return RunFolder.open(settings.run, **places)
+    return RunFolder.open(place, **places)
 
 
 def network_of(run: RunFolder, run_code: bool) -> tuple[LiveNetwork | None, str]:

@@ -1,8 +1,7 @@
-"""`codeclens gallery`: every mode with its images; and the same for some modes in a report."""
+"""`codeclens gallery`: every mode with its images."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import codeclens as cl
@@ -10,14 +9,9 @@ from codeclens.analysis import Hierarchy
 from codeclens.cli.config import GallerySettings, write_section
 from codeclens.cli.extract_command import Reloaded, load_again
 from codeclens.cli.terminal import say
-from codeclens.decomposition import Modes, load_modes
-from codeclens.errors import CodeclensError
-from codeclens.pages import Section, Text
+from codeclens.decomposition import load_modes
 from codeclens.progress import progress
-from codeclens.reporting import EXPLANATION, Question, gallery_page, mode_gallery
-
-# Images of each kind in a report.
-_IN_REPORT = 5
+from codeclens.reporting import Question, gallery_page
 
 
 def run_gallery(settings: GallerySettings) -> None:
@@ -38,33 +32,6 @@ def run_gallery(settings: GallerySettings) -> None:
         )  # fmt: skip
     write_section(settings.to, settings)
     say(f"The gallery is {page}")
-
-
-def galleries_section(
-    store: cl.ContributionStore,
-    modes: Mapping[str, Modes],
-    most: int,
-    seed: int,
-    run_code: bool = False,
-) -> Section:
-    """The strongest modes of a middle and of the last site, or a sentence on why there are none."""
-    sites = list(modes)
-    chosen = list(dict.fromkeys((sites[len(sites) // 2], sites[-1])))
-    title = "The strongest modes, one by one"
-    try:
-        again = load_again(store, "A gallery", "gallery_page", run_code)
-        found = [
-            mode_gallery(
-                store, modes[site], again.ready.model, again.images, question_of(again),
-                count=_IN_REPORT, most=most, seed=seed, batch_size=again.batch_size,
-                **colours_of(again),
-            )
-            for site in chosen
-        ]  # fmt: skip
-    except CodeclensError as error:
-        return Section(title, [Text(f"No images are shown: {error}")])
-    sections = [one.section(count=_IN_REPORT) for one in found]
-    return Section(title, [Text(EXPLANATION, "small"), *sections], found[-1].finding())
 
 
 def question_of(again: Reloaded) -> Question:

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import yaml
 
+import codeclens as cl
 from codeclens.analysis import layer_statistics
-from codeclens.demo.digits_demo import choices, run_digits
+from codeclens.demo.digits_demo import choices, run_digits, shown_with
 from codeclens.demo.photographs_demo import photographs_section
 from codeclens.files import write_whole
-from codeclens.reporting import report
 from codeclens.reporting.run_files import write_layers
 
 
@@ -28,13 +28,16 @@ def run_demo(to: Path, quick: bool = False, seed: int = 0) -> tuple[Path, list[s
     sections = list(digits.sections)
     if not quick:
         sections.append(photographs_section(to / "photographs"))
-    path = report(
+    path = cl.report(
         digits.store,
         digits.modes,
         to=to / "report.html",
         title="What a network's hidden units do",
         sections=sections,
         statistics=statistics,
+        control=folder / "control",
+        facts=[("control", digits.about_control)],
+        **shown_with(digits.store),
     )
     chosen = yaml.safe_dump(choices(quick), sort_keys=False, allow_unicode=True)
     write_whole(to / "choices.yaml", chosen)

@@ -13,14 +13,15 @@ import torch
 import codeclens as cl
 from codeclens import zoo
 from codeclens.analysis import save_table
-from codeclens.control import FRACTIONS, TRIALS, ControlCurve, control_figure
+from codeclens.control import FRACTIONS, TRIALS, control_figure
+from codeclens.control.filing import Filing
 from codeclens.decomposition import Mode, Modes, save_modes
 from codeclens.extraction import SampleSource
 from codeclens.extraction.data import as_samples
 from codeclens.extraction.fingerprint import model_fingerprint, plain
 from codeclens.pages import Figure, Image, Section, Text
 from codeclens.progress import epochs, progress
-from codeclens.reporting import control_section
+from codeclens.reporting import Question
 from codeclens.reporting.run_files import write_modes
 from codeclens.visualization import as_picture, exemplars, mode_figure, save
 from codeclens.zoo import Ready
@@ -38,11 +39,15 @@ METHOD = cl.TopK(expansion=3, k=8)
 
 @dataclass(frozen=True)
 class Digits:
-    """The result on digits: a store, modes by site, and sections of the report."""
+    """The result on digits: a store, modes by site, and sections of the report.
+
+    `about_control` says which digits and which mode the control curves are of.
+    """
 
     store: cl.ContributionStore
     modes: Mapping[str, Modes]
     sections: list[Section]
+    about_control: str
 
 
 def choices(quick: bool) -> dict[str, Any]:
@@ -85,16 +90,22 @@ def run_digits(to: Path, quick: bool, seed: int) -> Digits:
     write_modes(modes, to)
     site, digit = most_selective(modes)
     mode = modes[site].for_class(digit)
-    curves = control(ready, modes[site], digit, to, quick, seed)
+    control(ready, modes[site], digit, to, quick, seed)
     about = (
-        f"The mode of `{site}` whose loadings correlate best with the digit {digit} is ablated. "
-        "The images are held-out digits: neither the network nor the modes were trained on them."
+        f"The mode of {site} whose loadings correlate best with the digit {digit}; held-out "
+        "digits, on which neither the network nor the modes were trained."
     )
-    sections = [
-        control_section(curves, about),
-        look(ready, modes[site], mode, images, labels, to),
-    ]
-    return Digits(store, modes, sections)
+    return Digits(store, modes, [look(ready, modes[site], mode, images, labels, to)], about)
+
+
+def shown_with(store: cl.ContributionStore) -> dict[str, Any]:
+    """The network, its digits and its settings, as a report takes them."""
+    found = digits_again(store)
+    assert found is not None
+    images, options = found
+    ready = zoo.load("digits-resnet")
+    colours = {name: getattr(ready.transform, name, None) for name in ("mean", "std")}
+    return {"model": ready.model, "images": images, "question": Question(**options), **colours}
 
 
 def digits_again(
@@ -123,13 +134,13 @@ def most_selective(modes: Mapping[str, Modes]) -> tuple[str, int]:
     return site, int(correlation.max(axis=0).argmax())
 
 
-def control(
-    ready: Ready, modes: Modes, digit: int, to: Path, quick: bool, seed: int
-) -> list[ControlCurve]:
-    """One ablation and one preservation curve with a random control, on held-out digits."""
+def control(ready: Ready, modes: Modes, digit: int, to: Path, quick: bool, seed: int) -> None:
+    """Write one ablation and one preservation curve with a random control, on held-out digits."""
     images, labels = zoo.digits_data("held_out")
     count = QUICK_HELD_OUT if quick else len(images)
     curves = []
+    filing = Filing(to / "control")
+    filing.require({"quick": quick, "seed": seed, "digit": digit, "site": modes.site}, True)
     for kind in ("ablate", "preserve"):
         with progress(f"digits: {kind}", None, "batches") as advance:
             curve = cl.control_curve(
@@ -144,11 +155,11 @@ def control(
                 progress=advance,
             )
         save_table(to / f"control-{kind}.csv", curve.to_dataframe())
+        filing.save_curve(curve)
         curves.append(curve)
     figure = control_figure(curves)
     for ending in ("png", "svg"):
         save(figure, to / f"control.{ending}")
-    return curves
 
 
 def look(

@@ -13,7 +13,7 @@ from codeclens import zoo
 from codeclens.analysis import Hierarchy
 from codeclens.explanation import Explanation
 from codeclens.explanation.explanations import DEFINITIONS
-from codeclens.pages import Figure, Image, Points, Section, Table, Text
+from codeclens.pages import Points, Section, Table, Text
 from codeclens.pages.document import Block
 from codeclens.pages.words import Cell, percent
 from codeclens.progress import progress
@@ -99,9 +99,5 @@ def _section(look: Look, to: Path) -> Section:
     look.explanation.save(to / "explanation")
     look.explanation.to_csv(to / "explanation.csv")
     told = look.explanation.sentences()[1:]
-    caption = (
-        f"Why {look.name} is {look.label}: the modes of `{EXPLAINED}` with the largest measured "
-        "effects, and where they contribute."
-    )
-    figure = Figure(Image.of_figure(look.explanation.figure()), caption, " ".join(told))
-    return Section(f"{look.name}: {look.label}", [figure, Points(told)], finding=told[0])
+    blocks: list[Block | Section] = [Points(told), look.explanation.chart(EXPLAINED)]
+    return Section(f"{look.name}: {look.label}", blocks, finding=told[0])

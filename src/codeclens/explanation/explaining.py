@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from codeclens.analysis import Hierarchy, names_beyond_chance
@@ -19,6 +20,7 @@ from codeclens.attribution import (
     Method,
     Predicted,
     Selector,
+    SiteContributions,
     Target,
 )
 from codeclens.attribution.embeddings import starts_of
@@ -182,6 +184,18 @@ def _divided(modes: Modes, found: Contributions, change: float) -> _Parts:
             "there: they are of another network."
         )
     shares: Shares = shares_of(modes, here, most=len(modes))
+    amounts, loadings, rest = amounts_of(modes, here, shares)
+    terms = {k: Term(modes.site, k, "", amounts[k], float(loadings[k])) for k in amounts}
+    return _Parts(modes, here.is_cut, change, terms, rest, shares)
+
+
+def amounts_of(
+    modes: Modes, here: SiteContributions, shares: Shares
+) -> tuple[dict[int, float], Float[np.ndarray, " mode"], float]:
+    """What each active mode contributes for one input, the largest first, and what they leave.
+
+    Returns the contributions by mode, the loadings of all modes, and the part in no mode.
+    """
     given = [here.positive, here.negative] if modes.view in ("concat", "sum") else [
         {"positive": here.positive, "negative": here.negative}.get(modes.view, here.activation)
     ]  # fmt: skip
@@ -193,8 +207,7 @@ def _divided(modes: Modes, found: Contributions, change: float) -> _Parts:
     }
     rest = amounts.pop(len(modes), 0.0)
     order = sorted(amounts, key=lambda mode: -abs(amounts[mode]))
-    terms = {k: Term(modes.site, k, "", amounts[k], float(loadings[k])) for k in order}
-    return _Parts(modes, here.is_cut, change, terms, rest, shares)
+    return {mode: amounts[mode] for mode in order}, loadings, rest
 
 
 @dataclass(frozen=True)

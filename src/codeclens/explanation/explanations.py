@@ -13,10 +13,12 @@ from codeclens.errors import CodeclensError, counted
 from codeclens.explanation.explanation_figure import explanation_figure, pixel_figure
 from codeclens.explanation.sums import Reading, SiteExplanation, SumsOverModes, Term
 from codeclens.labelled import Labelled, columns_of, labels, node_name, save_table
-from codeclens.pages import Figure, Image, Page, Points, Section, Table, Text
-from codeclens.pages.document import Block, Numbering
-from codeclens.pages.words import Cell, listed
+from codeclens.pages import Figure, Image, Page, Part, Points, Section, Table, Text
+from codeclens.pages.document import Block
+from codeclens.pages.notebook import bundle_of
+from codeclens.pages.words import Cell, listed, plain
 from codeclens.visualization.canvas import save
+from codeclens.visualization.place_maps import as_plane
 
 if TYPE_CHECKING:
     import pandas
@@ -119,22 +121,37 @@ class Explanation(Labelled, SumsOverModes):
         """
         return explanation_figure(self, site, most=most)
 
+    def chart(self, site: str, most: int | None = None) -> Part:
+        """The sum at one site as a chart of a page: bars, place maps, effects and exemplars.
+
+        The first `most` modes have a map, by default as many as the explanation shows.
+        """
+        one = self[site]
+        shown = one.shown if most is None else most
+        picture = None if self.picture is None else Image.of_pixels(self.picture).address
+        return Part(
+            "sum",
+            {
+                "unit": self.unit,
+                "picture": picture,
+                "terms": {
+                    "site": site,
+                    "cut": one.is_cut,
+                    "r2": one.r2,
+                    "terms": [_drawn(term, place < shown) for place, term in enumerate(one.terms)],
+                    "unexplained": one.unexplained,
+                    "elsewhere": one.elsewhere,
+                },
+                "shown": shown,
+            },
+        )
+
     def page(self, *, most: int | None = None) -> Page:
-        """A page with the sentences, the figure and the table of every site."""
+        """A page with the sentences, the chart and the table of every site."""
         sections = []
         for site, one in self.items():
             told = [f"{sentence[0].upper()}{sentence[1:]}" for sentence in self._of_site(one)]
-            blocks: list[Block | Section] = [
-                Points(told),
-                Figure(
-                    Image.of_figure(self.figure(site, most=most)),
-                    caption=f"The modes of `{site}` with the largest measured effects. "
-                    "Thick bars: measured effects; thin bars: contributions, which sum to the "
-                    "change of the target.",
-                    alt=" ".join(told),
-                ),
-                self._table(one),
-            ]
+            blocks: list[Block | Section] = [Points(told), self.chart(site, most), self._table(one)]
             if one.mapped:
                 blocks.append(self._pixels(one))
             sections.append(Section(f"The modes of {site}", blocks))
@@ -159,15 +176,15 @@ class Explanation(Labelled, SumsOverModes):
             raise CodeclensError(f"{error} A page ends in .html; to_csv writes a table.") from None
 
     def _repr_html_(self) -> str:
-        numbers = Numbering()
-        blocks: list[Block] = [
-            Points(self.sentences()),
-            *(
-                Figure(Image.of_figure(self.figure(site)), f"The modes of `{site}`.")
-                for site in self
-            ),
-        ]
-        return "".join(block.html(numbers) for block in blocks)
+        # Where no widget is shown: the sentences and the figures.
+        said = "".join(f"<li>{plain(sentence)}</li>" for sentence in self.sentences())
+        drawn = [Image.of_figure(self.figure(site)) for site in self]
+        images = [f'<p><img src="{one.address}" width="{one.width}" alt=""></p>' for one in drawn]
+        return f"<ul>{said}</ul>{''.join(images)}"
+
+    def _repr_mimebundle_(self, **options: Any) -> Any:
+        """The page as a widget where anywidget is installed; sentences and figures elsewhere."""
+        return bundle_of(self.page().data(), self._repr_html_, repr(self), options)
 
     def shown(self) -> pandas.DataFrame:
         """The table on the screen."""
@@ -237,6 +254,17 @@ class Explanation(Labelled, SumsOverModes):
             f"Pixel maps of the modes of `{one.site}` along the path: the contribution of each "
             "pixel through the mode, smoothed; the colours sum to the mode's contribution.",
         )
+
+
+def _drawn(term: Term, mapped: bool) -> dict[str, Any]:
+    """A mode as the chart takes it."""
+    face = None if term.face is None else Image.of_pixels(term.face).address
+    places = None if term.places is None or not mapped else as_plane(term.places)
+    return {
+        "mode": term.mode, "name": term.called, "contribution": term.contribution,
+        "loading": term.loading, "effect": term.effect, "map": places, "face": face,
+        "shows": list(dict.fromkeys(term.shows)), "evidence": term.evidence,
+    }  # fmt: skip
 
 
 def _row(term: Term) -> dict[str, Any]:

@@ -4,9 +4,9 @@ from codeclens.explorer.live_network import LiveNetwork
 from codeclens.explorer.notebook_widget import explore
 from codeclens.explorer.run_folder import RunFolder
 from codeclens.explorer.run_views import view
-from codeclens.explorer.snapshot import snapshot
+from codeclens.explorer.snapshot import report, snapshot
 
-__all__ = ["LiveNetwork", "RunFolder", "explore", "snapshot", "view"]
+__all__ = ["LiveNetwork", "RunFolder", "explore", "report", "snapshot", "view"]
 
 
 def __dir__() -> list[str]:

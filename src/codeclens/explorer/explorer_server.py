@@ -9,7 +9,6 @@ import secrets
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from pathlib import Path
 from threading import Lock
 from typing import Any
 from urllib.parse import parse_qs
@@ -25,10 +24,10 @@ from codeclens.errors import CodeclensError
 from codeclens.explorer.jobs import KEPT, Job, Jobs
 from codeclens.explorer.live_network import LiveNetwork, Trial, Wish
 from codeclens.explorer.run_folder import SHOWN, RunFolder
-from codeclens.explorer.run_views import plain_numbers, view
+from codeclens.explorer.run_views import view
 from codeclens.explorer.uploads import MOST_BYTES, encoded, read_upload
+from codeclens.pages.front_end import SCRIPT, plain_numbers
 
-STATIC = Path(__file__).parent / "static"
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data: blob:; connect-src 'self'; font-src 'none'; base-uri 'none'; "
@@ -152,7 +151,7 @@ class ExplorerServer:
         return Response(PAGE, media_type="text/html", headers={"Cache-Control": "no-store"})
 
     async def _script(self, request: Request) -> Response:
-        script = (STATIC / "explorer.js").read_bytes()
+        script = SCRIPT.read_bytes()
         return Response(script, media_type="text/javascript", headers={"Cache-Control": "no-cache"})
 
     def _answer(

@@ -29,6 +29,7 @@ from codeclens.control import activation_at, outputs_under
 from codeclens.control.removal import mode_share
 from codeclens.decomposition import Modes, Shares, shares_of
 from codeclens.errors import CodeclensError, require_number
+from codeclens.explanation.explaining import amounts_of
 from codeclens.explorer.run_folder import RunFolder
 from codeclens.extraction import SampleSource
 from codeclens.reporting import Question
@@ -271,17 +272,8 @@ class LiveNetwork:
     def _site(self, trial: Trial, site: str, change: float) -> dict[str, Any]:
         modes, here, shares = self.run.modes[site], trial.found[site], trial.shares[site]
         names = self.run.names(site)
-        given = [here.positive, here.negative] if modes.view in ("concat", "sum") else [
-            {"positive": here.positive, "negative": here.negative}.get(modes.view, here.activation)
-        ]  # fmt: skip
-        loadings = modes.project(*[part.detach().cpu().numpy() for part in given])[0]
-        amounts = {
-            int(mode): float(amount)
-            for mode, amount in zip(shares.mode[0], shares.contribution[0], strict=True)
-            if mode >= 0
-        }
-        unexplained = amounts.pop(len(modes), 0.0)
-        order = sorted(amounts, key=lambda mode: -abs(amounts[mode]))
+        amounts, loadings, unexplained = amounts_of(modes, here, shares)
+        order = list(amounts)
         effects = self._effects(trial, site, order[:MEASURED])
         places = place_maps(modes, {site: here}, order[:MAPPED]) if order else None
         terms = [

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 from codeclens.decomposition import Modes
@@ -12,8 +11,8 @@ from codeclens.errors import CodeclensError
 from codeclens.explorer.run_folder import RunFolder
 from codeclens.explorer.run_views import view
 from codeclens.extraction import ContributionStore
+from codeclens.pages.notebook import widget
 
-_SCRIPT = Path(__file__).parent / "static" / "explorer.js"
 _ABOUT = {
     "live": False,
     "reason": "In a notebook the explorer shows results; codeclens explore shows pictures too.",
@@ -29,12 +28,13 @@ def explore(store: ContributionStore, modes: Mapping[str, Modes] | Modes | None 
     CodeclensError for modes of another store, and where anywidget is not installed.
 
     >>> import tempfile, torch
+    >>> from pathlib import Path
     >>> import codeclens as cl
     >>> model = torch.nn.Sequential(torch.nn.Linear(4, 6), torch.nn.ReLU(), torch.nn.Linear(6, 3))
     >>> data = torch.randn(40, 4), torch.arange(40) % 3
     >>> store = cl.extract(model, data, sites="1", to=Path(tempfile.mkdtemp()) / "store.zarr")
-    >>> widget = cl.explore(store, cl.decompose(store, cl.NMF(n_modes=3)))
-    >>> widget.answer({"id": 1, "kind": "view", "address": "modes/1"})["found"]["site"]
+    >>> shown = cl.explore(store, cl.decompose(store, cl.NMF(n_modes=3)))
+    >>> shown.answer({"id": 1, "kind": "view", "address": "modes/1"})["found"]["site"]
     '1'
     """
     if not isinstance(store, ContributionStore):
@@ -42,7 +42,8 @@ def explore(store: ContributionStore, modes: Mapping[str, Modes] | Modes | None 
             f"explore needs a store, not a {type(store).__name__}: ContributionStore(path)."
         )
     by_site = {modes.site: modes} if isinstance(modes, Modes) else dict(modes or {})
-    return _widget()(RunFolder(store, by_site))
+    run = RunFolder(store, by_site)
+    return widget(about=_ABOUT, answer=partial(answered, run))
 
 
 def answered(run: RunFolder, message: Any) -> dict[str, Any]:
@@ -64,33 +65,3 @@ def answered(run: RunFolder, message: Any) -> dict[str, Any]:
     except (CodeclensError, ValueError, TypeError) as error:
         found["error"] = str(error)
     return found
-
-
-@cache
-def _widget() -> Any:
-    # Made on first use: anywidget is part of an extra.
-    try:
-        import anywidget
-        import traitlets
-    except ModuleNotFoundError as error:
-        raise CodeclensError(
-            f'explore needs {error.name}: pip install "codeclens[explorer]".'
-        ) from None
-
-    class ExplorerWidget(anywidget.AnyWidget):  # type: ignore[misc, unused-ignore]
-        """The widget; `answer` is what Python says to a message."""
-
-        _esm = _SCRIPT
-        about = traitlets.Dict().tag(sync=True)
-        pictures = traitlets.Dict().tag(sync=True)
-
-        def __init__(self, run: RunFolder) -> None:
-            super().__init__(about=_ABOUT, pictures={})
-            self.run = run
-            self.on_msg(lambda _, message, buffers: self.send(self.answer(message)))
-
-        def answer(self, message: Any) -> dict[str, Any]:
-            """The answer to one message of the browser."""
-            return answered(self.run, message)
-
-    return ExplorerWidget

@@ -14,12 +14,14 @@ _MODES = "modes = cl.load_modes({modes!r})\n"
 _BODIES = {
     "overview": "from codeclens.reporting import gaps\n\n"
     "result = [(gap.site, gap.median, gap.high) for gap in gaps(store)]\n",
-    "findings": "from codeclens.reporting import gap_sentence, gaps\n\n"
+    "story": "from codeclens.reporting import gap_sentence, gaps\n\n"
     "result = gap_sentence(gaps(store))\n",
     "layers": "result = cl.layer_statistics(store).to_dataframe()\n",
     "modes": "result = modes[{0!r}].to_dataframe()\n",
     "mode": "mode = modes[{0!r}][{1}]\n"
     "result = mode.share, mode.firing_rate, mode.best_class, mode.weights, mode.loadings\n",
+    "kinds": "from codeclens.visualization.galleries import gallery\n\n"
+    "result = gallery(modes[{0!r}], store, count=6)[{1}]\n",
     "samples": "result = store.to_dataframe()\n",
     "sample": "from codeclens.decomposition import mode_shares\n\n"
     "result = {{}}\n"
@@ -45,7 +47,7 @@ _BODIES = {
 
 def code_of(run: RunFolder, kind: str, parts: Sequence[str]) -> str:
     """Python for a view, which leaves what the view shows in `result`; "" where there is none."""
-    needs_modes = kind in ("modes", "mode", "sample", "similar", "compare")
+    needs_modes = kind in ("modes", "mode", "kinds", "sample", "similar", "compare")
     if needs_modes and run.modes_folder is None:
         return ""
     if (kind == "flow" and run.flow_edges is None) or (kind == "control" and not run.controlled):
@@ -58,7 +60,7 @@ def code_of(run: RunFolder, kind: str, parts: Sequence[str]) -> str:
     }
     # A site may be called "3"; numbers are what the view takes as numbers.
     kinds: dict[str, tuple[type, ...]] = {
-        "mode": (str, int), "sample": (int,), "similar": (str, int, float),
+        "mode": (str, int), "kinds": (str, int), "sample": (int,), "similar": (str, int, float),
     }  # fmt: skip
     types = kinds.get(kind, (str,) * len(parts))
     given = [kind_of(part) for kind_of, part in zip(types, parts, strict=True)]

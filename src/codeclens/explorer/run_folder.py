@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from threading import RLock
@@ -11,14 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from codeclens.analysis import layer_statistics, names_beyond_chance
+from codeclens.analysis import LayerStatistics, layer_statistics, names_beyond_chance
 from codeclens.control.filing import MADE_BY, PARTS, Filed, Filing
 from codeclens.decomposition import Modes, load_modes, require_modes_of
 from codeclens.errors import CodeclensError, unknown
 from codeclens.explorer.mode_notes import ModeNotes
 from codeclens.extraction import ContributionStore
+from codeclens.pages import Section
+from codeclens.pages.words import Cell
 from codeclens.reporting import ClassSelectivity, Gap, class_selectivity, gaps
-from codeclens.visualization.galleries import Exemplars, exemplars
+from codeclens.visualization.galleries import Exemplars, Gallery, exemplars, gallery
 
 if TYPE_CHECKING:
     import pandas
@@ -26,6 +29,23 @@ if TYPE_CHECKING:
 # Samples in which a mode is most active, kept for every mode.
 SHOWN = 12
 NOTES = "mode-notes.json"
+# Modes that the story shows one by one, at a middle and at the last site.
+TOLD = 6
+
+
+@dataclass(frozen=True)
+class Telling:
+    """What a report says beyond the results: a title, sections of its own, further facts.
+
+    `no_pictures` is why the pictures of the samples are not there.
+    """
+
+    title: str | None = None
+    subtitle: str = ""
+    sections: Sequence[Section] = ()
+    facts: Sequence[tuple[str, Cell]] = ()
+    footer: str = ""
+    no_pictures: str = ""
 
 
 class RunFolder:
@@ -33,7 +53,9 @@ class RunFolder:
 
     `store` and `modes` are those of the run; `analysis`, `control` and `gallery` are the folders
     that the commands of these names wrote, or None. Names and notes that a user gives to modes are
-    in `notes`, a file beside the store.
+    in `notes`, a file beside the store. The story shows the `told` strongest modes of two sites one
+    by one; `statistics` are those of the layers, where they are known, and `seed` decides the
+    intervals of others.
 
     >>> import tempfile, torch
     >>> import codeclens as cl
@@ -55,6 +77,9 @@ class RunFolder:
         control: Path | None = None,
         gallery: Path | None = None,
         notes: Path | None = None,
+        statistics: LayerStatistics | None = None,
+        told: int = TOLD,
+        seed: int = 0,
     ) -> None:
         if not len(store):
             raise CodeclensError(f'The store "{store.path}" holds no samples; extract some first.')
@@ -65,10 +90,14 @@ class RunFolder:
         self.analysis, self.control, self.gallery = analysis, control, gallery
         beside = store.path.parent / NOTES if isinstance(store.path, Path) else None
         self.notes = ModeNotes(notes or beside)
+        self.telling = Telling()
+        self.told, self.seed = told, seed
+        self._statistics = statistics
         # Cached results are computed once, also when several threads ask.
         self._lock = RLock()
         self._names: dict[str, list[str]] = {}
         self._exemplars: dict[str, Exemplars] = {}
+        self._kinds: dict[str, Gallery] = {}
 
     @classmethod
     def open(cls, folder: str | os.PathLike[str], **folders: Path | None) -> RunFolder:
@@ -146,6 +175,13 @@ class RunFolder:
                 self._exemplars[site] = exemplars(self.modes_of(site), SHOWN)
             return self._exemplars[site]
 
+    def kinds(self, site: str) -> Gallery:
+        """Samples of several kinds for each mode of a site: diverse, typical, near misses."""
+        with self._lock:
+            if site not in self._kinds:
+                self._kinds[site] = gallery(self.modes_of(site), self.store, count=SHOWN // 2)
+            return self._kinds[site]
+
     @cached_property
     def gaps(self) -> list[Gap]:
         """The completeness gap of every site."""
@@ -157,18 +193,20 @@ class RunFolder:
         import pandas
 
         with self._lock:
+            if self._statistics is not None:
+                return self._statistics.to_dataframe(), self._statistics.sentences()
             if self.analysis is not None and (self.analysis / "layers.csv").is_file():
                 said = self.analysis / "sentences.txt"
                 lines = said.read_text(encoding="utf-8").splitlines() if said.is_file() else []
                 return pandas.read_csv(self.analysis / "layers.csv", dtype={"site": str}), lines
-            statistics = layer_statistics(self.store)
+            statistics = layer_statistics(self.store, seed=self.seed)
             return statistics.to_dataframe(), statistics.sentences()
 
     @cached_property
     def selectivity(self) -> list[ClassSelectivity]:
         """How well the best mode and the best unit follow each class, site by site."""
         with self._lock:
-            return class_selectivity(self.store, self.modes)
+            return class_selectivity(self.store, self.modes, self.seed)
 
     @cached_property
     def flow_edges(self) -> pandas.DataFrame | None:

@@ -18,30 +18,22 @@ from codeclens.errors import CodeclensError
 from codeclens.explorer.run_code import code_of
 from codeclens.explorer.run_folder import SHOWN, RunFolder
 from codeclens.explorer.sample_views import comparison, sample_page, samples, similar
+from codeclens.explorer.story import story
 from codeclens.explorer.view_parts import (
     View,
     about_sample,
     command,
     whole_number,
 )
-from codeclens.reporting import gap_sentence
-from codeclens.reporting.mode_section import overview as modes_sentence
-from codeclens.reporting.mode_section import selectivity_sentence
-from codeclens.reporting.report import lead
+from codeclens.pages.front_end import plain_numbers
+from codeclens.reporting import lead
+from codeclens.reporting.mode_section import SELECTIVITY
 from codeclens.reporting.store_sections import (
-    call_words,
-    data_words,
-    estimate_sentence,
     explained_words,
-    model_words,
-    samples_words,
-    versions_words,
 )
 
 _BINS = 32
 _UNITS, _CLASSES, _FACES, _EDGES = 16, 10, 4, 300
-# Numbers keep so many significant digits: more than a picture shows, fewer than a float has.
-_DIGITS = 6
 
 
 def view(run: RunFolder, address: str) -> View:
@@ -59,22 +51,6 @@ def view(run: RunFolder, address: str) -> View:
     return plain
 
 
-def findings(run: RunFolder) -> View:
-    """What the run found, in sentences: computed from all results, so it may take seconds."""
-    store = run.store
-    lines = [gap_sentence(run.gaps)]
-    estimate = estimate_sentence(np.asarray(store.estimate), np.asarray(store.steps))
-    lines += [estimate] if estimate else []
-    lines += [line for line in run.layers[1] if line.startswith("Contributions are sparser")][:1]
-    if run.modes:
-        lines.append(modes_sentence(run.modes))
-        if run.selectivity:
-            lines.append(selectivity_sentence(run.selectivity))
-    for one in run.controlled:
-        lines += [curves.sentences()[-1] for curves in one.curves[:1]]
-    return {"sentences": lines}
-
-
 def overview(run: RunFolder) -> View:
     """What was done, at which sites, and what is missing: what every other view needs first."""
     store, settings = run.store, run.settings()
@@ -85,7 +61,9 @@ def overview(run: RunFolder) -> View:
         "effects": bool(run.modes) and run.gallery is None and run.control is None,
     }
     return {
-        "title": f"What the hidden units of {settings['model']['class']} contribute",
+        "title": run.telling.title
+        or f"What the hidden units of {settings['model']['class']} contribute",
+        "subtitle": run.telling.subtitle,
         "lead": lead(store, run.modes),
         "unit": target_unit(described_target(settings["target"])),
         "target": explained_words(settings),
@@ -93,16 +71,6 @@ def overview(run: RunFolder) -> View:
         "classes": run.classes,
         "sites": [_site(run, place) for place in range(len(store.sites))],
         "missing": {part: command(run, part) for part, lacks in missing.items() if lacks},
-        "facts": [
-            ["model", model_words(settings["model"])],
-            ["data", data_words(settings["data"])],
-            ["samples", samples_words(store)],
-            ["method", call_words(settings["method"])],
-            ["target", f"{explained_words(settings)}, {call_words(settings['target'])}"],
-            ["baseline", call_words(settings["baseline"])],
-            ["extracted", store.metadata["created"]],
-            ["versions", versions_words(store.metadata["versions"])],
-        ],
     }
 
 
@@ -183,7 +151,7 @@ def _selectivity(run: RunFolder) -> View:
     by_site = {one.site: one for one in run.selectivity}
     kinds = {"modes": "mode", "contributions": "contribution", "activations": "activation"}
     return {
-        "title": "Class selectivity",
+        "title": SELECTIVITY,
         "axis": "correlation with a class, best mode or unit",
         "series": [
             {"label": source, "kind": kind, "low": None, "high": None,
@@ -281,6 +249,35 @@ def mode_page(run: RunFolder, site: str, number: str) -> View:
             for part, lacks in (("flow", run.flow_edges is None), ("control", not run.controlled))
             if lacks
         },
+    }
+
+
+# Kinds of samples beyond the strongest, as the gallery calls them and in words.
+_KINDS = {
+    "diverse": "Strong samples that differ most in other modes",
+    "typical": "Typical samples",
+    "near misses": "Near misses: inactive, although the contributions are similar",
+}
+
+
+def kinds(run: RunFolder, site: str, number: str) -> View:
+    """Further samples of a mode: diverse and typical ones, and near misses."""
+    mode = whole_number(number, "mode")
+    run.require_mode(site, mode)
+    found = run.kinds(site)[mode]
+    return {
+        "site": site,
+        "mode": mode,
+        "kinds": [
+            {
+                "title": words,
+                "samples": [
+                    {"row": one.sample, "loading": one.loading, **about_sample(run, one.sample)}
+                    for one in found.get(kind, ())
+                ],
+            }
+            for kind, words in _KINDS.items()
+        ],
     }
 
 
@@ -495,34 +492,14 @@ def _necessity_of(run: RunFolder, site: str, mode: int) -> View | None:
     return None
 
 
-def plain_numbers(value: Any) -> Any:
-    """A value as JSON has it: arrays as lists, floats shortened, None for what is not finite.
-
-    >>> plain_numbers({"a": np.array([1.23456789, np.nan]), "b": np.int64(3)})
-    {'a': [1.23457, None], 'b': 3}
-    """
-    if isinstance(value, Mapping):
-        return {str(key): plain_numbers(one) for key, one in value.items()}
-    if isinstance(value, np.ndarray):
-        return plain_numbers(value.tolist())
-    if isinstance(value, list | tuple):
-        return [plain_numbers(one) for one in value]
-    if isinstance(value, bool | np.bool_):
-        return bool(value)
-    if isinstance(value, int | np.integer):
-        return int(value)
-    if isinstance(value, float | np.floating):
-        return float(f"{value:.{_DIGITS}g}") if math.isfinite(value) else None
-    return value
-
-
 # Each view with the numbers of parts that its address may have after its name.
 VIEWS: dict[str, tuple[Callable[..., View], tuple[int, ...]]] = {
     "overview": (overview, (0,)),
-    "findings": (findings, (0,)),
+    "story": (story, (0,)),
     "layers": (layers, (0,)),
     "modes": (modes_list, (1,)),
     "mode": (mode_page, (2,)),
+    "kinds": (kinds, (2,)),
     "samples": (samples, (0,)),
     "sample": (sample_page, (1,)),
     "similar": (similar, (3,)),

@@ -105,12 +105,13 @@ def comparison(run: RunFolder, first: str, second: str) -> View:
         np.fill_diagonal(found, -np.inf)
     best = found.argmax(axis=1)
     values = found[np.arange(len(one)), best]
+    known = values[np.isfinite(values)]
     names, there = run.names(first), run.names(second)
     order = np.argsort(-one.share, kind="stable")
     return {
         "first": first,
         "second": second,
-        "median": float(np.median(values[np.isfinite(values)])) if len(values) else math.nan,
+        "median": float(np.median(known)) if len(known) else math.nan,
         "rows": [
             {"mode": int(m), "name": names[m], "share": one.share[m], "partner": int(best[m]),
              "partner_name": there[best[m]], "correlation": values[m]}

@@ -1,18 +1,18 @@
-"""Static pages: text, figures and tables in sections, as one self-contained HTML file."""
+"""Pages: the front end, and text, figures, tables and charts in sections that it shows."""
 
 from codeclens.pages.document import (
     Facts,
     Figure,
     Page,
+    Part,
     Points,
     Section,
     Table,
     Text,
-    Tiles,
 )
 from codeclens.pages.images import Image
 
-__all__ = ["Facts", "Figure", "Image", "Page", "Points", "Section", "Table", "Text", "Tiles"]
+__all__ = ["Facts", "Figure", "Image", "Page", "Part", "Points", "Section", "Table", "Text"]
 
 
 def __dir__() -> list[str]:

@@ -1,90 +1,70 @@
-"""The document model: a page of numbered sections with text, figures and tables, as HTML."""
+"""The document model: a page of sections with text, figures and tables, as data."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from codeclens.errors import CodeclensError
 from codeclens.files import write_whole
+from codeclens.pages.front_end import plain_numbers, self_contained
 from codeclens.pages.images import Image
-from codeclens.pages.words import Cell, inline, is_number, plain, written
+from codeclens.pages.words import Cell, is_number, shown, written
 
-# Show only what is in the file itself: no script, no network requests.
-POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
-
-
-class Numbering:
-    """The running numbers of sections, figures and tables while a page is written."""
-
-    def __init__(self) -> None:
-        self.figures = 0
-        self.tables = 0
-        self.sections: list[int] = []
-
-    def figure(self) -> int:
-        """The number of the next figure."""
-        self.figures += 1
-        return self.figures
-
-    def table(self) -> int:
-        """The number of the next table."""
-        self.tables += 1
-        return self.tables
+Data = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Text:
     """One paragraph of plain text; the style "lead" makes it larger, "small" smaller.
 
-    Backticks set names in a monospaced font; everything else is escaped.
+    Backticks set names in a monospaced font.
 
-    >>> Text("the site `layer1` < all").html(Numbering())
-    '<p>the site <code>layer1</code> &lt; all</p>'
+    >>> Text("the site `layer1` < all").data()
+    {'kind': 'text', 'text': 'the site `layer1` < all', 'style': ''}
     """
 
     text: str
     style: str = ""
 
-    def html(self, numbers: Numbering) -> str:
-        """The paragraph's HTML."""
-        return f"<p{_class(self.style)}>{inline(self.text)}</p>"
+    def data(self) -> Data:
+        """The paragraph as plain data."""
+        return {"kind": "text", "text": shown(self.text), "style": self.style}
 
 
 @dataclass(frozen=True)
 class Points:
     """A bulleted list of sentences.
 
-    >>> Points(["one", "two"]).html(Numbering())
-    '<ul><li>one</li><li>two</li></ul>'
+    >>> Points(["one", "two"]).data()
+    {'kind': 'points', 'items': ['one', 'two']}
     """
 
     items: Sequence[str]
 
-    def html(self, numbers: Numbering) -> str:
-        """The list's HTML."""
-        return f"<ul>{''.join(f'<li>{inline(item)}</li>' for item in self.items)}</ul>"
+    def data(self) -> Data:
+        """The list as plain data."""
+        return {"kind": "points", "items": [shown(item) for item in self.items]}
 
 
 @dataclass(frozen=True)
 class Facts:
     """Names with their values, such as the provenance of the numbers of a page.
 
-    >>> Facts([("steps", 10)]).html(Numbering())
-    '<dl class="facts"><div><dt>steps</dt><dd>10</dd></div></dl>'
+    >>> Facts([("steps", 10)]).data()
+    {'kind': 'facts', 'pairs': [['steps', '10']]}
     """
 
     pairs: Sequence[tuple[str, Cell]]
 
-    def html(self, numbers: Numbering) -> str:
-        """The list's HTML."""
-        rows = "".join(
-            f"<div><dt>{inline(name)}</dt><dd>{inline(written(value))}</dd></div>"
-            for name, value in self.pairs
-        )
-        return f'<dl class="facts">{rows}</dl>'
+    def data(self) -> Data:
+        """The pairs as plain data."""
+        return {
+            "kind": "facts",
+            "pairs": [[shown(name), shown(written(value))] for name, value in self.pairs],
+        }
 
 
 @dataclass(frozen=True)
@@ -100,44 +80,15 @@ class Figure:
     alt: str = ""
     wide: bool = False
 
-    def html(self, numbers: Numbering) -> str:
-        """The figure's HTML, numbered."""
-        number = numbers.figure()
-        kind = "figure wide" if self.wide else "figure"
-        image = self.image.html(self.alt or self.caption)
-        return (
-            f'<figure class="{kind}" id="figure-{number}">{image}'
-            f"<figcaption><b>Figure {number}.</b> {inline(self.caption)}</figcaption></figure>"
-        )
-
-
-@dataclass(frozen=True)
-class Tiles:
-    """Small images side by side with one number and one caption, each with a short title.
-
-    `columns` is the number of images in a row; a narrow page shows half of them, so that rows stay
-    together.
-    """
-
-    tiles: Sequence[tuple[Image, str]]
-    caption: str
-    columns: int = 4
-    wide: bool = True
-
-    def html(self, numbers: Numbering) -> str:
-        """The HTML of all tiles."""
-        number = numbers.figure()
-        kind = "gallery wide" if self.wide else "gallery"
-        columns = f"--columns:{int(self.columns)};--narrow:{max(2, -(-self.columns // 2))}"
-        tiles = "".join(
-            f"<div class=tile>{image.html(title)}<p>{inline(title)}</p></div>"
-            for image, title in self.tiles
-        )
-        return (
-            f'<figure class="{kind}" id="figure-{number}" style="{columns}">'
-            f"<div class=tiles>{tiles}</div>"
-            f"<figcaption><b>Figure {number}.</b> {inline(self.caption)}</figcaption></figure>"
-        )
+    def data(self) -> Data:
+        """The figure as plain data."""
+        return {
+            "kind": "figure",
+            "image": self.image.data_of(),
+            "caption": shown(self.caption),
+            "alt": shown((self.alt or self.caption).replace("`", "")),
+            "wide": self.wide,
+        }
 
 
 @dataclass(frozen=True)
@@ -146,8 +97,8 @@ class Table:
 
     Raises CodeclensError if the number of cells in a row differs from the header.
 
-    >>> "<td>0.5</td>" in Table(["name", "share"], [["a", 0.5]], "One row.").html(Numbering())
-    True
+    >>> Table(["name", "share"], [["a", 0.5]], "One row.").data()["rows"]
+    [['a', '0.5']]
     """
 
     header: Sequence[str]
@@ -163,34 +114,37 @@ class Table:
                     f"row of {len(row)} cells: {list(row)}."
                 )
 
-    def html(self, numbers: Numbering) -> str:
-        """The table's HTML, in a box that scrolls horizontally on a narrow screen."""
-        number = numbers.table()
-        wordy = [
-            column == 0 or not all(is_number(written(row[column])) for row in self.rows)
+    def data(self) -> Data:
+        """The table as plain data; `words` says which columns hold words."""
+        rows = [[written(cell) for cell in row] for row in self.rows]
+        words = [
+            column == 0 or not all(is_number(row[column]) for row in rows)
             for column in range(len(self.header))
         ]
-        classes = [' class="word"' if word else "" for word in wordy]
-        head = "".join(
-            f'<th scope="col"{kind}>{inline(name)}</th>'
-            for name, kind in zip(self.header, classes, strict=True)
-        )
-        body = "".join(
-            "<tr>"
-            + "".join(
-                f"<td{kind}>{inline(written(cell))}</td>"
-                for cell, kind in zip(row, classes, strict=True)
-            )
-            + "</tr>"
-            for row in self.rows
-        )
-        kind = "table wide" if self.wide else "table"
-        return (
-            f'<figure class="{kind}" id="table-{number}"><figcaption><b>Table {number}.</b> '
-            f'{inline(self.caption)}</figcaption><div class=scroll tabindex=0 role="region" '
-            f'aria-label="Table {number}"><table><thead><tr>{head}</tr></thead>'
-            f"<tbody>{body}</tbody></table></div></figure>"
-        )
+        return {
+            "kind": "table",
+            "header": [shown(name) for name in self.header],
+            "rows": [[shown(cell) for cell in row] for row in rows],
+            "words": words,
+            "caption": shown(self.caption),
+            "wide": self.wide,
+        }
+
+
+@dataclass(frozen=True)
+class Part:
+    """A chart that the front end draws from data, by the name of the chart.
+
+    The names are those of `Block.svelte`: "sum" is the waterfall of an explanation, "curves" the
+    accuracy under interventions, "layers" the charts of the layers, "modes" cards of modes.
+    """
+
+    name: str
+    content: Mapping[str, Any] = field(default_factory=dict)
+
+    def data(self) -> Data:
+        """The chart as plain data."""
+        return {"kind": "part", "name": self.name, "content": plain_numbers(self.content)}
 
 
 @dataclass(frozen=True)
@@ -204,39 +158,28 @@ class Section:
     blocks: Sequence[Block | Section] = field(default_factory=list)
     finding: str = ""
 
-    def html(self, numbers: Numbering) -> str:
-        """The section's HTML, numbered by its place."""
-        depth = len(numbers.sections)
-        name = ".".join(str(n) for n in numbers.sections)
-        level = min(depth + 1, 6)
-        inner, count = [], 0
-        for block in self.blocks:
-            if isinstance(block, Section):
-                count += 1
-                numbers.sections.append(count)
-                inner.append(block.html(numbers))
-                numbers.sections.pop()
-            else:
-                inner.append(block.html(numbers))
-        return (
-            f'<section id="section-{name.replace(".", "-")}"><h{level}><span class=number>{name}'
-            f"</span> {inline(self.title)}</h{level}>{''.join(inner)}</section>"
-        )
+    def data(self) -> Data:
+        """The section as plain data; the front end numbers it."""
+        return {
+            "kind": "section",
+            "title": shown(self.title),
+            "blocks": [block.data() for block in self.blocks],
+        }
 
 
-Block = Text | Points | Facts | Figure | Tiles | Table
+Block = Text | Points | Facts | Figure | Table | Part
 
 
 @dataclass(frozen=True)
 class Page:
     """A whole page: a title, an opening, a table of contents and numbered sections.
 
-    `html()` is one self-contained file that makes no requests: it contains its styles, its images
-    are data addresses, and there is no script. The reader's device chooses light or dark.
+    Its file is self-contained: the front end of the explorer with the page as data. It makes no
+    requests, and opens from disk.
 
     >>> page = Page("Modes & <layers>", sections=[Section("First", [Text("Hello.")])])
-    >>> "<h1>Modes &amp; &lt;layers&gt;</h1>" in page.html()
-    True
+    >>> page.data()["sections"][0]["title"]
+    'First'
     """
 
     title: str
@@ -245,26 +188,19 @@ class Page:
     sections: Sequence[Section] = ()
     footer: str = ""
 
+    def data(self) -> Data:
+        """The page as plain data."""
+        return {
+            "title": shown(self.title),
+            "subtitle": shown(self.subtitle),
+            "opening": [block.data() for block in self.opening],
+            "sections": [section.data() for section in self.sections],
+            "footer": shown(self.footer),
+        }
+
     def html(self) -> str:
         """The page as one HTML file."""
-        numbers = Numbering()
-        opening = "".join(block.html(numbers) for block in self.opening)
-        body = []
-        for place, section in enumerate(self.sections, 1):
-            numbers.sections = [place]
-            body.append(section.html(numbers))
-        style = files("codeclens.pages").joinpath("page.css").read_text(encoding="utf-8")
-        subtitle = f"<p class=subtitle>{inline(self.subtitle)}</p>" if self.subtitle else ""
-        return (
-            '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">\n'
-            f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
-            '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-            '<meta name="color-scheme" content="light dark">\n'
-            f"<title>{plain(self.title)}</title>\n<style>\n{style}</style></head>\n"
-            f"<body><header><h1>{inline(self.title)}</h1>{subtitle}</header>\n"
-            f"{self._contents()}<main>{opening}\n{chr(10).join(body)}</main>\n"
-            f"<footer><p>{inline(self.footer)}</p></footer></body></html>\n"
-        )
+        return self_contained({"document": self.data()}, self.title)
 
     def save(self, path: str | Path) -> Path:
         """Write the page to `path` atomically; returns the path.
@@ -277,21 +213,3 @@ class Page:
         except OSError as error:
             raise CodeclensError(f"The page {path} cannot be written: {error}.") from error
         return path
-
-    def _contents(self) -> str:
-        items = "".join(_entry([place], section) for place, section in enumerate(self.sections, 1))
-        if not items:
-            return ""
-        return f'<nav aria-label="Contents"><h2>Contents</h2><ol>{items}</ol></nav>\n'
-
-
-def _entry(place: list[int], section: Section) -> str:
-    inner: Iterable[Section] = (block for block in section.blocks if isinstance(block, Section))
-    below = "".join(_entry([*place, n], part) for n, part in enumerate(inner, 1))
-    name = "-".join(str(n) for n in place)
-    link = f'<a href="#section-{name}"><span class=number>{".".join(map(str, place))}</span> '
-    return f"<li>{link}{inline(section.title)}</a>{f'<ol>{below}</ol>' if below else ''}</li>"
-
-
-def _class(style: str) -> str:
-    return f' class="{plain(style)}"' if style else ""

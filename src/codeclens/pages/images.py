@@ -9,14 +9,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Shaped
+from jaxtyping import Shaped, UInt8
 from PIL import Image as Picture
 
 from codeclens.errors import CodeclensError
-from codeclens.pages.words import plain
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as MatplotlibFigure
+
+# Pictures up to this side are shown pixel by pixel.
+_SMALL = 64
 
 
 @dataclass(frozen=True)
@@ -100,17 +102,28 @@ class Image:
             round(picture.height * columns / picture.width),
         )
 
+    @classmethod
+    def of_pixels(cls, pixels: UInt8[np.ndarray, "rows columns 3"]) -> Image:
+        """A picture that a network saw: small ones keep their pixels, others are JPEG.
+
+        >>> Image.of_pixels(np.zeros((28, 28, 3), np.uint8)).media
+        'image/png'
+        """
+        if max(pixels.shape[:2]) <= _SMALL:
+            return cls.of_array(pixels)
+        return cls.of_photograph(Picture.fromarray(pixels))
+
     @property
     def address(self) -> str:
         """The image as a data address."""
         return f"data:{self.media};base64,{base64.b64encode(self.data).decode('ascii')}"
 
-    def html(self, alt: str) -> str:
-        """The HTML element, with `alt` for those who cannot see it."""
-        kinds = [name for name in ("crisp", "plate") if getattr(self, name)]
-        kind = f' class="{" ".join(kinds)}"' if kinds else ""
-        words = plain(alt.replace("`", ""))
-        return (
-            f'<img{kind} src="{self.address}" alt="{words}" '
-            f'width="{self.width}" height="{self.height}">'
-        )
+    def data_of(self) -> dict[str, str | int | bool]:
+        """The image as plain data."""
+        return {
+            "at": self.address,
+            "width": self.width,
+            "height": self.height,
+            "crisp": self.crisp,
+            "plate": self.plate,
+        }

@@ -1,4 +1,4 @@
-"""Words and numbers on a page: escaped, and formatted in one way."""
+"""Words and numbers on a page, formatted in one way."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ _NUMBER = re.compile(r"–|(< )?[−+-]?[\d.,]+(e[−+-]?\d+)?(\s%)?(\s\[.*\])?"
 _HYPHEN_FOR_MINUS = re.compile(r"(?<![\w.)-])-(?=\d)")
 
 
-def inline(text: str) -> str:
-    """Text as HTML: escaped, names between backticks monospaced, minus signs instead of hyphens.
+def shown(text: str) -> str:
+    """Text as a page shows it: minus signs for hyphens, control characters visible.
 
-    >>> inline("`a<b>-1` & -0.5")
-    '<code>a&lt;b&gt;-1</code> &amp; −0.5'
+    Names between backticks stay as they are.
+
+    >>> shown("`a<b>-1` & -0.5")
+    '`a<b>-1` & −0.5'
     """
-    parts = re.split(r"`([^`\n]+)`", plain(text))
+    parts = re.split(r"(`[^`\n]+`)", visible(text, keep="\n\t"))
     parts[::2] = [_HYPHEN_FOR_MINUS.sub("−", part).replace(" %", "\u00a0%") for part in parts[::2]]
-    parts[1::2] = [f"<code>{part}</code>" for part in parts[1::2]]
     return "".join(parts)
 
 

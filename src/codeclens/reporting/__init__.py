@@ -1,6 +1,6 @@
-"""The report: the results of a run about contributions and modes, as one self-contained page."""
+"""What a run found about contributions and modes: sections of its report, galleries and files."""
 
-from codeclens.reporting.control_section import control_section, controls_section
+from codeclens.reporting.control_section import controls_section
 from codeclens.reporting.mode_gallery import (
     EXPLANATION,
     ModeGallery,
@@ -9,7 +9,6 @@ from codeclens.reporting.mode_gallery import (
     mode_gallery,
 )
 from codeclens.reporting.mode_section import modes_section, overview
-from codeclens.reporting.report import report
 from codeclens.reporting.store_sections import (
     ClassSelectivity,
     Gap,
@@ -17,7 +16,7 @@ from codeclens.reporting.store_sections import (
     completeness_section,
     gap_sentence,
     gaps,
-    layers_section,
+    lead,
     provenance_section,
 )
 
@@ -29,17 +28,15 @@ __all__ = [
     "Question",
     "class_selectivity",
     "completeness_section",
-    "control_section",
     "controls_section",
     "gallery_page",
     "gap_sentence",
     "gaps",
-    "layers_section",
+    "lead",
     "mode_gallery",
     "modes_section",
     "overview",
     "provenance_section",
-    "report",
 ]
 
 

@@ -4,41 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from codeclens.control import (
-    ControlCurve,
-    ControlCurves,
-    Necessity,
-    control_figure,
-    curves_figure,
-    necessity_figure,
-)
+from codeclens.control import ControlCurves, Necessity, curves_figure, necessity_figure
 from codeclens.control.filing import Filed
 from codeclens.errors import CodeclensError, counted
 from codeclens.pages.document import Block, Figure, Points, Section, Table, Text
 from codeclens.pages.images import Image
-from codeclens.pages.words import Cell, listed
-
-
-def control_section(curves: Sequence[ControlCurve], about: str = "") -> Section:
-    """The effects of ablation and preservation; `about` is a sentence on the images."""
-    first = curves[0]
-    paragraphs = [Text(f"{about} {curve.sentence()}".strip()) for curve in curves[:1]]
-    paragraphs += [Text(curve.sentence()) for curve in curves[1:]]
-    kinds = {"ablate": "ablated", "preserve": "preserved"}
-    figure = Figure(
-        Image.of_figure(control_figure(list(curves))),
-        caption=(
-            f"Accuracy on {counted(first.samples, 'image')} while units of `{first.site}` are "
-            f"{listed([kinds.get(c.kind, c.kind) for c in curves])}, from the strongest of "
-            f"{first.mode.name} down. Solid: the class; dashed: all others; dotted: the intact "
-            "network. Shaded areas are 95 % bootstrap intervals over images and over the "
-            f"{max(c.trials for c in first.conditions)} trials of the control."
-        ),
-        alt=" ".join(curve.sentence() for curve in curves),
-        wide=True,
-    )
-    blocks: list[Block | Section] = [*paragraphs, figure, _table(curves)]
-    return Section("What modes do", blocks, finding=finding(first))
+from codeclens.pages.words import Cell
 
 
 def controls_section(filed: Sequence[Filed], about: str = "") -> Section:
@@ -109,33 +80,3 @@ def _necessity(found: Necessity) -> Figure:
     )
     image = Image.of_figure(necessity_figure(found))
     return Figure(image, caption, " ".join(found.sentences(3)), wide=True)
-
-
-def finding(curve: ControlCurve) -> str:
-    """Whether the mode is more selective than the controls, in one sentence."""
-    verb = "Ablating" if curve.kind == "ablate" else "Preserving only"
-    controls = [
-        f"{condition.selectivity} for {condition.name} units (difference {condition.advantage})"
-        for condition in curve.conditions[1:]
-    ]
-    against = f", compared with {listed(controls)}" if controls else ""
-    return (
-        f"{verb} the strongest units of the mode of {curve.class_name} at `{curve.site}` has a "
-        f"selectivity for its class of {curve.mode.selectivity}{against}."
-    )
-
-
-def _table(curves: Sequence[ControlCurve]) -> Table:
-    rows: list[list[Cell]] = []
-    for curve in curves:
-        for condition in curve.conditions:
-            advantage = None if condition.advantage is None else str(condition.advantage)
-            rows.append([curve.kind, condition.name, str(condition.selectivity), advantage or "–"])
-    caption = (
-        "Selectivity over all fractions, (AUC of the class − AUC of the others) / AUC of the "
-        "others, and by how much the mode is more selective than each control; brackets hold 95 % "
-        "bootstrap intervals, and an interval that excludes zero is a clear difference."
-    )
-    return Table(
-        ["intervention", "units ranked by", "selectivity", "advantage of the mode"], rows, caption
-    )

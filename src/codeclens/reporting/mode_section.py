@@ -3,36 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from codeclens.decomposition import Modes
 from codeclens.errors import counted
 from codeclens.extraction import ContributionStore
-from codeclens.pages.document import Block, Figure, Section, Table, Text
-from codeclens.pages.images import Image
+from codeclens.pages.document import Block, Part, Section, Table, Text
 from codeclens.pages.words import Cell, percent
 from codeclens.reporting.store_sections import SOURCES, ClassSelectivity, class_selectivity
-from codeclens.visualization.canvas import (
-    ACTIVATION,
-    CONTRIBUTION,
-    MODE,
-    blank,
-    name_sites,
-    styled,
-)
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure as MatplotlibFigure
-
-
+# The title of the chart of class selectivity, with which it is found among those of the layers.
+SELECTIVITY = "Class selectivity"
 _SHOWN_CLASSES = 12
-_LINES = {
-    "modes": (MODE, "o", "modes"),
-    "contributions": (CONTRIBUTION, "s", "contributions of single units"),
-    "activations": (ACTIVATION, "^", "activations of single units"),
-}
 
 
 def modes_section(store: ContributionStore, modes: Mapping[str, Modes], seed: int = 0) -> Section:
@@ -42,16 +25,18 @@ def modes_section(store: ContributionStore, modes: Mapping[str, Modes], seed: in
     if not found:
         blocks.append(Text("No sample has a label, so the classes of modes are unknown."))
         return Section("Modes", blocks, finding=overview(modes))
+    if not any(np.isfinite(one.mean("modes")) for one in found):
+        few = "The samples are of too few classes to say which classes the modes follow."
+        return Section("Modes", [*blocks, Text(few)], finding=overview(modes))
     finding = selectivity_sentence(found)
     caption = (
         "Class selectivity from input to output: correlation of the class's indicator with the "
         "best mode, or the best single unit, mean over "
         f"{counted(_known(found), 'class', 'classes')}. The best was selected on one half "
-        "of the samples and evaluated on the other; shaded areas contain the middle half of the "
-        "classes."
+        "of the samples and evaluated on the other."
     )
-    figure = Figure(Image.of_figure(selectivity_figure(found)), f"{finding} {caption}", alt=finding)
-    blocks += [figure, _by_class(modes[found[-1].site])]
+    chart = Part("layers", {"charts": [SELECTIVITY], "caption": caption})
+    blocks += [Text(finding), chart, _by_class(modes[found[-1].site])]
     return Section("Modes", blocks, finding=finding)
 
 
@@ -92,26 +77,6 @@ def selectivity_sentence(found: Sequence[ClassSelectivity]) -> str:
         f"contribution and at {means['activations']:.2f} by its activation (means over classes). "
         f"Modes are more selective than single units at {where} sites."
     )
-
-
-def selectivity_figure(found: Sequence[ClassSelectivity]) -> MatplotlibFigure:
-    """The class selectivity of modes and of single units, from input to output."""
-    with styled():
-        figure = blank(4.6, 2.7)
-        axes = figure.subplots()
-        depth = np.arange(len(found))
-        for source, (colour, marker, label) in _LINES.items():
-            values = np.stack([getattr(one, source) for one in found])
-            values = values[:, np.isfinite(values).all(axis=0)]
-            if not values.size:
-                continue
-            low, high = np.quantile(values, [0.25, 0.75], axis=1)
-            axes.fill_between(depth, low, high, color=colour, alpha=0.13, linewidth=0)
-            axes.plot(depth, values.mean(axis=1), color=colour, marker=marker, label=label)
-        axes.set(ylabel="correlation with the class", ylim=(min(0, axes.dataLim.y0), 1.02))
-        name_sites(axes, [one.site for one in found])
-        figure.legend(loc="outside upper center", ncols=3)
-    return figure
 
 
 def _by_site(modes: Mapping[str, Modes]) -> Table:

@@ -1,4 +1,4 @@
-"""The sections on a store: its layers, its completeness and its provenance."""
+"""The sections on a store: its completeness and its provenance."""
 
 from __future__ import annotations
 
@@ -9,56 +9,14 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from codeclens.analysis import LayerStatistics, layer_figure
 from codeclens.analysis.correlations import best_follower
 from codeclens.attribution.target_forms import described_target
 from codeclens.attribution.targets import target_words
 from codeclens.decomposition import Modes
 from codeclens.errors import counted
 from codeclens.extraction import ContributionStore
-from codeclens.pages.document import Block, Facts, Figure, Points, Section, Table, Text
-from codeclens.pages.images import Image
+from codeclens.pages.document import Block, Facts, Section, Table, Text
 from codeclens.pages.words import Cell, percent
-
-
-def layers_section(statistics: LayerStatistics) -> Section:
-    """How sparsity, dimensionality and the correlation of the signs change with depth."""
-    about, *findings = statistics.sentences()
-    figure = Figure(
-        Image.of_figure(layer_figure(statistics)),
-        caption=(
-            f"{findings[-1]} Left: Hoyer sparsity of single samples. Middle: principal components "
-            f"for {percent(statistics.share)} of the variance of {statistics.classes} class means. "
-            "Right: correlation over units of positive contributions with the magnitude of "
-            "negative ones. Bars are 95 % bootstrap intervals of medians and of components; shaded "
-            "areas contain the middle half of the samples."
-        ),
-        alt=" ".join(findings),
-        wide=True,
-    )
-    blocks: list[Block | Section] = [Points(findings), figure, _table(statistics, about)]
-    return Section("From layer to layer", blocks, finding=findings[-1])
-
-
-def _table(statistics: LayerStatistics, about: str) -> Table:
-    header = [
-        "site", "units", "sparsity of contributions", "of activations",
-        "components, contributions", "activations", "sign correlation",
-    ]  # fmt: skip
-    rows: list[list[Cell]] = []
-    for layer in statistics.layers:
-        both = (layer.contribution, layer.activation)
-        rows.append(
-            [
-                layer.site,
-                layer.units,
-                *(f"{p.number('sparsity'):.2f}" for p in both),
-                *(p.numbers["class_components"] for p in both),
-                f"{layer.signs.number('sign_correlation'):.2f}",
-            ]
-        )
-    return Table(header, rows, f"The medians of the figure above. {about}", wide=True)
-
 
 SOURCES = ("modes", "contributions", "activations")
 
@@ -321,3 +279,19 @@ def call_words(description: Any) -> str:
 def versions_words(versions: Mapping[str, str]) -> str:
     """Packages and their versions."""
     return ", ".join(f"{name} {number}" for name, number in versions.items())
+
+
+def lead(store: ContributionStore, modes: Mapping[str, Modes]) -> str:
+    """What was done, in one sentence or two."""
+    units = sum(store.units(site) for site in store.sites)
+    settings = store.metadata["settings"]
+    text = (
+        f"The network ({settings['model']['class']}) was analysed on "
+        f"{counted(len(store), 'sample')}. For each of {counted(units, 'hidden unit')} at "
+        f"{counted(len(store.sites), 'site')} the contribution to "
+        f"{explained_words(settings)} was computed."
+    )
+    if modes:
+        found = sum(len(one) for one in modes.values())
+        text += f" The contributions were decomposed into {counted(found, 'mode')}."
+    return text

@@ -67,7 +67,7 @@ def test_modes_of_an_unknown_site_are_refused(store) -> None:
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no pipes with names")
 def test_what_is_no_file_is_not_replaced_by_one(store, tmp_path: Path) -> None:
-    pipe = tmp_path / "pipe"
+    pipe = tmp_path / "pipe.html"
     os.mkfifo(pipe)
     with pytest.raises(CodeclensError, match=re.escape(f'"{pipe}" cannot be written')):
         cl.report(store, to=pipe)
