@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import logging
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 from matplotlib import font_manager
+from PIL import Image
 
 from codeclens.visualization import lettering, save
 from codeclens.visualization.canvas import blank, styled
@@ -88,3 +90,12 @@ def test_numbers_of_axes_stay_formulas(tmp_path: Path) -> None:
     text = "".join(ElementTree.parse(tmp_path / "a.svg").getroot().itertext())
     assert "mathdefault" not in text
     assert "$" not in text
+
+
+def test_a_figure_draws_itself_in_a_notebook_without_pyplot() -> None:
+    with styled():
+        figure = blank(4, 3)
+        figure.subplots().plot([0, 1])
+    with Image.open(io.BytesIO(figure._repr_png_())) as picture:  # type: ignore[attr-defined]
+        assert 300 < picture.width < 500
+        assert picture.convert("L").getextrema()[0] < 128

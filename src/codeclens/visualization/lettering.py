@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import warnings
 from collections.abc import Iterable, Iterator
@@ -45,6 +46,12 @@ def legible_figure() -> type[Figure]:
             """The box around everything that is drawn."""
             with _without_repetition():
                 return super().get_tightbbox(*given, **named)
+
+        def _repr_png_(self) -> bytes:
+            """The picture, for notebooks: they draw foreign figures only where pyplot is loaded."""
+            data = io.BytesIO()
+            self.savefig(data, format="png", dpi=100, bbox_inches="tight")
+            return data.getvalue()
 
     return LegibleFigure
 
