@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -101,6 +102,7 @@ def test_a_square_screen_is_as_it_was() -> None:
     torch.testing.assert_close(
         wide.frames, moving_object(Screen(22), motion="differential", duration=2.0).frames
     )
+    assert Screen(np.int64(3)).shape == (3, 3)  # type: ignore[arg-type]
     across, up = Screen((2, 4), pixel=10.0).places()
     assert across[0].tolist() == [-15.0, -5.0, 5.0, 15.0]
     assert up[:, 0].tolist() == [5.0, -5.0]

@@ -246,10 +246,10 @@ class Screen:
     @property
     def shape(self) -> tuple[int, int]:
         """Height and width in pixels."""
-        if isinstance(self.size, int):
-            return self.size, self.size
-        height, width = self.size
-        return int(height), int(width)
+        if isinstance(self.size, tuple | list):
+            height, width = self.size
+            return int(height), int(width)
+        return int(self.size), int(self.size)
 
     @property
     def width(self) -> float:
