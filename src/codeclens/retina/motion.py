@@ -216,7 +216,8 @@ def motion_anticipation(model: ResponseModel, screen: Screen, **settings: Any) -
     where that is less than 2 Hz above rest); `lead`, how far the cells that respond are ahead of
     the middle of the bar in the direction of motion, in the screen's unit (negative: behind it);
     and the strength, by how many s the response to the moving bar is earlier: 0 for a linear cell.
-    `rate` is by `shown`, "moving" or "flashed".
+    `rate` is by `shown`, "moving" or "flashed". Choose the `contrast` that a cell prefers: with the
+    other one it responds to the edge that leaves.
     (After Berry, Brivanlou, Jordan and Meister 1999, Nature 398: 334.)
 
     >>> from codeclens.retina import Circuit
