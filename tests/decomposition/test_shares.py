@@ -92,16 +92,45 @@ def test_a_sample_with_fewer_modes_is_padded_by_no_mode() -> None:
     assert len(shares.to_dataframe()) == 5
 
 
-@pytest.mark.parametrize(
-    ("view", "of_positive", "of_negative"),
-    [("positive", True, False), ("negative", False, True), ("activation", True, True)],
-)
-def test_modes_of_a_view_have_shares_of_its_signs(
-    view: str, of_positive: bool, of_negative: bool
-) -> None:
-    X = np.random.default_rng(0).gamma(0.5, size=(12, 4)) * (-1 if view == "negative" else 1)
-    method = (PCA if view == "negative" else NMF)(n_modes=2).fit(X)
-    modes = Modes("a", view, method, method.encode(X))
-    shares = mode_shares(modes, np.abs(X), -np.abs(X), X)
-    assert bool(shares.positive[:, :-1].any()) is of_positive
-    assert bool(shares.negative[:, :-1].any()) is of_negative
+def share_of(loadings: np.ndarray, patterns: np.ndarray, offset: float, x: float) -> np.ndarray:
+    """The shares of one contribution `x` among modes with these loadings and entries, `(K,)`."""
+    parts = np.zeros(len(loadings))
+    constant = 0.0
+    for k in range(len(loadings)):
+        made = float(loadings[k]) * float(patterns[k])
+        if made * x > 0:  # entries of the other sign do not count
+            parts[k] = abs(made)
+    if offset * x > 0:
+        constant = abs(offset)
+    whole = max(parts.sum() + constant, abs(x))
+    return parts / whole if whole > 0 else parts
+
+
+@pytest.mark.parametrize("method", [NMF, PCA])
+@pytest.mark.parametrize("view", ["positive", "negative", "sum", "activation"])
+def test_shares_are_those_of_the_definition(view: str, method: type[NMF]) -> None:
+    rng = np.random.default_rng(1)
+    positive, negative = rng.gamma(0.5, size=(12, 4)), -rng.gamma(0.5, size=(12, 4))
+    activation = rng.gamma(0.7, size=(12, 4))
+    seen = {
+        "positive": positive, "negative": negative, "activation": activation,
+        "sum": positive + negative,
+    }[view]  # fmt: skip
+    if method is NMF and (seen < 0).any():
+        return  # NMF refuses negative numbers
+    fitted = method(n_modes=2).fit(seen)
+    modes = Modes("a", view, fitted, fitted.encode(seen))
+    shares = mode_shares(modes, positive, negative, activation)
+    loadings = modes.project(*([positive, negative] if view == "sum" else [seen]))
+    offset = modes.decode(np.zeros((1, 2), np.float32))[0]
+    for row in range(12):
+        for unit in range(4):
+            wanted = share_of(
+                loadings[row], modes.dictionary[:, unit], offset[unit], seen[row, unit]
+            )
+            found = shares.only([0, 1])
+            none = np.zeros(2)
+            of_positive = none if view == "negative" else wanted
+            of_negative = none if view == "positive" else wanted
+            np.testing.assert_allclose(found.positive[row, :, unit], of_positive, atol=1e-6)
+            np.testing.assert_allclose(found.negative[row, :, unit], of_negative, atol=1e-6)
