@@ -4523,8 +4523,8 @@ function wl(e, t) {
 	}), G(e, n), k();
 }
 // src/views/Control.svelte
-var Tl = /* @__PURE__ */ U("<option> </option>"), El = /* @__PURE__ */ U("<label>Units are <select></select></label>"), Dl = /* @__PURE__ */ U("<label>Class <select></select></label>"), Ol = /* @__PURE__ */ U("<li><!></li>"), kl = /* @__PURE__ */ U("<h2>Over all classes</h2> <ul class=\"findings\"></ul>", 1), Al = /* @__PURE__ */ U("<h2>Removed, and alone</h2> <!>", 1), jl = /* @__PURE__ */ U("<p class=\"lead\">More and more units are ablated, or only they are preserved, from the strongest of a mode down. Controls choose the same number of units in another way.</p> <div class=\"controls\"><label>Site <select></select></label> <!> <!></div> <!> <p><!></p> <!> <!> <!>", 1), Ml = /* @__PURE__ */ U("<h1>What modes do</h1> <!> <!>", 1);
-function Nl(e, t) {
+var Tl = /* @__PURE__ */ U("<option> </option>"), El = /* @__PURE__ */ U("<label>Units are <select></select></label>"), Dl = /* @__PURE__ */ U("<label>Class <select></select></label>"), Ol = /* @__PURE__ */ U("<h2>One class</h2><!>", 1), kl = /* @__PURE__ */ U("<li><!></li>"), Al = /* @__PURE__ */ U("<h2>Over all classes</h2> <ul class=\"findings\"></ul>", 1), jl = /* @__PURE__ */ U("<h2>Removed, and alone</h2> <!>", 1), Ml = /* @__PURE__ */ U("<p class=\"lead\">More and more units are ablated, or only they are preserved, from the strongest of a mode down. Controls choose the same number of units in another way.</p> <div class=\"controls\"><label>Site <select></select></label> <!> <!></div> <!> <p><!></p> <!> <!> <!>", 1), Nl = /* @__PURE__ */ U("<h1>What modes do</h1> <!> <!>", 1);
+function Pl(e, t) {
 	O(t, !0);
 	let n = /* @__PURE__ */ A(() => t.data.sites.find((e) => e.site === t.query.site) ?? t.data.sites[0]), r = /* @__PURE__ */ A(() => [...new Set(V(n)?.curves.map((e) => e.kind) ?? [])]), i = /* @__PURE__ */ A(() => t.query.kind && V(r).includes(t.query.kind) ? t.query.kind : V(r)[0]), a = /* @__PURE__ */ A(() => V(n)?.curves.filter((e) => e.kind === V(i)) ?? []), o = /* @__PURE__ */ A(() => V(a).find((e) => e.class === t.query.class) ?? V(a)[0]), s = (e) => t.go(Q("control", [], {
 		...t.query,
@@ -4533,7 +4533,7 @@ function Nl(e, t) {
 		columns: Object.keys(e[0] ?? {}),
 		rows: e.map((e) => Object.values(e))
 	});
-	var l = Ml(), u = L(F(l), 2);
+	var l = Nl(), u = L(F(l), 2);
 	ea(u, {
 		what: "control curves",
 		get command() {
@@ -4541,7 +4541,7 @@ function Nl(e, t) {
 		}
 	});
 	var d = L(u, 2), f = (e) => {
-		var l = jl(), u = L(F(l), 2), d = P(u), f = L(P(d));
+		var l = Ml(), u = L(F(l), 2), d = P(u), f = L(P(d));
 		Y(f, 21, () => t.data.sites, J, (e, t) => {
 			var n = Tl(), r = I(n, !0), i = {};
 			R(() => {
@@ -4583,9 +4583,10 @@ function Nl(e, t) {
 			V(a).length > 1 && e(_);
 		}), D(u);
 		var v = L(u, 2), y = (e) => {
-			Sl(e, { get curve() {
+			var t = Ol();
+			Sl(L(F(t)), { get curve() {
 				return V(o);
-			} });
+			} }), G(e, t);
 		};
 		q(v, (e) => {
 			V(o) && e(y);
@@ -4595,9 +4596,9 @@ function Nl(e, t) {
 			return t.data.python;
 		} }), D(b);
 		var x = L(b, 2), S = (e) => {
-			var t = kl(), r = L(F(t), 2);
+			var t = Al(), r = L(F(t), 2);
 			Y(r, 21, () => V(n).sentences, J, (e, t) => {
-				var n = Ol();
+				var n = kl();
 				wl(P(n), { get text() {
 					return V(t);
 				} }), D(n), G(e, n);
@@ -4628,7 +4629,7 @@ function Nl(e, t) {
 		});
 		var te = L(ee, 2), ne = (e) => {
 			let t = /* @__PURE__ */ A(() => c(V(n).necessity));
-			var r = Al(), i = L(F(r), 2);
+			var r = jl(), i = L(F(r), 2);
 			{
 				let e = /* @__PURE__ */ A(() => `Effects of modes at ${V(n).site}`);
 				Ca(i, {
@@ -4658,15 +4659,15 @@ function Nl(e, t) {
 }
 Dr(["change"]);
 // src/lib/flow.ts
-var Pl = 230, Fl = 30, Il = 30, Ll = 9, Rl = 460, zl = 11;
-function Bl(e, t, n) {
-	let r = [...new Set(e.pairs.flatMap((e) => [e.source, e.sink]))], i = new Map(r.map((e, t) => [e, t])), a = e.pairs.flatMap((e) => e.edges.filter((e) => e.from !== null && e.to !== null).filter((t) => !n || Hl(e, t, n, r)).slice(0, t).map((t) => ({
+var Fl = 230, Il = 30, Ll = 30, Rl = 9, zl = 460, Bl = 11;
+function Vl(e, t, n) {
+	let r = [...new Set(e.pairs.flatMap((e) => [e.source, e.sink]))], i = new Map(r.map((e, t) => [e, t])), a = e.pairs.flatMap((e) => e.edges.filter((e) => e.from !== null && e.to !== null).filter((t) => !n || Ul(e, t, n, r)).slice(0, t).map((t) => ({
 		...t,
 		from: t.from,
 		to: t.to,
 		source: e.source,
 		sink: e.sink
-	}))), o = (e, t) => `${i.get(e)}/${t}`, s = Ul(a, n, o), c = /* @__PURE__ */ new Map(), l = (e, t) => {
+	}))), o = (e, t) => `${i.get(e)}/${t}`, s = Wl(a, n, o), c = /* @__PURE__ */ new Map(), l = (e, t) => {
 		let n = o(e, t), r = c.get(n);
 		return r || c.set(n, r = {
 			site: e,
@@ -4676,23 +4677,23 @@ function Bl(e, t, n) {
 		}), r;
 	};
 	for (let e of a) l(e.source, e.from).out += e.share, l(e.sink, e.to).into += e.share;
-	let u = [], d = /* @__PURE__ */ new Map(), f = 0, p = Rl / Math.max(1e-12, ...r.map((e) => [...c.values()].filter((t) => t.site === e).reduce((e, t) => e + Math.max(t.into, t.out), 0)));
+	let u = [], d = /* @__PURE__ */ new Map(), f = 0, p = zl / Math.max(1e-12, ...r.map((e) => [...c.values()].filter((t) => t.site === e).reduce((e, t) => e + Math.max(t.into, t.out), 0)));
 	r.forEach((t, i) => {
-		let a = Il, l = [...c.values()].filter((e) => e.site === t);
+		let a = Ll, l = [...c.values()].filter((e) => e.site === t);
 		l.sort((e, t) => Math.max(t.into, t.out) - Math.max(e.into, e.out) || e.mode - t.mode);
 		for (let c of l) {
 			let l = e.names[t]?.[String(c.mode)] ?? "", f = {
 				site: t,
 				mode: c.mode,
 				name: l,
-				label: Vl(`${c.mode}${l ? ` · ${l}` : ""}`),
-				x: Fl + i * Pl,
+				label: Hl(`${c.mode}${l ? ` · ${l}` : ""}`),
+				x: Il + i * Fl,
 				y: a,
-				height: Math.max(zl, Math.max(c.into, c.out) * p),
+				height: Math.max(Bl, Math.max(c.into, c.out) * p),
 				right: i > 0 && i === r.length - 1,
 				lit: !n || s.has(o(t, c.mode))
 			};
-			u.push(f), d.set(o(t, c.mode), f), a += f.height + Ll;
+			u.push(f), d.set(o(t, c.mode), f), a += f.height + Rl;
 		}
 		f = Math.max(f, a);
 	});
@@ -4712,21 +4713,21 @@ function Bl(e, t, n) {
 		};
 	});
 	return {
-		width: 60 + (r.length - 1) * Pl,
+		width: 60 + (r.length - 1) * Fl,
 		height: f + 6,
 		columns: r.map((e, t) => ({
 			site: e,
-			x: Fl + t * Pl
+			x: Il + t * Fl
 		})),
 		nodes: u,
 		edges: g
 	};
 }
-var Vl = (e) => e.length > 22 ? `${e.slice(0, 21)}…` : e;
-function Hl(e, t, n, r) {
+var Hl = (e) => e.length > 22 ? `${e.slice(0, 21)}…` : e;
+function Ul(e, t, n, r) {
 	return e.source === n.site ? t.from === n.mode : e.sink !== n.site || t.to === n.mode;
 }
-function Ul(e, t, n) {
+function Wl(e, t, n) {
 	let r = /* @__PURE__ */ new Set();
 	if (!t) return r;
 	let i = n(t.site, t.mode);
@@ -4744,17 +4745,17 @@ function Ul(e, t, n) {
 	return r;
 }
 // src/views/Flow.svelte
-var Wl = /* @__PURE__ */ U("<li><!></li>"), Gl = /* @__PURE__ */ U("<button>Show all modes</button>"), Kl = /* @__PURE__ */ W("<text y=\"14\" class=\"strong\" text-anchor=\"middle\"> </text>"), ql = /* @__PURE__ */ W("<path fill=\"none\"><title> </title></path>"), Jl = /* @__PURE__ */ W("<a><rect width=\"8\" rx=\"2\" fill=\"var(--ink)\"></rect><text class=\"strong\"> </text></a>"), Yl = /* @__PURE__ */ W("<svg role=\"group\" aria-label=\"Modes of each site as columns, the flow between them as bands\"><!><!><!></svg>"), Xl = /* @__PURE__ */ U("<a> </a>"), Zl = /* @__PURE__ */ U("<ul class=\"findings\"></ul> <div class=\"controls\"><label> <input type=\"range\" min=\"4\" max=\"80\"/></label> <!></div> <div class=\"scroll\" role=\"region\" aria-label=\"Flow chart\" tabindex=\"0\"><div><!></div></div> <p class=\"small\">A band is the part of the target that passes through both modes; its width is the mean size over samples. Select a mode to follow it. <!> <!></p> <h2>Largest flows</h2> <!>", 1), Ql = /* @__PURE__ */ U("<h1>Flow between modes</h1> <!> <!>", 1);
-function $l(e, t) {
+var Gl = /* @__PURE__ */ U("<li><!></li>"), Kl = /* @__PURE__ */ U("<button>Show all modes</button>"), ql = /* @__PURE__ */ W("<text y=\"14\" class=\"strong\" text-anchor=\"middle\"> </text>"), Jl = /* @__PURE__ */ W("<path fill=\"none\"><title> </title></path>"), Yl = /* @__PURE__ */ W("<a><rect width=\"8\" rx=\"2\" fill=\"var(--ink)\"></rect><text class=\"strong\"> </text></a>"), Xl = /* @__PURE__ */ W("<svg role=\"group\" aria-label=\"Modes of each site as columns, the flow between them as bands\"><!><!><!></svg>"), Zl = /* @__PURE__ */ U("<a> </a>"), Ql = /* @__PURE__ */ U("<ul class=\"findings\"></ul> <div class=\"controls\"><label> <input type=\"range\" min=\"4\" max=\"80\"/></label> <!></div> <div class=\"scroll\" role=\"region\" aria-label=\"Flow chart\" tabindex=\"0\"><div><!></div></div> <p class=\"small\">A band is the part of the target that passes through both modes; its width is the mean size over samples. Select a mode to follow it. <!> <!></p> <h2>Largest flows</h2> <!>", 1), $l = /* @__PURE__ */ U("<h1>Flow between modes</h1> <!> <!>", 1);
+function eu(e, t) {
 	O(t, !0);
 	let n = /* @__PURE__ */ A(() => Math.max(4, Math.min(80, Number(t.query.most ?? 16) || 16))), r = /* @__PURE__ */ A(() => t.query.site && t.query.mode !== void 0 ? {
 		site: t.query.site,
 		mode: Number(t.query.mode)
-	} : null), i = /* @__PURE__ */ A(() => Bl(t.data, V(n), V(r))), a = (e) => t.go(Q("flow", [], {
+	} : null), i = /* @__PURE__ */ A(() => Vl(t.data, V(n), V(r))), a = (e) => t.go(Q("flow", [], {
 		...t.query,
 		...e
 	}), !0);
-	var o = Ql(), s = L(F(o), 2);
+	var o = $l(), s = L(F(o), 2);
 	ea(s, {
 		what: "flow between modes",
 		get command() {
@@ -4762,9 +4763,9 @@ function $l(e, t) {
 		}
 	});
 	var c = L(s, 2), l = (e) => {
-		var o = Zl(), s = F(o);
+		var o = Ql(), s = F(o);
 		Y(s, 21, () => t.data.sentences.slice(1, 4), J, (e, t) => {
-			var n = Wl();
+			var n = Gl();
 			wl(P(n), { get text() {
 				return V(t);
 			} }), D(n), G(e, n);
@@ -4772,7 +4773,7 @@ function $l(e, t) {
 		var c = L(s, 2), l = P(c), u = P(l), d = L(u);
 		ki(d), D(l);
 		var f = L(l, 2), p = (e) => {
-			var t = Gl();
+			var t = Kl();
 			H("click", t, () => a({
 				site: "",
 				mode: ""
@@ -4792,28 +4793,28 @@ function $l(e, t) {
 				},
 				level: 2,
 				children: (e, n) => {
-					var r = Yl(), a = P(r);
+					var r = Xl(), a = P(r);
 					Y(a, 17, () => V(i).columns, J, (e, t) => {
-						var n = Kl(), r = I(n, !0);
+						var n = ql(), r = I(n, !0);
 						R(() => {
 							Z(n, "x", V(t).x), K(r, V(t).site);
 						}), G(e, n);
 					});
 					var o = L(a);
 					Y(o, 17, () => V(i).edges, J, (e, n) => {
-						var r = ql(), i = I(P(r));
+						var r = Jl(), i = I(P(r));
 						D(r), R((e, a) => {
 							Z(r, "d", V(n).path), Z(r, "stroke", V(n).flow >= 0 ? "var(--for)" : "var(--against)"), Z(r, "stroke-opacity", V(n).lit ? .55 : .12), Z(r, "stroke-width", V(n).width), K(i, `${V(n).words ?? ""}: ${e ?? ""}${t.unit ?? ""}, ${a ?? ""} of all`);
 						}, [() => na(V(n).flow, 3), () => ra(V(n).share)]), G(e, r);
 					}), Y(L(o), 17, () => V(i).nodes, J, (e, n) => {
-						var r = Jl(), i = P(r), a = L(i), o = I(a, !0);
+						var r = Yl(), i = P(r), a = L(i), o = I(a, !0);
 						D(r), R((e, t) => {
 							Z(r, "href", e), Z(r, "aria-label", t), Z(i, "x", V(n).x - 4), Z(i, "y", V(n).y), Z(i, "height", V(n).height), Z(i, "opacity", V(n).lit ? 1 : .3), Z(a, "x", V(n).right ? V(n).x - 9 : V(n).x + 9), Z(a, "y", V(n).y + V(n).height / 2 + 4), Z(a, "text-anchor", V(n).right ? "end" : "start"), Z(a, "opacity", V(n).lit ? 1 : .4), K(o, V(n).label);
 						}, [() => Q("flow", [], {
 							...t.query,
 							site: V(n).site,
 							mode: V(n).mode
-						}), () => `Follow mode ${V(n).mode} of ${V(n).site}, ${ia(V(n).name)}`]), G(e, r);
+						}), () => `${V(n).label}: follow mode ${V(n).mode} of ${V(n).site}, ${ia(V(n).name)}`]), G(e, r);
 					}), D(r), R(() => Z(r, "viewBox", `0 0 ${V(i).width} ${V(i).height}`)), G(e, r);
 				},
 				$$slots: { default: !0 }
@@ -4825,7 +4826,7 @@ function $l(e, t) {
 			return t.data.python;
 		} });
 		var b = L(y, 2), x = (e) => {
-			var t = Xl(), n = I(t);
+			var t = Zl(), n = I(t);
 			R((e) => {
 				Z(t, "href", e), K(n, `Open mode ${V(r).mode ?? ""} of ${V(r).site ?? ""}`);
 			}, [() => Q("mode", [V(r).site, V(r).mode])]), G(e, t);
@@ -4876,8 +4877,8 @@ function $l(e, t) {
 }
 Dr(["input", "click"]);
 // src/parts/LayerCharts.svelte
-var eu = /* @__PURE__ */ U("<p class=\"small\"> </p>"), tu = /* @__PURE__ */ U("<div class=\"charts\"></div> <!>", 1);
-function nu(e, t) {
+var tu = /* @__PURE__ */ U("<p class=\"small\"> </p>"), nu = /* @__PURE__ */ U("<div class=\"charts\"></div> <!>", 1);
+function ru(e, t) {
 	O(t, !0);
 	let n = Gi(t, "only", 3, null), r = Gi(t, "caption", 3, ""), i = Ye("source").view("layers"), a = (e) => ({
 		mode: "var(--mode)",
@@ -4891,7 +4892,7 @@ function nu(e, t) {
 			return i;
 		},
 		children: (e, t = d) => {
-			var i = tu(), o = F(i);
+			var i = nu(), o = F(i);
 			Y(o, 21, () => t().charts.filter((e) => !n() || n().includes(e.title)), J, (e, n) => {
 				{
 					let r = /* @__PURE__ */ A(() => V(n).series.map((e) => ({
@@ -4917,7 +4918,7 @@ function nu(e, t) {
 				}
 			}), D(o);
 			var s = L(o, 2), c = (e) => {
-				var t = eu();
+				var t = tu();
 				X(t, "", {}, { "margin-top": "0.8rem" });
 				var n = I(t, !0);
 				R(() => K(n, r())), G(e, t);
@@ -4930,18 +4931,18 @@ function nu(e, t) {
 	}), k();
 }
 // src/views/Layers.svelte
-var ru = /* @__PURE__ */ U("<li><!></li>"), iu = /* @__PURE__ */ U("<h1>From layer to layer</h1> <ul class=\"findings\"></ul> <!> <p class=\"small\">Shaded areas are 95 % bootstrap intervals, where these are known. Select a site to see its modes. <!></p> <h2>All numbers</h2> <!>", 1);
-function au(e, t) {
+var iu = /* @__PURE__ */ U("<li><!></li>"), au = /* @__PURE__ */ U("<h1>From layer to layer</h1> <ul class=\"findings\"></ul> <h2>Charts</h2> <!> <p class=\"small\">Shaded areas are 95 % bootstrap intervals, where these are known. Select a site to see its modes. <!></p> <h2>All numbers</h2> <!>", 1);
+function ou(e, t) {
 	O(t, !0);
-	var n = iu(), r = L(F(n), 2);
+	var n = au(), r = L(F(n), 2);
 	Y(r, 21, () => t.data.sentences.slice(1), J, (e, t) => {
-		var n = ru();
+		var n = iu();
 		wl(P(n), { get text() {
 			return V(t);
 		} }), D(n), G(e, n);
 	}), D(r);
-	var i = L(r, 2);
-	nu(i, {});
+	var i = L(r, 4);
+	ru(i, {});
 	var a = L(i, 2);
 	X(a, "", {}, { "margin-top": "1.2rem" }), ga(L(P(a)), { get code() {
 		return t.data.python;
@@ -4956,19 +4957,19 @@ function au(e, t) {
 	}), G(e, n), k();
 }
 // src/lib/overlay.ts
-var ou = [
+var su = [
 	217,
 	84,
 	10
-], su = [
+], cu = [
 	10,
 	95,
 	196
 ];
-function cu(e) {
+function lu(e) {
 	let t = e.length, n = e[0]?.length ?? 0, r = Math.max(1e-30, ...e.flat().map(Math.abs)), i = new Uint8ClampedArray(4 * n * t);
 	return e.flat().forEach((e, t) => {
-		let n = e >= 0 ? ou : su;
+		let n = e >= 0 ? su : cu;
 		i.set([...n, Math.round(215 * Math.sqrt(Math.abs(e) / r))], 4 * t);
 	}), {
 		width: n,
@@ -4976,8 +4977,8 @@ function cu(e) {
 		data: i
 	};
 }
-function lu(e, t) {
-	let { width: n, height: r, data: i } = cu(t);
+function uu(e, t) {
+	let { width: n, height: r, data: i } = lu(t);
 	if (!n || !r) return;
 	let a = document.createElement("canvas");
 	a.width = n, a.height = r;
@@ -4988,20 +4989,20 @@ function lu(e, t) {
 	c && (c.clearRect(0, 0, 224, 224), c.imageSmoothingQuality = "high", c.drawImage(a, 0, 0, 224, 224));
 }
 // src/parts/Picture.svelte
-var uu = /* @__PURE__ */ U("<canvas aria-hidden=\"true\"></canvas>"), du = /* @__PURE__ */ U("<img decoding=\"async\"/> <!>", 1), fu = /* @__PURE__ */ U("<span class=\"words\"> </span>"), pu = /* @__PURE__ */ U("<span class=\"picture\"><!></span>");
-function mu(e, t) {
+var du = /* @__PURE__ */ U("<canvas aria-hidden=\"true\"></canvas>"), fu = /* @__PURE__ */ U("<img decoding=\"async\"/> <!>", 1), pu = /* @__PURE__ */ U("<span class=\"words\"> </span>"), mu = /* @__PURE__ */ U("<span class=\"picture\"><!></span>");
+function hu(e, t) {
 	O(t, !0);
 	let n = Gi(t, "row", 3, null), r = Gi(t, "at", 3, null), i = Gi(t, "side", 3, 192), a = Gi(t, "alt", 3, ""), o = Gi(t, "map", 3, null), s = Gi(t, "words", 3, ""), c = Ye("source"), l = /* @__PURE__ */ A(() => r() ?? (n() === null || n() < 0 ? null : c?.picture(n(), i()) ?? null)), u = /* @__PURE__ */ M(!1), d = /* @__PURE__ */ M(!1), f = /* @__PURE__ */ M(void 0);
 	wn(() => {
-		V(f) && o() && lu(V(f), o());
+		V(f) && o() && uu(V(f), o());
 	}), wn(() => {
 		V(l), N(d, !1);
 	});
-	var p = pu(), m = P(p), h = (e) => {
-		var t = du(), n = F(t);
+	var p = mu(), m = P(p), h = (e) => {
+		var t = fu(), n = F(t);
 		let r;
 		var i = L(n, 2), s = (e) => {
-			var t = uu();
+			var t = du();
 			Hi(t, (e) => N(f, e), () => V(f)), G(e, t);
 		};
 		q(i, (e) => {
@@ -5010,7 +5011,7 @@ function mu(e, t) {
 			Z(n, "src", V(l)), Z(n, "alt", a()), Z(n, "loading", e), r = gi(n, 1, "", null, r, { coarse: V(u) });
 		}, [() => V(l).startsWith("data:") ? "eager" : "lazy"]), Er("load", n, (e) => N(u, e.currentTarget.naturalWidth <= 64)), Er("error", n, () => N(d, !0)), wr(n), G(e, t);
 	}, g = (e) => {
-		var t = fu(), n = I(t, !0);
+		var t = pu(), n = I(t, !0);
 		R(() => K(n, s())), G(e, t);
 	};
 	q(m, (e) => {
@@ -5018,8 +5019,8 @@ function mu(e, t) {
 	}), D(p), G(e, p), k();
 }
 // src/views/Mode.svelte
-var hu = /* @__PURE__ */ U("<a> </a>"), gu = /* @__PURE__ */ U("<li><b> </b><span> </span></li>"), _u = /* @__PURE__ */ U("<li><b> </b><span>stability over fits</span></li>"), vu = /* @__PURE__ */ U("<p class=\"small\"> </p>"), yu = /* @__PURE__ */ U("<p> </p>"), bu = /* @__PURE__ */ U("<label class=\"small\"><input type=\"checkbox\"/> show where it acts: orange supports the target, blue opposes it</label>"), xu = /* @__PURE__ */ U("<li><a><!> <div class=\"about\"> </div></a></li>"), Su = /* @__PURE__ */ U("<!> <ul class=\"gallery\"></ul> <p class=\"small\">Under each picture: its class, and the loading, which says how active the mode is.</p>", 1), Cu = /* @__PURE__ */ U("<p>This mode is active in no sample.</p>"), wu = /* @__PURE__ */ U("<h3> </h3> <ul class=\"gallery few\"></ul>", 1), Tu = /* @__PURE__ */ U("<p class=\"small\">Under near misses: the cosine of the sample’s contributions with the mode.</p>"), Eu = /* @__PURE__ */ W("<text x=\"48\" text-anchor=\"end\" class=\"strong\"> </text><rect height=\"12\" fill=\"var(--for)\"><title> </title></rect><rect height=\"12\" fill=\"var(--against)\"><title> </title></rect>", 1), Du = /* @__PURE__ */ W("<svg role=\"img\"><!><line y1=\"0\" stroke=\"var(--faint)\"></line></svg>"), Ou = /* @__PURE__ */ W("<line x1=\"34\" x2=\"400\" stroke=\"var(--rule)\"></line><text x=\"28\" text-anchor=\"end\"> </text>", 1), ku = /* @__PURE__ */ W("<rect fill=\"var(--mode)\"></rect>"), Au = /* @__PURE__ */ W("<text y=\"166\" text-anchor=\"middle\"> </text>"), ju = /* @__PURE__ */ W("<svg viewBox=\"0 0 420 190\" role=\"img\"><!><!><!><text x=\"217\" y=\"185\" text-anchor=\"middle\">loading</text></svg>"), Mu = /* @__PURE__ */ U("<section><h2>Classes</h2> <!></section>"), Nu = /* @__PURE__ */ U("<section><h3> </h3> <!></section>"), Pu = /* @__PURE__ */ U("<section><h2>Flow</h2> <div class=\"columns\"></div> <p class=\"small\"><a>Follow this mode from site to site</a></p></section>"), Fu = /* @__PURE__ */ U("<section><h2>What it does</h2> <!> <!></section>"), Iu = /* @__PURE__ */ U("<section><h2>Your name and notes</h2> <form><div class=\"controls\"><label>Name <input maxlength=\"120\"/></label></div> <label class=\"small\" for=\"note\">Notes</label> <textarea id=\"note\" maxlength=\"4000\"></textarea> <p><button class=\"primary\" type=\"submit\">Save</button> <span class=\"small\" role=\"status\"> </span></p></form></section>"), Lu = /* @__PURE__ */ U("<p class=\"kicker\"><a> </a> </p> <h1> </h1> <p class=\"small\"><!> <!> <!> <!></p> <ul class=\"numbers\"><li><b> </b><span>of what modes explain</span></li> <li><b> </b><span> </span></li> <!> <!> <!></ul> <!> <!> <section><h2>Where it is most active</h2> <!> <!> <!></section> <div class=\"columns\"><section><h2>Hidden units</h2> <p class=\"small\"> </p> <!> <p class=\"small\"> </p></section> <section><h2>Loadings</h2> <p class=\"small\"> </p> <!></section></div> <!> <!> <!> <!> <!>", 1);
-function Ru(e, t) {
+var gu = /* @__PURE__ */ U("<a> </a>"), _u = /* @__PURE__ */ U("<li><b> </b><span> </span></li>"), vu = /* @__PURE__ */ U("<li><b> </b><span>stability over fits</span></li>"), yu = /* @__PURE__ */ U("<p class=\"small\"> </p>"), bu = /* @__PURE__ */ U("<p> </p>"), xu = /* @__PURE__ */ U("<label class=\"small\"><input type=\"checkbox\"/> show where it acts: orange supports the target, blue opposes it</label>"), Su = /* @__PURE__ */ U("<li><a><!> <div class=\"about\"> </div></a></li>"), Cu = /* @__PURE__ */ U("<!> <ul class=\"gallery\"></ul> <p class=\"small\">Under each picture: its class, and the loading, which says how active the mode is.</p>", 1), wu = /* @__PURE__ */ U("<p>This mode is active in no sample.</p>"), Tu = /* @__PURE__ */ U("<h3> </h3> <ul class=\"gallery few\"></ul>", 1), Eu = /* @__PURE__ */ U("<p class=\"small\">Under near misses: the cosine of the sample’s contributions with the mode.</p>"), Du = /* @__PURE__ */ W("<text x=\"48\" text-anchor=\"end\" class=\"strong\"> </text><rect height=\"12\" fill=\"var(--for)\"><title> </title></rect><rect height=\"12\" fill=\"var(--against)\"><title> </title></rect>", 1), Ou = /* @__PURE__ */ W("<svg role=\"img\"><!><line y1=\"0\" stroke=\"var(--faint)\"></line></svg>"), ku = /* @__PURE__ */ W("<line x1=\"34\" x2=\"400\" stroke=\"var(--rule)\"></line><text x=\"28\" text-anchor=\"end\"> </text>", 1), Au = /* @__PURE__ */ W("<rect fill=\"var(--mode)\"></rect>"), ju = /* @__PURE__ */ W("<text y=\"166\" text-anchor=\"middle\"> </text>"), Mu = /* @__PURE__ */ W("<svg viewBox=\"0 0 420 190\" role=\"img\"><!><!><!><text x=\"217\" y=\"185\" text-anchor=\"middle\">loading</text></svg>"), Nu = /* @__PURE__ */ U("<section><h2>Classes</h2> <!></section>"), Pu = /* @__PURE__ */ U("<section><h3> </h3> <!></section>"), Fu = /* @__PURE__ */ U("<section><h2>Flow</h2> <div class=\"columns\"></div> <p class=\"small\"><a>Follow this mode from site to site</a></p></section>"), Iu = /* @__PURE__ */ U("<section><h2>What it does</h2> <!> <!></section>"), Lu = /* @__PURE__ */ U("<section><h2>Your name and notes</h2> <form><div class=\"controls\"><label>Name <input maxlength=\"120\"/></label></div> <label class=\"small\" for=\"note\">Notes</label> <textarea id=\"note\" maxlength=\"4000\"></textarea> <p><button class=\"primary\" type=\"submit\">Save</button> <span class=\"small\" role=\"status\"> </span></p></form></section>"), Ru = /* @__PURE__ */ U("<p class=\"kicker\"><a> </a> </p> <h1> </h1> <p class=\"small\"><!> <!> <!> <!></p> <ul class=\"numbers\"><li><b> </b><span>of what modes explain</span></li> <li><b> </b><span> </span></li> <!> <!> <!></ul> <!> <!> <section><h2>Where it is most active</h2> <!> <!> <!></section> <div class=\"columns\"><section><h2>Hidden units</h2> <p class=\"small\"> </p> <!> <p class=\"small\"> </p></section> <section><h2>Loadings</h2> <p class=\"small\"> </p> <!></section></div> <!> <!> <!> <!> <!>", 1);
+function zu(e, t) {
 	O(t, !0);
 	let n = Ye("source"), r = /* @__PURE__ */ M(null), i = /* @__PURE__ */ M(null), a = /* @__PURE__ */ M(!0), o = /* @__PURE__ */ M(""), s = /* @__PURE__ */ M(""), c = /* @__PURE__ */ M(""), l = /* @__PURE__ */ M("");
 	wn(() => {
@@ -5053,10 +5054,10 @@ function Ru(e, t) {
 		let r = e[t];
 		return n === 0 && r && r.mode !== null ? Q("mode", [r.site, r.mode]) : null;
 	};
-	var b = Lu(), x = F(b), S = P(x), ee = I(S, !0), C = L(S);
+	var b = Ru(), x = F(b), S = P(x), ee = I(S, !0), C = L(S);
 	D(x);
 	var te = L(x, 2), ne = I(te, !0), re = L(te, 2), ie = P(re), ae = (e) => {
-		var n = hu(), r = I(n);
+		var n = gu(), r = I(n);
 		R((e) => {
 			Z(n, "href", e), K(r, `← mode ${t.data.mode - 1}`);
 		}, [() => Q("mode", [t.data.site, t.data.mode - 1])]), G(e, n);
@@ -5071,7 +5072,7 @@ function Ru(e, t) {
 		t.data.mode > 0 && t.data.mode + 1 < t.data.of && e(se);
 	});
 	var ce = L(oe, 2), le = (e) => {
-		var n = hu(), r = I(n);
+		var n = gu(), r = I(n);
 		R((e) => {
 			Z(n, "href", e), K(r, `mode ${t.data.mode + 1} →`);
 		}, [() => Q("mode", [t.data.site, t.data.mode + 1])]), G(e, n);
@@ -5086,7 +5087,7 @@ function Ru(e, t) {
 	var pe = L(de, 2), me = P(pe), he = I(me, !0), ge = I(L(me));
 	D(pe);
 	var _e = L(pe, 2), w = (e) => {
-		var n = gu(), r = P(n), i = I(r, !0), a = I(L(r));
+		var n = _u(), r = P(n), i = I(r, !0), a = I(L(r));
 		D(n), R((e) => {
 			K(i, e), K(a, `correlation with ${t.data.best_class ?? ""}`);
 		}, [() => $(t.data.specificity, 2)]), G(e, n);
@@ -5095,14 +5096,14 @@ function Ru(e, t) {
 		t.data.best_class && e(w);
 	});
 	var ve = L(_e, 2), ye = (e) => {
-		var n = _u(), r = I(P(n), !0);
+		var n = vu(), r = I(P(n), !0);
 		De(), D(n), R((e) => K(r, e), [() => $(t.data.stability, 2)]), G(e, n);
 	};
 	q(ve, (e) => {
 		t.data.stability !== null && e(ye);
 	});
 	var be = L(ve, 2), xe = (e) => {
-		var n = gu(), r = P(n), i = I(r, !0), a = I(L(r));
+		var n = _u(), r = P(n), i = I(r, !0), a = I(L(r));
 		D(n), R((e) => {
 			gi(r, 1, ui(t.data.effect >= 0 ? "for" : "against")), K(i, e), K(a, `${t.unit ?? ""} measured effect`);
 		}, [() => na(t.data.effect)]), G(e, n);
@@ -5111,25 +5112,25 @@ function Ru(e, t) {
 		t.data.effect !== null && e(xe);
 	}), D(ue);
 	var Se = L(ue, 2), Ce = (e) => {
-		var n = vu(), r = I(n);
+		var n = yu(), r = I(n);
 		R(() => K(r, `You named this mode. By its classes it is called “${t.data.computed_name ?? ""}”.`)), G(e, n);
 	};
 	q(Se, (e) => {
 		t.data.given_name && t.data.computed_name && e(Ce);
 	});
 	var T = L(Se, 2), we = (e) => {
-		var n = yu(), r = I(n, !0);
+		var n = bu(), r = I(n, !0);
 		R(() => K(r, t.data.given_note)), G(e, n);
 	};
 	q(T, (e) => {
 		t.data.given_note && e(we);
 	});
 	var E = L(T, 2), Te = L(P(E), 2), Ee = (e) => {
-		var n = Su(), i = F(n), s = (e) => {
-			var t = bu(), n = P(t);
+		var n = Cu(), i = F(n), s = (e) => {
+			var t = xu(), n = P(t);
 			ki(n), De(), D(t), Ii(n, () => V(a), (e) => N(a, e)), G(e, t);
 		}, c = (e) => {
-			var t = vu(), n = I(t, !0);
+			var t = yu(), n = I(t, !0);
 			R(() => K(n, V(o))), G(e, t);
 		};
 		q(i, (e) => {
@@ -5137,10 +5138,10 @@ function Ru(e, t) {
 		});
 		var l = L(i, 2);
 		X(l, "", {}, { "margin-top": "0.7rem" }), Y(l, 21, () => t.data.exemplars, (e) => e.row, (e, t) => {
-			var n = xu(), r = P(n), i = P(r);
+			var n = Su(), r = P(n), i = P(r);
 			{
 				let e = /* @__PURE__ */ A(() => u(V(t).row));
-				mu(i, {
+				hu(i, {
 					get row() {
 						return V(t).row;
 					},
@@ -5159,19 +5160,19 @@ function Ru(e, t) {
 			}, [() => Q("sample", [V(t).row]), () => $(V(t).loading, 2)]), G(e, n);
 		}), D(l), X(L(l, 2), "", {}, { "margin-top": "0.5rem" }), G(e, n);
 	}, Oe = (e) => {
-		G(e, Cu());
+		G(e, wu());
 	};
 	q(Te, (e) => {
 		t.data.exemplars.length ? e(Ee) : e(Oe, -1);
 	});
 	var ke = L(Te, 2);
 	Y(ke, 17, () => V(i)?.kinds.filter((e) => e.samples.length) ?? [], J, (e, t) => {
-		var n = wu(), r = F(n);
+		var n = Tu(), r = F(n);
 		X(r, "", {}, { "margin-top": "1.2rem" });
 		var i = I(r, !0), a = L(r, 2);
 		Y(a, 21, () => V(t).samples, (e) => e.row, (e, t) => {
-			var n = xu(), r = P(n), i = P(r);
-			mu(i, {
+			var n = Su(), r = P(n), i = P(r);
+			hu(i, {
 				get row() {
 					return V(t).row;
 				},
@@ -5187,7 +5188,7 @@ function Ru(e, t) {
 		}), D(a), R(() => K(i, V(t).title)), G(e, n);
 	});
 	var Ae = L(ke, 2), je = (e) => {
-		var t = Tu();
+		var t = Eu();
 		X(t, "", {}, { "margin-top": "0.5rem" }), G(e, t);
 	};
 	q(Ae, (e) => {
@@ -5197,10 +5198,10 @@ function Ru(e, t) {
 	ll(Ie, {
 		title: "Strongest units",
 		children: (e, t) => {
-			var n = Du(), r = P(n);
+			var n = Ou(), r = P(n);
 			Y(r, 17, () => V(f).unit, J, (e, t, n) => {
 				let r = /* @__PURE__ */ A(() => n * 19 + 4);
-				var i = Eu(), a = F(i), o = I(a, !0), s = L(a), c = I(P(s), !0);
+				var i = Du(), a = F(i), o = I(a, !0), s = L(a), c = I(P(s), !0);
 				D(s);
 				var l = L(s), u = I(P(l), !0);
 				D(l), R((e, n, i, d, f, p) => {
@@ -5231,9 +5232,9 @@ function Ru(e, t) {
 		ll(e, {
 			title: "Histogram of loadings",
 			children: (e, n) => {
-				var r = ju(), i = P(r);
+				var r = Mu(), i = P(r);
 				Y(i, 17, () => V(_).ticks(4), J, (e, t) => {
-					var n = Ou(), r = F(n), i = L(r), a = I(i, !0);
+					var n = ku(), r = F(n), i = L(r), a = I(i, !0);
 					R((e, t, n, o) => {
 						Z(r, "y1", e), Z(r, "y2", t), Z(i, "y", n), K(a, o);
 					}, [
@@ -5246,7 +5247,7 @@ function Ru(e, t) {
 				var a = L(i);
 				Y(a, 17, () => t.data.histogram.counts, J, (e, n, r) => {
 					let i = /* @__PURE__ */ A(() => V(g)(t.data.histogram.edges[r] ?? 0));
-					var a = ku();
+					var a = Au();
 					R((e, t, n) => {
 						Z(a, "x", V(i) + .5), Z(a, "y", e), Z(a, "width", t), Z(a, "height", n);
 					}, [
@@ -5255,7 +5256,7 @@ function Ru(e, t) {
 						() => 150 - V(_)(V(n))
 					]), G(e, a);
 				}), Y(L(a), 17, () => V(g).ticks(5), J, (e, t) => {
-					var n = Au(), r = I(n, !0);
+					var n = ju(), r = I(n, !0);
 					R((e, t) => {
 						Z(n, "x", e), K(r, t);
 					}, [() => V(g)(V(t)), () => $(V(t))]), G(e, n);
@@ -5268,7 +5269,7 @@ function Ru(e, t) {
 		t.data.histogram.counts.length && e(He);
 	}), D(Re), D(Me);
 	var Ue = L(Me, 2), We = (e) => {
-		var n = Mu(), r = L(P(n), 2);
+		var n = Nu(), r = L(P(n), 2);
 		{
 			let e = /* @__PURE__ */ A(() => `Classes of mode ${t.data.mode}`), n = /* @__PURE__ */ A(() => t.data.classes.map((e) => [
 				e.class,
@@ -5299,7 +5300,7 @@ function Ru(e, t) {
 		t.data.classes.length && e(We);
 	});
 	var Ge = L(Ue, 2), Ke = (e) => {
-		var n = Pu(), r = L(P(n), 2);
+		var n = Fu(), r = L(P(n), 2);
 		Y(r, 21, () => [{
 			title: "Comes from",
 			ends: t.data.flow.from
@@ -5308,7 +5309,7 @@ function Ru(e, t) {
 			ends: t.data.flow.to
 		}], J, (e, n) => {
 			var r = Lr(), i = F(r), a = (e) => {
-				var r = Nu(), i = P(r), a = I(i, !0), o = L(i, 2);
+				var r = Pu(), i = P(r), a = I(i, !0), o = L(i, 2);
 				{
 					let e = /* @__PURE__ */ A(() => `${V(n).title}, mode ${t.data.mode}`), r = /* @__PURE__ */ A(() => [
 						"mode",
@@ -5346,14 +5347,14 @@ function Ru(e, t) {
 		t.data.flow && (t.data.flow.from.length || t.data.flow.to.length) && e(Ke);
 	});
 	var qe = L(Ge, 2), Je = (e) => {
-		var n = Fu(), r = L(P(n), 2);
+		var n = Iu(), r = L(P(n), 2);
 		Y(r, 17, () => t.data.control, J, (e, t) => {
 			Sl(e, { get curve() {
 				return V(t);
 			} });
 		});
 		var i = L(r, 2), a = (e) => {
-			var n = yu(), r = I(n);
+			var n = bu(), r = I(n);
 			R((e, n, i, a) => K(r, `Removing the mode changes the target by ${e ?? ""} ${t.unit ?? ""}, predicted ${n ?? ""};
         alone it makes ${i ?? ""}, predicted ${a ?? ""}. It ${t.data.necessity.reading ?? ""}.`), [
 				() => na(t.data.necessity.removed_measured, 3),
@@ -5370,7 +5371,7 @@ function Ru(e, t) {
 		(t.data.control.length || t.data.necessity) && e(Je);
 	});
 	var Xe = L(qe, 2), Ze = (e) => {
-		var n = Iu(), r = L(P(n), 2);
+		var n = Lu(), r = L(P(n), 2);
 		X(r, "", {}, { "max-width": "30rem" });
 		var i = P(r), a = P(i), o = L(P(a));
 		ki(o), D(a), D(i);
@@ -5414,15 +5415,15 @@ function Ru(e, t) {
 	]), G(e, b), k();
 }
 // src/lib/modes.ts
-var zu = {
+var Bu = {
 	share: "share of the contributions",
 	firing: "how often active",
 	effect: "measured effect",
 	stability: "stability",
 	specificity: "class specificity",
 	number: "number"
-}, Bu = (e) => e !== void 0 && e in zu;
-function Vu(e, t, n, r = !1) {
+}, Vu = (e) => e !== void 0 && e in Bu;
+function Hu(e, t, n, r = !1) {
 	let i = t.search.toLowerCase().split(/\s+/).filter(Boolean), a = [];
 	for (let n = 0; n < e.names.length; n++) {
 		let r = (e.names[n] ?? "").toLowerCase();
@@ -5444,7 +5445,7 @@ function Vu(e, t, n, r = !1) {
 		return Number.isNaN(n) || Number.isNaN(r) ? Number(Number.isNaN(n)) - Number(Number.isNaN(r)) || e - t : c * (r - n) || e - t;
 	});
 }
-function Hu(e, t, n, r, i = 3) {
+function Uu(e, t, n, r, i = 3) {
 	let a = Math.max(0, Math.floor(e / n) - i), o = Math.min(r, Math.ceil((e + t) / n) + i);
 	return {
 		first: Math.min(a, Math.max(0, o)),
@@ -5452,10 +5453,10 @@ function Hu(e, t, n, r, i = 3) {
 	};
 }
 // src/views/Modes.svelte
-var Uu = /* @__PURE__ */ U("<option> </option>"), Wu = /* @__PURE__ */ U("<label>Class <select><option>all</option><!></select></label> <label>Specificity at least <input type=\"number\" min=\"0\" max=\"1\" step=\"0.1\"/></label>", 1), Gu = /* @__PURE__ */ U("<label>Stability at least <input type=\"number\" min=\"0\" max=\"1\" step=\"0.1\"/></label>"), Ku = /* @__PURE__ */ U("<label>Effect at least <input type=\"number\" min=\"0\" step=\"0.1\"/></label>"), qu = /* @__PURE__ */ U("<span class=\"faces\"></span>"), Ju = /* @__PURE__ */ U("<div class=\"card\" role=\"listitem\"><a><!> <span> </span> <span class=\"meta\"><span> </span><span> </span></span></a></div>"), Yu = /* @__PURE__ */ U("<div class=\"grid-box\" role=\"list\" tabindex=\"-1\"><div role=\"presentation\"></div></div>"), Xu = /* @__PURE__ */ U("<div class=\"note\"><p>No mode of this site matches. Remove a filter, or change the search.</p></div>"), Zu = /* @__PURE__ */ U("<h1>Modes</h1> <div class=\"controls\"><label>Site <select></select></label> <label>Search <input type=\"search\" placeholder=\"name or number\"/></label> <label>Sort by <select></select></label> <label>Order <select><option>largest first</option><option>smallest first</option></select></label> <!> <!> <!> <label class=\"row\"><input type=\"checkbox\"/> with a name</label></div> <p class=\"small\" role=\"status\"> <code> </code> <!> <button class=\"plain\">Save as CSV</button></p> <!>", 1);
-function Qu(e, t) {
+var Wu = /* @__PURE__ */ U("<option> </option>"), Gu = /* @__PURE__ */ U("<label>Class <select><option>all</option><!></select></label> <label>Specificity at least <input type=\"number\" min=\"0\" max=\"1\" step=\"0.1\"/></label>", 1), Ku = /* @__PURE__ */ U("<label>Stability at least <input type=\"number\" min=\"0\" max=\"1\" step=\"0.1\"/></label>"), qu = /* @__PURE__ */ U("<label>Effect at least <input type=\"number\" min=\"0\" step=\"0.1\"/></label>"), Ju = /* @__PURE__ */ U("<span class=\"faces\"></span>"), Yu = /* @__PURE__ */ U("<div class=\"card\" role=\"listitem\"><a><!> <span> </span> <span class=\"meta\"><span> </span><span> </span></span></a></div>"), Xu = /* @__PURE__ */ U("<div class=\"grid-box\" role=\"list\" tabindex=\"-1\"><div role=\"presentation\"></div></div>"), Zu = /* @__PURE__ */ U("<div class=\"note\"><p>No mode of this site matches. Remove a filter, or change the search.</p></div>"), Qu = /* @__PURE__ */ U("<h1>Modes</h1> <div class=\"controls\"><label>Site <select></select></label> <label>Search <input type=\"search\" placeholder=\"name or number\"/></label> <label>Sort by <select></select></label> <label>Order <select><option>largest first</option><option>smallest first</option></select></label> <!> <!> <!> <label class=\"row\"><input type=\"checkbox\"/> with a name</label></div> <p class=\"small\" role=\"status\"> <code> </code> <!> <button class=\"plain\">Save as CSV</button></p> <!>", 1);
+function $u(e, t) {
 	O(t, !0);
-	let n = Ye("source"), r = /* @__PURE__ */ M(800), i = /* @__PURE__ */ M(600), a = /* @__PURE__ */ M(0), o = /* @__PURE__ */ M(void 0), s = /* @__PURE__ */ A(() => Bu(t.query.sort) ? t.query.sort : "share"), c = /* @__PURE__ */ A(() => t.query.order === "up"), l = /* @__PURE__ */ A(() => ({
+	let n = Ye("source"), r = /* @__PURE__ */ M(800), i = /* @__PURE__ */ M(600), a = /* @__PURE__ */ M(0), o = /* @__PURE__ */ M(void 0), s = /* @__PURE__ */ A(() => Vu(t.query.sort) ? t.query.sort : "share"), c = /* @__PURE__ */ A(() => t.query.order === "up"), l = /* @__PURE__ */ A(() => ({
 		search: t.query.search ?? "",
 		cls: t.query.class ? Number(t.query.class) : null,
 		named: t.query.named === "1",
@@ -5464,7 +5465,7 @@ function Qu(e, t) {
 			...t.query.specificity ? { specificity: Number(t.query.specificity) } : {},
 			...t.query.effect ? { effect: Number(t.query.effect) } : {}
 		}
-	})), u = /* @__PURE__ */ A(() => Vu(t.data, V(l), V(s), V(c))), d = /* @__PURE__ */ A(() => n.picture(t.data.faces[0]?.[0] ?? 0, 96) !== null), f = /* @__PURE__ */ A(() => Math.max(1, Math.floor(V(r) / 176))), p = /* @__PURE__ */ A(() => V(d) ? (V(r) / V(f) - 30) / 4 + 84 : 84), m = /* @__PURE__ */ A(() => Math.ceil(V(u).length / V(f))), g = /* @__PURE__ */ A(() => Hu(V(a), V(i), V(p), V(m))), _ = /* @__PURE__ */ A(() => V(u).slice(V(g).first * V(f), V(g).last * V(f))), v = (e) => e.some((e) => e !== null), y = /* @__PURE__ */ A(() => t.data.classes.map((e, t) => ({
+	})), u = /* @__PURE__ */ A(() => Hu(t.data, V(l), V(s), V(c))), d = /* @__PURE__ */ A(() => n.picture(t.data.faces[0]?.[0] ?? 0, 96) !== null), f = /* @__PURE__ */ A(() => Math.max(1, Math.floor(V(r) / 176))), p = /* @__PURE__ */ A(() => V(d) ? (V(r) / V(f) - 30) / 4 + 84 : 84), m = /* @__PURE__ */ A(() => Math.ceil(V(u).length / V(f))), g = /* @__PURE__ */ A(() => Uu(V(a), V(i), V(p), V(m))), _ = /* @__PURE__ */ A(() => V(u).slice(V(g).first * V(f), V(g).last * V(f))), v = (e) => e.some((e) => e !== null), y = /* @__PURE__ */ A(() => t.data.classes.map((e, t) => ({
 		name: e,
 		n: t
 	})).filter(({ n: e }) => t.data.best.includes(e)));
@@ -5509,9 +5510,9 @@ function Qu(e, t) {
 		t.data.classes[t.data.best[e] ?? -1] ?? "",
 		t.data.effect[e]
 	]), `modes of ${t.data.site}`);
-	var C = Zu(), te = L(F(C), 2), ne = P(te), re = L(P(ne));
+	var C = Qu(), te = L(F(C), 2), ne = P(te), re = L(P(ne));
 	Y(re, 21, () => t.sites, J, (e, t) => {
-		var n = Uu(), r = I(n, !0), i = {};
+		var n = Wu(), r = I(n, !0), i = {};
 		R(() => {
 			K(r, V(t)), i !== (i = V(t)) && (n.value = (n.__value = i) ?? "");
 		}), G(e, n);
@@ -5521,11 +5522,11 @@ function Qu(e, t) {
 	var ae = L(ne, 2), oe = L(P(ae));
 	ki(oe), D(ae);
 	var se = L(ae, 2), ce = L(P(se));
-	Y(ce, 21, () => Object.entries(zu), J, (e, n) => {
+	Y(ce, 21, () => Object.entries(Bu), J, (e, n) => {
 		var r = /* @__PURE__ */ A(() => h(V(n), 2));
 		let i = () => V(r)[0], a = () => V(r)[1];
 		var o = Lr(), s = F(o), c = (e) => {
-			var t = Uu(), n = I(t, !0), r = {};
+			var t = Wu(), n = I(t, !0), r = {};
 			R(() => {
 				K(n, a()), r !== (r = i()) && (t.value = (t.__value = r) ?? "");
 			}), G(e, t);
@@ -5543,9 +5544,9 @@ function Qu(e, t) {
 	var me;
 	xi(de), D(ue);
 	var he = L(ue, 2), ge = (e) => {
-		var n = Wu(), r = F(n), i = L(P(r)), a = P(i);
+		var n = Gu(), r = F(n), i = L(P(r)), a = P(i);
 		a.value = a.__value = "", Y(L(a), 17, () => V(y), J, (e, t) => {
-			var n = Uu(), r = I(n, !0), i = {};
+			var n = Wu(), r = I(n, !0), i = {};
 			R((e) => {
 				K(r, V(t).name), i !== (i = e) && (n.value = (n.__value = i) ?? "");
 			}, [() => String(V(t).n)]), G(e, n);
@@ -5561,14 +5562,14 @@ function Qu(e, t) {
 		V(y).length && e(ge);
 	});
 	var _e = L(he, 2), w = (e) => {
-		var n = Gu(), r = L(P(n));
+		var n = Ku(), r = L(P(n));
 		ki(r), D(n), R(() => Ai(r, t.query.stability ?? "")), H("change", r, (e) => b({ stability: e.currentTarget.value })), G(e, n);
 	}, ve = /* @__PURE__ */ A(() => v(t.data.stability));
 	q(_e, (e) => {
 		V(ve) && e(w);
 	});
 	var ye = L(_e, 2), be = (e) => {
-		var n = Ku(), r = L(P(n));
+		var n = qu(), r = L(P(n));
 		ki(r), D(n), R(() => Ai(r, t.query.effect ?? "")), H("change", r, (e) => b({ effect: e.currentTarget.value })), G(e, n);
 	}, xe = /* @__PURE__ */ A(() => v(t.data.effect));
 	q(ye, (e) => {
@@ -5583,16 +5584,16 @@ function Qu(e, t) {
 	var ke = L(Oe, 2);
 	D(T);
 	var Ae = L(T, 2), je = (e) => {
-		var n = Yu(), s = P(n);
+		var n = Xu(), s = P(n);
 		let c;
 		Y(s, 22, () => V(_), (e) => e, (e, n, i) => {
 			let a = /* @__PURE__ */ A(() => V(g).first * V(f) + V(i));
-			var o = Ju();
+			var o = Yu();
 			let s;
 			var c = P(o), l = P(c), u = (e) => {
-				var r = qu();
+				var r = Ju();
 				Y(r, 21, () => t.data.faces[n] ?? [], J, (e, t) => {
-					mu(e, {
+					hu(e, {
 						get row() {
 							return V(t);
 						},
@@ -5624,7 +5625,7 @@ function Qu(e, t) {
 			Z(n, "aria-label", `Modes of ${t.data.site}`), c = X(s, "", c, { height: `${V(m) * V(p)}px` });
 		}), Er("scroll", n, (e) => N(a, e.currentTarget.scrollTop, !0)), H("keydown", n, S), Bi(n, "clientWidth", (e) => N(r, e)), Bi(n, "clientHeight", (e) => N(i, e)), G(e, n);
 	}, Me = (e) => {
-		G(e, Xu());
+		G(e, Zu());
 	};
 	q(Ae, (e) => {
 		V(u).length ? e(je) : e(Me, -1);
@@ -5650,7 +5651,7 @@ Dr([
 	"keydown"
 ]);
 // src/lib/document.ts
-function $u(e, t) {
+function ed(e, t) {
 	let n = 0, r = 0, i = (e, t) => {
 		let a = 0;
 		return e.map((e) => {
@@ -5682,19 +5683,19 @@ function $u(e, t) {
 		sections: i(t, "")
 	};
 }
-function ed(e, t = 0) {
+function td(e, t = 0) {
 	return e.flatMap((e) => e.block.kind === "section" ? [{
 		number: e.number,
 		title: e.block.title,
 		depth: t
-	}, ...ed(e.inner, t + 1)] : []);
+	}, ...td(e.inner, t + 1)] : []);
 }
-var td = (e) => `section-${e.replaceAll(".", "-")}`, nd = (e) => ({
+var nd = (e) => `section-${e.replaceAll(".", "-")}`, rd = (e) => ({
 	"image/svg+xml": "svg",
 	"image/png": "png",
 	"image/jpeg": "jpg"
-})[/^data:([^;,]+)/.exec(e)?.[1] ?? ""] ?? "png", rd = /* @__PURE__ */ U("<a> </a>"), id = /* @__PURE__ */ U("<li><a><!> <div class=\"about\"> </div></a></li>"), ad = /* @__PURE__ */ U("<div class=\"mode-row\"><!> <p class=\"small\"> </p> <ul class=\"gallery\"></ul></div>");
-function od(e, t) {
+})[/^data:([^;,]+)/.exec(e)?.[1] ?? ""] ?? "png", id = /* @__PURE__ */ U("<a> </a>"), ad = /* @__PURE__ */ U("<li><a><!> <div class=\"about\"> </div></a></li>"), od = /* @__PURE__ */ U("<div class=\"mode-row\"><!> <p class=\"small\"> </p> <ul class=\"gallery\"></ul></div>");
+function sd(e, t) {
 	O(t, !0);
 	let n = Gi(t, "level", 3, 3), r = Ye("source"), i = t.modes.map(async (e) => ({
 		data: await r.view("mode", t.site, e),
@@ -5714,19 +5715,19 @@ function od(e, t) {
 			},
 			children: (e, r) => {
 				let i = () => (r?.()).data, s = () => (r?.()).maps;
-				var c = ad(), l = P(c);
+				var c = od(), l = P(c);
 				si(l, () => `h${Math.min(n(), 6)}`, !1, (e, n) => {
-					var r = rd(), a = I(r);
+					var r = id(), a = I(r);
 					R((e, t) => {
 						Z(r, "href", e), K(a, `Mode ${i().mode ?? ""}: ${t ?? ""}`);
 					}, [() => Q("mode", [t.site, i().mode]), () => ia(i().name)]), G(n, r);
 				});
 				var u = L(l, 2), d = I(u, !0), f = L(u, 2);
 				Y(f, 21, () => i().exemplars.slice(0, 4), (e) => e.row, (e, t) => {
-					var n = id(), r = P(n), i = P(r);
+					var n = ad(), r = P(n), i = P(r);
 					{
 						let e = /* @__PURE__ */ A(() => a(s(), V(t).row));
-						mu(i, {
+						hu(i, {
 							get row() {
 								return V(t).row;
 							},
@@ -5750,7 +5751,7 @@ function od(e, t) {
 	}), G(e, s), k();
 }
 // src/lib/waterfall.ts
-function sd(e, t) {
+function cd(e, t) {
 	let n = [], r = 0, i = (e, t, i, a) => {
 		n.push({
 			label: e,
@@ -5775,11 +5776,11 @@ function sd(e, t) {
 	}), n;
 }
 // src/parts/Waterfall.svelte
-var cd = /* @__PURE__ */ W("<line y1=\"4\" stroke=\"var(--rule)\"></line><text text-anchor=\"middle\"> </text>", 1), ld = /* @__PURE__ */ W("<text class=\"strong\" text-anchor=\"end\"> </text>"), ud = /* @__PURE__ */ W("<a><!></a>"), dd = /* @__PURE__ */ W("<line stroke=\"var(--faint)\"></line>"), fd = /* @__PURE__ */ W("<!><rect rx=\"2\"><title> </title></rect><!><text text-anchor=\"end\" class=\"strong\"> </text>", 1), pd = /* @__PURE__ */ W("<svg role=\"group\"><!><!></svg>"), md = /* @__PURE__ */ U("<div><!></div>");
-function hd(e, t) {
+var ld = /* @__PURE__ */ W("<line y1=\"4\" stroke=\"var(--rule)\"></line><text text-anchor=\"middle\"> </text>", 1), ud = /* @__PURE__ */ W("<text class=\"strong\" text-anchor=\"end\"> </text>"), dd = /* @__PURE__ */ W("<a><!></a>"), fd = /* @__PURE__ */ W("<line stroke=\"var(--faint)\"></line>"), pd = /* @__PURE__ */ W("<!><rect rx=\"2\"><title> </title></rect><!><text text-anchor=\"end\" class=\"strong\"> </text>", 1), md = /* @__PURE__ */ W("<svg role=\"group\"><!><!></svg>"), hd = /* @__PURE__ */ U("<div><!></div>");
+function gd(e, t) {
 	O(t, !0);
-	let n = Gi(t, "most", 3, 10), r = Ye("source") !== void 0, i = /* @__PURE__ */ A(() => sd(t.terms, n())), a = /* @__PURE__ */ M(620), o = /* @__PURE__ */ A(() => Math.min(760, Math.max(300, V(a)))), s = /* @__PURE__ */ A(() => Math.min(200, Math.round(.4 * V(o)))), c = /* @__PURE__ */ A(() => V(i).length * 25 + 34), l = /* @__PURE__ */ A(() => V(i).flatMap((e) => [e.start, e.end])), u = /* @__PURE__ */ A(() => mc([Math.min(0, ...V(l)), Math.max(0, ...V(l), 1e-9)], [V(s), V(o) - 62])), d = (e) => e.length > V(s) / 6.6 ? `${e.slice(0, Math.floor(V(s) / 6.6) - 1)}…` : e;
-	var f = md(), p = P(f);
+	let n = Gi(t, "most", 3, 10), r = Ye("source") !== void 0, i = /* @__PURE__ */ A(() => cd(t.terms, n())), a = /* @__PURE__ */ M(620), o = /* @__PURE__ */ A(() => Math.min(760, Math.max(300, V(a)))), s = /* @__PURE__ */ A(() => Math.min(200, Math.round(.4 * V(o)))), c = /* @__PURE__ */ A(() => V(i).length * 25 + 34), l = /* @__PURE__ */ A(() => V(i).flatMap((e) => [e.start, e.end])), u = /* @__PURE__ */ A(() => mc([Math.min(0, ...V(l)), Math.max(0, ...V(l), 1e-9)], [V(s), V(o) - 62])), d = (e) => e.length > V(s) / 6.6 ? `${e.slice(0, Math.floor(V(s) / 6.6) - 1)}…` : e;
+	var f = hd(), p = P(f);
 	{
 		let e = /* @__PURE__ */ A(() => `The sum at ${t.terms.site}`), n = /* @__PURE__ */ A(() => `In ${t.unit}. Orange supports the target, blue opposes it. The bars add up to the change of the target.`);
 		ll(p, {
@@ -5790,9 +5791,9 @@ function hd(e, t) {
 				return V(n);
 			},
 			children: (e, n) => {
-				var a = pd(), l = P(a);
+				var a = md(), l = P(a);
 				Y(l, 17, () => V(u).ticks(V(o) / 110), J, (e, t) => {
-					var n = cd(), r = F(n), i = L(r), a = I(i, !0);
+					var n = ld(), r = F(n), i = L(r), a = I(i, !0);
 					R((e, t, n, o) => {
 						Z(r, "x1", e), Z(r, "x2", t), Z(r, "y2", V(c) - 26), Z(i, "x", n), Z(i, "y", V(c) - 10), K(a, o);
 					}, [
@@ -5803,16 +5804,16 @@ function hd(e, t) {
 					]), G(e, n);
 				}), Y(L(l), 17, () => V(i), J, (e, n, a) => {
 					let c = (e) => {
-						var t = ld(), r = I(t, !0);
+						var t = ud(), r = I(t, !0);
 						R((e) => {
 							Z(t, "x", V(s) - 10), Z(t, "y", V(l) + 15), K(r, e);
 						}, [() => d(V(n).label)]), G(e, t);
 					}, l = /* @__PURE__ */ A(() => 6 + a * 25), f = /* @__PURE__ */ A(() => Math.min(V(u)(V(n).start), V(u)(V(n).end)));
-					var p = fd(), m = F(p), h = (e) => {
-						var r = ud(), i = P(r);
+					var p = pd(), m = F(p), h = (e) => {
+						var r = dd(), i = P(r);
 						c(i), D(r), R((e, t) => {
 							Z(r, "href", e), Z(r, "aria-label", t);
-						}, [() => Q("mode", [t.terms.site, V(n).mode]), () => `Mode ${V(n).mode}, ${ia(V(n).label)}`]), G(e, r);
+						}, [() => Q("mode", [t.terms.site, V(n).mode]), () => `${d(V(n).label)}: open mode ${V(n).mode}`]), G(e, r);
 					}, g = (e) => {
 						c(e);
 					};
@@ -5824,7 +5825,7 @@ function hd(e, t) {
 					var v = I(P(_));
 					D(_);
 					var y = L(_), b = (e) => {
-						var t = dd();
+						var t = fd();
 						R((e, n) => {
 							Z(t, "x1", e), Z(t, "x2", n), Z(t, "y1", V(l) + 25 - 5), Z(t, "y2", V(l) + 25 + 3);
 						}, [() => V(u)(V(n).end), () => V(u)(V(n).end)]), G(e, t);
@@ -5850,13 +5851,13 @@ function hd(e, t) {
 	D(f), Bi(f, "clientWidth", (e) => N(a, e)), G(e, f), k();
 }
 // src/parts/SumChart.svelte
-var gd = /* @__PURE__ */ U("<div class=\"seen\"><!></div>"), _d = /* @__PURE__ */ W("<rect y=\"3\" height=\"11\"></rect>"), vd = /* @__PURE__ */ U("<li><span class=\"looks\"><!> <!></span> <span class=\"words\"><b> </b> <svg viewBox=\"0 0 220 26\" role=\"img\"><line y1=\"0\" y2=\"26\" stroke=\"var(--faint)\"></line><!><rect y=\"17\" height=\"5\" opacity=\"0.75\"></rect></svg> <span class=\"small\"> <!><!></span></span></li>"), yd = /* @__PURE__ */ U("<div class=\"sum\"><!> <div class=\"bars\"><!></div></div> <ul class=\"terms\"></ul> <p class=\"small\"> </p>", 1);
-function bd(e, t) {
+var _d = /* @__PURE__ */ U("<div class=\"seen\"><!></div>"), vd = /* @__PURE__ */ W("<rect y=\"3\" height=\"11\"></rect>"), yd = /* @__PURE__ */ U("<li><span class=\"looks\"><!> <!></span> <span class=\"words\"><b> </b> <svg viewBox=\"0 0 220 26\" role=\"img\"><line y1=\"0\" y2=\"26\" stroke=\"var(--faint)\"></line><!><rect y=\"17\" height=\"5\" opacity=\"0.75\"></rect></svg> <span class=\"small\"> <!><!></span></span></li>"), bd = /* @__PURE__ */ U("<div class=\"sum\"><!> <div class=\"bars\"><!></div></div> <ul class=\"terms\"></ul> <p class=\"small\"> </p>", 1);
+function xd(e, t) {
 	O(t, !0);
 	let n = /* @__PURE__ */ A(() => t.content.terms.terms.slice(0, t.content.shown)), r = /* @__PURE__ */ A(() => V(n).flatMap((e) => [e.contribution, e.effect ?? 0])), i = /* @__PURE__ */ A(() => mc([Math.min(0, ...V(r)), Math.max(0, ...V(r), 1e-9)], [2, 218])), a = (e) => e >= 0 ? "var(--for)" : "var(--against)", o = (e) => Math.max(1, Math.abs(V(i)(e) - V(i)(0)));
-	var s = yd(), c = F(s), l = P(c), u = (e) => {
-		var n = gd();
-		mu(P(n), {
+	var s = bd(), c = F(s), l = P(c), u = (e) => {
+		var n = _d();
+		hu(P(n), {
 			get at() {
 				return t.content.picture;
 			},
@@ -5867,7 +5868,7 @@ function bd(e, t) {
 		t.content.picture && e(u);
 	});
 	var d = L(l, 2);
-	hd(P(d), {
+	gd(P(d), {
 		get terms() {
 			return t.content.terms;
 		},
@@ -5878,10 +5879,10 @@ function bd(e, t) {
 	}), D(d), D(c);
 	var f = L(c, 2);
 	Y(f, 21, () => V(n), (e) => e.mode, (e, n) => {
-		var r = vd(), s = P(r), c = P(s), l = (e) => {
+		var r = yd(), s = P(r), c = P(s), l = (e) => {
 			{
 				let r = /* @__PURE__ */ A(() => `Where mode ${V(n).mode} acts`);
-				mu(e, {
+				hu(e, {
 					get at() {
 						return t.content.picture;
 					},
@@ -5900,7 +5901,7 @@ function bd(e, t) {
 		var u = L(c, 2), d = (e) => {
 			{
 				let t = /* @__PURE__ */ A(() => `A picture that drives mode ${V(n).mode}`);
-				mu(e, {
+				hu(e, {
 					get at() {
 						return V(n).face;
 					},
@@ -5914,7 +5915,7 @@ function bd(e, t) {
 			V(n).face && e(d);
 		}), D(s);
 		var f = L(s, 2), p = P(f), m = I(p), h = L(p, 2), g = P(h), _ = L(g), v = (e) => {
-			var t = _d();
+			var t = vd();
 			R((e, n, r) => {
 				Z(t, "x", e), Z(t, "width", n), Z(t, "fill", r);
 			}, [
@@ -5959,17 +5960,17 @@ function bd(e, t) {
 	R(() => K(p, `Thick bars: measured effects; thin bars: contributions, in ${t.content.unit ?? ""}. Orange supports the target, blue opposes it, also on the picture, where a colour shows what the mode contributes at that place.`)), G(e, s), k();
 }
 // src/parts/Blocks.svelte
-var xd = /* @__PURE__ */ U("<span class=\"place\"> </span> <!>", 1), Sd = /* @__PURE__ */ U("<section class=\"told\"><!> <!></section>"), Cd = /* @__PURE__ */ U("<p><!></p>"), wd = /* @__PURE__ */ U("<li><!></li>"), Td = /* @__PURE__ */ U("<ul class=\"findings\"></ul>"), Ed = /* @__PURE__ */ U("<dt><!></dt><dd><!></dd>", 1), Dd = /* @__PURE__ */ U("<dl class=\"facts\"></dl>"), Od = /* @__PURE__ */ U("<figure><img/> <figcaption><b> </b> <!> <a class=\"save\">Save</a></figcaption></figure>"), kd = /* @__PURE__ */ U("<th scope=\"col\"><!></th>"), Ad = /* @__PURE__ */ U("<td><!></td>"), jd = /* @__PURE__ */ U("<tr></tr>"), Md = /* @__PURE__ */ U("<figure class=\"table\"><figcaption><b> </b> <!> <button class=\"plain\">CSV</button></figcaption> <div class=\"scroll\" role=\"region\" tabindex=\"0\"><table><thead><tr></tr></thead><tbody></tbody></table></div></figure>");
-function Nd(e, t) {
+var Sd = /* @__PURE__ */ U("<span class=\"place\"> </span> <!>", 1), Cd = /* @__PURE__ */ U("<section class=\"told\"><!> <!></section>"), wd = /* @__PURE__ */ U("<p><!></p>"), Td = /* @__PURE__ */ U("<li><!></li>"), Ed = /* @__PURE__ */ U("<ul class=\"findings\"></ul>"), Dd = /* @__PURE__ */ U("<dt><!></dt><dd><!></dd>", 1), Od = /* @__PURE__ */ U("<dl class=\"facts\"></dl>"), kd = /* @__PURE__ */ U("<figure><img/> <figcaption><b> </b> <!> <a class=\"save\">Save</a></figcaption></figure>"), Ad = /* @__PURE__ */ U("<th scope=\"col\"><!></th>"), jd = /* @__PURE__ */ U("<td><!></td>"), Md = /* @__PURE__ */ U("<tr></tr>"), Nd = /* @__PURE__ */ U("<figure class=\"table\"><figcaption><b> </b> <!> <button class=\"plain\">CSV</button></figcaption> <div class=\"scroll\" role=\"region\" tabindex=\"0\"><table><thead><tr></tr></thead><tbody></tbody></table></div></figure>");
+function Pd(e, t) {
 	O(t, !0);
 	let n = Gi(t, "level", 3, 2), r = (e) => e.replaceAll("`", "");
 	var i = Lr();
 	Y(F(i), 17, () => t.blocks, J, (e, t) => {
 		let i = () => V(t).block, a = () => V(t).number, o = () => V(t).inner;
 		var s = Lr(), c = F(s), l = (e) => {
-			var t = Sd(), r = P(t);
+			var t = Cd(), r = P(t);
 			si(r, () => `h${Math.min(n(), 6)}`, !1, (e, t) => {
-				var n = xd(), r = F(n), o = I(r, !0);
+				var n = Sd(), r = F(n), o = I(r, !0);
 				wl(L(r, 2), { get text() {
 					return i().title;
 				} }), R(() => K(o, a())), G(t, n);
@@ -5977,7 +5978,7 @@ function Nd(e, t) {
 			var s = L(r, 2);
 			{
 				let e = /* @__PURE__ */ A(() => n() + 1);
-				Nd(s, {
+				Pd(s, {
 					get blocks() {
 						return o();
 					},
@@ -5986,26 +5987,26 @@ function Nd(e, t) {
 					}
 				});
 			}
-			D(t), R((e) => Z(t, "id", e), [() => td(a())]), G(e, t);
+			D(t), R((e) => Z(t, "id", e), [() => nd(a())]), G(e, t);
 		}, u = (e) => {
-			var t = Cd();
+			var t = wd();
 			wl(P(t), { get text() {
 				return i().text;
 			} }), D(t), R(() => gi(t, 1, ui(i().style))), G(e, t);
 		}, d = (e) => {
-			var t = Td();
+			var t = Ed();
 			Y(t, 21, () => i().items, J, (e, t) => {
-				var n = wd();
+				var n = Td();
 				wl(P(n), { get text() {
 					return V(t);
 				} }), D(n), G(e, n);
 			}), D(t), G(e, t);
 		}, f = (e) => {
-			var t = Dd();
+			var t = Od();
 			Y(t, 21, () => i().pairs, J, (e, t) => {
 				var n = /* @__PURE__ */ A(() => h(V(t), 2));
 				let r = () => V(n)[0], i = () => V(n)[1];
-				var a = Ed(), o = F(a);
+				var a = Dd(), o = F(a);
 				wl(P(o), { get text() {
 					return r();
 				} }), D(o);
@@ -6015,7 +6016,7 @@ function Nd(e, t) {
 				} }), D(s), G(e, a);
 			}), D(t), G(e, t);
 		}, p = (e) => {
-			var t = Od();
+			var t = kd();
 			let n;
 			var r = P(t);
 			let o;
@@ -6029,9 +6030,9 @@ function Nd(e, t) {
 					crisp: i().image.crisp,
 					plate: i().image.plate
 				}), K(l, `Figure ${a() ?? ""}.`), Z(d, "href", i().image.at), Z(d, "download", e), Z(d, "aria-label", `Save figure ${a()}`);
-			}, [() => sa(`figure ${a()}`, nd(i().image.at))]), G(e, t);
+			}, [() => sa(`figure ${a()}`, rd(i().image.at))]), G(e, t);
 		}, m = (e) => {
-			var t = Md(), n = P(t), o = P(n), s = I(o), c = L(o, 2);
+			var t = Nd(), n = P(t), o = P(n), s = I(o), c = L(o, 2);
 			wl(c, { get text() {
 				return i().caption;
 			} });
@@ -6039,7 +6040,7 @@ function Nd(e, t) {
 			D(n);
 			var u = L(n, 2), d = P(u), f = P(d), p = P(f);
 			Y(p, 21, () => i().header, J, (e, t, n) => {
-				var r = kd();
+				var r = Ad();
 				let a;
 				wl(P(r), { get text() {
 					return V(t);
@@ -6047,9 +6048,9 @@ function Nd(e, t) {
 			}), D(p), D(f);
 			var m = L(f);
 			Y(m, 21, () => i().rows, J, (e, t) => {
-				var n = jd();
+				var n = Md();
 				Y(n, 21, () => V(t), J, (e, t, n) => {
-					var r = Ad();
+					var r = jd();
 					let a;
 					wl(P(r), { get text() {
 						return V(t);
@@ -6061,7 +6062,7 @@ function Nd(e, t) {
 		}, g = (e) => {
 			{
 				let t = /* @__PURE__ */ A(() => i().content.caption ?? "");
-				nu(e, {
+				ru(e, {
 					get only() {
 						return i().content.charts;
 					},
@@ -6071,7 +6072,7 @@ function Nd(e, t) {
 				});
 			}
 		}, _ = (e) => {
-			od(e, {
+			sd(e, {
 				get site() {
 					return i().content.site;
 				},
@@ -6087,7 +6088,7 @@ function Nd(e, t) {
 				return i().content;
 			} });
 		}, y = (e) => {
-			bd(e, { get content() {
+			xd(e, { get content() {
 				return i().content;
 			} });
 		};
@@ -6098,26 +6099,26 @@ function Nd(e, t) {
 }
 Dr(["click"]);
 // src/parts/Contents.svelte
-var Pd = /* @__PURE__ */ U("<li><a><span class=\"place\"> </span> <!></a></li>"), Fd = /* @__PURE__ */ U("<nav class=\"contents\" aria-label=\"Contents\"><ol></ol></nav>");
-function Id(e, t) {
+var Fd = /* @__PURE__ */ U("<li><a><span class=\"place\"> </span> <!></a></li>"), Id = /* @__PURE__ */ U("<nav class=\"contents\" aria-label=\"Contents\"><ol></ol></nav>");
+function Ld(e, t) {
 	O(t, !0);
-	let n = Gi(t, "deepest", 3, 1), r = /* @__PURE__ */ A(() => ed(t.sections).filter((e) => e.depth < n()));
+	let n = Gi(t, "deepest", 3, 1), r = /* @__PURE__ */ A(() => td(t.sections).filter((e) => e.depth < n()));
 	function i(e, t) {
 		e.preventDefault(), e.stopPropagation();
-		let n = e.currentTarget.getRootNode().querySelector(`#${td(t)}`);
+		let n = e.currentTarget.getRootNode().querySelector(`#${nd(t)}`);
 		n?.scrollIntoView(), n?.querySelector("h2, h3")?.focus({ preventScroll: !0 });
 	}
 	var a = Lr(), o = F(a), s = (e) => {
-		var t = Fd(), n = P(t);
+		var t = Id(), n = P(t);
 		Y(n, 21, () => V(r), J, (e, t) => {
-			var n = Pd();
+			var n = Fd();
 			let r;
 			var a = P(n), o = P(a), s = I(o, !0);
 			wl(L(o, 2), { get text() {
 				return V(t).title;
 			} }), D(a), D(n), R((e) => {
 				r = X(n, "", r, { "padding-left": `${1.2 * V(t).depth}em` }), Z(a, "href", e), K(s, V(t).number);
-			}, [() => `#${td(V(t).number)}`]), H("click", a, (e) => i(e, V(t).number)), G(e, n);
+			}, [() => `#${nd(V(t).number)}`]), H("click", a, (e) => i(e, V(t).number)), G(e, n);
 		}), D(n), D(t), G(e, t);
 	};
 	q(o, (e) => {
@@ -6126,8 +6127,8 @@ function Id(e, t) {
 }
 Dr(["click"]);
 // src/views/Overview.svelte
-var Ld = /* @__PURE__ */ U("<p class=\"subtitle\"><!></p>"), Rd = /* @__PURE__ */ U("<div class=\"note\"><p><b> </b> </p></div>"), zd = /* @__PURE__ */ U("<div class=\"note screen\"><p> </p></div>"), Bd = /* @__PURE__ */ U("<li><!></li>"), Vd = /* @__PURE__ */ U("<footer><p class=\"small\"><!></p></footer>"), Hd = /* @__PURE__ */ U("<section><h2>What was found</h2> <ul class=\"findings\"></ul> <!></section> <!> <!>", 1), Ud = /* @__PURE__ */ U("<h1> </h1> <!> <p class=\"lead\"><!></p> <!> <section class=\"screen\"><h2>Sites</h2> <!> <p class=\"small\">R²: how much of the contributions the modes explain, on held-out samples. A cut is a site that every path from\n    input to output passes, so that contributions there sum to the change of the target; the gap is the median\n    difference. <!></p></section> <!> <!> <!>", 1);
-function Wd(e, t) {
+var Rd = /* @__PURE__ */ U("<p class=\"subtitle\"><!></p>"), zd = /* @__PURE__ */ U("<div class=\"note\"><p><b> </b> </p></div>"), Bd = /* @__PURE__ */ U("<div class=\"note screen\"><p> </p></div>"), Vd = /* @__PURE__ */ U("<li><!></li>"), Hd = /* @__PURE__ */ U("<footer><p class=\"small\"><!></p></footer>"), Ud = /* @__PURE__ */ U("<section><h2>What was found</h2> <ul class=\"findings\"></ul> <!></section> <!> <!>", 1), Wd = /* @__PURE__ */ U("<h1> </h1> <!> <p class=\"lead\"><!></p> <!> <section class=\"screen\"><h2>Sites</h2> <!> <p class=\"small\">R²: how much of the contributions the modes explain, on held-out samples. A cut is a site that every path from\n    input to output passes, so that contributions there sum to the change of the target; the gap is the median\n    difference. <!></p></section> <!> <!> <!>", 1);
+function Gd(e, t) {
 	O(t, !0);
 	let n = Ye("source"), r = n.view("story"), i = /* @__PURE__ */ A(() => t.data.sites.map((e) => [
 		e.site,
@@ -6143,8 +6144,8 @@ function Wd(e, t) {
 		control: "control curves",
 		effects: "measured effects of modes"
 	};
-	var o = Ud(), s = F(o), c = I(s, !0), l = L(s, 2), u = (e) => {
-		var n = Ld();
+	var o = Wd(), s = F(o), c = I(s, !0), l = L(s, 2), u = (e) => {
+		var n = Rd();
 		wl(P(n), { get text() {
 			return t.data.subtitle;
 		} }), D(n), G(e, n);
@@ -6158,7 +6159,7 @@ function Wd(e, t) {
 	} }), D(f);
 	var p = L(f, 2);
 	Y(p, 17, () => t.data.sites.filter((e) => e.caution), J, (e, t) => {
-		var n = Rd(), r = P(n), i = P(r), a = I(i), o = L(i);
+		var n = zd(), r = P(n), i = P(r), a = I(i), o = L(i);
 		D(r), D(n), R(() => {
 			K(a, `${V(t).site ?? ""}.`), K(o, ` ${V(t).caution ?? ""}`);
 		}), G(e, n);
@@ -6204,7 +6205,7 @@ function Wd(e, t) {
 		}
 	});
 	var y = L(v, 2), b = (e) => {
-		var t = zd(), r = I(P(t), !0);
+		var t = Bd(), r = I(P(t), !0);
 		D(t), R(() => K(r, n.about.reason)), G(e, t);
 	};
 	q(y, (e) => {
@@ -6214,22 +6215,22 @@ function Wd(e, t) {
 			return r;
 		},
 		children: (e, t = d) => {
-			let n = /* @__PURE__ */ A(() => $u([], t().sections));
-			var r = Hd(), i = F(r), a = L(P(i), 2);
+			let n = /* @__PURE__ */ A(() => ed([], t().sections));
+			var r = Ud(), i = F(r), a = L(P(i), 2);
 			Y(a, 21, () => t().sentences, J, (e, t) => {
-				var n = Bd();
+				var n = Vd();
 				wl(P(n), { get text() {
 					return V(t);
 				} }), D(n), G(e, n);
-			}), D(a), Id(L(a, 2), { get sections() {
+			}), D(a), Ld(L(a, 2), { get sections() {
 				return V(n).sections;
 			} }), D(i);
 			var o = L(i, 2);
-			Nd(o, { get blocks() {
+			Pd(o, { get blocks() {
 				return V(n).sections;
 			} });
 			var s = L(o, 2), c = (e) => {
-				var n = Vd(), r = P(n);
+				var n = Hd(), r = P(n);
 				wl(P(r), { get text() {
 					return t().footer;
 				} }), D(r), D(n), G(e, n);
@@ -6242,16 +6243,16 @@ function Wd(e, t) {
 	}), R(() => K(c, t.data.title)), G(e, o), k();
 }
 // src/views/Sample.svelte
-var Gd = /* @__PURE__ */ U("<br/> ", 1), Kd = /* @__PURE__ */ U("<p><a>Explain it live: maps, switches, contrasts</a></p>"), qd = /* @__PURE__ */ U("<option> </option>"), Jd = /* @__PURE__ */ U("<div class=\"controls\"><label>Site <select></select></label></div> <!> <h2>All active modes</h2> <!>", 1), Yd = /* @__PURE__ */ U("<p class=\"kicker\"><a>Samples</a> </p> <h1> </h1> <div class=\"try\"><div><!> <p class=\"small\"> <!></p> <ul class=\"numbers\"><li><b> </b><span> </span></li> <li><b> </b><span>at the baseline</span></li> <li><b> </b><span>change, explained here</span></li></ul> <!> <!></div> <div><!> <!></div></div>", 1);
-function Xd(e, t) {
+var Kd = /* @__PURE__ */ U("<br/> ", 1), qd = /* @__PURE__ */ U("<p><a>Explain it live: maps, switches, contrasts</a></p>"), Jd = /* @__PURE__ */ U("<option> </option>"), Yd = /* @__PURE__ */ U("<div class=\"controls\"><label>Site <select></select></label></div> <!> <h2>All active modes</h2> <!>", 1), Xd = /* @__PURE__ */ U("<p class=\"kicker\"><a>Samples</a> </p> <h1> </h1> <div class=\"try\"><div><!> <p class=\"small\"> <!></p> <ul class=\"numbers\"><li><b> </b><span> </span></li> <li><b> </b><span>at the baseline</span></li> <li><b> </b><span>change, explained here</span></li></ul> <!> <!></div> <div><!> <!></div></div>", 1);
+function Zd(e, t) {
 	O(t, !0);
 	let n = Ye("source"), r = /* @__PURE__ */ A(() => t.data.sites.find((e) => e.site === t.query.site) ?? t.data.sites.at(-1));
-	var i = Yd(), a = F(i), o = P(a), s = L(o);
+	var i = Xd(), a = F(i), o = P(a), s = L(o);
 	D(a);
 	var c = L(a, 2), l = I(c, !0), u = L(c, 2), d = P(u), f = P(d);
 	{
 		let e = /* @__PURE__ */ A(() => t.data.label ?? t.data.key);
-		mu(f, {
+		hu(f, {
 			get row() {
 				return t.data.row;
 			},
@@ -6267,7 +6268,7 @@ function Xd(e, t) {
 	var p = L(f, 2);
 	X(p, "", {}, { "margin-top": "0.5rem" });
 	var m = P(p, !0), h = L(m), g = (e) => {
-		var n = Gd(), r = L(F(n));
+		var n = Kd(), r = L(F(n));
 		R(() => K(r, `predicted: ${t.data.prediction ?? ""}`)), G(e, n);
 	};
 	q(h, (e) => {
@@ -6280,7 +6281,7 @@ function Xd(e, t) {
 	var C = L(S, 2), te = I(P(C), !0);
 	De(), D(C), D(_);
 	var ne = L(_, 2), re = (e) => {
-		var n = Kd(), i = I(n);
+		var n = qd(), i = I(n);
 		R((e) => Z(i, "href", e), [() => Q("try", [], {
 			row: t.data.row,
 			site: V(r)?.site
@@ -6292,9 +6293,9 @@ function Xd(e, t) {
 		return t.data.python;
 	} }), D(d);
 	var ie = L(d, 2), ae = P(ie), oe = (e) => {
-		var n = Jd(), i = F(n), a = P(i), o = L(P(a));
+		var n = Yd(), i = F(n), a = P(i), o = L(P(a));
 		Y(o, 21, () => t.data.sites, J, (e, t) => {
-			var n = qd(), r = I(n, !0), i = {};
+			var n = Jd(), r = I(n, !0), i = {};
 			R(() => {
 				K(r, V(t).site), i !== (i = V(t).site) && (n.value = (n.__value = i) ?? "");
 			}), G(e, n);
@@ -6302,7 +6303,7 @@ function Xd(e, t) {
 		var s;
 		xi(o), D(a), D(i);
 		var c = L(i, 2);
-		hd(c, {
+		gd(c, {
 			get terms() {
 				return V(r);
 			},
@@ -6356,17 +6357,17 @@ function Xd(e, t) {
 }
 Dr(["change"]);
 // src/views/Samples.svelte
-var Zd = /* @__PURE__ */ U("<label class=\"row\"><input type=\"checkbox\"/> only where the prediction is another class</label>"), Qd = /* @__PURE__ */ U("<br/><span class=\"against\"> </span>", 1), $d = /* @__PURE__ */ U("<li><a><!> <div class=\"about\"> <!></div></a></li>"), ef = /* @__PURE__ */ U("<p><button>Previous</button> <span class=\"small\"> </span> <button>Next</button></p>"), tf = /* @__PURE__ */ U("<h1>Samples</h1> <div class=\"controls\"><label>Search <input type=\"search\" placeholder=\"class or name\"/></label> <!></div> <p class=\"small\" role=\"status\"> <!></p> <ul class=\"gallery\"></ul> <!>", 1);
-function nf(e, t) {
+var Qd = /* @__PURE__ */ U("<label class=\"row\"><input type=\"checkbox\"/> only where the prediction is another class</label>"), $d = /* @__PURE__ */ U("<br/><span class=\"against\"> </span>", 1), ef = /* @__PURE__ */ U("<li><a><!> <div class=\"about\"> <!></div></a></li>"), tf = /* @__PURE__ */ U("<p><button>Previous</button> <span class=\"small\"> </span> <button>Next</button></p>"), nf = /* @__PURE__ */ U("<h1>Samples</h1> <div class=\"controls\"><label>Search <input type=\"search\" placeholder=\"class or name\"/></label> <!></div> <p class=\"small\" role=\"status\"> <!></p> <ul class=\"gallery\"></ul> <!>", 1);
+function rf(e, t) {
 	O(t, !0), Ye("source");
 	let n = (e) => e < 0 ? "" : t.data.classes?.[e] ?? `class ${e}`, r = (e) => !t.data.own_classes && (t.data.labels[e] ?? -1) >= 0 && t.data.labels[e] !== t.data.predictions[e], i = /* @__PURE__ */ A(() => (t.query.search ?? "").toLowerCase()), a = /* @__PURE__ */ A(() => t.data.keys.map((e, t) => t).filter((e) => (!V(i) || `${t.data.keys[e]} ${n(t.data.labels[e] ?? -1)}`.toLowerCase().includes(V(i))) && (t.query.wrong !== "1" || r(e)))), o = /* @__PURE__ */ A(() => Math.max(0, Math.min(Number(t.query.page ?? 0) || 0, Math.ceil(V(a).length / 60) - 1))), s = /* @__PURE__ */ A(() => V(a).slice(V(o) * 60, V(o) * 60 + 60)), c = (e) => t.go(Q("samples", [], {
 		...t.query,
 		...e
 	}), !0);
-	var l = tf(), u = L(F(l), 2), d = P(u), f = L(P(d));
+	var l = nf(), u = L(F(l), 2), d = P(u), f = L(P(d));
 	ki(f), D(d);
 	var p = L(d, 2), m = (e) => {
-		var n = Zd(), r = P(n);
+		var n = Qd(), r = P(n);
 		ki(r), De(), D(n), R(() => ji(r, t.query.wrong === "1")), H("change", r, (e) => c({
 			wrong: e.currentTarget.checked ? "1" : "",
 			page: ""
@@ -6381,8 +6382,8 @@ function nf(e, t) {
 	} }), D(h);
 	var _ = L(h, 2);
 	Y(_, 20, () => V(s), (e) => e, (e, i) => {
-		var a = $d(), o = P(a), s = P(o);
-		mu(s, {
+		var a = ef(), o = P(a), s = P(o);
+		hu(s, {
 			get row() {
 				return i;
 			},
@@ -6392,7 +6393,7 @@ function nf(e, t) {
 			}
 		});
 		var c = L(s, 2), l = P(c, !0), u = L(l), d = (e) => {
-			var r = Qd(), a = I(L(F(r)));
+			var r = $d(), a = I(L(F(r)));
 			R((e) => K(a, `predicted ${e ?? ""}`), [() => n(t.data.predictions[i] ?? -1)]), G(e, r);
 		}, f = /* @__PURE__ */ A(() => r(i));
 		q(u, (e) => {
@@ -6402,7 +6403,7 @@ function nf(e, t) {
 		}, [() => Q("sample", [i]), () => n(t.data.labels[i] ?? -1) || t.data.keys[i]]), G(e, a);
 	}), D(_);
 	var v = L(_, 2), y = (e) => {
-		var t = ef();
+		var t = tf();
 		X(t, "", {}, { "margin-top": "1rem" });
 		var n = P(t), r = L(n, 2), i = I(r), s = L(r, 2);
 		D(t), R((e) => {
@@ -6424,8 +6425,8 @@ Dr([
 	"click"
 ]);
 // src/parts/Eraser.svelte
-var rf = /* @__PURE__ */ U("<div class=\"picture\" role=\"application\" aria-label=\"Erase a part: drag over the picture, or move with arrows and paint with space\" tabindex=\"0\"><img alt=\"\" draggable=\"false\"/> <svg aria-hidden=\"true\"><path fill=\"#8a8379\" fill-opacity=\"0.92\"></path><rect width=\"3\" height=\"3\" fill=\"none\" stroke=\"#fff\" stroke-width=\"0.25\"></rect></svg></div>");
-function af(e, t) {
+var af = /* @__PURE__ */ U("<div class=\"picture\" role=\"application\" aria-label=\"Erase a part: drag over the picture, or move with arrows and paint with space\" tabindex=\"0\"><img alt=\"\" draggable=\"false\"/> <svg aria-hidden=\"true\"><path fill=\"#8a8379\" fill-opacity=\"0.92\"></path><rect width=\"3\" height=\"3\" fill=\"none\" stroke=\"#fff\" stroke-width=\"0.25\"></rect></svg></div>");
+function of(e, t) {
 	O(t, !0);
 	let n = /* @__PURE__ */ A(() => t.grid.length), r = /* @__PURE__ */ M(void 0), i = /* @__PURE__ */ M(tn([14, 14])), a = !1;
 	function o(e, r) {
@@ -6452,7 +6453,7 @@ function af(e, t) {
 		e.preventDefault();
 	}
 	let l = /* @__PURE__ */ A(() => t.grid.flatMap((e, t) => e.flatMap((e, n) => e ? [`M${n},${t}h1v1h-1z`] : [])).join(""));
-	var u = rf();
+	var u = af();
 	X(u, "", {}, {
 		"touch-action": "none",
 		cursor: "crosshair"
@@ -6477,8 +6478,8 @@ Dr([
 	"pointerup"
 ]);
 // src/views/Try.svelte
-var of = /* @__PURE__ */ U("<div class=\"note\"><p> </p></div>"), sf = /* @__PURE__ */ U("<div class=\"note error\" role=\"alert\"><p> </p></div>"), cf = /* @__PURE__ */ U("<div role=\"group\" aria-label=\"Picture\"><p>Drop a photograph here, or</p> <button class=\"primary\">Choose a file</button> <input type=\"file\" accept=\"image/*\" hidden=\"\" aria-label=\"Photograph\"/> <p class=\"small\">It stays on this machine. Or open a <a>sample of the run</a>.</p></div>"), lf = /* @__PURE__ */ U("Paint over a part; it becomes the mean colour of the rest.<br/> <button>Explain without it</button> <button>Cancel</button>", 1), uf = /* @__PURE__ */ U(" <button class=\"plain\">Hide</button>", 1), df = /* @__PURE__ */ U("<button class=\"plain\">Whole picture again</button>"), ff = /* @__PURE__ */ U("<!> <button class=\"plain\">Erase a part</button> <!>", 1), pf = /* @__PURE__ */ U("<div><!></div> <p class=\"small\"><!></p>", 1), mf = /* @__PURE__ */ U("<option> </option>"), hf = /* @__PURE__ */ U("<option></option>"), gf = /* @__PURE__ */ U("<p class=\"busy\" role=\"status\"> <progress aria-label=\"Progress\"></progress> <button>Cancel</button></p>"), _f = /* @__PURE__ */ U("<p class=\"busy\">Cancelled.</p>"), vf = /* @__PURE__ */ U("<p class=\"busy\">No picture yet.</p>"), yf = /* @__PURE__ */ U("<i></i>"), bf = /* @__PURE__ */ U("<span> </span> <span class=\"bar\"><!><b></b></span> <span> </span>", 1), xf = /* @__PURE__ */ U("<button class=\"plain\">Reset all</button>"), Sf = /* @__PURE__ */ U("<div class=\"probabilities\" role=\"group\" aria-label=\"Class probabilities\"></div> <p class=\"small\"> <!></p>", 1), Cf = /* @__PURE__ */ U("<div class=\"switch\"><!> <span><a> </a> <button class=\"plain\">Show</button><button class=\"plain\">Alike</button></span> <input type=\"range\" min=\"0\" max=\"2\" step=\"0.05\"/> <span class=\"factor\"> </span> <span> </span></div>"), wf = /* @__PURE__ */ U("<li><a><!><div class=\"about\"> </div></a></li>"), Tf = /* @__PURE__ */ U("<h2> </h2> <ul class=\"gallery\"></ul>", 1), Ef = /* @__PURE__ */ U("<h2>What the erased part changed</h2> <!>", 1), Df = /* @__PURE__ */ U("<h2> </h2> <!> <h2>Switch modes</h2> <div class=\"switches\"></div> <p class=\"small\"> </p> <!> <!> <h2>The whole sum</h2> <!> <!>", 1), Of = /* @__PURE__ */ U("<p class=\"lead\">The network’s answer for one picture, as a sum over modes. Switch modes off or up, ask why one class and not another, or erase a part.</p> <!> <div class=\"try\"><div><!> <!> <div class=\"controls\"><label>Site <select></select></label> <label>Class <input list=\"cl-outputs\" placeholder=\"the predicted one\"/></label> <label>instead of <input list=\"cl-outputs\" placeholder=\"no other\"/></label> <datalist id=\"cl-outputs\"></datalist></div></div> <div aria-live=\"polite\"><!> <!></div></div>", 1), kf = /* @__PURE__ */ U("<h1>Try a picture</h1> <!>", 1);
-function Af(e, t) {
+var sf = /* @__PURE__ */ U("<div class=\"note\"><p> </p></div>"), cf = /* @__PURE__ */ U("<div class=\"note error\" role=\"alert\"><p> </p></div>"), lf = /* @__PURE__ */ U("<div role=\"group\" aria-label=\"Picture\"><p>Drop a photograph here, or</p> <button class=\"primary\">Choose a file</button> <input type=\"file\" accept=\"image/*\" hidden=\"\" aria-label=\"Photograph\"/> <p class=\"small\">It stays on this machine. Or open a <a>sample of the run</a>.</p></div>"), uf = /* @__PURE__ */ U("Paint over a part; it becomes the mean colour of the rest.<br/> <button>Explain without it</button> <button>Cancel</button>", 1), df = /* @__PURE__ */ U(" <button class=\"plain\">Hide</button>", 1), ff = /* @__PURE__ */ U("<button class=\"plain\">Whole picture again</button>"), pf = /* @__PURE__ */ U("<!> <button class=\"plain\">Erase a part</button> <!>", 1), mf = /* @__PURE__ */ U("<div><!></div> <p class=\"small\"><!></p>", 1), hf = /* @__PURE__ */ U("<option> </option>"), gf = /* @__PURE__ */ U("<option></option>"), _f = /* @__PURE__ */ U("<p class=\"busy\" role=\"status\"> <progress aria-label=\"Progress\"></progress> <button>Cancel</button></p>"), vf = /* @__PURE__ */ U("<p class=\"busy\">Cancelled.</p>"), yf = /* @__PURE__ */ U("<p class=\"busy\">No picture yet.</p>"), bf = /* @__PURE__ */ U("<i></i>"), xf = /* @__PURE__ */ U("<span> </span> <span class=\"bar\"><!><b></b></span> <span> </span>", 1), Sf = /* @__PURE__ */ U("<button class=\"plain\">Reset all</button>"), Cf = /* @__PURE__ */ U("<div class=\"probabilities\" role=\"group\" aria-label=\"Class probabilities\"></div> <p class=\"small\"> <!></p>", 1), wf = /* @__PURE__ */ U("<div class=\"switch\"><!> <span><a> </a> <button class=\"plain\">Show</button><button class=\"plain\">Alike</button></span> <input type=\"range\" min=\"0\" max=\"2\" step=\"0.05\"/> <span class=\"factor\"> </span> <span> </span></div>"), Tf = /* @__PURE__ */ U("<li><a><!><div class=\"about\"> </div></a></li>"), Ef = /* @__PURE__ */ U("<h2> </h2> <ul class=\"gallery\"></ul>", 1), Df = /* @__PURE__ */ U("<h2>What the erased part changed</h2> <!>", 1), Of = /* @__PURE__ */ U("<h2> </h2> <!> <h2>Switch modes</h2> <div class=\"switches\"></div> <p class=\"small\"> </p> <!> <!> <h2>The whole sum</h2> <!> <!>", 1), kf = /* @__PURE__ */ U("<p class=\"lead\">The network’s answer for one picture, as a sum over modes. Switch modes off or up, ask why one class and not another, or erase a part.</p> <!> <div class=\"try\"><div><!> <!> <div class=\"controls\"><label>Site <select></select></label> <label>Class <input list=\"cl-outputs\" placeholder=\"the predicted one\"/></label> <label>instead of <input list=\"cl-outputs\" placeholder=\"no other\"/></label> <datalist id=\"cl-outputs\"></datalist></div></div> <div aria-live=\"polite\"><!> <!></div></div>", 1), Af = /* @__PURE__ */ U("<h1>Try a picture</h1> <!>", 1);
+function jf(e, t) {
 	O(t, !0);
 	let n = Ye("source"), r = n.live, i = () => Array.from({ length: 28 }, () => Array(28).fill(!1)), a = /* @__PURE__ */ M(""), o = /* @__PURE__ */ M(null), s = /* @__PURE__ */ M(""), c = /* @__PURE__ */ M(""), l = /* @__PURE__ */ M(tn(i())), u = /* @__PURE__ */ M(!1), d = /* @__PURE__ */ M(!1), f = /* @__PURE__ */ M(""), p = /* @__PURE__ */ M(null), m = /* @__PURE__ */ M(null), h = /* @__PURE__ */ M(null), g = /* @__PURE__ */ M(null), _ = /* @__PURE__ */ M(tn({})), v = /* @__PURE__ */ M(null), y = /* @__PURE__ */ M(null), b = /* @__PURE__ */ M(""), x = /* @__PURE__ */ M(void 0), S = !1;
 	qi(() => {
@@ -6575,19 +6576,19 @@ function Af(e, t) {
 		...e,
 		was: null
 	})) ?? []);
-	var fe = kf(), pe = L(F(fe), 2), me = (e) => {
-		var t = of(), r = I(P(t), !0);
+	var fe = Af(), pe = L(F(fe), 2), me = (e) => {
+		var t = sf(), r = I(P(t), !0);
 		D(t), R(() => K(r, n.about.reason || "The network of this run is not loaded, so nothing can be computed here.")), G(e, t);
 	}, he = (e) => {
-		var o = Of(), S = L(F(o), 2), se = (e) => {
-			var t = sf(), n = I(P(t), !0);
+		var o = kf(), S = L(F(o), 2), se = (e) => {
+			var t = cf(), n = I(P(t), !0);
 			D(t), R(() => K(n, V(b))), G(e, t);
 		};
 		q(S, (e) => {
 			V(b) && e(se);
 		});
 		var ce = L(S, 2), fe = P(ce), pe = P(fe), me = (e) => {
-			var t = cf();
+			var t = lf();
 			let n;
 			var r = P(t);
 			X(r, "", {}, { "margin-bottom": "0.5rem" });
@@ -6610,10 +6611,10 @@ function Af(e, t) {
 			n.about.uploads && e(me);
 		});
 		var he = L(pe, 2), ge = (e) => {
-			var t = pf(), n = F(t);
+			var t = mf(), n = F(t);
 			X(n, "", {}, { "margin-top": "1rem" });
 			var r = P(n), a = (e) => {
-				af(e, {
+				of(e, {
 					get at() {
 						return V(m).picture;
 					},
@@ -6625,7 +6626,7 @@ function Af(e, t) {
 					}
 				});
 			}, o = (e) => {
-				mu(e, {
+				hu(e, {
 					get at() {
 						return V(m).picture;
 					},
@@ -6641,20 +6642,20 @@ function Af(e, t) {
 			var s = L(n, 2);
 			X(s, "", {}, { "margin-top": "0.4rem" });
 			var c = P(s), d = (e) => {
-				var t = lf(), n = L(F(t), 3), r = L(n, 2);
+				var t = uf(), n = L(F(t), 3), r = L(n, 2);
 				R((e) => n.disabled = e, [() => ee() || !V(l).some((e) => e.some(Boolean))]), H("click", n, () => oe(!0)), H("click", r, () => {
 					N(l, i(), !0), N(u, !1);
 				}), G(e, t);
 			}, f = (e) => {
-				var t = ff(), n = F(t), r = (e) => {
-					var t = uf(), n = F(t), r = L(n);
+				var t = pf(), n = F(t), r = (e) => {
+					var t = df(), n = F(t), r = L(n);
 					R(() => K(n, `Where mode ${V(g) ?? ""} acts. `)), H("click", r, () => N(g, null)), G(e, t);
 				};
 				q(n, (e) => {
 					V(ne) && V(g) !== null && e(r);
 				});
 				var a = L(n, 2), o = L(a, 2), s = (e) => {
-					var t = df();
+					var t = ff();
 					H("click", t, () => {
 						N(l, i(), !0), N(h, null), oe(!1);
 					}), G(e, t);
@@ -6672,7 +6673,7 @@ function Af(e, t) {
 		});
 		var _e = L(he, 2), w = P(_e), ve = L(P(w));
 		Y(ve, 21, () => t.sites, J, (e, t) => {
-			var n = mf(), r = I(n, !0), i = {};
+			var n = hf(), r = I(n, !0), i = {};
 			R(() => {
 				K(r, V(t)), i !== (i = V(t)) && (n.__value = i);
 			}), G(e, n);
@@ -6683,32 +6684,32 @@ function Af(e, t) {
 		ki(Se), D(xe);
 		var Ce = L(xe, 2);
 		Y(Ce, 21, () => V(re), J, (e, t) => {
-			var n = hf(), r = {};
+			var n = gf(), r = {};
 			R(() => {
 				r !== (r = V(t)) && (n.value = (n.__value = r) ?? "");
 			}), G(e, n);
 		}), D(Ce), D(_e), D(fe);
 		var T = L(fe, 2), we = P(T), E = (e) => {
-			var t = gf(), n = P(t), i = L(n), a = L(i, 2);
+			var t = _f(), n = P(t), i = L(n), a = L(i, 2);
 			D(t), R(() => {
 				K(n, `${V(p).state === "waiting" ? "Waiting for the network …" : "Computing the contributions …"} `), Z(i, "max", V(p).total), Ai(i, V(p).done);
 			}), H("click", a, () => r.cancel(V(f))), G(e, t);
 		}, Te = /* @__PURE__ */ A(() => V(p) && ee()), Ee = (e) => {
-			G(e, _f());
-		}, Oe = (e) => {
 			G(e, vf());
+		}, Oe = (e) => {
+			G(e, yf());
 		};
 		q(we, (e) => {
 			V(Te) ? e(E) : V(p)?.state === "cancelled" ? e(Ee, 1) : V(m) || e(Oe, 2);
 		});
 		var ke = L(we, 2), Ae = (e) => {
-			var t = Df(), n = F(t);
+			var t = Of(), n = F(t);
 			X(n, "", {}, { "margin-top": "0" });
 			var r = I(n), i = L(n, 2), a = (e) => {
-				var t = Sf(), n = F(t);
+				var t = Cf(), n = F(t);
 				Y(n, 21, () => V(de), (e) => e.output, (e, t) => {
-					var n = bf(), r = F(n), i = I(r, !0), a = L(r, 2), o = P(a), s = (e) => {
-						var n = yf();
+					var n = xf(), r = F(n), i = I(r, !0), a = L(r, 2), o = P(a), s = (e) => {
+						var n = bf();
 						let r;
 						R(() => r = X(n, "", r, { width: `${100 * V(t).was}%` })), G(e, n);
 					};
@@ -6724,7 +6725,7 @@ function Af(e, t) {
 					}, [() => ra(V(t).probability)]), G(e, n);
 				}), D(n);
 				var r = L(n, 2), i = P(r), a = L(i), o = (e) => {
-					var t = xf();
+					var t = Sf();
 					H("click", t, () => {
 						N(_, {}, !0), N(v, null);
 					}), G(e, t);
@@ -6738,10 +6739,10 @@ function Af(e, t) {
 			});
 			var o = L(i, 4);
 			Y(o, 21, () => V(te), (e) => e.mode, (e, t) => {
-				var n = Cf(), r = P(n);
+				var n = wf(), r = P(n);
 				{
 					let e = /* @__PURE__ */ A(() => V(t).map ?? null);
-					mu(r, {
+					hu(r, {
 						get at() {
 							return V(m).picture;
 						},
@@ -6767,10 +6768,10 @@ function Af(e, t) {
 				}), G(e, n);
 			}), D(o);
 			var s = L(o, 2), c = I(s), l = L(s, 2), u = (e) => {
-				var t = Tf(), n = F(t), r = I(n), i = L(n, 2);
+				var t = Ef(), n = F(t), r = I(n), i = L(n, 2);
 				Y(i, 21, () => V(y).rows, (e) => e.row, (e, t) => {
-					var n = wf(), r = P(n), i = P(r);
-					mu(i, {
+					var n = Tf(), r = P(n), i = P(r);
+					hu(i, {
 						get row() {
 							return V(t).row;
 						},
@@ -6789,7 +6790,7 @@ function Af(e, t) {
 				V(y) && e(u);
 			});
 			var d = L(l, 2), f = (e) => {
-				var t = Ef(), n = L(F(t), 2);
+				var t = Df(), n = L(F(t), 2);
 				{
 					let e = /* @__PURE__ */ A(() => V(ie).map((e) => [
 						e.mode,
@@ -6819,7 +6820,7 @@ function Af(e, t) {
 				V(ie).length && e(f);
 			});
 			var p = L(d, 4);
-			hd(p, {
+			gd(p, {
 				get terms() {
 					return V(C);
 				},
@@ -6878,8 +6879,8 @@ Dr([
 	"input"
 ]);
 // src/App.svelte
-var jf = /* @__PURE__ */ U("<button class=\"skip\">Skip to the content</button>"), Mf = /* @__PURE__ */ U("<li><a> </a></li>"), Nf = /* @__PURE__ */ U("<h1> </h1> <!>", 1), Pf = /* @__PURE__ */ U("<h1>Not found</h1> <div class=\"note\"><p>There is no view at this address. <a>Go to the overview.</a></p></div>", 1), Ff = /* @__PURE__ */ U("<div><nav class=\"main\" aria-label=\"Views\"><!> <p class=\"brand\">codeclens</p> <ul></ul></nav> <main tabindex=\"-1\"><!></main></div>");
-function If(e, t) {
+var Mf = /* @__PURE__ */ U("<button class=\"skip\">Skip to the content</button>"), Nf = /* @__PURE__ */ U("<li><a> </a></li>"), Pf = /* @__PURE__ */ U("<h1> </h1> <!>", 1), Ff = /* @__PURE__ */ U("<h1>Not found</h1> <div class=\"note\"><p>There is no view at this address. <a>Go to the overview.</a></p></div>", 1), If = /* @__PURE__ */ U("<div><nav class=\"main\" aria-label=\"Views\"><!> <p class=\"brand\">codeclens</p> <ul></ul></nav> <main tabindex=\"-1\"><!></main></div>");
+function Lf(e, t) {
 	O(t, !0);
 	let n = Gi(t, "boxed", 3, !1);
 	Xe("source", t.source);
@@ -6911,11 +6912,11 @@ function If(e, t) {
 		n() || (document.title = `${s.find(([e]) => e === V(c))?.[1] ?? "codeclens"} – codeclens`);
 	});
 	let p = (e) => (V(i), e());
-	var m = Ff();
+	var m = If();
 	Er("hashchange", an, () => !n() && l(location.hash));
 	let g;
 	var _ = P(m), v = P(_), y = (e) => {
-		var t = jf();
+		var t = Mf();
 		H("click", t, () => V(a)?.focus()), G(e, t);
 	};
 	q(v, (e) => {
@@ -6926,7 +6927,7 @@ function If(e, t) {
 		var r = /* @__PURE__ */ A(() => h(V(n), 2));
 		let i = () => V(r)[0], a = () => V(r)[1];
 		var o = Lr(), s = F(o), l = (e) => {
-			var t = Mf(), n = P(t), r = I(n, !0);
+			var t = Nf(), n = P(t), r = I(n, !0);
 			D(t), R((e) => {
 				Z(n, "href", e), Z(n, "aria-current", V(c) === i() ? "page" : void 0), K(r, a());
 			}, [() => Q(i())]), G(e, t);
@@ -6943,13 +6944,13 @@ function If(e, t) {
 		children: (e, n = d) => {
 			let a = /* @__PURE__ */ A(() => n().sites.filter((e) => e.modes).map((e) => e.site)), o = /* @__PURE__ */ A(() => V(a).at(-1) ?? "");
 			var l = Lr(), f = F(l), m = (e) => {
-				Wd(e, { get data() {
+				Gd(e, { get data() {
 					return n();
 				} });
 			}, h = (e) => {
 				{
 					let n = (e, t = d) => {
-						au(e, { get data() {
+						ou(e, { get data() {
 							return t();
 						} });
 					}, r = /* @__PURE__ */ A(() => p(() => t.source.view("layers")));
@@ -6964,7 +6965,7 @@ function If(e, t) {
 			}, g = (e) => {
 				{
 					let n = (e, t = d) => {
-						nf(e, {
+						rf(e, {
 							get data() {
 								return t();
 							},
@@ -6985,7 +6986,7 @@ function If(e, t) {
 			}, _ = (e) => {
 				{
 					let i = (e, t = d) => {
-						Xd(e, {
+						Zd(e, {
 							get data() {
 								return t();
 							},
@@ -7009,7 +7010,7 @@ function If(e, t) {
 			}, v = (e) => {
 				{
 					let i = (e, t = d) => {
-						$l(e, {
+						eu(e, {
 							get data() {
 								return t();
 							},
@@ -7033,7 +7034,7 @@ function If(e, t) {
 			}, y = (e) => {
 				{
 					let n = (e, t = d) => {
-						Nl(e, {
+						Pl(e, {
 							get data() {
 								return t();
 							},
@@ -7052,7 +7053,7 @@ function If(e, t) {
 					});
 				}
 			}, b = (e) => {
-				Af(e, {
+				jf(e, {
 					get sites() {
 						return V(a);
 					},
@@ -7061,7 +7062,7 @@ function If(e, t) {
 					}
 				});
 			}, x = (e) => {
-				var t = Nf(), r = F(t), i = I(r, !0);
+				var t = Pf(), r = F(t), i = I(r, !0);
 				ea(L(r, 2), {
 					what: "modes",
 					get command() {
@@ -7071,7 +7072,7 @@ function If(e, t) {
 			}, S = (e) => {
 				{
 					let n = (e, t = d) => {
-						Qu(e, {
+						$u(e, {
 							get data() {
 								return t();
 							},
@@ -7095,7 +7096,7 @@ function If(e, t) {
 			}, ee = (e) => {
 				{
 					let a = (e, t = d) => {
-						Ru(e, {
+						zu(e, {
 							get data() {
 								return t();
 							},
@@ -7135,7 +7136,7 @@ function If(e, t) {
 					});
 				}
 			}, te = (e) => {
-				var t = Pf(), n = L(F(t), 2), r = P(n), i = L(P(r));
+				var t = Ff(), n = L(F(t), 2), r = P(n), i = L(P(r));
 				D(r), D(n), R((e) => Z(i, "href", e), [() => Q("overview")]), G(e, t);
 			};
 			q(f, (e) => {
@@ -7147,18 +7148,18 @@ function If(e, t) {
 }
 Dr(["click"]);
 // src/PageApp.svelte
-var Lf = /* @__PURE__ */ U("<p class=\"subtitle\"><!></p>"), Rf = /* @__PURE__ */ U("<footer><p class=\"small\"><!></p></footer>"), zf = /* @__PURE__ */ U("<div><main><h1><!></h1> <!> <!> <!> <!> <!></main></div>");
-function Bf(e, t) {
+var Rf = /* @__PURE__ */ U("<p class=\"subtitle\"><!></p>"), zf = /* @__PURE__ */ U("<footer><p class=\"small\"><!></p></footer>"), Bf = /* @__PURE__ */ U("<div><main><h1><!></h1> <!> <!> <!> <!> <!></main></div>");
+function Vf(e, t) {
 	O(t, !0);
-	let n = Gi(t, "boxed", 3, !1), r = /* @__PURE__ */ A(() => $u(t.data.opening, t.data.sections));
-	var i = zf();
+	let n = Gi(t, "boxed", 3, !1), r = /* @__PURE__ */ A(() => ed(t.data.opening, t.data.sections));
+	var i = Bf();
 	let a;
 	var o = P(i), s = P(o);
 	wl(P(s), { get text() {
 		return t.data.title;
 	} }), D(s);
 	var c = L(s, 2), l = (e) => {
-		var n = Lf();
+		var n = Rf();
 		wl(P(n), { get text() {
 			return t.data.subtitle;
 		} }), D(n), G(e, n);
@@ -7167,22 +7168,22 @@ function Bf(e, t) {
 		t.data.subtitle && e(l);
 	});
 	var u = L(c, 2);
-	Id(u, {
+	Ld(u, {
 		get sections() {
 			return V(r).sections;
 		},
 		deepest: 2
 	});
 	var d = L(u, 2);
-	Nd(d, { get blocks() {
+	Pd(d, { get blocks() {
 		return V(r).opening;
 	} });
 	var f = L(d, 2);
-	Nd(f, { get blocks() {
+	Pd(f, { get blocks() {
 		return V(r).sections;
 	} });
 	var p = L(f, 2), m = (e) => {
-		var n = Rf(), r = P(n);
+		var n = zf(), r = P(n);
 		wl(P(r), { get text() {
 			return t.data.footer;
 		} }), D(r), D(n), G(e, n);
@@ -7192,18 +7193,18 @@ function Bf(e, t) {
 	}), D(o), D(i), R(() => a = gi(i, 1, "cl-root page", null, a, { "cl-boxed": n() })), G(e, i), k();
 }
 // src/explorer.css?inline
-var Vf = ".cl-root{--lightningcss-light:initial;--lightningcss-dark: ;color-scheme:light dark;--paper:#fdfcf8;--raised:#fff;--sunk:#f4f1e9;--ink:#1d1b18;--soft:#5d584f;--faint:#756f65;--rule:#dfdacd;--accent:#8c2f1b;--for:#d9540a;--against:#0a5fc4;--for-text:#a53c00;--against-text:#0a55ae;--mode:#c2410c;--contribution:#1b1b1b;--activation:#2f6fc6;--null:#8a8379;--focus:#0a5fc4;--plate:#fff;--serif:Charter, \"Bitstream Charter\", \"Sitka Text\", Cambria, \"Noto Serif\", Georgia, serif;--sans:Inter, \"Helvetica Neue\", \"Segoe UI\", Roboto, \"Noto Sans\", Arial, sans-serif;--mono:ui-monospace, \"SF Mono\", Menlo, Consolas, \"DejaVu Sans Mono\", monospace;background:var(--paper);color:var(--ink);font:15px/1.5 var(--sans);font-variant-numeric:tabular-nums;-webkit-text-size-adjust:100%}@media (prefers-color-scheme:dark){.cl-root{--lightningcss-light: ;--lightningcss-dark:initial;--paper:#16171a;--raised:#1e2024;--sunk:#101114;--ink:#e8e4dc;--soft:#b1aba0;--faint:#98928a;--rule:#34363b;--accent:#ef9d85;--for:#f08a3c;--against:#5aa2f5;--for-text:#f6a266;--against-text:#82b8f8;--mode:#f08a4b;--contribution:#e8e4dc;--activation:#6ea8f0;--null:#87817a;--focus:#82b8f8;--plate:#26282d}}.cl-root *,.cl-root :before{box-sizing:border-box}.cl-root{grid-template-columns:13.5rem minmax(0,1fr);min-height:100vh;display:grid}.cl-root.cl-boxed{border:1px solid var(--rule);border-radius:8px;height:720px;min-height:0;overflow:auto}.cl-root h1,.cl-root h2,.cl-root h3{font-family:var(--serif);text-wrap:balance;overflow-wrap:anywhere;font-weight:600;line-height:1.22}.cl-root h1{letter-spacing:-.01em;margin:0 0 .5rem;font-size:clamp(1.55rem,1.2rem + 1.4vw,2.15rem);font-weight:500}.cl-root h2{margin:2.6rem 0 .7rem;font-size:1.22rem}.cl-root h3{margin:0 0 .3rem;font-size:1rem}.cl-root p{text-wrap:pretty;max-width:42rem;margin:0 0 .8rem}.cl-root a{color:inherit;-webkit-text-decoration-color:var(--faint);text-decoration-color:var(--faint);text-underline-offset:.2em}.cl-root a:hover{color:var(--accent)}.cl-root code{font:.88em var(--mono);overflow-wrap:anywhere}.cl-root :focus-visible{outline:2px solid var(--focus);outline-offset:2px;border-radius:3px}.cl-root .lead{font:1.08rem/1.55 var(--serif);max-width:44rem;color:var(--ink)}.cl-root .soft{color:var(--soft)}.cl-root .small{color:var(--soft);font-size:.86rem}.cl-root .for{color:var(--for-text)}.cl-root .against{color:var(--against-text)}.cl-root ul.findings{max-width:46rem;font-family:var(--serif);padding-left:1.1rem;font-size:1.02rem}.cl-root ul.findings li{text-wrap:pretty;margin-bottom:.5rem}.cl-root ul.findings li::marker{color:var(--faint)}.cl-root .skip{position:absolute;left:-999px}.cl-root .skip:focus{background:var(--raised);z-index:9;padding:.5rem .8rem;top:.6rem;left:.6rem}.cl-root nav.main{border-right:1px solid var(--rule);height:100vh;padding:1.6rem .8rem;position:sticky;top:0;overflow-y:auto}.cl-root.cl-boxed nav.main{height:718px}.cl-root nav.main .brand{font:600 1.05rem var(--serif);margin:0;padding:0 .7rem 1rem}.cl-root nav.main ul{margin:0;padding:0;list-style:none}.cl-root nav.main a{color:var(--soft);border-radius:6px;padding:.42rem .7rem;text-decoration:none;display:block}.cl-root nav.main a:hover{background:var(--sunk);color:var(--ink)}.cl-root nav.main a[aria-current=page]{background:var(--sunk);color:var(--ink);font-weight:600}.cl-root main{outline:none;min-width:0;max-width:78rem;padding:clamp(1.2rem,3vw,2.6rem) clamp(1rem,3.5vw,3.2rem) 5rem}.cl-root .kicker{letter-spacing:.06em;text-transform:uppercase;color:var(--faint);margin:0 0 .35rem;font-size:.8rem}.cl-root button,.cl-root select,.cl-root input:not([type=range]):not([type=checkbox]),.cl-root textarea{font:inherit;color:inherit;background:var(--raised);border:1px solid var(--rule);border-radius:6px;padding:.34rem .7rem}.cl-root button{cursor:pointer}.cl-root button:hover:not(:disabled){border-color:var(--faint)}.cl-root button.primary{background:var(--ink);color:var(--paper);border-color:var(--ink)}.cl-root button.plain{color:var(--soft);background:0 0;border:0;padding:.15rem .35rem;font-size:.82rem}.cl-root button.plain:hover{color:var(--ink);text-decoration:underline}.cl-root button:disabled{opacity:.55;cursor:default}.cl-root textarea{width:100%;min-height:4.5rem}.cl-root input[type=range],.cl-root input[type=checkbox]{accent-color:var(--accent)}.cl-root .controls{flex-wrap:wrap;align-items:end;gap:.6rem 1rem;margin:.9rem 0 1.1rem;display:flex}.cl-root .controls label{color:var(--soft);gap:.18rem;font-size:.8rem;display:grid}.cl-root .controls label>*{color:var(--ink);font-size:.92rem}.cl-root .controls label.row{align-items:center;gap:.4rem;padding-bottom:.35rem;display:flex}.cl-root .controls select,.cl-root .controls input{max-width:15rem}.cl-root .charts{grid-template-columns:repeat(auto-fit,minmax(min(19rem,100%),1fr));gap:1.8rem 2.2rem;display:grid}.cl-root .charts>figure{max-width:36rem}.cl-root figure{break-inside:avoid;min-width:0;margin:0}.cl-root figure .head{justify-content:space-between;align-items:baseline;gap:.5rem;display:flex}.cl-root figure svg{width:100%;height:auto;display:block;overflow:visible}.cl-root svg text{font-family:var(--sans);fill:var(--soft);font-size:11.5px}.cl-root svg text.strong{fill:var(--ink)}.cl-root figcaption{color:var(--soft);max-width:44rem;margin-top:.35rem;font-size:.84rem}.cl-root .legend{color:var(--soft);flex-wrap:wrap;gap:.1rem .9rem;margin:.2rem 0 0;padding:0;font-size:.8rem;list-style:none;display:flex}.cl-root .legend span{vertical-align:middle;border-top:2.5px solid;width:1.1em;height:0;margin-right:.35em;display:inline-block}.cl-root .scroll{max-width:100%;overflow-x:auto}.cl-root table{border-collapse:collapse;border-block:1.5px solid var(--ink);font-size:.88rem}.cl-root th{text-align:left;border-bottom:1px solid var(--rule);vertical-align:bottom;padding:.35rem .9rem .35rem 0;font-weight:600}.cl-root td{border-bottom:1px solid var(--rule);vertical-align:top;padding:.28rem .9rem .28rem 0}.cl-root tr:last-child td{border-bottom:0}.cl-root td.n,.cl-root th.n{text-align:right}.cl-root th button{text-align:inherit;background:0 0;border:0;padding:0;font-weight:600}.cl-root dl.facts{grid-template-columns:max-content minmax(0,1fr);gap:.25rem 1.1rem;margin:0;font-size:.88rem;display:grid}.cl-root dl.facts dt{color:var(--soft)}.cl-root dl.facts dd{overflow-wrap:anywhere;margin:0}.cl-root .numbers{flex-wrap:wrap;gap:1rem 2rem;margin:1rem 0 .4rem;padding:0;list-style:none;display:flex}.cl-root .numbers li{min-width:5.5rem}.cl-root .numbers b{font:500 1.3rem/1.2 var(--serif);display:block}.cl-root .numbers span{color:var(--soft);font-size:.8rem}.cl-root .note{background:var(--sunk);border-radius:8px;max-width:46rem;margin:1rem 0;padding:.9rem 1.1rem}.cl-root .note p:last-child{margin-bottom:0}.cl-root .note pre{white-space:pre-wrap;overflow-wrap:anywhere;font:.82rem/1.5 var(--mono);margin:.4rem 0 0}.cl-root .error{border-left:3px solid var(--accent)}.cl-root .grid-box{border-block:1px solid var(--rule);height:min(72vh,46rem);position:relative;overflow:hidden auto}.cl-root .card{padding:.45rem;position:absolute}.cl-root .card>a{border:1px solid var(--rule);background:var(--raised);border-radius:8px;height:100%;padding:.5rem;text-decoration:none;display:block;overflow:hidden}.cl-root .card>a:hover{border-color:var(--faint);color:inherit}.cl-root .card .faces{grid-template-columns:repeat(4,1fr);gap:3px;display:grid}.cl-root .card .title{white-space:nowrap;text-overflow:ellipsis;margin-top:.4rem;font-size:.88rem;font-weight:600;overflow:hidden}.cl-root .card .title.none{color:var(--soft);font-style:italic;font-weight:400}.cl-root .card .meta{color:var(--soft);white-space:nowrap;justify-content:space-between;gap:.4rem;font-size:.76rem;display:flex}.cl-root .picture{aspect-ratio:1;background:var(--sunk);border-radius:4px;display:block;position:relative;overflow:hidden}.cl-root .picture img,.cl-root .picture canvas{object-fit:cover;width:100%;height:100%;position:absolute;inset:0}.cl-root .picture img.coarse{image-rendering:pixelated}.cl-root .picture .words{text-align:center;color:var(--soft);overflow-wrap:anywhere;place-items:center;padding:.2rem;font-size:.72rem;display:grid;position:absolute;inset:0;overflow:hidden}.cl-root .gallery{grid-template-columns:repeat(auto-fill,minmax(8.2rem,1fr));gap:.9rem;margin:0;padding:0;list-style:none;display:grid}.cl-root .gallery .about{color:var(--soft);overflow-wrap:anywhere;margin-top:.25rem;font-size:.78rem}.cl-root .gallery a{text-decoration:none;display:block}.cl-root .try>div>.picture{max-width:22rem}.cl-root .columns{grid-template-columns:repeat(auto-fit,minmax(min(22rem,100%),1fr));gap:1rem 2.6rem;display:grid}.cl-root .columns>section{min-width:0}.cl-root .try{grid-template-columns:minmax(15rem,22rem) minmax(0,1fr);align-items:start;gap:1.5rem 2.5rem;display:grid}.cl-root .drop{border:1.5px dashed var(--faint);text-align:center;background:var(--raised);border-radius:10px;padding:1.5rem 1.2rem}.cl-root .drop.over{background:var(--sunk);border-color:var(--ink)}.cl-root .probabilities{grid-template-columns:minmax(5rem,11rem) minmax(0,1fr) 3.8rem;align-items:center;gap:.3rem .6rem;margin:.4rem 0;font-size:.86rem;display:grid}.cl-root .probabilities .bar{background:var(--sunk);border-radius:3px;height:1.05rem;position:relative}.cl-root .probabilities .bar i{background:var(--null);opacity:.45;border-radius:3px;position:absolute;inset:0 auto 0 0}.cl-root .probabilities .bar b{background:var(--mode);border-radius:2px;position:absolute;inset:3px auto 3px 0}.cl-root .switches{gap:.2rem;display:grid}.cl-root .switch{border-bottom:1px solid var(--rule);grid-template-columns:2.6rem minmax(0,1fr) minmax(6rem,11rem) 2.9rem 4.2rem;align-items:center;gap:.6rem;padding:.22rem 0;font-size:.87rem;display:grid}.cl-root .switch .picture{width:2.6rem}.cl-root progress{width:100%;height:.6rem;accent-color:var(--accent)}.cl-root .busy{color:var(--soft);padding:2rem 0}.cl-root .subtitle{font:italic 1.05rem/1.5 var(--serif);color:var(--soft)}.cl-root .place{color:var(--accent);margin-right:.25em;font-weight:500}.cl-root .contents ol{columns:2 16rem;border-block:1px solid var(--rule);margin:1.2rem 0;padding:.8rem 0;font-size:.88rem;list-style:none}.cl-root .contents li{break-inside:avoid;padding:.14rem 0}.cl-root .contents a{text-decoration:none}.cl-root .contents a:hover{text-decoration:underline}.cl-root .told>h2{border-top:1px solid var(--rule);margin-top:3rem;padding-top:.9rem}.cl-root .told>h3{margin-top:2rem;font-size:1.08rem}.cl-root .told figure{margin:1.3rem 0 1.5rem}.cl-root .told dl.facts{margin:1rem 0}.cl-root figure.image img{max-width:100%;height:auto;display:block}.cl-root img.crisp{image-rendering:pixelated}.cl-root figure.table figcaption{margin:0 0 .5rem}.cl-root .save{color:var(--soft);white-space:nowrap;font-size:.82rem}.cl-root .mode-row{break-inside:avoid;margin:1.3rem 0}.cl-root .mode-row h3,.cl-root .mode-row h4{font:600 .95rem var(--sans);margin:0}.cl-root .mode-row .small{margin:.15rem 0 .4rem}.cl-root .mode-row .gallery,.cl-root .gallery.few{grid-template-columns:repeat(auto-fill,minmax(6.4rem,8rem))}.cl-root .sum{grid-template-columns:minmax(7rem,15rem) minmax(0,1fr);align-items:start;gap:1.4rem 2rem;margin:1rem 0;display:grid}.cl-root .sum .bars:only-child{grid-column:1/-1}.cl-root ul.terms{grid-template-columns:repeat(auto-fit,minmax(min(24rem,100%),1fr));gap:1rem 2rem;margin:1rem 0;padding:0;list-style:none;display:grid}.cl-root ul.terms li{break-inside:avoid;grid-template-columns:auto minmax(0,1fr);gap:.9rem;display:grid}.cl-root ul.terms .looks{gap:.4rem;display:flex}.cl-root ul.terms .looks .picture{width:6rem}.cl-root ul.terms .looks .picture+.picture{align-self:end;width:4rem}.cl-root ul.terms .words>*{display:block}.cl-root ul.terms svg{width:100%;max-width:15rem;height:auto;margin:.2rem 0}.cl-root.page{display:block}.cl-root.page main{max-width:64rem;margin-inline:auto}.cl-root footer{border-top:1px solid var(--rule);margin-top:3rem;padding-top:.8rem}@media (prefers-color-scheme:dark){.cl-root img.plate{background:#f4f2ec;border-radius:4px;padding:.6rem}}@media (max-width:760px){.cl-root{display:block}.cl-root nav.main{border-right:0;border-bottom:1px solid var(--rule);height:auto;padding:.7rem .6rem .5rem;position:static;overflow-x:auto}.cl-root nav.main .brand{display:none}.cl-root nav.main ul{gap:.1rem;display:flex}.cl-root nav.main a{white-space:nowrap;padding:.35rem .6rem}.cl-root .try,.cl-root .sum{grid-template-columns:minmax(0,1fr)}.cl-root .sum .seen{max-width:14rem}.cl-root ul.terms .looks .picture{width:4.6rem}.cl-root .switch{grid-template-columns:2.2rem minmax(0,1fr) 4rem}.cl-root .switch input{grid-column:2}.cl-root .switch .factor{grid-column:3}.cl-root .switch .effect{display:none}}@media print{.cl-root{--paper:#fff;--raised:#fff;--sunk:#f4f4f4;--ink:#000;--soft:#333;--faint:#666;--rule:#ccc;--accent:#8c2f1b;--for:#d9540a;--against:#0a5fc4;--for-text:#a53c00;--against-text:#0a55ae;--mode:#c2410c;--contribution:#1b1b1b;--activation:#2f6fc6;--null:#8a8379;-webkit-print-color-adjust:exact;-moz-print-color-adjust:exact;print-color-adjust:exact;font-size:10pt;display:block}.cl-root nav,.cl-root .controls,.cl-root button,.cl-root .skip,.cl-root .screen,.cl-root .save{display:none!important}.cl-root main{max-width:none;padding:0}.cl-root .scroll{overflow:visible}.cl-root .charts{grid-template-columns:repeat(2,minmax(0,1fr))}.cl-root th,.cl-root td{padding-right:.5rem;font-size:8.5pt}.cl-root .grid-box{height:auto;overflow:visible}.cl-root h2,.cl-root h3,.cl-root h4{break-after:avoid}.cl-root tr,.cl-root li{break-inside:avoid}.cl-root img.plate{background:0 0;padding:0}}@media (prefers-reduced-motion:no-preference){.cl-root .bar b,.cl-root .bar i{transition:width .12s}}", Hf = (e, t) => [e, ...t.map((e) => encodeURIComponent(String(e)))].join("/"), Uf = class extends Error {};
-async function Wf(e) {
+var Hf = ".cl-root{--lightningcss-light:initial;--lightningcss-dark: ;color-scheme:light dark;--paper:#fdfcf8;--raised:#fff;--sunk:#f4f1e9;--ink:#1d1b18;--soft:#5d584f;--faint:#756f65;--rule:#dfdacd;--accent:#8c2f1b;--for:#d9540a;--against:#0a5fc4;--for-text:#a53c00;--against-text:#0a55ae;--mode:#c2410c;--contribution:#1b1b1b;--activation:#2f6fc6;--null:#8a8379;--focus:#0a5fc4;--plate:#fff;--serif:Charter, \"Bitstream Charter\", \"Sitka Text\", Cambria, \"Noto Serif\", Georgia, serif;--sans:Inter, \"Helvetica Neue\", \"Segoe UI\", Roboto, \"Noto Sans\", Arial, sans-serif;--mono:ui-monospace, \"SF Mono\", Menlo, Consolas, \"DejaVu Sans Mono\", monospace;background:var(--paper);color:var(--ink);font:15px/1.5 var(--sans);font-variant-numeric:tabular-nums;-webkit-text-size-adjust:100%}@media (prefers-color-scheme:dark){.cl-root{--lightningcss-light: ;--lightningcss-dark:initial;--paper:#16171a;--raised:#1e2024;--sunk:#101114;--ink:#e8e4dc;--soft:#b1aba0;--faint:#98928a;--rule:#34363b;--accent:#ef9d85;--for:#f08a3c;--against:#5aa2f5;--for-text:#f6a266;--against-text:#82b8f8;--mode:#f08a4b;--contribution:#e8e4dc;--activation:#6ea8f0;--null:#87817a;--focus:#82b8f8;--plate:#26282d}}.cl-root *,.cl-root :before{box-sizing:border-box}.cl-root{grid-template-columns:13.5rem minmax(0,1fr);min-height:100vh;display:grid}.cl-root.cl-boxed{border:1px solid var(--rule);border-radius:8px;height:720px;min-height:0;overflow:auto}.cl-root h1,.cl-root h2,.cl-root h3{font-family:var(--serif);text-wrap:balance;overflow-wrap:anywhere;font-weight:600;line-height:1.22}.cl-root h1{letter-spacing:-.01em;margin:0 0 .5rem;font-size:clamp(1.55rem,1.2rem + 1.4vw,2.15rem);font-weight:500}.cl-root h2{margin:2.6rem 0 .7rem;font-size:1.22rem}.cl-root h3{margin:0 0 .3rem;font-size:1rem}.cl-root p{text-wrap:pretty;max-width:42rem;margin:0 0 .8rem}.cl-root a{color:inherit;-webkit-text-decoration-color:var(--faint);text-decoration-color:var(--faint);text-underline-offset:.2em}.cl-root a:hover{color:var(--accent)}.cl-root code{font:.88em var(--mono);overflow-wrap:anywhere}.cl-root :focus-visible{outline:2px solid var(--focus);outline-offset:2px;border-radius:3px}.cl-root .lead{font:1.08rem/1.55 var(--serif);max-width:44rem;color:var(--ink)}.cl-root .soft{color:var(--soft)}.cl-root .small{color:var(--soft);font-size:.86rem}.cl-root .for{color:var(--for-text)}.cl-root .against{color:var(--against-text)}.cl-root ul.findings{max-width:46rem;font-family:var(--serif);padding-left:1.1rem;font-size:1.02rem}.cl-root ul.findings li{text-wrap:pretty;margin-bottom:.5rem}.cl-root ul.findings li::marker{color:var(--faint)}.cl-root .skip{position:absolute;left:-999px}.cl-root .skip:focus{background:var(--raised);z-index:9;padding:.5rem .8rem;top:.6rem;left:.6rem}.cl-root nav.main{border-right:1px solid var(--rule);height:100vh;padding:1.6rem .8rem;position:sticky;top:0;overflow-y:auto}.cl-root.cl-boxed nav.main{height:718px}.cl-root nav.main .brand{font:600 1.05rem var(--serif);margin:0;padding:0 .7rem 1rem}.cl-root nav.main ul{margin:0;padding:0;list-style:none}.cl-root nav.main a{color:var(--soft);border-radius:6px;padding:.42rem .7rem;text-decoration:none;display:block}.cl-root nav.main a:hover{background:var(--sunk);color:var(--ink)}.cl-root nav.main a[aria-current=page]{background:var(--sunk);color:var(--ink);font-weight:600}.cl-root main{outline:none;min-width:0;max-width:78rem;padding:clamp(1.2rem,3vw,2.6rem) clamp(1rem,3.5vw,3.2rem) 5rem}.cl-root .kicker{letter-spacing:.06em;text-transform:uppercase;color:var(--faint);margin:0 0 .35rem;font-size:.8rem}.cl-root button,.cl-root select,.cl-root input:not([type=range]):not([type=checkbox]),.cl-root textarea{font:inherit;color:inherit;background:var(--raised);border:1px solid var(--rule);border-radius:6px;padding:.34rem .7rem}.cl-root button{cursor:pointer}.cl-root button:hover:not(:disabled){border-color:var(--faint)}.cl-root button.primary{background:var(--ink);color:var(--paper);border-color:var(--ink)}.cl-root button.plain{color:var(--soft);background:0 0;border:0;padding:.15rem .35rem;font-size:.82rem}.cl-root button.plain:hover{color:var(--ink);text-decoration:underline}.cl-root button:disabled{opacity:.55;cursor:default}.cl-root textarea{width:100%;min-height:4.5rem}.cl-root input[type=range],.cl-root input[type=checkbox]{accent-color:var(--accent)}.cl-root .controls{flex-wrap:wrap;align-items:end;gap:.6rem 1rem;margin:.9rem 0 1.1rem;display:flex}.cl-root .controls label{color:var(--soft);gap:.18rem;font-size:.8rem;display:grid}.cl-root .controls label>*{color:var(--ink);font-size:.92rem}.cl-root .controls label.row{align-items:center;gap:.4rem;padding-bottom:.35rem;display:flex}.cl-root .controls select,.cl-root .controls input{max-width:15rem}.cl-root .charts{grid-template-columns:repeat(auto-fit,minmax(min(19rem,100%),1fr));gap:1.8rem 2.2rem;display:grid}.cl-root .charts>figure{max-width:36rem}.cl-root figure{break-inside:avoid;min-width:0;margin:0}.cl-root figure .head{justify-content:space-between;align-items:baseline;gap:.5rem;display:flex}.cl-root figure svg{width:100%;height:auto;display:block;overflow:visible}.cl-root svg text{font-family:var(--sans);fill:var(--soft);font-size:11.5px}.cl-root svg text.strong{fill:var(--ink)}.cl-root figcaption{color:var(--soft);max-width:44rem;margin-top:.35rem;font-size:.84rem}.cl-root .legend{color:var(--soft);flex-wrap:wrap;gap:.1rem .9rem;margin:.2rem 0 0;padding:0;font-size:.8rem;list-style:none;display:flex}.cl-root .legend span{vertical-align:middle;border-top:2.5px solid;width:1.1em;height:0;margin-right:.35em;display:inline-block}.cl-root .scroll{max-width:100%;overflow-x:auto}.cl-root table{border-collapse:collapse;border-block:1.5px solid var(--ink);font-size:.88rem}.cl-root th{text-align:left;border-bottom:1px solid var(--rule);vertical-align:bottom;padding:.35rem .9rem .35rem 0;font-weight:600}.cl-root td{border-bottom:1px solid var(--rule);vertical-align:top;padding:.28rem .9rem .28rem 0}.cl-root tr:last-child td{border-bottom:0}.cl-root td.n,.cl-root th.n{text-align:right}.cl-root th button{text-align:inherit;background:0 0;border:0;padding:0;font-weight:600}.cl-root dl.facts{grid-template-columns:max-content minmax(0,1fr);gap:.25rem 1.1rem;margin:0;font-size:.88rem;display:grid}.cl-root dl.facts dt{color:var(--soft)}.cl-root dl.facts dd{overflow-wrap:anywhere;margin:0}.cl-root .numbers{flex-wrap:wrap;gap:1rem 2rem;margin:1rem 0 .4rem;padding:0;list-style:none;display:flex}.cl-root .numbers li{min-width:5.5rem}.cl-root .numbers b{font:500 1.3rem/1.2 var(--serif);display:block}.cl-root .numbers span{color:var(--soft);font-size:.8rem}.cl-root .note{background:var(--sunk);border-radius:8px;max-width:46rem;margin:1rem 0;padding:.9rem 1.1rem}.cl-root .note p:last-child{margin-bottom:0}.cl-root .note pre{white-space:pre-wrap;overflow-wrap:anywhere;font:.82rem/1.5 var(--mono);margin:.4rem 0 0}.cl-root .error{border-left:3px solid var(--accent)}.cl-root .grid-box{border-block:1px solid var(--rule);height:min(72vh,46rem);position:relative;overflow:hidden auto}.cl-root .card{padding:.45rem;position:absolute}.cl-root .card>a{border:1px solid var(--rule);background:var(--raised);border-radius:8px;height:100%;padding:.5rem;text-decoration:none;display:block;overflow:hidden}.cl-root .card>a:hover{border-color:var(--faint);color:inherit}.cl-root .card .faces{grid-template-columns:repeat(4,1fr);gap:3px;display:grid}.cl-root .card .title{white-space:nowrap;text-overflow:ellipsis;margin-top:.4rem;font-size:.88rem;font-weight:600;overflow:hidden}.cl-root .card .title.none{color:var(--soft);font-style:italic;font-weight:400}.cl-root .card .meta{color:var(--soft);white-space:nowrap;justify-content:space-between;gap:.4rem;font-size:.76rem;display:flex}.cl-root .picture{aspect-ratio:1;background:var(--sunk);border-radius:4px;display:block;position:relative;overflow:hidden}.cl-root .picture img,.cl-root .picture canvas{object-fit:cover;width:100%;height:100%;position:absolute;inset:0}.cl-root .picture img.coarse{image-rendering:pixelated}.cl-root .picture .words{text-align:center;color:var(--soft);overflow-wrap:anywhere;place-items:center;padding:.2rem;font-size:.72rem;display:grid;position:absolute;inset:0;overflow:hidden}.cl-root .gallery{grid-template-columns:repeat(auto-fill,minmax(8.2rem,1fr));gap:.9rem;margin:0;padding:0;list-style:none;display:grid}.cl-root .gallery .about{color:var(--soft);overflow-wrap:anywhere;margin-top:.25rem;font-size:.78rem}.cl-root .gallery a{text-decoration:none;display:block}.cl-root .try>div>.picture{max-width:22rem}.cl-root .columns{grid-template-columns:repeat(auto-fit,minmax(min(22rem,100%),1fr));gap:1rem 2.6rem;display:grid}.cl-root .columns>section{min-width:0}.cl-root .try{grid-template-columns:minmax(15rem,22rem) minmax(0,1fr);align-items:start;gap:1.5rem 2.5rem;display:grid}.cl-root .drop{border:1.5px dashed var(--faint);text-align:center;background:var(--raised);border-radius:10px;padding:1.5rem 1.2rem}.cl-root .drop.over{background:var(--sunk);border-color:var(--ink)}.cl-root .probabilities{grid-template-columns:minmax(5rem,11rem) minmax(0,1fr) 3.8rem;align-items:center;gap:.3rem .6rem;margin:.4rem 0;font-size:.86rem;display:grid}.cl-root .probabilities .bar{background:var(--sunk);border-radius:3px;height:1.05rem;position:relative}.cl-root .probabilities .bar i{background:var(--null);opacity:.45;border-radius:3px;position:absolute;inset:0 auto 0 0}.cl-root .probabilities .bar b{background:var(--mode);border-radius:2px;position:absolute;inset:3px auto 3px 0}.cl-root .switches{gap:.2rem;display:grid}.cl-root .switch{border-bottom:1px solid var(--rule);grid-template-columns:2.6rem minmax(0,1fr) minmax(6rem,11rem) 2.9rem 4.2rem;align-items:center;gap:.6rem;padding:.22rem 0;font-size:.87rem;display:grid}.cl-root .switch .picture{width:2.6rem}.cl-root progress{width:100%;height:.6rem;accent-color:var(--accent)}.cl-root .busy{color:var(--soft);padding:2rem 0}.cl-root .subtitle{font:italic 1.05rem/1.5 var(--serif);color:var(--soft)}.cl-root .place{color:var(--accent);margin-right:.25em;font-weight:500}.cl-root .contents ol{columns:2 16rem;border-block:1px solid var(--rule);margin:1.2rem 0;padding:.8rem 0;font-size:.88rem;list-style:none}.cl-root .contents li{break-inside:avoid;padding:.14rem 0}.cl-root .contents a{text-decoration:none}.cl-root .contents a:hover{text-decoration:underline}.cl-root .told>h2{border-top:1px solid var(--rule);margin-top:3rem;padding-top:.9rem}.cl-root .told>h3{margin-top:2rem;font-size:1.08rem}.cl-root .told figure{margin:1.3rem 0 1.5rem}.cl-root .told dl.facts{margin:1rem 0}.cl-root figure.image img{max-width:100%;height:auto;display:block}.cl-root img.crisp{image-rendering:pixelated}.cl-root figure.table figcaption{margin:0 0 .5rem}.cl-root .save{color:var(--soft);white-space:nowrap;font-size:.82rem}.cl-root .mode-row{break-inside:avoid;margin:1.3rem 0}.cl-root .mode-row h3,.cl-root .mode-row h4{font:600 .95rem var(--sans);margin:0}.cl-root .mode-row .small{margin:.15rem 0 .4rem}.cl-root .mode-row .gallery,.cl-root .gallery.few{grid-template-columns:repeat(auto-fill,minmax(6.4rem,8rem))}.cl-root .sum{grid-template-columns:minmax(7rem,15rem) minmax(0,1fr);align-items:start;gap:1.4rem 2rem;margin:1rem 0;display:grid}.cl-root .sum .bars:only-child{grid-column:1/-1}.cl-root ul.terms{grid-template-columns:repeat(auto-fit,minmax(min(24rem,100%),1fr));gap:1rem 2rem;margin:1rem 0;padding:0;list-style:none;display:grid}.cl-root ul.terms li{break-inside:avoid;grid-template-columns:auto minmax(0,1fr);gap:.9rem;display:grid}.cl-root ul.terms .looks{gap:.4rem;display:flex}.cl-root ul.terms .looks .picture{width:6rem}.cl-root ul.terms .looks .picture+.picture{align-self:end;width:4rem}.cl-root ul.terms .words>*{display:block}.cl-root ul.terms svg{width:100%;max-width:15rem;height:auto;margin:.2rem 0}.cl-root.page{display:block}.cl-root.page main{max-width:64rem;margin-inline:auto}.cl-root footer{border-top:1px solid var(--rule);margin-top:3rem;padding-top:.8rem}@media (prefers-color-scheme:dark){.cl-root img.plate{background:#f4f2ec;border-radius:4px;padding:.6rem}}@media (max-width:760px){.cl-root{display:block}.cl-root nav.main{border-right:0;border-bottom:1px solid var(--rule);height:auto;padding:.7rem .6rem .5rem;position:static;overflow-x:auto}.cl-root nav.main .brand{display:none}.cl-root nav.main ul{gap:.1rem;display:flex}.cl-root nav.main a{white-space:nowrap;padding:.35rem .6rem}.cl-root .try,.cl-root .sum{grid-template-columns:minmax(0,1fr)}.cl-root .sum .seen{max-width:14rem}.cl-root ul.terms .looks .picture{width:4.6rem}.cl-root .switch{grid-template-columns:2.2rem minmax(0,1fr) 4rem}.cl-root .switch input{grid-column:2}.cl-root .switch .factor{grid-column:3}.cl-root .switch .effect{display:none}}@media print{.cl-root{--paper:#fff;--raised:#fff;--sunk:#f4f4f4;--ink:#000;--soft:#333;--faint:#666;--rule:#ccc;--accent:#8c2f1b;--for:#d9540a;--against:#0a5fc4;--for-text:#a53c00;--against-text:#0a55ae;--mode:#c2410c;--contribution:#1b1b1b;--activation:#2f6fc6;--null:#8a8379;-webkit-print-color-adjust:exact;-moz-print-color-adjust:exact;print-color-adjust:exact;font-size:10pt;display:block}.cl-root nav,.cl-root .controls,.cl-root button,.cl-root .skip,.cl-root .screen,.cl-root .save{display:none!important}.cl-root main{max-width:none;padding:0}.cl-root .scroll{overflow:visible}.cl-root .charts{grid-template-columns:repeat(2,minmax(0,1fr))}.cl-root th,.cl-root td{padding-right:.5rem;font-size:8.5pt}.cl-root .grid-box{height:auto;overflow:visible}.cl-root h2,.cl-root h3,.cl-root h4{break-after:avoid}.cl-root tr,.cl-root li{break-inside:avoid}.cl-root img.plate{background:0 0;padding:0}}@media (prefers-reduced-motion:no-preference){.cl-root .bar b,.cl-root .bar i{transition:width .12s}}", Uf = (e, t) => [e, ...t.map((e) => encodeURIComponent(String(e)))].join("/"), Wf = class extends Error {};
+async function Gf(e) {
 	let t;
 	try {
 		t = await e.json();
 	} catch {
-		throw new Uf("The explorer gave no answer; is it still running?");
+		throw new Wf("The explorer gave no answer; is it still running?");
 	}
-	if (!e.ok) throw new Uf(t.error ?? `The explorer answered ${e.status}.`);
+	if (!e.ok) throw new Wf(t.error ?? `The explorer answered ${e.status}.`);
 	return t;
 }
-var Gf = class {
+var Kf = class {
 	found = /* @__PURE__ */ new Map();
 	get(e, t) {
 		let n = this.found.get(e);
@@ -7212,14 +7213,14 @@ var Gf = class {
 	forget() {
 		this.found.clear();
 	}
-}, Kf = class e {
+}, qf = class e {
 	about;
 	live;
 	note;
-	kept = new Gf();
+	kept = new Kf();
 	constructor(e) {
-		this.about = e, this.live = e.live ? new Yf() : null, this.note = async (e, t, n) => {
-			await Jf("PUT", "api/notes", {
+		this.about = e, this.live = e.live ? new Xf() : null, this.note = async (e, t, n) => {
+			await Yf("PUT", "api/notes", {
 				site: e,
 				mode: t,
 				...n
@@ -7227,11 +7228,11 @@ var Gf = class {
 		};
 	}
 	static async open() {
-		return new e(await Wf(await qf("api/about")));
+		return new e(await Gf(await Jf("api/about")));
 	}
 	view(e, ...t) {
-		let n = Hf(e, t);
-		return this.kept.get(n, async () => Wf(await qf(`api/view/${n}`)));
+		let n = Uf(e, t);
+		return this.kept.get(n, async () => Gf(await Jf(`api/view/${n}`)));
 	}
 	picture(e, t) {
 		return this.about.live ? `api/picture/${e}?side=${t}` : null;
@@ -7239,45 +7240,45 @@ var Gf = class {
 	async maps(e, t) {
 		if (!this.about.live) return null;
 		let n = `api/maps/${encodeURIComponent(e)}/${t}`;
-		return this.kept.get(n, async () => Wf(await qf(n)));
+		return this.kept.get(n, async () => Gf(await Jf(n)));
 	}
 };
-async function qf(e, t) {
+async function Jf(e, t) {
 	try {
 		return await fetch(e, t);
 	} catch {
-		throw new Uf("The explorer cannot be reached; is codeclens explore still running?");
+		throw new Wf("The explorer cannot be reached; is codeclens explore still running?");
 	}
 }
-var Jf = async (e, t, n) => Wf(await qf(t, {
+var Yf = async (e, t, n) => Gf(await Jf(t, {
 	method: e,
 	headers: { "content-type": "application/json" },
 	body: JSON.stringify(n)
-})), Yf = class {
+})), Xf = class {
 	async upload(e) {
-		return (await Wf(await qf("api/upload", {
+		return (await Gf(await Jf("api/upload", {
 			method: "POST",
 			headers: { "content-type": "application/octet-stream" },
 			body: e
 		}))).picture;
 	}
 	async explain(e) {
-		return (await Jf("POST", "api/explain", e)).job;
+		return (await Yf("POST", "api/explain", e)).job;
 	}
 	async job(e) {
-		return Wf(await qf(`api/jobs/${e}`));
+		return Gf(await Jf(`api/jobs/${e}`));
 	}
 	async cancel(e) {
-		await Wf(await qf(`api/jobs/${e}`, { method: "DELETE" }));
+		await Gf(await Jf(`api/jobs/${e}`, { method: "DELETE" }));
 	}
 	switch(e, t, n) {
-		return Jf("POST", "api/switch", {
+		return Yf("POST", "api/switch", {
 			job: e,
 			site: t,
 			factors: n
 		});
 	}
-}, Xf = class {
+}, Zf = class {
 	data;
 	about = {
 		live: !1,
@@ -7287,15 +7288,15 @@ var Jf = async (e, t, n) => Wf(await qf(t, {
 	};
 	live = null;
 	note = null;
-	kept = new Gf();
+	kept = new Kf();
 	constructor(e) {
 		this.data = e;
 	}
 	view(e, ...t) {
-		let n = Hf(e, t);
+		let n = Uf(e, t);
 		return this.kept.get(n, async () => {
 			let e = this.data.views[n];
-			if (!e) throw new Uf("This page is not part of the report; codeclens explore shows it.");
+			if (!e) throw new Wf("This page is not part of the report; codeclens explore shows it.");
 			return e;
 		});
 	}
@@ -7303,20 +7304,20 @@ var Jf = async (e, t, n) => Wf(await qf(t, {
 		return this.data.pictures[e] ?? null;
 	}
 	async maps(e, t) {
-		return this.data.maps[Hf(e, [t])] ?? null;
+		return this.data.maps[Uf(e, [t])] ?? null;
 	}
-}, Zf = class {
+}, Qf = class {
 	model;
 	about;
 	live = null;
 	note;
-	kept = new Gf();
+	kept = new Kf();
 	waiting = /* @__PURE__ */ new Map();
 	count = 0;
 	constructor(e) {
 		this.model = e, this.about = e.get("about"), e.on("msg:custom", (e) => {
 			let t = this.waiting.get(e?.id);
-			t && (this.waiting.delete(e.id), e.error ? t.failed(new Uf(e.error)) : t.done(e.found));
+			t && (this.waiting.delete(e.id), e.error ? t.failed(new Wf(e.error)) : t.done(e.found));
 		}), this.note = async (e, t, n) => {
 			await this.ask("note", {
 				site: e,
@@ -7339,7 +7340,7 @@ var Jf = async (e, t, n) => Wf(await qf(t, {
 		});
 	}
 	view(e, ...t) {
-		let n = Hf(e, t);
+		let n = Uf(e, t);
 		return this.kept.get(n, () => this.ask("view", { address: n }));
 	}
 	picture() {
@@ -7350,12 +7351,12 @@ var Jf = async (e, t, n) => Wf(await qf(t, {
 	}
 };
 // src/main.ts
-function Qf(e, t) {
+function $f(e, t) {
 	let n = document.createElement("style");
-	n.textContent = t ? Vf : `body { margin: 0; } ${Vf}`, e.append(n);
+	n.textContent = t ? Hf : `body { margin: 0; } ${Hf}`, e.append(n);
 }
-function $f(e, t, n) {
-	return Qf(e, n), Hr(If, {
+function ep(e, t, n) {
+	return $f(e, n), Hr(Lf, {
 		target: e,
 		props: {
 			source: t,
@@ -7363,8 +7364,8 @@ function $f(e, t, n) {
 		}
 	});
 }
-function ep(e, t, n) {
-	return Qf(e, n), Hr(Bf, {
+function tp(e, t, n) {
+	return $f(e, n), Hr(Vf, {
 		target: e,
 		props: {
 			data: t,
@@ -7372,20 +7373,20 @@ function ep(e, t, n) {
 		}
 	});
 }
-async function tp(e) {
+async function np(e) {
 	document.documentElement.lang = "en";
 	let t = document.getElementById("codeclens-data")?.textContent;
 	try {
 		let n = t ? JSON.parse(t) : null;
-		n?.document ? ep(e, n.document, !1) : $f(e, n ? new Xf(n) : await Kf.open(), !1);
+		n?.document ? tp(e, n.document, !1) : ep(e, n ? new Zf(n) : await qf.open(), !1);
 	} catch (t) {
 		e.textContent = t.message;
 	}
 }
-var np = typeof document > "u" ? null : document.getElementById("codeclens-explorer");
-np && tp(np);
-var rp = { render({ model: e, el: t }) {
-	let n = t.attachShadow({ mode: "open" }), r = e.get("document") ?? {}, i = r.title === void 0 ? $f(n, new Zf(e), !0) : ep(n, r, !0);
+var rp = typeof document > "u" ? null : document.getElementById("codeclens-explorer");
+rp && np(rp);
+var ip = { render({ model: e, el: t }) {
+	let n = t.attachShadow({ mode: "open" }), r = e.get("document") ?? {}, i = r.title === void 0 ? ep(n, new Qf(e), !0) : tp(n, r, !0);
 	return () => void Kr(i);
 } };
-export { rp as default };
+export { ip as default };
