@@ -182,7 +182,8 @@ def _gather(mode: SecantMode, func: Func, z: Tensor, *args: Any, **kwargs: Any) 
 def _dim_and_index(args: Sequence[Any], kwargs: dict[str, Any]) -> tuple[int | None, Any]:
     index = next(a for a in (*args, *kwargs.values()) if isinstance(a, Tensor))
     dim = kwargs.get("dim", next((a for a in args if type(a) is int), None))
-    return dim, index
+    # From the front: the one-hot numbers of an index have one more axis behind.
+    return dim if dim is None or not index.ndim else dim % index.ndim, index
 
 
 @choosing("scatter")
@@ -194,6 +195,7 @@ def _scatter(
     if index not in mode.choices or kw.get("reduce"):
         mode.watch("scatter", index)
         return RULES["scatter"](mode, func, z, dim, index, src, **kw)
+    dim %= index.ndim
     one_hot = mode.choices[index].one_hot().movedim(dim, -2)
     with mode:
         written = one_hot.sum(-2).movedim(-1, dim)
@@ -212,6 +214,7 @@ def _scatter(
 def _add_to(
     mode: SecantMode, func: Func, z: Tensor, dim: int, index: Tensor, src: Any, **kw: Any
 ) -> Any:
+    dim %= z.ndim
     if index in mode.choices and func.__name__.startswith("scatter"):
         one_hot = mode.choices[index].one_hot().movedim(dim, -2)
         with mode:
