@@ -1,12 +1,16 @@
-"""Text from strangers, made safe to show: on a terminal, in tables, on pages and in figures."""
+"""Text from strangers, made safe to show on terminals, pages and figures; and tokenizers of it."""
 
 from __future__ import annotations
 
+import os
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
+
+from codeclens.errors import CodeclensError, in_one_line
 
 # Control characters, marks and overrides of direction, line separators, halves of surrogate pairs
 # (bytes of file names that are not UTF-8), what XML does not allow, and characters of no width that
@@ -95,3 +99,28 @@ def table_cell(value: Any) -> Any:
     except ValueError:
         return f"'{shown}"
     return shown
+
+
+def saved_tokenizer(folder: str | os.PathLike[str]) -> Callable[[str], Any]:
+    """The tokenizer that transformers saved in a folder; nothing is downloaded.
+
+    Raises CodeclensError if there is none, or transformers is not installed.
+    """
+    if not Path(folder).is_dir():
+        raise CodeclensError(
+            f'There is no folder "{folder}"; pass the folder of a saved tokenizer, or a function '
+            "from a text to token ids."
+        )
+    try:
+        from transformers import AutoTokenizer
+    except ImportError as error:
+        raise CodeclensError(
+            'The package transformers is not installed; run pip install "codeclens[hf]".'
+        ) from error
+    try:
+        made: Callable[[str], Any] = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError, KeyError) as error:
+        raise CodeclensError(
+            f'"{folder}" does not hold a tokenizer ({in_one_line(error)}).'
+        ) from error
+    return made

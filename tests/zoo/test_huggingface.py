@@ -107,21 +107,20 @@ def test_a_backbone_without_classifier_is_refused(folder: Path) -> None:
 def test_pickled_weights_are_not_read(folder: Path, saved: tuple[Path, Any]) -> None:
     (folder / "model.safetensors").unlink()
     torch.save(saved[1].state_dict(), folder / "pytorch_model.bin")
-    with pytest.raises(
-        CodeclensError, match=r"is not a saved image classifier.*model\.safetensors"
-    ):
+    with pytest.raises(CodeclensError, match=r"is not a saved classifier.*model\.safetensors"):
         load(f"hf:{folder}")
 
 
 def test_a_folder_without_processor_is_refused(folder: Path) -> None:
     (folder / "preprocessor_config.json").unlink()
-    with pytest.raises(CodeclensError, match=r"is not a saved image.*preprocessor_config\.json"):
+    said = r"is not a saved classifier.*preprocessor_config\.json"
+    with pytest.raises(CodeclensError, match=said):
         load(f"hf:{folder}")
 
 
 def test_another_kind_of_model_is_refused(folder: Path) -> None:
     transformers.GPT2Config(n_layer=1).save_pretrained(folder)
-    with pytest.raises(CodeclensError, match="cannot be loaded as an image classifier"):
+    with pytest.raises(CodeclensError, match="cannot be loaded as a classifier"):
         load(f"hf:{folder}")
 
 

@@ -13,6 +13,7 @@ export type Block =
   | { kind: "points"; items: string[] }
   | { kind: "facts"; pairs: [string, string][] }
   | { kind: "figure"; image: ImageData_; caption: string; alt: string; wide: boolean }
+  | { kind: "marked"; rows: [string, [string, number, string][]][]; caption: string }
   | { kind: "table"; header: string[]; rows: Cell[][]; words: boolean[]; caption: string; wide: boolean }
   | { kind: "part"; name: string; content: any }
   | SectionData;
@@ -46,7 +47,7 @@ export function numbered(opening: Block[], sections: SectionData[]): { opening: 
         const number = place ? `${place}.${++count}` : String(++count);
         return { block, number, inner: all(block.blocks, number) };
       }
-      if (block.kind === "figure") return { block, number: String(++figures), inner: [] };
+      if (block.kind === "figure" || block.kind === "marked") return { block, number: String(++figures), inner: [] };
       if (block.kind === "table") return { block, number: String(++tables), inner: [] };
       return { block, number: "", inner: [] };
     });

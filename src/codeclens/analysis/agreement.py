@@ -14,7 +14,8 @@ from torch import Tensor
 from codeclens.analysis.flow import BatchFlow, FlowModel
 from codeclens.analysis.statistics import FEWEST
 from codeclens.analysis.trend import rank_correlation
-from codeclens.attribution import Attributor, Division, Given, Site, frozen, tapped
+from codeclens.attribution import Attributor, Division, Site, frozen, tapped
+from codeclens.attribution.embeddings import as_given
 from codeclens.attribution.joint import secants_of
 from codeclens.attribution.targets import bind
 from codeclens.decomposition.loadings import Loadings
@@ -188,7 +189,7 @@ class Agreement(Labelled):
 
 def flow_agreement(
     prepared: FlowModel,
-    batches: Sequence[tuple[Tensor, Tensor | None]],
+    batches: Sequence[tuple[Any, Tensor | None]],
     *,
     source: str,
     progress: Callable[[int, int], None] | None = None,
@@ -225,7 +226,7 @@ def flow_agreement(
 
 
 def _batch(
-    prepared: FlowModel, found: BatchFlow, x: Tensor, labels: Tensor | None, pair: tuple[str, str]
+    prepared: FlowModel, found: BatchFlow, x: Any, labels: Tensor | None, pair: tuple[str, str]
 ) -> tuple[np.ndarray[Any, Any], ...]:
     """For one batch: sample, i, j, the two effects, the flow and the product of contributions."""
     source, sink = pair
@@ -269,7 +270,7 @@ def _batch(
 def _without(
     prepared: FlowModel,
     division: Division,
-    x: Tensor,
+    x: Any,
     labels: Tensor | None,
     pair: tuple[str, str],
     rows: Int[np.ndarray, " copy"],
@@ -278,7 +279,8 @@ def _without(
     """Contributions at the sink of copies of samples, each without one part of the source."""
     whole = prepared.attributor
     chosen = torch.from_numpy(rows).to(x.device)
-    start = torch.as_tensor(whole.baseline.at(x, 0)).to(x).expand_as(x)
+    x = whole.inputs(x)
+    start = whole.starts(x)[0]
     places = {site.key: site for site in whole.survey(x).sites}
     site = places[pair[0]]
     outputs, at_start = _clean_run(prepared, x, start, site)
@@ -293,21 +295,22 @@ def _without(
         return activation - site.restore(share[:count].to(activation), like=activation) * moved
 
     # The same target as without the intervention, as predicted then.
-    bound = bind(whole.target, outputs[chosen], None if labels is None else labels[chosen])
+    few = x[chosen]
+    bound = bind(whole.target, outputs[chosen], None if labels is None else labels[chosen], few)
     attributor = Attributor(
         whole.model,
         sites=[places[pair[1]]],
         method=secants_of(whole.method),
         target=bound,
-        baseline=Given(start[chosen]),
+        baseline=as_given(start[chosen]),
         output=whole.output,
         at_once=len(rows),
     )
     with tapped(whole.model, [site], edit):
-        return attributor(x[chosen])
+        return attributor(few)
 
 
-def _clean_run(prepared: FlowModel, x: Tensor, start: Tensor, site: Site) -> tuple[Tensor, Tensor]:
+def _clean_run(prepared: FlowModel, x: Any, start: Any, site: Site) -> tuple[Tensor, Tensor]:
     """The output at x and the site's activation at the baseline."""
     from codeclens.attribution.capture import run
 

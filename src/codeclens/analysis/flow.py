@@ -18,7 +18,6 @@ from torch import Tensor, nn
 from codeclens.analysis.flow_results import Flow, PairFlow, joined
 from codeclens.attribution import (
     Attributor,
-    Baseline,
     Contributions,
     Division,
     Method,
@@ -69,7 +68,7 @@ class FlowModel:
         sites: Iterable[str | Site] | None = None,
         method: Method | None = None,
         target: Target | Bound | None = None,
-        baseline: float | Tensor | Baseline = 0.0,
+        baseline: Any = 0.0,
         output: Selector = None,
         most: int = 32,
     ) -> None:
@@ -92,8 +91,11 @@ class FlowModel:
         self.pairs: list[Pair] = list(pairwise(self.sites))
         self.most = most
 
-    def __call__(self, x: Tensor, labels: Tensor | None = None) -> BatchFlow:
-        """Divide the contributions of a batch among modes, and among pairs of them."""
+    def __call__(self, x: Any, labels: Tensor | None = None) -> BatchFlow:
+        """Divide the contributions of a batch among modes, and among pairs of them.
+
+        `x` is a tensor, several inputs or token ids, as in `contributions`.
+        """
         self.attributor = self.attributor.prepared(x)
         found = self.attributor(x, labels)
         for site in self.sites:
@@ -113,9 +115,9 @@ class FlowModel:
         """How the contributions of one site divide among its modes."""
         return shares_of(self.modes[site], found[site], self.most)
 
-    def is_cut(self, x: Tensor) -> dict[str, bool]:
+    def is_cut(self, x: Any) -> dict[str, bool]:
         """Whether all paths from the input to the output lead through each site."""
-        cuts = self.attributor.survey(x).cuts
+        cuts = self.attributor.survey(self.attributor.inputs(x)).cuts
         return {site: site in cuts for site in self.sites}
 
 
@@ -151,13 +153,14 @@ def flow(
     sites: Iterable[str | Site] | None = None,
     method: Method | None = None,
     target: Target | Bound | None = None,
-    baseline: float | Tensor | Baseline = 0.0,
+    baseline: Any = 0.0,
     output: Selector = None,
     most: int = 32,
     batch_size: int = 16,
     rows: Sequence[int] | None = None,
     names: Mapping[str, Sequence[str]] | None = None,
     progress: Callable[[int, int], None] | None = None,
+    model_kwargs: Mapping[str, Any] | None = None,
 ) -> Flow:
     """How much of the output passes through each mode of one site and then each mode of the next.
 
@@ -173,7 +176,8 @@ def flow(
     to output (default: all with `modes`). `method`, `target`, `baseline` and `output` are those of
     `contributions`; the method must be `Conductance` with secants. The time grows with the number
     of active modes in a sample, of which at most `most` are used. `names` are the names of the
-    modes of a site; the default is the class that their loadings correlate with.
+    modes of a site; the default is the class that their loadings correlate with. `model_kwargs` are
+    those of `extract`.
 
     Warns as `contributions` does. Raises CodeclensError for sites without modes, sites out of
     order, and other methods.
@@ -206,7 +210,8 @@ def flow(
     parts: list[Flow] = []
     gaps: dict[str, list[Tensor]] = {site: [] for site in prepared.sites}
     uncovered: set[str] = set()
-    for indices, x, labels in batches(model, data, batch_size, rows, progress):
+    samples = as_samples(data, model_kwargs)
+    for indices, x, labels in batches(model, samples, batch_size, rows, progress):
         found = prepared(x, labels)
         parts.append(_of_batch(prepared, found, indices, prepared.is_cut(x), called))
         for site, gap in gaps.items():
@@ -227,7 +232,7 @@ def batches(
     batch_size: int,
     rows: Sequence[int] | None = None,
     progress: Callable[[int, int], None] | None = None,
-) -> Iterator[tuple[list[int], Tensor, Tensor | None]]:
+) -> Iterator[tuple[list[int], Any, Tensor | None]]:
     """Batches of usable samples with numbers and labels, on the device of the model."""
     samples = as_samples(data)
     chosen = list(range(len(samples)) if rows is None else rows)

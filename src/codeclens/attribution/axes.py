@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, get_args
 
 import torch
@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from codeclens.attribution.capture import frozen, tapped
+from codeclens.attribution.inputs import Batch, Inputs, called
 from codeclens.attribution.sites import Site, find_sites
 from codeclens.errors import CodeclensError, unknown
 
@@ -23,10 +24,11 @@ _TURNS = 200
 def in_axes(
     model: nn.Module,
     site: str | Site,
-    x: Float[Tensor, "batch ..."],
+    x: Any,
     *,
     axes: Axes = "varimax",
     tokens: Sequence[int] | None = None,
+    model_kwargs: Mapping[str, Any] | None = None,
 ) -> tuple[nn.Module, Site]:
     """A copy of a model in which a site's tokens are written in other units, and that site.
 
@@ -41,7 +43,8 @@ def in_axes(
     rotated until each is large in few samples and tokens; Kaiser 1958), `"features"` (unchanged,
     only relative to the mean) or an orthogonal matrix `(U, U)` with an axis in each column. No
     labels are used. `tokens` are those that are rotated, `[0]` for a class token in front; the
-    others bypass the site, and their contributions are not included.
+    others bypass the site, and their contributions are not included. `x` and `model_kwargs` are
+    those of `contributions`.
 
     Raises CodeclensError unless the site is a tensor `(B, tokens, features)` or `(B, features)`,
     for tokens that do not exist, and for a matrix that is not orthogonal.
@@ -59,7 +62,7 @@ def in_axes(
             f'"{site}" stands for {len(found)} sites, or for a call or the heads of one; axes are '
             "rotated at the output or input of one module."
         )
-    values = _activations(model, place, x)
+    values = _activations(model, place, Inputs.of(x, model_kwargs))
     count, features = values.shape[1:]
     chosen = list(range(count)) if tokens is None else list(tokens)
     if not chosen or not all(0 <= token < count for token in chosen):
@@ -115,12 +118,12 @@ class _Shown(nn.Module):
         return coordinates @ self.matrix.T + mean
 
 
-def _activations(model: nn.Module, site: Site, x: Tensor) -> Float[Tensor, "batch token feature"]:
+def _activations(model: nn.Module, site: Site, x: Batch) -> Float[Tensor, "batch token feature"]:
     kept: list[Tensor] = []
     device = next((parameter.device for parameter in model.parameters()), x.device)
     with frozen(model), torch.no_grad(), tapped(model, [site], lambda _, a: kept.append(a.clone())):
         for batch in x.split(_BATCH):
-            model(batch.to(device))
+            called(model, batch.to(device))
     if not kept or kept[0].ndim not in (2, 3) or site.item is not None:
         shape = tuple(kept[0].shape) if kept else "nothing"
         raise CodeclensError(

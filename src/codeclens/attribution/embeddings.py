@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from codeclens.attribution.baselines import Baseline, as_baseline
+from codeclens.attribution.baselines import Baseline, ByInput, Given, as_baseline
 from codeclens.attribution.capture import frozen, same_randomness
 from codeclens.attribution.inputs import (
     Batch,
@@ -63,6 +63,17 @@ def starts_of(model: nn.Module, x: Any, baseline: Any) -> list[Any]:
     if isinstance(here, Inputs):
         return [here.started(model, given, draw) for draw in range(given.draws)]
     return [fitted(given.at(here, draw), here) for draw in range(given.draws)]
+
+
+def as_given(start: Batch) -> Baseline:
+    """A start of a path, from `starts_of`, as the baseline of its samples.
+
+    >>> as_given(torch.zeros(4, 3))
+    Given(shape=(4, 3))
+    """
+    if isinstance(start, Inputs):
+        return ByInput.of({place: Given(moved) for place, moved in start.moved.items()})
+    return Given(start)
 
 
 def _receiver(model: nn.Module, x: Inputs, place: Place) -> str:

@@ -186,7 +186,7 @@ def run_flow(
     with progress("flow", len(chosen), "images") as advance:
         found = cl.flow(
             again.ready.model,
-            again.images,
+            again.data,
             modes,
             batch_size=again.batch_size,
             rows=store.sample[chosen].tolist(),
@@ -250,7 +250,7 @@ def agreement_with_interventions(
     pair = sites[middle : middle + 2]
     prepared = FlowModel(again.ready.model, modes, sites=pair, **again.options)
     # One image after another: its copies fill a batch.
-    images = [(x, y) for _, x, y in batches(again.ready.model, again.images, 1, rows)]
+    images = [(x, y) for _, x, y in batches(again.ready.model, again.data, 1, rows)]
     with progress("interventions", len(images), "images") as advance:
         return flow_agreement(prepared, images, source=sites[middle], progress=advance)
 

@@ -82,7 +82,7 @@ def demo(*, flags: Annotated[DemoSettings | None, Flat] = None, common: Common =
 def extract(
     *, flags: Annotated[ExtractSettings | None, Flat] = None, common: Common = None
 ) -> None:
-    """Compute the contributions of hidden units for a folder of images, and store them."""
+    """Compute the contributions of hidden units for images or texts, and store them."""
     settings = ExtractSettings.resolve(flags, _file(common))
     from codeclens.cli.extract_command import run_extract
 
@@ -142,7 +142,7 @@ def explain(
     flags: Annotated[ExplainSettings | None, Flat] = None,
     common: Common = None,
 ) -> None:
-    """Explain the output for one image as a sum over modes, with a map of each mode."""
+    """Explain the output for one image or text as a sum over modes, with a map of each mode."""
     settings = ExplainSettings.resolve(flags, _file(common), image=image)
     from codeclens.cli.explain_command import run_explain
 

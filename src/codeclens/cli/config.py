@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
@@ -29,6 +30,8 @@ class Settings(BaseModel):
     command: ClassVar[str] = ""
     # Required options, with the text of the error if one is missing.
     needed: ClassVar[dict[str, str]] = {}
+    # Options of which exactly one is required.
+    either: ClassVar[dict[str, str]] = {}
 
     @classmethod
     def resolve(cls, flags: Self | None, file: Path | None = None, **places: Path | None) -> Self:
@@ -50,6 +53,11 @@ class Settings(BaseModel):
         for name, words in cls.needed.items():
             if getattr(settings, name) is None:
                 raise CodeclensError(f"codeclens {cls.command} needs {words}.")
+        chosen = [name for name in cls.either if getattr(settings, name) is not None]
+        if cls.either and len(chosen) != 1:
+            words = ", or ".join(cls.either.values())
+            told = "needs" if not chosen else "takes only one of"
+            raise CodeclensError(f"codeclens {cls.command} {told} {words}.")
         return settings
 
 
@@ -101,6 +109,26 @@ class Reloading(Settings):
     run_code: bool = False
     """Import the Python module that config.yaml next to the store names, if the model is
     module:function. Allow this for your own stores, or after reading the module."""
+
+
+class Reading(Preprocessed):
+    """Base of the options of commands that load a model of images or texts by its name."""
+
+    weights: str | None = None
+    """A weights file (.safetensors, or a state dict in a .pt), or "random" (untrained)."""
+    tokenizer: str | None = None
+    """The model takes texts: a folder of a saved tokenizer, or module:function, from a text to
+    token ids. [default: the model's own: beside a saved one, or its attribute `tokenizer`]"""
+    baseline: float | str = 0.0
+    """The baseline: one value for all pixels, after the model's transform; for texts 0 (the zero
+    vector), mean (the mean embedding) or token:ID (the embedding of one token)."""
+
+    @field_validator("baseline", mode="after")
+    @classmethod
+    def _known(cls, value: float | str) -> float | str:
+        if isinstance(value, float) or re.fullmatch(r"mean|token:\d{1,9}", value):
+            return value
+        raise ValueError("should be a number, mean or token:ID")
 
 
 class ControlSettings(Reloading):
@@ -156,34 +184,36 @@ class ControlSettings(Reloading):
         return split_commas(value)
 
 
-class ExplainSettings(Preprocessed):
+class ExplainSettings(Reading):
     """Options of `codeclens explain`."""
 
     command: ClassVar[str] = "explain"
     needed: ClassVar[dict[str, str]] = {
-        "image": "an image: codeclens explain photo.jpg",
         "to": "a place for its result: pass --to FOLDER",
+    }
+    either: ClassVar[dict[str, str]] = {
+        "image": "an image: codeclens explain photo.jpg",
+        "sentence": '--sentence "a text"',
     }
 
     image: Annotated[Path | None, Parameter(show=False)] = None
     """An image file."""
+    sentence: str | None = None
+    """A text to explain instead of an image."""
     model: str = "efficientnet-lite0"
     """digits-resnet, efficientnet-lite0, torchvision:, timm: or hf:NAME, or module:function, whose
     model may have the attributes `transform` (image to tensor) and `labels` (class names)."""
-    weights: str | None = None
-    """A weights file (.safetensors, or a state dict in a .pt), or "random" (untrained)."""
     modes: Path | None = None
     """A folder written by codeclens decompose. [default: the packaged modes of the model]"""
     sites: list[str] | None = None
     """Sites of the modes, separated by commas. [default: all; blocks.6.0 of the packaged modes]"""
     target: str = "predicted"
-    """What is explained: predicted, or a class by its name or number."""
+    """What is explained: predicted, or a class by its name or number; for language models token,
+    token:-1,output:ID, token:-1,contrast:ID,ID or continuation:LENGTH."""
     instead_of: str | None = None
     """Contrast: explain the target's logit minus the logit of this class (name or number)."""
     steps: int = Field(default=20, ge=1, le=1_000_000)
     """Steps of the path from the baseline to the image."""
-    baseline: float = 0.0
-    """The baseline input, one value for all pixels, after the model's transform."""
     most: int = Field(default=6, ge=1)
     """Number of modes of each site that are drawn individually, by size of their effect."""
     maps: bool = True
@@ -224,23 +254,32 @@ View = Literal["concat", "sum", "positive", "negative", "activation"]
 Method = Literal["conductance", "activation-path", "late-activation-path", "activation-gradient"]
 
 
-class ExtractSettings(Preprocessed):
+class ExtractSettings(Reading):
     """Options of `codeclens extract`."""
 
     command = "extract"
     needed: ClassVar[dict[str, str]] = {
         "model": "a model: pass --model NAME, for example --model timm:resnet18",
-        "images": "images: pass --images FOLDER",
         "to": "a place for its result: pass --to STORE, for example --to run/contributions.zarr",
+    }
+    either: ClassVar[dict[str, str]] = {
+        "images": "images: pass --images FOLDER",
+        "text": "--text FILE",
     }
 
     model: str | None = None
     """digits-resnet, efficientnet-lite0, torchvision:, timm: or hf:NAME, or module:function, whose
     model may have the attributes `transform` (image to tensor) and `labels` (class names)."""
-    weights: str | None = None
-    """A weights file (.safetensors, or a state dict in a .pt), or "random" (untrained)."""
     images: Path | None = None
     """A folder of images (its subfolders are classes), .tar or "*.tar", .npy, .npz or .zarr."""
+    text: Path | None = None
+    """A text file instead of images, a sample in each line."""
+    field: str | None = None
+    """The lines of --text are JSON objects; the text is in this field."""
+    label: str | None = None
+    """The field of JSON lines with the label: a number, or the name of a class."""
+    tokens: int | None = Field(default=None, ge=1)
+    """Maximum number of tokens of a text; longer ones are cut. [default: all]"""
     sites: list[str] | None = None
     """Module names, globs or presets, separated by commas. [default: the model's, often @blocks]"""
     method: Method = "conductance"
@@ -249,11 +288,10 @@ class ExtractSettings(Preprocessed):
     """Integration steps from the baseline to the image (conductance and activation paths)."""
     target: str = Field("predicted", min_length=1)
     """The output to explain: predicted, label, a class by its name or number (output:3),
-    contrast:CLASS,CLASS, topksum:K …"""
+    contrast:CLASS,CLASS, topksum:K …; for language models token (the predicted next one),
+    token:-1,output:ID, token:-1,contrast:ID,ID or continuation:LENGTH."""
     target_scale: Literal["logits", "probabilities", "sigmoid"] = "logits"
     """Explain the logit or the probability of the target."""
-    baseline: float = 0.0
-    """The baseline input, one value for all pixels, after the model's transform."""
     batch_size: int = Field(default=16, ge=1)
     """Images per batch; changes memory use, not results."""
     shard_size: int | None = Field(default=None, ge=1)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 import codeclens as cl
 from codeclens.analysis import save_table
+from codeclens.attribution import Inputs
 from codeclens.cli.config import ControlSettings, write_section
 from codeclens.cli.extract_command import (
     Reloaded,
@@ -104,7 +105,7 @@ def measure(
     again: Reloaded,
     store: cl.ContributionStore,
     modes: Modes,
-    data: tuple[Tensor, Tensor],
+    data: tuple[Any, Tensor],
     wanted: tuple[list[Wanted] | None, list[Wanted]],
 ) -> None:
     """Measure the curves of one site, and its necessity, that are not saved yet."""
@@ -153,13 +154,13 @@ def measure(
 
 def measured_on(
     settings: ControlSettings, again: Reloaded, store: cl.ContributionStore
-) -> tuple[Tensor, Tensor, Any]:
+) -> tuple[Any, Tensor, Any]:
     """The images `(N, …)` that are measured on, their labels, and what describes them.
 
     Raises CodeclensError if none is labelled, or their classes are not those of the store.
     """
     if settings.images is None:
-        images, rows = again.images, store.sample[store.label >= 0]
+        images, rows = again.data, store.sample[store.label >= 0]
     else:
         asked = again.settings.model_copy(update={"images": settings.images, "limit": None})
         images = open_images(asked, again.ready)
@@ -178,20 +179,21 @@ def measured_on(
     return x, labels, images.describe()
 
 
-def training_of(again: Reloaded, store: cl.ContributionStore) -> tuple[Tensor, Tensor]:
+def training_of(again: Reloaded, store: cl.ContributionStore) -> tuple[Any, Tensor]:
     """Some images of each class among those in which the modes were found, and their labels."""
     labels = store.label
     rows = [store.sample[labels == which][:_TRAINING] for which in np.unique(labels[labels >= 0])]
-    return loaded(again.images, np.concatenate(rows))
+    return loaded(again.data, np.concatenate(rows))
 
 
-def loaded(images: SampleSource, rows: Sequence[int] | np.ndarray) -> tuple[Tensor, Tensor]:
-    """The labelled ones of these images that can be read, `(N, …)`, and their labels."""
+def loaded(images: SampleSource, rows: Sequence[int] | np.ndarray) -> tuple[Any, Tensor]:
+    """The labelled ones of these samples that can be read, as one batch, and their labels."""
     samples = [images.load(int(row)) for row in rows]
     good = [sample for sample in samples if sample.image is not None and sample.label >= 0]
     if not good:
         return torch.zeros(0, 1), torch.zeros(0, dtype=torch.long)
-    x = torch.stack([sample.image for sample in good if sample.image is not None])
+    found = [sample.image for sample in good]
+    x = Inputs.joined(found) if isinstance(found[0], Inputs) else torch.stack(found)
     return x, torch.tensor([sample.label for sample in good])
 
 

@@ -1,8 +1,9 @@
-"""`codeclens explain`: the output for one image as a sum over modes, in figures and tables."""
+"""`codeclens explain`: the output for one image or text as a sum over modes, with figures."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +14,24 @@ from torch import Tensor
 import codeclens as cl
 from codeclens import zoo
 from codeclens.analysis import Hierarchy
-from codeclens.attribution import Target, select
+from codeclens.attribution import Selector, Target, select
+from codeclens.attribution.inputs import called
 from codeclens.attribution.targets import predicted_classes
 from codeclens.cli.config import ExplainSettings, require_own, write_section
 from codeclens.cli.extract_command import (
+    baseline_of,
     class_names,
     class_number,
+    load_ready,
     preprocessing_words,
     selector,
+    target_named,
+    tokenizer_of,
 )
 from codeclens.cli.terminal import say
 from codeclens.decomposition import Modes, load_modes, ready_names
 from codeclens.errors import CodeclensError
+from codeclens.extraction import TextLines
 from codeclens.extraction.fingerprint import describe
 from codeclens.files import staged
 from codeclens.pictures import open_rgb
@@ -42,32 +49,31 @@ _MADE_BY = [
 
 def run_explain(settings: ExplainSettings) -> None:
     """Explain as the options say, print the sentences and write all files."""
-    assert settings.image is not None
     assert settings.to is not None
     require_own(settings, settings.to, "an explanation", "explanation.*", _MADE_BY)
     modes, sites = modes_of(settings)
-    ready = zoo.load(settings.model, weights=settings.weights, **settings.preprocessing)
-    classes = class_names(settings.classes) if settings.classes else ready.labels
-    image = _opened(settings.image)
-    x = ready.transform(image)[None]
-    as_seen = getattr(ready.transform, "picture", None)
+    ready = load_ready(settings, settings.model)
+    output = selector(settings.output) if settings.output else ready.output
+    asked = _asked(settings, ready, output)
+    classes = class_names(settings.classes) if settings.classes else ready.labels or asked.tokens
     with progress("explain", None, "steps") as advance:
         explanation = cl.explain(
             ready.model,
-            x,
+            asked.x,
             modes,
             sites=sites,
             method=cl.Conductance(settings.steps, nodes="geometric"),
-            target=_target(settings, ready, x, classes),
-            baseline=settings.baseline,
-            output=selector(settings.output) if settings.output else ready.output,
+            target=_target(settings, asked, classes),
+            baseline=baseline_of(settings),
+            output=output,
             most=settings.most,
             maps="pixels" if settings.pixels else settings.maps,
             effects=settings.effects,
             classes=classes,
             # Packaged modes have names of their own; others may follow superclasses.
             names=Hierarchy.from_file("imagenet") if settings.modes is None else None,
-            picture=None if as_seen is None else as_seen(image),
+            picture=asked.picture,
+            tokens=asked.words,
             progress=advance,
         )
     to = settings.to
@@ -78,7 +84,8 @@ def run_explain(settings: ExplainSettings) -> None:
         save_sentences(part / "sentences.txt", explanation.sentences())
     write_section(to, settings)
     say("\n".join(explanation.sentences()))
-    say(f"Preprocessing: {preprocessing_words(describe(ready.transform))}.")
+    if settings.image is not None:
+        say(f"Preprocessing: {preprocessing_words(describe(ready.transform))}.")
     say(f"The figure, the page, the table and these sentences are in {to}")
 
 
@@ -111,21 +118,60 @@ def _opened(path: Path) -> Image.Image:
         raise CodeclensError(f"{path} cannot be read as an image: {error}.") from error
 
 
-def _target(
-    settings: ExplainSettings, ready: zoo.Ready, x: Tensor, classes: Sequence[str] | None
-) -> Target:
+@dataclass(frozen=True)
+class _Asked:
+    """What is explained: the input, what the model returns for it, and how it is drawn.
+
+    `words` are the tokens of a text, `tokens` the names of the outputs of a language model.
+    """
+
+    x: Any
+    result: Tensor
+    picture: Any = None
+    words: Sequence[str] | None = None
+    tokens: Sequence[str] | None = None
+
+
+def _asked(settings: ExplainSettings, ready: zoo.Ready, output: Selector) -> _Asked:
+    if settings.image is not None:
+        image = _opened(settings.image)
+        x = ready.transform(image)[None]
+        as_seen = getattr(ready.transform, "picture", None)
+        picture = None if as_seen is None else as_seen(image)
+        return _Asked(x, _result(ready, x, output), picture)
+    tokenizer = tokenizer_of(settings, ready)
+    text = TextLines([settings.sentence or ""], tokenizer)
+    ids = text.load(0).image
+    result = _result(ready, ids, output)
+    decode = getattr(tokenizer, "decode", None)
+    names = (
+        [str(decode([token])) for token in range(result.shape[2])]
+        if callable(decode) and result.ndim == 3
+        else None
+    )
+    return _Asked(ids, result, None, text.words(0), names)
+
+
+def _result(ready: zoo.Ready, x: Any, output: Selector) -> Tensor:
+    with torch.no_grad():
+        return select(called(ready.model, x), output)
+
+
+def _target(settings: ExplainSettings, asked: _Asked, classes: Sequence[str] | None) -> Target:
     """The target of the options; a contrast with another class needs the predicted class first."""
-    if settings.target == "predicted" and settings.instead_of is None:
-        return cl.Predicted()
-    if settings.target == "predicted":
-        output = selector(settings.output) if settings.output else ready.output
-        with torch.no_grad():
-            first = int(predicted_classes(select(ready.model(x), output))[0])
-    else:
-        first = class_number(settings.target, classes)
-    if settings.instead_of is None:
-        return cl.Output(first)
-    return cl.Contrast(first, class_number(settings.instead_of, classes))
+    text, other = settings.target, settings.instead_of
+    if other is None:
+        return target_named(text, "logits", classes)
+    if asked.result.ndim > 2:
+        raise CodeclensError(
+            "--instead-of contrasts classes; for tokens pass --target token:-1,contrast:ID,ID."
+        )
+    first = (
+        int(predicted_classes(asked.result)[0])
+        if text == "predicted"
+        else class_number(text, classes)
+    )
+    return cl.Contrast(first, class_number(other, classes))
 
 
 def _require_sites(sites: Sequence[str] | None, modes: Mapping[str, Any], folder: Path) -> None:

@@ -14,6 +14,7 @@ from codeclens.demo.digits_demo import digits_again
 from codeclens.errors import CodeclensError
 from codeclens.explorer import LiveNetwork, RunFolder, snapshot
 from codeclens.explorer.run_folder import Telling
+from codeclens.extraction import TextLines
 from codeclens.reporting import Question
 
 
@@ -79,8 +80,10 @@ def network_of(run: RunFolder, run_code: bool) -> tuple[LiveNetwork | None, str]
         again = load_again(run.store, "The explorer", "LiveNetwork", run_code)
     except CodeclensError as error:
         return None, str(error)
+    if isinstance(again.data, TextLines):
+        return None, "only networks of images are computed live."
     live = LiveNetwork(
-        run, again.ready.model, again.images, question_of(again), transform=again.ready.transform,
-        outputs=again.ready.labels or again.images.classes, **colours_of(again),
+        run, again.ready.model, again.data, question_of(again), transform=again.ready.transform,
+        outputs=again.ready.labels or again.data.classes, **colours_of(again),
     )  # fmt: skip
     return live, ""

@@ -1,4 +1,4 @@
-"""`codeclens extract`: the contributions of a model on images from disk, written to a store."""
+"""`codeclens extract`: the contributions of a model on images or texts, written to a store."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 import re
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,9 +18,10 @@ from torch import nn
 
 import codeclens as cl
 from codeclens import zoo
-from codeclens.attribution import ActivationPath
+from codeclens.attribution import ActivationPath, TokenEmbedding
 from codeclens.attribution.target_forms import TARGET_FORMS, parse_target
-from codeclens.cli.config import ExtractSettings, configuration, write_section
+from codeclens.attribution.targets import Scale
+from codeclens.cli.config import ExtractSettings, Reading, configuration, write_section
 from codeclens.cli.terminal import say
 from codeclens.errors import CodeclensError, counted, unknown
 from codeclens.extraction import (
@@ -28,6 +29,7 @@ from codeclens.extraction import (
     RayEngine,
     SampleSource,
     SharedProgress,
+    TextLines,
     default_device,
     locate,
     open_samples,
@@ -53,9 +55,8 @@ def run_extract(settings: ExtractSettings) -> None:
     If a launcher started several processes, each computes its share and the first one reports.
     """
     assert settings.model is not None
-    assert settings.images is not None
     assert settings.to is not None
-    ready = zoo.load(settings.model, weights=settings.weights, **settings.preprocessing)
+    ready = load_ready(settings, settings.model)
     if settings.engine == "local":  # a worker of a cluster has a device of its own
         ready.model.to(usable_device(settings.device or default_device()))
     elif settings.device is not None:
@@ -63,12 +64,12 @@ def run_extract(settings: ExtractSettings) -> None:
             f"--device {settings.device} has no effect with --engine ray: its workers use the GPUs "
             "that --worker-gpus assigns. Leave it out."
         )
-    images = open_images(settings, ready)
+    data = open_data(settings, ready)
     options: dict[str, Any] = {
         "sites": settings.sites or ready.sites,
         "method": method_of(settings),
-        "target": target_of(settings, output_names(settings, ready, images)),
-        "baseline": settings.baseline,
+        "target": target_of(settings, output_names(settings, ready, data)),
+        "baseline": baseline_of(settings),
         "output": selector(settings.output) if settings.output else ready.output,
         "batch_size": settings.batch_size,
         "shard_size": settings.shard_size,
@@ -80,14 +81,14 @@ def run_extract(settings: ExtractSettings) -> None:
         "to": settings.to,
     }
     if settings.plan:
-        say(cl.plan(ready.model, images, **options))
+        say(cl.plan(ready.model, data, **options))
         return
     rank = Rank.from_environment()
-    with _leading_progress(rank, len(images)) as advance, _quiet_followers(rank):
+    with _leading_progress(rank, len(data)) as advance, _quiet_followers(rank):
         whole = SharedProgress(locate(settings.to), rank, advance)
         store = cl.extract(
             ready.model,
-            images,
+            data,
             strict=settings.strict,
             progress=whole,
             shards=rank.shards,
@@ -111,11 +112,76 @@ def _device_of(model: nn.Module) -> torch.device:
     return next((p.device for p in model.parameters()), torch.device("cpu"))
 
 
-def open_images(settings: ExtractSettings, ready: zoo.Ready) -> SampleSource:
-    """The images, labelled with the model's classes if the folders are named after them.
+def load_ready(settings: Reading, model: str) -> zoo.Ready:
+    """The model that the options name, with its preprocessing or tokenizer."""
+    return zoo.load(
+        model, weights=settings.weights, tokenizer=settings.tokenizer, **settings.preprocessing
+    )
 
-    Otherwise the folders are new classes, unless the target is the label.
+
+def baseline_of(settings: Reading) -> Any:
+    """The baseline of the options: a number, "mean", or the embedding of a token.
+
+    >>> baseline_of(ExtractSettings(baseline="token:3"))
+    TokenEmbedding(token=3)
     """
+    given = settings.baseline
+    token = given.partition(":")[2] if isinstance(given, str) else ""
+    return TokenEmbedding(int(token)) if token else given
+
+
+def tokenizer_of(settings: Reading, ready: zoo.Ready) -> Callable[[str], Any]:
+    """The tokenizer of the options or of the model; raises CodeclensError if there is none."""
+    if ready.tokenizer is None:
+        raise CodeclensError(
+            f'"{ready.name}" comes without a tokenizer; pass --tokenizer FOLDER or '
+            "--tokenizer module:function."
+        )
+    return ready.tokenizer
+
+
+def open_data(settings: ExtractSettings, ready: zoo.Ready) -> SampleSource:
+    """The texts or images, labelled with the model's classes if the labels are named after them.
+
+    Otherwise the labels are new classes, unless the target is the label.
+    """
+    return (
+        _open_texts(settings, ready) if settings.text is not None else open_images(settings, ready)
+    )
+
+
+def _open_texts(settings: ExtractSettings, ready: zoo.Ready) -> TextLines:
+    assert settings.text is not None
+    tokenizer = tokenizer_of(settings, ready)
+
+    def opened(classes: Sequence[str] | None) -> TextLines:
+        return TextLines(
+            settings.text or "", tokenizer, field=settings.field, label=settings.label,
+            classes=classes, most=settings.tokens, limit=settings.limit, seed=settings.seed,
+        )  # fmt: skip
+
+    if settings.classes:
+        return opened(class_names(settings.classes))
+    texts = opened(None)
+    if texts.classes is None or ready.labels is None:
+        return texts
+    strange = set(texts.classes) - set(ready.labels)
+    if not strange or settings.target == "label":
+        return opened(ready.labels)
+    texts.own_classes = True
+    say(_foreign(len(texts.classes), "labels", min(strange), ready.labels))
+    return texts
+
+
+def _foreign(count: int, what: str, example: str, labels: Sequence[str]) -> str:
+    return (
+        f"The {count} {what} are not among the model's {len(labels):,} classes (for example "
+        f'"{example}"), so no accuracy is reported.'
+    )
+
+
+def open_images(settings: ExtractSettings, ready: zoo.Ready) -> SampleSource:
+    """The images, labelled with the model's classes if the folders are named after them."""
     assert settings.images is not None
     given = settings.images, ready.transform
     drawn = settings.limit, settings.seed
@@ -128,11 +194,8 @@ def open_images(settings: ExtractSettings, ready: zoo.Ready) -> SampleSource:
     if ready.labels is None or (strange and settings.target != "label"):
         if ready.labels:
             images.own_classes = True
-            say(
-                f"The {len(images.classes or [])} folder names are not among the model's "
-                f'{len(ready.labels):,} classes (for example "{min(strange)}"), so no accuracy is '
-                "reported."
-            )
+            count = len(images.classes or [])
+            say(_foreign(count, "folder names", min(strange), ready.labels))
         return images
     return open_samples(*given, ready.labels, *drawn)
 
@@ -141,7 +204,7 @@ def open_images(settings: ExtractSettings, ready: zoo.Ready) -> SampleSource:
 def _leading_progress(rank: Rank, total: int) -> Iterator[Advance]:
     """Show the progress of all processes, in the first one only."""
     if rank.leads:
-        with progress("contributions", total, "images") as advance:
+        with progress("contributions", total, "samples") as advance:
             yield advance
     else:
         yield lambda done, of, note="": None
@@ -182,7 +245,10 @@ def data_sentence(store: cl.ContributionStore) -> str:
         else:
             of = f" the {counted(outputs, 'output')}" if outputs else " the outputs"
             text += f"; no accuracy, since the labels do not index{of} of the model"
-    described = store.metadata["settings"]["data"].get("transform")
+    data = store.metadata["settings"]["data"]
+    described = data.get("transform")
+    if data.get("kind") == "text":
+        return f"{text}; tokenizer: {described}."
     return f"{text}; preprocessing: {preprocessing_words(described)}."
 
 
@@ -230,7 +296,7 @@ def summary(store: cl.ContributionStore) -> str:
     ]
     if store.skipped:
         count = len(store.skipped)
-        lines.append(f"{count:,} {'image was' if count == 1 else 'images were'} skipped:")
+        lines.append(f"{count:,} {'sample was' if count == 1 else 'samples were'} skipped:")
         lines += [f"  {key}: {reason}" for key, reason in store.skipped[:_SHOWN_SKIPPED]]
         if count > _SHOWN_SKIPPED:
             lines.append(f"  … and {count - _SHOWN_SKIPPED:,} more, listed in the store")
@@ -260,24 +326,42 @@ def engine_of(settings: ExtractSettings) -> Literal["local"] | RayEngine:
 
 
 def output_names(
-    settings: ExtractSettings, ready: zoo.Ready, images: SampleSource
+    settings: ExtractSettings, ready: zoo.Ready, data: SampleSource
 ) -> Sequence[str] | None:
-    """The class names of the model's outputs, or those of the images if it has none."""
+    """The class names of the model's outputs, or those of the data if it has none."""
     if settings.classes:
         return class_names(settings.classes)
-    return ready.labels or images.classes
+    return ready.labels or data.classes
 
 
 def target_of(settings: ExtractSettings, classes: Sequence[str] | None) -> Target:
-    """The target of the options: a class by its name or number, or one of `TARGET_FORMS`."""
-    text, scale = composed(settings.target), settings.target_scale
-    kind, _, rest = text.partition(":")
+    """The target of the options of an extraction."""
+    return target_named(settings.target, settings.target_scale, classes)
+
+
+def target_named(text: str, scale: Scale, classes: Sequence[str] | None) -> Target:
+    """The target that a text names: a class by its name or number, or one of `TARGET_FORMS`."""
+    text = composed(text)
+    kind = text.partition(":")[0]
     if text in (classes or ()) or kind not in {form.partition(":")[0] for form in TARGET_FORMS}:
         return cl.Output(class_number(text, classes), of=scale)
-    if kind in ("output", "contrast", "pixels", "box") and rest:
-        parts = class_list(rest.split(","), classes)
-        text = f"{kind}:{','.join(str(class_number(part, classes)) for part in parts)}"
-    return parse_target(text, scale)
+    return parse_target(_numbered(text, classes), scale)
+
+
+def _numbered(text: str, classes: Sequence[str] | None) -> str:
+    """A target with numbers in place of the names of classes.
+
+    >>> _numbered("token:-1,contrast:cat,dog", ["dog", "cat"])
+    'token:-1,contrast:1,0'
+    """
+    kind, _, rest = text.partition(":")
+    if kind == "token" and "," in rest:
+        position, _, inner = rest.partition(",")
+        return f"token:{position},{_numbered(inner, classes)}"
+    if kind not in ("output", "contrast", "pixels", "box") or not rest:
+        return text
+    parts = class_list(rest.split(","), classes)
+    return f"{kind}:{','.join(str(class_number(part, classes)) for part in parts)}"
 
 
 def class_list(parts: Sequence[str], classes: Sequence[str] | None) -> list[str]:
@@ -372,10 +456,10 @@ def class_names(file: Path) -> list[str]:
 
 @dataclass(frozen=True)
 class Reloaded:
-    """The model and images of a store, and the options of its extraction."""
+    """The model and samples of a store, and the options of its extraction."""
 
     ready: zoo.Ready
-    images: SampleSource
+    data: SampleSource
     options: dict[str, Any]
     batch_size: int
     settings: ExtractSettings
@@ -384,34 +468,39 @@ class Reloaded:
 def load_again(
     store: cl.ContributionStore, purpose: str, function: str, run_code: bool = False
 ) -> Reloaded:
-    """Load the model and images of a store again, from the `config.yaml` next to it.
+    """Load the model and samples of a store again, from the `config.yaml` next to it.
 
     `purpose` and `function` name, in an error, what needs them and the Python function that does
-    not. The file may come with somebody else's store, so a model that is Python code
+    not. The file may come with somebody else's store, so a model or tokenizer that is Python code
     (module:function) is only imported with `run_code`. Raises CodeclensError without that, if there
-    is no configuration, and if the model or images changed.
+    is no configuration, and if the model or the samples changed.
     """
     path = store.path
     file = configuration(path) if isinstance(path, Path) else None
     if file is None or not file.is_file():
         raise CodeclensError(
-            f"{purpose} needs the model and the images, but there is no config.yaml of codeclens "
+            f"{purpose} needs the model and the data, but there is no config.yaml of codeclens "
             f'extract next to "{path}"; extract on the command line, or call {function} in Python.'
         )
     settings = ExtractSettings.resolve(None, file)
     assert settings.model is not None
-    if zoo.runs_code(settings.model) and not run_code:
+    code = [
+        name
+        for name in (settings.model, settings.tokenizer)
+        if name is not None and zoo.runs_code(name) and not Path(name).is_dir()
+    ]
+    if code and not run_code:
         raise CodeclensError(
-            f'{purpose} would run the Python code "{settings.model}", which {file} names; pass '
+            f'{purpose} would run the Python code "{code[0]}", which {file} names; pass '
             f"--run-code if the store is your own or you trust it, or call {function} in Python."
         )
-    ready = zoo.load(settings.model, weights=settings.weights, **settings.preprocessing)
-    images = open_images(settings, ready)
+    ready = load_ready(settings, settings.model)
+    data = open_data(settings, ready)
     made = store.metadata["settings"]
-    for what, now in (("model", model_fingerprint(ready.model)), ("data", images.describe())):
+    for what, now in (("model", model_fingerprint(ready.model)), ("data", data.describe())):
         changed = next(differences(made[what], plain(now), what), None)
         if changed is not None:
-            kind = "weights" if what == "model" else "images"
+            kind = "weights" if what == "model" else "texts" if settings.text else "images"
             raise CodeclensError(
                 f'{file} names other {kind} than those of "{path}" ({changed[0]} differs); '
                 f"extract again, or call {function} in Python."
@@ -420,8 +509,8 @@ def load_again(
     method = replace(method_of(settings), **store.metadata["learned"])  # type: ignore[type-var]
     options = {
         "method": method,
-        "target": target_of(settings, output_names(settings, ready, images)),
-        "baseline": settings.baseline,
+        "target": target_of(settings, output_names(settings, ready, data)),
+        "baseline": baseline_of(settings),
         "output": selector(settings.output) if settings.output else ready.output,
     }
-    return Reloaded(ready, images, options, settings.batch_size, settings)
+    return Reloaded(ready, data, options, settings.batch_size, settings)

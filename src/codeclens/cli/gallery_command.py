@@ -25,7 +25,7 @@ def run_gallery(settings: GallerySettings) -> None:
     hierarchy = Hierarchy.from_file(settings.hierarchy) if settings.hierarchy else None
     with progress("gallery", None, "steps") as advance:
         page = gallery_page(
-            store, modes, again.ready.model, again.images, question_of(again), to=settings.to,
+            store, modes, again.ready.model, again.data, question_of(again), to=settings.to,
             sites=settings.sites, most=settings.most, count=settings.count,
             effects=settings.effects, hierarchy=hierarchy, seed=settings.seed, progress=advance,
             batch_size=again.batch_size, **colours_of(again),

@@ -205,7 +205,7 @@ class RankingInputs:
         """
         return np.asarray(np.mean([self.products(one)[0].mean(axis=0) for one in members], axis=0))
 
-    def images(self) -> tuple[Tensor, Int[np.ndarray, " sample"]]:
+    def images(self) -> tuple[Any, Int[np.ndarray, " sample"]]:
         """The training images and their labels; raises CodeclensError where there are none."""
         if self.training is None:
             raise CodeclensError(

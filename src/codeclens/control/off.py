@@ -10,7 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from codeclens.attribution import Site
-from codeclens.attribution.baselines import Constant, as_baseline
+from codeclens.attribution.baselines import (
+    Constant,
+    MeanEmbedding,
+    TokenEmbedding,
+    as_baseline,
+)
 from codeclens.attribution.embeddings import starts_of
 from codeclens.attribution.inputs import Inputs
 from codeclens.control.edits import Value, activation_at, as_value, finite
@@ -84,6 +89,10 @@ def default_off(modes: Modes | Mode, baseline: Any = None) -> tuple[Off, Any]:
     counted = settings.get("baseline")
     if baseline is None and isinstance(counted, Mapping) and counted.get("class") == "Constant":
         baseline = float(counted["value"])
+    if baseline is None and isinstance(counted, Mapping):
+        kinds = {"MeanEmbedding": MeanEmbedding, "TokenEmbedding": TokenEmbedding}
+        if made := kinds.get(str(counted.get("class"))):
+            baseline = made(**{name: value for name, value in counted.items() if name != "class"})
     unknown_or_none = isinstance(modes, Mode) or modes.view == "activation" or not settings
     if unknown_or_none or not counts_from_baseline(settings.get("method")):
         return 0.0, 0.0 if baseline is None else baseline

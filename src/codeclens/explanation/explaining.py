@@ -22,6 +22,7 @@ from codeclens.attribution import (
     Selector,
     SiteContributions,
     Target,
+    Token,
 )
 from codeclens.attribution.embeddings import starts_of
 from codeclens.attribution.inputs import Batch, shape_words
@@ -62,6 +63,7 @@ def explain(
     classes: Sequence[str] | None = None,
     names: Mapping[str, Sequence[str]] | Hierarchy | None = None,
     picture: Picture | None = None,
+    tokens: Sequence[str] | None = None,
     progress: Callable[[int, int], None] | None = None,
     model_kwargs: Mapping[str, Any] | None = None,
 ) -> Explanation:
@@ -80,8 +82,8 @@ def explain(
     `modes` are those of one site or of several (`sites` picks some). `target=Contrast(a, b)` asks
     why a and not b. `method` (by default 20 steps at geometric nodes, which need no pilot),
     `target`, `baseline`, `output`, `labels` and `model_kwargs` are those of `contributions`;
-    `x` may be several inputs or token ids as there. `classes` names the
-    outputs; `picture` is what the network saw, for drawings; `progress(done, total)` counts the
+    `x` may be several inputs or token ids as there. `classes` names the outputs; `picture` is what
+    the network saw, or `tokens` what it read, for drawings; `progress(done, total)` counts the
     steps.
 
     Raises CodeclensError for more than one input, for sites without modes, for pixel maps with a
@@ -136,8 +138,11 @@ def explain(
         target=float(found.target[0]),
         baseline_target=float(found.baseline_target[0]),
         words=target_name(_located(chosen_target, x), result, classes, labels),
-        prediction=Predicted().name(result, classes),
+        prediction=target_name(
+            _located(Predicted() if result.ndim < 3 else Token(), x), result, classes
+        ),
         picture=_picture(x, picture),
+        tokens=tokens,
         unit=target_unit(chosen_target),
     )
 

@@ -13,7 +13,7 @@ from codeclens.errors import CodeclensError, counted
 from codeclens.explanation.explanation_figure import explanation_figure, pixel_figure
 from codeclens.explanation.sums import Reading, SiteExplanation, SumsOverModes, Term
 from codeclens.labelled import Labelled, columns_of, labels, node_name, save_table
-from codeclens.pages import Figure, Image, Page, Part, Points, Section, Table, Text
+from codeclens.pages import Figure, Image, MarkedText, Page, Part, Points, Section, Table, Text
 from codeclens.pages.document import Block
 from codeclens.pages.notebook import bundle_of
 from codeclens.pages.words import Cell, listed, plain
@@ -152,6 +152,8 @@ class Explanation(Labelled, SumsOverModes):
         for site, one in self.items():
             told = [f"{sentence[0].upper()}{sentence[1:]}" for sentence in self._of_site(one)]
             blocks: list[Block | Section] = [Points(told), self.chart(site, most), self._table(one)]
+            if marked := self._marked(one, most):
+                blocks.insert(1, marked)
             if one.mapped:
                 blocks.append(self._pixels(one))
             sections.append(Section(f"The modes of {site}", blocks))
@@ -246,6 +248,24 @@ class Explanation(Labelled, SumsOverModes):
             f"All active modes of `{one.site}`, in {self.unit}. Both numbers are positive where "
             "the mode supports the target; contributions sum to the change of the target.",
             wide=True,
+        )
+
+    def _marked(self, one: SiteExplanation, most: int | None) -> MarkedText | None:
+        """The tokens, marked by what each of the first modes contributes there."""
+        shown = one.terms[: one.shown if most is None else most]
+        rows = [
+            (f"mode {term.mode} {term.called}".strip(), list(zip(self.tokens, values, strict=True)))
+            for term in shown
+            if (values := term.places) is not None and self.tokens is not None
+            if values.shape == (len(self.tokens),)
+        ]
+        if not rows:
+            return None
+        return MarkedText(
+            rows,
+            f"The contribution of the modes of `{one.site}` at each token, in {self.unit}: orange "
+            "supports the target, blue opposes it. The values of a row sum to the contribution of "
+            "its mode.",
         )
 
     def _pixels(self, one: SiteExplanation) -> Figure:

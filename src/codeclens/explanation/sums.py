@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -158,7 +158,7 @@ class SumsOverModes(Mapping[str, SiteExplanation]):
     """A mapping from sites to sums over modes, and what they share: the target and the picture.
 
     `target` and `baseline_target` are T(x) and T(x0), `words` is the target's name, `prediction`
-    the class with the largest output, `picture` what the network saw.
+    the class with the largest output, `picture` what the network saw, `tokens` what it read.
     """
 
     def __init__(
@@ -170,6 +170,7 @@ class SumsOverModes(Mapping[str, SiteExplanation]):
         words: str,
         prediction: str,
         picture: UInt8[np.ndarray, "rows columns 3"] | None = None,
+        tokens: Sequence[str] | None = None,
         unit: str = "logits",
     ) -> None:
         self._sites = dict(sites)
@@ -178,6 +179,7 @@ class SumsOverModes(Mapping[str, SiteExplanation]):
         self.words = words
         self.prediction = prediction
         self.picture = picture
+        self.tokens = None if tokens is None else list(tokens)
         self.unit = unit
 
     @property

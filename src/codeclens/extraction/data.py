@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -26,7 +26,7 @@ from torch.utils.data import (
     default_convert,
 )
 
-from codeclens.attribution import Inputs
+from codeclens.attribution import Inputs, SharedValue
 from codeclens.errors import CodeclensError, require_number
 from codeclens.extraction.fingerprint import array_digest, describe, digest, without_addresses
 from codeclens.pictures import as_rgb
@@ -190,6 +190,60 @@ class InputSamples(SampleSource):
             "inputs": {str(place): describe(value) for place, value in self.x.values.items()},
             "labels": None if self.labels is None else array_digest(self.labels),
         }
+
+
+class WithArguments(SampleSource):
+    """Samples with the keyword arguments that a model takes besides.
+
+    Tensors with a row for each sample belong to the samples (`SharedValue` says otherwise);
+    everything else is passed as it is. Raises CodeclensError for a name that is an input already.
+
+    >>> samples = WithArguments(ArraySamples(torch.zeros(3, 2)), {"scale": torch.ones(3, 1)})
+    >>> samples.load(1).image
+    Inputs(0: (1, 2), scale: (1, 1))
+    """
+
+    def __init__(self, samples: SampleSource, model_kwargs: Mapping[str, Any]) -> None:
+        self.samples = samples
+        self.model_kwargs = dict(model_kwargs)
+        self.classes, self.threads = samples.classes, samples.threads
+        self.own_classes = samples.own_classes
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def key(self, index: int) -> str:
+        return self.samples.key(index)
+
+    def label(self, index: int) -> int:
+        return self.samples.label(index)
+
+    def read(self, index: int) -> tuple[Any, Any]:
+        return self.samples.read(index)
+
+    def load(self, index: int) -> Sample:
+        found = self.samples.load(index)
+        if found.image is None:
+            return found
+        x = found.image if isinstance(found.image, Inputs) else found.image[None]
+        return replace(found, image=Inputs.of(x, self._of(index)))
+
+    def describe(self) -> dict[str, Any]:
+        given = {
+            name: describe(value.value if isinstance(value, SharedValue) else value)
+            for name, value in self.model_kwargs.items()
+        }
+        return {**self.samples.describe(), "model_kwargs": given}
+
+    def _of(self, index: int) -> dict[str, Any]:
+        """The keyword arguments of one sample, as a batch of one."""
+        found: dict[str, Any] = {}
+        for name, value in self.model_kwargs.items():
+            if isinstance(value, Tensor) and value.ndim and len(value) == len(self):
+                found[name] = value[index : index + 1]
+            else:
+                found[name] = value if isinstance(value, SharedValue) else SharedValue(value)
+        return found
 
 
 def read_ahead(
@@ -410,8 +464,8 @@ class DatasetSamples(SampleSource):
         return None
 
 
-def as_samples(data: Any) -> SampleSource:
-    """Data as numbered samples.
+def as_samples(data: Any, model_kwargs: Mapping[str, Any] | None = None) -> SampleSource:
+    """Data as numbered samples, with the keyword arguments of the model, if there are any.
 
     `data` is a tensor or array `(N, …)`, a tuple of one and its labels `(N,)`, several inputs (a
     dict of tensors, or `Inputs`), alone or in such a tuple, a map-style data set (see
@@ -427,7 +481,7 @@ def as_samples(data: Any) -> SampleSource:
     samples = _as_source(data)
     if not len(samples):
         raise CodeclensError("The data contain no samples.")
-    return samples
+    return WithArguments(samples, model_kwargs) if model_kwargs else samples
 
 
 def _column(row: Mapping[Any, Any], asked: str | None, usual: tuple[str, ...]) -> str | None:

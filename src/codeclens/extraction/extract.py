@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from typing import Any, Literal
 
@@ -61,12 +61,14 @@ def extract(
     channels_last: bool | None = None,
     fold_batchnorm: bool = False,
     autocast: Half | None = None,
+    model_kwargs: Mapping[str, Any] | None = None,
 ) -> ContributionStore:
     """Compute the contributions of every sample at `sites` and write them to a store at `to`.
 
     `data` is a tensor `(N, …)`, a tuple of a tensor and labels `(N,)`, a map-style data set, an
     `ImageFolder`, or anything else that `as_samples` accepts. `sites`, `method`, `target`,
-    `baseline` and `output` are those of `contributions`; `classes` names the labels.
+    `baseline`, `output` and `model_kwargs` are those of `contributions`; tensors in `model_kwargs`
+    with a row for each sample of the data belong to the samples. `classes` names the labels.
 
     The work is cut into shards of `shard_size` samples (default: a sixteenth of the data, from 32
     to 1,024 and at least a batch), each complete or absent. Run again with the same settings, an
@@ -117,6 +119,7 @@ def extract(
         dtype=dtype,
         strict=strict,
         computing=Computing(channels_last, fold_batchnorm, autocast),
+        model_kwargs=model_kwargs,
     )
     path = locate(to)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -52,6 +52,7 @@ class ExtractionJob:
         dtype: str,
         strict: bool,
         computing: Computing,
+        model_kwargs: Mapping[str, Any] | None = None,
     ) -> ExtractionJob:
         """The job for these options of `extract`; raises CodeclensError as `extract` does."""
         require_number("batch_size", batch_size, least=1, whole=True)
@@ -59,7 +60,7 @@ class ExtractionJob:
             require_number("shard_size", shard_size, least=1, whole=True)
         if dtype not in DTYPES:
             raise unknown("dtype", dtype, DTYPES)
-        samples = as_samples(data)
+        samples = as_samples(data, model_kwargs)
         positions = positions_of(reduce, grid)
         attributor = Attributor(
             model,

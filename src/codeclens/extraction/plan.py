@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from math import prod
 from pathlib import Path
@@ -126,6 +126,7 @@ def plan(
     channels_last: bool | None = None,
     fold_batchnorm: bool = False,
     autocast: Half | None = None,
+    model_kwargs: Mapping[str, Any] | None = None,
 ) -> Plan:
     """Estimate what `extract` with the same options takes, from one batch; writes nothing.
 
@@ -156,6 +157,7 @@ def plan(
         dtype=dtype,
         strict=False,
         computing=Computing(channels_last, fold_batchnorm, autocast),
+        model_kwargs=model_kwargs,
     )
     maker, samples = job.maker, job.maker.samples
     path = None if to is None else Path(to)

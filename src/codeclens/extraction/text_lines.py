@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ import torch
 from codeclens.attribution import Inputs
 from codeclens.errors import CodeclensError, in_one_line, require_number, unknown
 from codeclens.extraction.data import SampleSource, stratified
-from codeclens.extraction.fingerprint import describe, digest
+from codeclens.extraction.fingerprint import digest
+from codeclens.text import saved_tokenizer
 
 # A function from a text to its token ids; a tokenizer of transformers is one, too.
 Tokenizer = Callable[[str], Any]
@@ -22,17 +24,19 @@ _SHOWN = 200
 
 
 class TextLines(SampleSource):
-    """The lines of a text file, or one `field` of each line of a JSON-lines file, as token ids.
+    """Texts as token ids: a list, the lines of a file, or one `field` of a JSON-lines file.
 
     `tokenizer` is a function from a text to a list of token ids, a tokenizer of transformers, or
     the folder of a saved one. All samples are padded to the longest with the id `padding`, at the
     end, and the model gets an `attention_mask`. `most` shortens longer texts to so many tokens. The
     key of a sample is the number of its line with its text, so that exemplars can be read. In JSON
-    lines, `label` is the field of the label: a whole number, or a name. Empty lines are left out.
-    `limit` keeps so many lines, drawn at random with `seed`, from every label its share.
+    lines, `label` is the field of the label: a whole number, or a name, numbered as in `classes` or
+    in alphabetical order. Empty lines are left out. `limit` keeps so many lines, drawn at random
+    with `seed`, from every label its share.
 
     Raises CodeclensError for a file that cannot be read or has no text, for a line without the
-    field, and for a tokenizer that does not return token ids.
+    field, for a label that is none of the classes, and for a tokenizer that does not return token
+    ids.
 
     >>> import tempfile
     >>> file = Path(tempfile.mkdtemp(), "lines.txt")
@@ -45,11 +49,12 @@ class TextLines(SampleSource):
 
     def __init__(
         self,
-        path: str | os.PathLike[str],
+        path: str | os.PathLike[str] | Sequence[str],
         tokenizer: Tokenizer | str | os.PathLike[str],
         *,
         field: str | None = None,
         label: str | None = None,
+        classes: Sequence[str] | None = None,
         padding: int | None = None,
         most: int | None = None,
         limit: int | None = None,
@@ -57,10 +62,15 @@ class TextLines(SampleSource):
     ) -> None:
         if most is not None:
             require_number("most", most, least=1, whole=True)
-        self.path = Path(path)
-        self.tokenizer = _tokenizer(tokenizer)
-        lines, found = _lines(self.path, field, label)
-        self.classes, labels = _numbered(found)
+        if isinstance(path, str | os.PathLike):
+            self.path = Path(path)
+            content = _content(self.path)
+        else:
+            self.path = Path("texts")
+            content = [str(text) for text in path]
+        self.tokenizer = tokenizer if callable(tokenizer) else saved_tokenizer(tokenizer)
+        lines, found = _lines(self.path, content, field, label)
+        self.classes, labels = _numbered(found, classes)
         kept = stratified(labels, limit, seed)
         self.lines = [lines[row] for row in kept]
         self.labels = [labels[row] for row in kept]
@@ -84,6 +94,18 @@ class TextLines(SampleSource):
     def label(self, index: int) -> int:
         return self.labels[index]
 
+    def words(self, index: int) -> list[str]:
+        """The tokens of a sample as text, with padding as empty text; ids if nothing decodes them.
+
+        >>> TextLines(["a b", "c"], lambda text: [ord(word) for word in text.split()]).words(1)
+        ['99', '']
+        """
+        decode = getattr(self.tokenizer, "decode", None)
+        found = [
+            str(decode([token])) if callable(decode) else str(token) for token in self.ids[index]
+        ]
+        return [*found, *[""] * (self.length - len(found))]
+
     def read(self, index: int) -> tuple[Any, Any]:
         ids = self.ids[index]
         rest = self.length - len(ids)
@@ -100,7 +122,7 @@ class TextLines(SampleSource):
             "texts": digest([repr(self.lines).encode()]),
             "labels": digest([str(self.labels).encode()]),
             "tokens": digest([repr((self.ids, self.padding)).encode()]),
-            "transform": describe(type(self.tokenizer).__name__),
+            "transform": getattr(self.tokenizer, "__qualname__", type(self.tokenizer).__name__),
         }
 
     def _ids(self, number: int, text: str) -> list[int]:
@@ -118,39 +140,18 @@ class TextLines(SampleSource):
         return found
 
 
-def _tokenizer(given: Any) -> Tokenizer:
-    if callable(given):
-        tokenizer: Tokenizer = given
-        return tokenizer
-    folder = Path(given)
-    if not folder.is_dir():
-        raise CodeclensError(
-            f'There is no folder "{folder}"; pass the folder of a saved tokenizer, or a function '
-            "from a text to token ids."
-        )
+def _content(path: Path) -> list[str]:
     try:
-        from transformers import AutoTokenizer
-    except ImportError as error:
-        raise CodeclensError(
-            'The package transformers is not installed; run pip install "codeclens[hf]".'
-        ) from error
-    try:
-        made: Tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError, KeyError) as error:
-        raise CodeclensError(
-            f'"{folder}" does not hold a tokenizer ({in_one_line(error)}).'
-        ) from error
-    return made
+        # Lines end as in a text editor: texts may hold other separators.
+        return re.split(r"\r\n|\n|\r", path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise CodeclensError(f'"{path}" cannot be read as text ({in_one_line(error)}).') from error
 
 
 def _lines(
-    path: Path, field: str | None, label: str | None
+    path: Path, content: Sequence[str], field: str | None, label: str | None
 ) -> tuple[list[tuple[int, str]], list[Any]]:
     """The numbered texts that are not empty, and their labels (None if unknown)."""
-    try:
-        content = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise CodeclensError(f'"{path}" cannot be read as text ({in_one_line(error)}).') from error
     if label is not None and field is None:
         raise CodeclensError('Labels are a field of JSON lines; pass field="NAME" of the text too.')
     texts: list[tuple[int, str]] = []
@@ -182,11 +183,17 @@ def _fields(path: Path, number: int, line: str, field: str, label: str | None) -
     return row[field], None if label is None else row[label]
 
 
-def _numbered(labels: Sequence[Any]) -> tuple[list[str] | None, list[int]]:
-    """The names of the classes, if labels are names, and their numbers; −1 if unknown."""
+def _numbered(
+    labels: Sequence[Any], classes: Sequence[str] | None
+) -> tuple[list[str] | None, list[int]]:
+    """The names of the classes, if they are known, and their numbers; −1 if unknown."""
+    known = None if classes is None else list(classes)
     if all(label is None for label in labels):
-        return None, [-1] * len(labels)
+        return known, [-1] * len(labels)
     if all(isinstance(label, int) and not isinstance(label, bool) for label in labels):
-        return None, [int(label) for label in labels]
-    names = sorted({str(label) for label in labels})
+        return known, [int(label) for label in labels]
+    names = sorted({str(label) for label in labels}) if known is None else known
+    strange = next((str(label) for label in labels if str(label) not in names), None)
+    if strange is not None:
+        raise unknown("label", strange, names, "Among the classes there is")
     return names, [names.index(str(label)) for label in labels]

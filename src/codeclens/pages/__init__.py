@@ -3,6 +3,7 @@
 from codeclens.pages.document import (
     Facts,
     Figure,
+    MarkedText,
     Page,
     Part,
     Points,
@@ -12,7 +13,18 @@ from codeclens.pages.document import (
 )
 from codeclens.pages.images import Image
 
-__all__ = ["Facts", "Figure", "Image", "Page", "Part", "Points", "Section", "Table", "Text"]
+__all__ = [
+    "Facts",
+    "Figure",
+    "Image",
+    "MarkedText",
+    "Page",
+    "Part",
+    "Points",
+    "Section",
+    "Table",
+    "Text",
+]
 
 
 def __dir__() -> list[str]:

@@ -92,6 +92,37 @@ class Figure:
 
 
 @dataclass(frozen=True)
+class MarkedText:
+    """Texts whose tokens are marked by a number each: orange above 0, blue below.
+
+    `rows` are titles with tokens and their numbers. One scale serves all rows; the number of a
+    token is shown under the pointer.
+
+    >>> MarkedText([("a", [("cat", 0.5), ("s", -1.0)])], "One text.").data()["rows"]
+    [['a', [['cat', 0.5, '0.500'], ['s', -1.0, '−1.00']]]]
+    """
+
+    rows: Sequence[tuple[str, Sequence[tuple[str, float]]]]
+    caption: str
+
+    def data(self) -> Data:
+        """The texts as plain data: each token with its share of the largest number, and the number.
+
+        The front end counts the block as a figure.
+        """
+        full = max((abs(value) for _, marked in self.rows for _, value in marked), default=0.0)
+        note = f" Full colour: {written(float(full))}." if full > 0 else ""
+        rows = [
+            [
+                shown(title),
+                [[shown(t) or " ", v / (full or 1.0), written(float(v))] for t, v in marked],
+            ]
+            for title, marked in self.rows
+        ]
+        return {"kind": "marked", "rows": rows, "caption": shown(self.caption + note)}
+
+
+@dataclass(frozen=True)
 class Table:
     """Rows under a header; columns of numbers are right-aligned, the first column left-aligned.
 
@@ -167,7 +198,7 @@ class Section:
         }
 
 
-Block = Text | Points | Facts | Figure | Table | Part
+Block = Text | Points | Facts | Figure | MarkedText | Table | Part
 
 
 @dataclass(frozen=True)

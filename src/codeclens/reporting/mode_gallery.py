@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,24 +16,24 @@ from torch import Tensor, nn
 
 from codeclens.analysis import Hierarchy, names_beyond_chance
 from codeclens.attribution import (
-    Baseline,
     Contributions,
+    Inputs,
     Method,
     Predicted,
     Selector,
     Target,
     contributions,
 )
-from codeclens.attribution.baselines import as_baseline
+from codeclens.attribution.embeddings import starts_of
 from codeclens.attribution.targets import bind
 from codeclens.control import activation_at, outputs_under, removal
 from codeclens.decomposition import Modes, require_modes_of
 from codeclens.errors import CodeclensError, counted, require_number
-from codeclens.extraction import ContributionStore
+from codeclens.extraction import ContributionStore, TextLines
 from codeclens.extraction.data import as_samples
 from codeclens.files import write_whole
 from codeclens.labelled import Labelled, columns_of, save_table
-from codeclens.pages import Figure, Image, Page, Section, Text
+from codeclens.pages import Figure, Image, MarkedText, Page, Section, Text
 from codeclens.pages.document import Block
 from codeclens.pages.words import percent
 from codeclens.visualization.canvas import styled
@@ -62,7 +62,7 @@ class Question:
 
     method: Method | None = None
     target: Target | None = None
-    baseline: float | Tensor | Baseline = 0.0
+    baseline: Any = 0.0
     output: Selector = None
 
 
@@ -71,7 +71,8 @@ class ModeGallery(Labelled):
     """The gallery of the modes of one site.
 
     `shown_modes` are the numbers of the modes, `samples` their samples by kind, `names` their names
-    ("" where none is beyond chance), `pictures` what the network saw by row of the modes' samples.
+    ("" where none is beyond chance), `pictures` what the network saw by row of the modes' samples,
+    `texts` the tokens that a language model read.
     `maps[mode]` holds place maps of the mode's strongest samples by row, which sum to the
     contributions in `contribution` `(M, n)`; `effect` `(M, n)` is by how much the target falls in
     each of these samples when the mode is removed (NaN where there are fewer samples, or where it
@@ -84,10 +85,11 @@ class ModeGallery(Labelled):
     names: tuple[str, ...]
     pictures: Mapping[int, UInt8[np.ndarray, "height width 3"]]
     captions: Mapping[int, str]
-    maps: Mapping[int, Mapping[int, Float[np.ndarray, "row column"]]]
+    maps: Mapping[int, Mapping[int, Float[np.ndarray, "*place"]]]
     contribution: Float[np.ndarray, "mode rank"]
     effect: Float[np.ndarray, "mode rank"]
     unit: str = "logits"
+    texts: Mapping[int, Sequence[str]] = field(default_factory=dict)
 
     @property
     def site(self) -> str:
@@ -156,6 +158,10 @@ class ModeGallery(Labelled):
         parts: list[Block | Section] = [Text(self.title() + ".")]
         for mode in self.shown_modes:
             facts = " ".join(self.facts(mode))
+            if self.texts:
+                marked = MarkedText(self.marked(mode, count=count), facts)
+                parts.append(Section(f"Mode {mode}: {self.name(mode)}", [marked]))
+                continue
             image = image_of(self.figure(mode, count=count))
             figure = Figure(image, facts, f"Samples of mode {mode} of {self.site}")
             parts.append(Section(f"Mode {mode}: {self.name(mode)}", [figure]))
@@ -168,6 +174,22 @@ class ModeGallery(Labelled):
                 if re.fullmatch(r"mode-\d{3,}\.jpg", earlier.name) and earlier.name not in shown:
                     earlier.unlink(missing_ok=True)
         return Section(f"The modes of {self.site}", parts, finding=self.finding())
+
+    def marked(self, mode: int, *, count: int = 6) -> list[tuple[str, list[tuple[str, float]]]]:
+        """The texts of a mode by kind, each token with the contribution of the mode there.
+
+        Only the strongest texts are mapped; the tokens of all others have the value 0.
+        """
+        rows = []
+        for kind, found in self.samples[mode].items():
+            for one in found[:count]:
+                tokens = self.texts[one.sample]
+                values = self.maps[mode].get(one.sample, np.zeros(len(tokens)))
+                title = f"{kind.replace('_', ' ')}: {self.captions[one.sample]}".rstrip(": ")
+                # Padding says nothing.
+                pairs = list(zip(tokens, map(float, values), strict=True))
+                rows.append((title, [pair for pair in pairs if pair[0]]))
+        return rows
 
     def finding(self) -> str:
         """How many modes have a name, and which has the largest effect, in one sentence."""
@@ -253,7 +275,10 @@ def mode_gallery(
     Modes are named by the classes (with a `hierarchy` also by the superclasses) with which they
     correlate beyond chance.
 
-    Raises CodeclensError for modes and images of another store, and for data that are not images.
+    Texts (`TextLines`) are shown by their tokens, with the contribution of the mode at each.
+
+    Raises CodeclensError for modes and images of another store, and for data that are neither
+    images nor texts.
     """
     require_number("count", count, least=1, whole=True)
     require_modes_of(store, {modes.site: modes})
@@ -266,14 +291,15 @@ def mode_gallery(
     size = len(modes) if most is None else min(most, len(modes))
     shown = tuple(int(mode) for mode in np.argsort(-modes.share, kind="stable")[:size])
     wanted = {one.sample for mode in shown for found in samples[mode].values() for one in found}
-    x = {row: image_at(source, store, row) for row in sorted(wanted)}
+    x = {row: _input_at(source, store, row) for row in sorted(wanted)}
     strongest = {mode: [one.sample for one in samples[mode]["strongest"]] for mode in shown}
     rows = sorted({row for found in strongest.values() for row in found})
     total = len(rows) + (len(shown) if effects else 0)
     found = _contributions(model, x, rows, modes.site, asked, batch_size, progress, total)
     maps: dict[int, dict[int, Any]] = {mode: {} for mode in shown}
+    texts = _texts(source, store, x)
     contributed, effect = (np.full((len(shown), count), np.nan) for _ in range(2))
-    baseline = _resting(model, x[rows[0]][None], found, modes.site, asked) if rows else None
+    baseline = _resting(model, _batch(x, rows[:1]), found, modes.site, asked) if rows else None
     for rank, mode in enumerate(shown):
         here = strongest[mode]
         if not here:
@@ -282,18 +308,19 @@ def mode_gallery(
         places = place_maps(modes, part, [mode])
         contributed[rank, : len(here)] = places.contribution[:, 0]
         for place, row in enumerate(here):
-            plane = as_plane(places.of(place, mode))
+            values = places.of(place, mode)
+            plane = values if row in texts and values.ndim == 1 else as_plane(values)
             if plane is not None:
                 maps[mode][row] = plane
         if effects:
-            batch = torch.stack([x[row] for row in here])
+            batch = _batch(x, here)
             effect[rank, : len(here)] = _effects(model, batch, modes, mode, part, baseline, asked)
             if progress is not None:
                 progress(len(rows) + rank + 1, total)
     return ModeGallery(
         modes, shown, samples, names,
-        {row: picture_of(values, mean, std) for row, values in x.items()},
-        _captions(modes, x), maps, contributed, effect, _unit(asked.target),
+        {row: picture_of(v, mean, std) for row, v in x.items() if isinstance(v, Tensor)},
+        _captions(modes, x, texts), maps, contributed, effect, _unit(asked.target), texts,
     )  # fmt: skip
 
 
@@ -390,6 +417,14 @@ def _shifted(progress: Progress, place: int, count: int) -> Progress:
 
 
 def image_at(source: Any, store: ContributionStore, row: int) -> Tensor:
+    """The image of a row of a store; raises CodeclensError for other data."""
+    found = _input_at(source, store, row)
+    if isinstance(found, Inputs):
+        raise CodeclensError(f'Sample "{store.key[row]}" is no image, which is needed here.')
+    return found
+
+
+def _input_at(source: Any, store: ContributionStore, row: int) -> Tensor | Inputs:
     index, key = int(store.sample[row]), str(store.key[row])
     if not index < len(source) or source.key(index) != key:
         raise CodeclensError(
@@ -399,20 +434,34 @@ def image_at(source: Any, store: ContributionStore, row: int) -> Tensor:
     sample = source.load(index)
     if sample.image is None:
         raise CodeclensError(f'Sample "{sample.key}" cannot be read: {sample.reason}.')
+    if isinstance(sample.image, Inputs) and isinstance(source, TextLines):
+        return sample.image
     if not isinstance(sample.image, Tensor) or sample.image.ndim != 3:
         shape = getattr(sample.image, "shape", None)
         words = "is no image" if shape is None else f"has shape {tuple(shape)}"
         raise CodeclensError(
-            f'Sample "{sample.key}" {words}; a gallery needs images (channels, rows, columns). The '
-            "keys of texts hold them: exemplars(modes).to_dataframe() shows these."
+            f'Sample "{sample.key}" {words}; a gallery needs images (channels, rows, columns), or '
+            "TextLines."
         )
     image: Tensor = sample.image
     return image
 
 
+def _texts(source: Any, store: ContributionStore, rows: Iterable[int]) -> dict[int, list[str]]:
+    if not isinstance(source, TextLines):
+        return {}
+    return {row: source.words(int(store.sample[row])) for row in rows}
+
+
+def _batch(x: Mapping[int, Any], rows: Sequence[int]) -> Any:
+    """The samples of these rows as one batch."""
+    found = [x[row] for row in rows]
+    return Inputs.joined(found) if isinstance(found[0], Inputs) else torch.stack(found)
+
+
 def _contributions(
     model: nn.Module,
-    x: Mapping[int, Tensor],
+    x: Mapping[int, Any],
     rows: Sequence[int],
     site: str,
     asked: Question,
@@ -424,7 +473,7 @@ def _contributions(
     parts = []
     device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
     for start in range(0, len(rows), batch_size):
-        batch = torch.stack([x[row] for row in rows[start : start + batch_size]]).to(device)
+        batch = _batch(x, rows[start : start + batch_size]).to(device)
         parts.append(
             contributions(
                 model, batch, sites=site, method=asked.method, target=asked.target or Predicted(),
@@ -452,18 +501,15 @@ def _of_rows(found: Contributions, places: Sequence[int]) -> Contributions:
     return Contributions(sites, target, start, prediction, estimate)
 
 
-def _resting(
-    model: nn.Module, x: Tensor, found: Contributions, site: str, asked: Question
-) -> Tensor:
-    given = as_baseline(asked.baseline)
-    starts = (given.at(x, draw).to(x).expand_as(x) for draw in range(given.draws))
+def _resting(model: nn.Module, x: Any, found: Contributions, site: str, asked: Question) -> Tensor:
+    starts = starts_of(model, x, asked.baseline)
     at = [activation_at(model, found[site].site, start) for start in starts]
     return torch.stack(at).mean(dim=0)
 
 
 def _effects(
     model: nn.Module,
-    x: Tensor,
+    x: Any,
     modes: Modes,
     mode: int,
     found: Contributions,
@@ -473,13 +519,13 @@ def _effects(
     """By how much the target of each image falls when the mode is removed."""
     cut = removal(modes, mode, found, baseline=baseline)
     outputs = torch.from_numpy(outputs_under(model, x, [cut], output=asked.output))
-    bound = bind(asked.target or Predicted(), outputs[0], None)
+    bound = bind(asked.target or Predicted(), outputs[0], None, x)
     before, after = (bound(one).double() for one in outputs)
     return np.asarray((before - after).numpy())
 
 
-def _captions(modes: Modes, rows: Iterable[int]) -> dict[int, str]:
-    """The class of each sample where it is known, else its key."""
+def _captions(modes: Modes, rows: Iterable[int], texts: Mapping[int, Any]) -> dict[int, str]:
+    """The class of each sample where it is known, else its key, of a text the line."""
     classes = None if modes.classes is None else modes.classes
     captions = {}
     for row in rows:
@@ -487,7 +533,8 @@ def _captions(modes: Modes, rows: Iterable[int]) -> dict[int, str]:
         if label >= 0:
             captions[row] = f"class {label}" if classes is None else classes[label]
         else:
-            captions[row] = "" if modes.keys is None else Path(str(modes.keys[row])).name
+            key = "" if modes.keys is None else str(modes.keys[row])
+            captions[row] = f"line {key.partition(':')[0]}" if row in texts else Path(key).name
     return captions
 
 

@@ -7,15 +7,17 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from types import ModuleType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from torch import nn
 
 from codeclens._compat import is_missing_operator, prepare_torchvision
 from codeclens.errors import CodeclensError, unknown
+from codeclens.text import saved_tokenizer
 from codeclens.zoo.checkpoint import load_weights
-from codeclens.zoo.ready import RANDOM, ImageTransform, Ready, Transform, Weights
+from codeclens.zoo.ready import RANDOM, ImageTransform, Ready, TextOnly, Tokenizer, Weights
 
 T = TypeVar("T")
 
@@ -25,8 +27,9 @@ def load_custom(module: str, function: str, weights: Weights = None) -> Ready:
 
     `function` takes no arguments and returns an `nn.Module`. The model may have the attributes
     `labels` (class names in the order of the outputs) and `transform` (PIL image to tensor
-    `(C, H, W)`). Without a transform, `Ready.assumed` is true and images are prepared as for
-    ImageNet: shortest side 256, central crop 224, and ImageNet's mean and standard deviation.
+    `(C, H, W)`), a model of texts `tokenizer` (text to token ids). Without either, `Ready.assumed`
+    is true and images are prepared as for ImageNet: shortest side 256, central crop 224, and
+    ImageNet's mean and standard deviation.
 
     Raises `CodeclensError` if the module or function is missing or fails, if the function returns
     anything else, or if the weights do not fit.
@@ -44,10 +47,34 @@ def load_custom(module: str, function: str, weights: Weights = None) -> Ready:
         model = _built(_imported(module), function, name)
     if weights is not None:
         load_weights(model, weights)
-    own = _transform(model)
+    own, tokenizer = _own(model, "transform"), _own(model, "tokenizer")
     labels = _labels(model, name)
-    transform = ImageTransform() if own is None else own
-    return Ready(name, model.eval(), transform, labels, sites="@blocks", assumed=own is None)
+    transform = own or (ImageTransform() if tokenizer is None else TextOnly(name))
+    assumed = own is None and tokenizer is None
+    return Ready(
+        name, model.eval(), transform, labels, "@blocks", assumed=assumed, tokenizer=tokenizer
+    )
+
+
+def load_tokenizer(name: str | Path) -> Tokenizer:
+    """Return the tokenizer of a folder that transformers saved, or `function` of a `module`.
+
+    The function maps a text to a list of token ids. Raises `CodeclensError` if there is none.
+
+    >>> load_tokenizer("builtins:ascii")("a")
+    "'a'"
+    """
+    module, colon, function = str(name).rpartition(":")
+    if not colon or Path(name).is_dir():
+        return saved_tokenizer(name)
+    with _current_folder_first():
+        found = _member(_imported(module), function)
+    if not callable(found):
+        raise CodeclensError(
+            f'"{name}" is a {type(found).__name__}; name a function from a text to token ids.'
+        )
+    tokenizer: Tokenizer = found
+    return tokenizer
 
 
 def _imported(module: str) -> ModuleType:
@@ -72,11 +99,15 @@ def _imported(module: str) -> ModuleType:
         ) from error
 
 
-def _built(module: ModuleType, function: str, name: str) -> nn.Module:
+def _member(module: ModuleType, function: str) -> Any:
     if not hasattr(module, function):
         public = [n for n, v in vars(module).items() if callable(v) and not n.startswith("_")]
         raise unknown("function", function, public, f'The module "{module.__name__}" has')
-    build = getattr(module, function)
+    return getattr(module, function)
+
+
+def _built(module: ModuleType, function: str, name: str) -> nn.Module:
+    build = _member(module, function)
     if isinstance(build, nn.Module):
         return build
     if not callable(build):
@@ -95,12 +126,12 @@ def _built(module: ModuleType, function: str, name: str) -> nn.Module:
     return model
 
 
-def _transform(model: nn.Module) -> Transform | None:
-    own = getattr(model, "transform", None)
+def _own(model: nn.Module, name: str) -> Callable[[Any], Any] | None:
+    found = getattr(model, name, None)
     # In some networks, a module of this name is part of the computation.
-    if callable(own) and not isinstance(own, nn.Module):
-        transform: Transform = own
-        return transform
+    if callable(found) and not isinstance(found, nn.Module):
+        own: Callable[[Any], Any] = found
+        return own
     return None
 
 

@@ -18,7 +18,16 @@ from codeclens._compat import import_timm, import_torchvision, prepare_torchvisi
 from codeclens.errors import CodeclensError, unknown
 from codeclens.zoo.checkpoint import difference, load_weights, misfit, read_weights
 from codeclens.zoo.efficientnet import imagenet_labels
-from codeclens.zoo.ready import RANDOM, ImageTransform, Ready, Transform, Weights, fixed_seed
+from codeclens.zoo.ready import (
+    RANDOM,
+    ImageTransform,
+    Ready,
+    TextOnly,
+    Tokenizer,
+    Transform,
+    Weights,
+    fixed_seed,
+)
 
 WITHOUT_HUB = (
     'pass a weights file (weights="FILE.safetensors", on the command line --weights FILE) '
@@ -167,13 +176,15 @@ class ProcessorTransform:
 
 
 def load_transformers(name: str, weights: Weights = None) -> Ready:
-    """Return an image classifier of transformers, by its name on the hub or its local folder.
+    """Return a model of transformers, by its name on the hub or its local folder.
 
-    Its output is an object with the entry `logits`, so `Ready.output` is "logits". Only
-    safetensors are read, and no code from the repository is run.
+    It is an image classifier, a text classifier or a language model, as its configuration says; a
+    model of texts comes with the tokenizer that lies beside it, if there is one. The output is an
+    object with the entry `logits`, so `Ready.output` is "logits". Only safetensors are read, and no
+    code from the repository is run.
 
     Raises `CodeclensError` if transformers is missing, the hub or folder cannot be read, the model
-    is not an image classifier, or the weights do not fit.
+    is of another kind, or the weights do not fit.
     """
     transformers = _transformers()
     full = f"hf:{name}"
@@ -182,32 +193,69 @@ def load_transformers(name: str, weights: Weights = None) -> Ready:
         raise CodeclensError(f'There is no folder {name}; check the path in "{full}".')
     try:
         with _quiet(transformers):
-            processor = transformers.AutoImageProcessor.from_pretrained(name)
+            config = transformers.AutoConfig.from_pretrained(name)
+            kind = _kind_of_text(config)
+            loader = getattr(transformers, f"AutoModelFor{kind or 'ImageClassification'}")
+            transform: Transform = (
+                TextOnly(full)
+                if kind
+                else ProcessorTransform(transformers.AutoImageProcessor.from_pretrained(name))
+            )
             if weights is None:
-                model = _pretrained(transformers, name)
+                model = _pretrained(loader, name)
             else:
-                config = transformers.AutoConfig.from_pretrained(name)
                 with fixed_seed():
-                    model = transformers.AutoModelForImageClassification.from_config(config)
+                    model = loader.from_config(config)
                 if weights != RANDOM:
                     model = _with_weights(model, weights)
+            tokenizer = _tokenizer_beside(transformers, name) if kind else None
     except hub_errors() as error:
         if Path(name).is_dir():
             raise CodeclensError(
-                f"The folder {name} is not a saved image classifier ({first_sentence(error)}); it "
-                "needs config.json, preprocessor_config.json and model.safetensors."
+                f"The folder {name} is not a saved classifier or language model "
+                f"({first_sentence(error)}); it needs config.json, model.safetensors and, for "
+                "images, preprocessor_config.json."
             ) from error
         raise unreachable(full, error, "pass the folder of a saved model, hf:FOLDER") from error
     except CodeclensError:
         raise
     except ValueError as error:
         raise CodeclensError(
-            f'"{full}" cannot be loaded as an image classifier: {first_sentence(error)}.'
+            f'"{full}" cannot be loaded as a classifier or language model: {first_sentence(error)}.'
         ) from error
-    names = model.config.id2label
+    # The classes of a language model are its tokens.
+    names = model.config.id2label if kind in (None, _TEXT_CLASSIFIER) else None
     labels = [str(names[index]) for index in sorted(names)] if names else None
-    transform = ProcessorTransform(processor)
-    return Ready(full, model.eval(), transform, labels, sites="@blocks", output="logits")
+    return Ready(full, model.eval(), transform, labels, "@blocks", "logits", tokenizer=tokenizer)
+
+
+_TEXT_CLASSIFIER = "SequenceClassification"
+_TEXT_KINDS = {
+    _TEXT_CLASSIFIER: "SEQUENCE_CLASSIFICATION", "CausalLM": "CAUSAL_LM", "MaskedLM": "MASKED_LM",
+}  # fmt: skip
+
+
+def _kind_of_text(config: Any) -> str | None:
+    """Which kind of model of texts a configuration describes; None for other models."""
+    from transformers.models.auto import modeling_auto
+
+    made = (getattr(config, "architectures", None) or [None])[0]
+    for kind, known in _TEXT_KINDS.items():
+        classes: Mapping[str, Any] = getattr(modeling_auto, f"MODEL_FOR_{known}_MAPPING_NAMES")
+        named = classes.get(config.model_type, ())
+        if made in ((named,) if isinstance(named, str) else named):
+            return kind
+    return None
+
+
+def _tokenizer_beside(transformers: ModuleType, name: str) -> Tokenizer | None:
+    try:
+        found: Tokenizer = transformers.AutoTokenizer.from_pretrained(name)
+    except (ValueError, KeyError):
+        return None
+    except hub_errors():
+        return None
+    return found
 
 
 def _transformers() -> ModuleType:
@@ -223,16 +271,15 @@ def _transformers() -> ModuleType:
     return module
 
 
-def _pretrained(transformers: ModuleType, name: str) -> nn.Module:
-    loader = transformers.AutoModelForImageClassification
+def _pretrained(loader: Any, name: str) -> nn.Module:
     with fixed_seed():
         model, report = loader.from_pretrained(name, use_safetensors=True, output_loading_info=True)
     missing = sorted(report["missing_keys"])
     if missing:
         # They would be random, as in a backbone that was never trained to classify.
         raise CodeclensError(
-            f'"hf:{name}" is not a complete image classifier: its weights lack {len(missing)} '
-            f'entries, first "{missing[0]}"; choose a model trained to classify images.'
+            f'"hf:{name}" is not a complete model: its weights lack {len(missing)} entries, first '
+            f'"{missing[0]}"; choose a model that was trained to classify or to predict tokens.'
         )
     network: nn.Module = model
     return network
@@ -262,9 +309,12 @@ def _with_weights(model: nn.Module, path: str | Path) -> nn.Module:
 def _quiet(transformers: ModuleType) -> Iterator[None]:
     """Silence the loading report of transformers; its relevant parts are raised as errors."""
     logging = transformers.utils.logging
-    level = logging.get_verbosity()
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
+    logging.disable_progress_bar()
     try:
         yield
     finally:
         logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()

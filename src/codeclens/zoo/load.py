@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from codeclens.errors import CodeclensError, nearest
 from codeclens.zoo.checkpoint import load_weights
-from codeclens.zoo.custom import load_custom
+from codeclens.zoo.custom import load_custom, load_tokenizer
 from codeclens.zoo.digits import DigitsResNet
 from codeclens.zoo.efficientnet import load_efficientnet
 from codeclens.zoo.libraries import load_timm, load_torchvision, load_transformers
@@ -16,6 +17,7 @@ from codeclens.zoo.ready import (
     RANDOM,
     ImageTransform,
     Ready,
+    TextOnly,
     Weights,
     fixed_seed,
     preprocessed,
@@ -37,13 +39,14 @@ def load(
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
     interpolation: str | None = None,
+    tokenizer: str | Path | None = None,
 ) -> Ready:
-    """Return the model of that name with its input transform, class names and default sites.
+    """Return the model of that name with its transform or tokenizer, class names and sites.
 
     - "digits-resnet": a residual network for 28 × 28 digits, with weights that ship.
     - "efficientnet-lite0": EfficientNet-Lite0 on ImageNet, with weights from a package.
     - "torchvision:NAME", "timm:NAME": a classifier of that library, with weights from its hub.
-    - "hf:NAME", "hf:FOLDER": an image classifier of transformers, from the hub or a folder.
+    - "hf:NAME", "hf:FOLDER": a model of transformers for images or text, from the hub or a folder.
     - "module:function": what your function returns, as it built it.
 
     `weights` is a .safetensors file, a state dict in a .pt or .pth file, or "random" for an
@@ -53,8 +56,9 @@ def load(
     `size`, `mean`, `std` and `interpolation` replace parts of the preprocessing: the side of the
     square input (or the shortest side and the side of the crop), mean and standard deviation of
     each channel for pixels in [0, 1], and Pillow's filter. Your own model brings its preprocessing
-    as the attribute `transform` and its class names as `labels`. Without a transform, the
-    preprocessing of ImageNet is used and a warning is logged.
+    as the attribute `transform` (or `tokenizer`) and its class names as `labels`. Without a
+    transform, the preprocessing of ImageNet is used and a warning is logged. `tokenizer` says that
+    the model takes texts: the folder of a saved tokenizer, or "module:function".
 
     Raises `CodeclensError` for an unknown name, a missing package, and weights that are
     unreachable or do not fit.
@@ -72,7 +76,11 @@ def load(
             f"weights is a {type(weights).__name__}; pass the path of a weights file, or "
             '"random" for an untrained network.'
         )
-    ready = preprocessed(_found(name, weights), size, mean, std, interpolation)
+    ready = _found(name, weights)
+    if tokenizer is not None:
+        made = load_tokenizer(tokenizer)
+        ready = replace(ready, tokenizer=made, transform=TextOnly(name), assumed=False)
+    ready = preprocessed(ready, size, mean, std, interpolation)
     if ready.assumed:
         _log.warning(
             '"%s" does not say how its images are prepared, so the preprocessing of ImageNet is '

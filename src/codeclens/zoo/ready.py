@@ -21,6 +21,8 @@ from codeclens.pictures import eight_bit
 from codeclens.text import class_labels
 
 Transform = Callable[[Image.Image], Tensor]
+# From a text to its token ids; a tokenizer of transformers is one, too.
+Tokenizer = Callable[[str], Any]
 Weights = str | Path | None
 RANDOM = "random"
 # The longest side of an input; a larger number is a slip.
@@ -39,7 +41,7 @@ _FILTERS = {
 
 @dataclass(frozen=True)
 class Ready:
-    """A model ready for images, in evaluation mode.
+    """A model ready for images or texts, in evaluation mode.
 
     >>> from codeclens.zoo import load
     >>> ready = load("digits-resnet")
@@ -62,6 +64,8 @@ class Ready:
     """The entry of the model's output with the logits, or None if the output is a tensor."""
     assumed: bool = False
     """Whether the transform is ImageNet's only because nothing says how the model was trained."""
+    tokenizer: Tokenizer | None = field(default=None, repr=False)
+    """Makes token ids of a text; None for a model that takes images."""
 
     def __post_init__(self) -> None:
         if self.labels is not None:  # as they are called in every file
@@ -166,6 +170,19 @@ class ImageTransform:
         if width <= height:
             return self.resize, max(1, math.trunc(self.resize * height / width))
         return max(1, math.trunc(self.resize * width / height)), self.resize
+
+
+@dataclass(frozen=True)
+class TextOnly:
+    """Stands for the transform of a model that takes texts: it refuses images."""
+
+    name: str
+
+    def __call__(self, image: Image.Image) -> Tensor:
+        """Raise CodeclensError."""
+        raise CodeclensError(
+            f'"{self.name}" takes token ids, not images; on the command line pass --text FILE.'
+        )
 
 
 def preprocessed(
