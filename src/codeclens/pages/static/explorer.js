@@ -1,4 +1,4 @@
-// node_modules/svelte/src/internal/shared/utils.js
+// ../../n18/frontend/node_modules/svelte/src/internal/shared/utils.js
 var e = Array.isArray, t = Array.prototype.indexOf, n = Array.prototype.includes, r = Array.from, i = Object.defineProperty, a = Object.getOwnPropertyDescriptor, o = Object.getOwnPropertyDescriptors, s = Object.prototype, c = Array.prototype, l = Object.getPrototypeOf, u = Object.isExtensible, d = () => {};
 function f(e) {
 	return typeof e?.then == "function";
@@ -39,7 +39,7 @@ function Se() {
 function Ce() {
 	console.warn("https://svelte.dev/e/svelte_boundary_reset_noop");
 }
-// node_modules/svelte/src/internal/client/dom/hydration.js
+// ../../n18/frontend/node_modules/svelte/src/internal/client/dom/hydration.js
 var T = !1;
 function we(e) {
 	T = e;
@@ -81,7 +81,7 @@ function ke(e) {
 	if (!e || e.nodeType !== 8) throw xe(), _e;
 	return e.data;
 }
-// node_modules/svelte/src/internal/client/reactivity/equality.js
+// ../../n18/frontend/node_modules/svelte/src/internal/client/reactivity/equality.js
 function Ae(e) {
 	return e === this.v;
 }
@@ -91,11 +91,11 @@ function je(e, t) {
 function Me(e) {
 	return !je(e, this.v);
 }
-// node_modules/svelte/src/internal/shared/errors.js
+// ../../n18/frontend/node_modules/svelte/src/internal/shared/errors.js
 function Ne(e) {
 	throw Error("https://svelte.dev/e/lifecycle_outside_component");
 }
-// node_modules/svelte/src/internal/client/errors.js
+// ../../n18/frontend/node_modules/svelte/src/internal/client/errors.js
 function Pe() {
 	throw Error("https://svelte.dev/e/async_derived_orphan");
 }
@@ -129,7 +129,7 @@ function Ue() {
 function We() {
 	throw Error("https://svelte.dev/e/svelte_boundary_reset_onerror");
 }
-// node_modules/svelte/src/internal/shared/context.js
+// ../../n18/frontend/node_modules/svelte/src/internal/shared/context.js
 function Ge(e) {
 	let t = e.p;
 	for (; t !== null && t.c === null;) t = t.p;
@@ -138,7 +138,7 @@ function Ge(e) {
 function Ke(e, t) {
 	return e === null && Ne(t), e.c ??= new Map(Ge(e) || void 0);
 }
-// node_modules/svelte/src/internal/client/context.js
+// ../../n18/frontend/node_modules/svelte/src/internal/client/context.js
 var qe = null;
 function Je(e) {
 	qe = e;
@@ -175,7 +175,7 @@ function Ze(e = {}) {
 function Qe() {
 	return !0;
 }
-// node_modules/svelte/src/internal/client/dom/task.js
+// ../../n18/frontend/node_modules/svelte/src/internal/client/dom/task.js
 var $e = [];
 function et() {
 	var e = $e;
@@ -193,7 +193,7 @@ function tt(e) {
 function nt() {
 	for (; $e.length > 0;) et();
 }
-// node_modules/svelte/src/internal/client/reactivity/status.js
+// ../../n18/frontend/node_modules/svelte/src/internal/client/reactivity/status.js
 var rt = ~(_ | v | g);
 function it(e, t) {
 	e.f = e.f & rt | t;
@@ -201,11 +201,11 @@ function it(e, t) {
 function at(e) {
 	e.f & 512 || e.deps === null ? it(e, g) : it(e, v);
 }
-// node_modules/svelte/src/internal/client/reactivity/utils.js
+// ../../n18/frontend/node_modules/svelte/src/internal/client/reactivity/utils.js
 function ot(e, t) {
 	e.f & 2048 ? t.set(e, _) : e.f & 4096 && t.get(e) !== 2048 && t.set(e, v), it(e, g);
 }
-// node_modules/svelte/src/internal/client/dom/elements/misc.js
+// ../../n18/frontend/node_modules/svelte/src/internal/client/dom/elements/misc.js
 function st(e) {
 	T && /* @__PURE__ */ dn(e) !== null && pn(e);
 }
@@ -217,7 +217,7 @@ function lt() {
 		});
 	}, { capture: !0 }));
 }
-// node_modules/svelte/src/internal/client/dom/elements/bindings/shared.js
+// ../../n18/frontend/node_modules/svelte/src/internal/client/dom/elements/bindings/shared.js
 function ut(e) {
 	var t = z, n = B;
 	qn(null), Jn(null);
@@ -234,7 +234,7 @@ function dt(e, t, n, r = n) {
 		i(), r(!0);
 	} : () => r(!0), lt();
 }
-// node_modules/svelte/src/internal/client/reactivity/async.js
+// ../../n18/frontend/node_modules/svelte/src/internal/client/reactivity/async.js
 function ft(e, t, n, r) {
 	let i = Qe() ? gt : yt;
 	var a = e.filter((e) => !e.settled), o = t.map(i);
@@ -378,7 +378,7 @@ function Ct(e) {
 function wt(e) {
 	if (e.effects !== null) for (let t of e.effects) t.teardown && t.fn !== null && fr(t);
 }
-// node_modules/svelte/src/internal/client/reactivity/batch.js
+// ../../n18/frontend/node_modules/svelte/src/internal/client/reactivity/batch.js
 var Tt = null, j = null, Et = null, Dt = null, Ot = null, kt = !1, At = !1, jt = null, Mt = null, Nt = 0, Pt = 1, Ft = class e {
 	id = Pt++;
 	started = !1;
@@ -665,7 +665,7 @@ function Ht(e) {
 	it(e, g);
 	for (var t = e.first; t !== null;) Ht(t), t = t.next;
 }
-// node_modules/svelte/src/internal/client/reactivity/sources.js
+// ../../n18/frontend/node_modules/svelte/src/internal/client/reactivity/sources.js
 var Ut = /* @__PURE__ */ new Set(), Wt = /* @__PURE__ */ new Map(), Gt = !1;
 function Kt(e, t) {
 	return {
@@ -853,7 +853,7 @@ function nn(e) {
 function rn(e, t) {
 	return Object.is(nn(e), nn(t));
 }
-// node_modules/svelte/src/internal/client/dom/operations.js
+// ../../n18/frontend/node_modules/svelte/src/internal/client/dom/operations.js
 var an, on, sn, cn;
 function ln() {
 	if (an === void 0) {
@@ -929,7 +929,7 @@ function gn(e) {
 	let t = e.nextSibling;
 	for (; t !== null && t.nodeType === 3;) t.remove(), e.nodeValue += t.nodeValue, t = e.nextSibling;
 }
-// node_modules/svelte/src/internal/client/error-handling.js
+// ../../n18/frontend/node_modules/svelte/src/internal/client/error-handling.js
 function _n(e) {
 	var t = B;
 	if (t === null) return z.f |= ae, e;
@@ -954,7 +954,7 @@ function vn(e, t) {
 		throw e;
 	}
 }
-// node_modules/svelte/src/internal/client/reactivity/effects.js
+// ../../n18/frontend/node_modules/svelte/src/internal/client/reactivity/effects.js
 function yn(e) {
 	B === null && (z === null && Re(e), Le()), Wn && Ie(e);
 }
@@ -1143,7 +1143,7 @@ function Hn(e, t) {
 		t.append(n), n = i;
 	}
 }
-// node_modules/svelte/src/internal/client/legacy.js
+// ../../n18/frontend/node_modules/svelte/src/internal/client/legacy.js
 var Un = null, Wn = !1;
 function Gn(e) {
 	Wn = e;
@@ -1320,7 +1320,7 @@ var yr = [
 function br(e) {
 	return yr.includes(e);
 }
-// node_modules/svelte/src/internal/client/dom/elements/events.js
+// ../../n18/frontend/node_modules/svelte/src/internal/client/dom/elements/events.js
 var xr = Symbol("events"), Sr = /* @__PURE__ */ new Set(), Cr = /* @__PURE__ */ new Set();
 function wr(e) {
 	if (!T) return;
@@ -1402,7 +1402,7 @@ function Ar(e) {
 		}
 	}
 }
-// node_modules/svelte/src/internal/client/dom/reconciler.js
+// ../../n18/frontend/node_modules/svelte/src/internal/client/dom/reconciler.js
 var jr = globalThis?.window?.trustedTypes && /* @__PURE__ */ globalThis.window.trustedTypes.createPolicy("svelte-trusted-html", { createHTML: (e) => e });
 function Mr(e) {
 	return jr?.createHTML(e) ?? e;
@@ -1411,7 +1411,7 @@ function Nr(e) {
 	var t = hn("template");
 	return t.innerHTML = Mr(e.replaceAll("<!>", "<!---->")), t.content;
 }
-// node_modules/svelte/src/internal/client/dom/template.js
+// ../../n18/frontend/node_modules/svelte/src/internal/client/dom/template.js
 function Pr(e, t) {
 	var n = B;
 	n.nodes === null && (n.nodes = {
@@ -1468,7 +1468,7 @@ function G(e, t) {
 		n.f & 32768 && n.nodes.end !== null || (n.nodes.end = E), Ee();
 	} else e !== null && e.before(t);
 }
-// node_modules/svelte/src/reactivity/create-subscriber.js
+// ../../n18/frontend/node_modules/svelte/src/reactivity/create-subscriber.js
 function Rr(e) {
 	let t = 0, n = Kt(0), r;
 	return () => {
@@ -1479,7 +1479,7 @@ function Rr(e) {
 		})));
 	};
 }
-// node_modules/svelte/src/internal/client/dom/blocks/boundary.js
+// ../../n18/frontend/node_modules/svelte/src/internal/client/dom/blocks/boundary.js
 var zr = ee | C;
 function Br(e, t, n, r) {
 	new Vr(e, t, n, r);
@@ -1711,7 +1711,7 @@ function Kr(e, t) {
 	let n = Gr.get(e);
 	return n ? (Gr.delete(e), n(t)) : Promise.resolve();
 }
-// node_modules/svelte/src/internal/client/dom/blocks/branches.js
+// ../../n18/frontend/node_modules/svelte/src/internal/client/dom/blocks/branches.js
 var qr = class {
 	anchor;
 	#e = /* @__PURE__ */ new Map();
@@ -1811,7 +1811,7 @@ function Zr(e, t, n, r, i) {
 		};
 	});
 }
-// node_modules/svelte/src/internal/client/dom/blocks/if.js
+// ../../n18/frontend/node_modules/svelte/src/internal/client/dom/blocks/if.js
 function q(e, t, n = !1) {
 	var r;
 	T && (r = E, Ee());
@@ -1834,7 +1834,7 @@ function q(e, t, n = !1) {
 		}), e || o(-1, null);
 	}, a);
 }
-// node_modules/svelte/src/internal/client/dom/blocks/each.js
+// ../../n18/frontend/node_modules/svelte/src/internal/client/dom/blocks/each.js
 function J(e, t) {
 	return t;
 }
@@ -1999,7 +1999,7 @@ function ii(e, t, n) {
 function ai(e, t, n) {
 	t === null ? e.effect.first = n : t.next = n, n === null ? e.effect.last = t : n.prev = t;
 }
-// node_modules/svelte/src/internal/client/dom/blocks/snippet.js
+// ../../n18/frontend/node_modules/svelte/src/internal/client/dom/blocks/snippet.js
 function oi(e, t, ...n) {
 	var r = new qr(e);
 	An(() => {
@@ -2007,7 +2007,7 @@ function oi(e, t, ...n) {
 		r.ensure(e, e && ((t) => e(t, ...n)));
 	}, ee);
 }
-// node_modules/svelte/src/internal/client/dom/blocks/svelte-element.js
+// ../../n18/frontend/node_modules/svelte/src/internal/client/dom/blocks/svelte-element.js
 function si(e, t, n, r, i, a) {
 	let o = T;
 	T && Ee();
@@ -2033,7 +2033,7 @@ function si(e, t, n, r, i, a) {
 		}), () => {};
 	}, ee), Cn(() => {}), o && (we(!0), Te(c));
 }
-// node_modules/clsx/dist/clsx.mjs
+// ../../n18/frontend/node_modules/clsx/dist/clsx.mjs
 function ci(e) {
 	var t, n, r = "";
 	if (typeof e == "string" || typeof e == "number") r += e;
@@ -2049,7 +2049,7 @@ function li() {
 	for (var e, t, n = 0, r = "", i = arguments.length; n < i; n++) (e = arguments[n]) && (t = ci(e)) && (r && (r += " "), r += t);
 	return r;
 }
-// node_modules/svelte/src/internal/shared/attributes.js
+// ../../n18/frontend/node_modules/svelte/src/internal/shared/attributes.js
 function ui(e) {
 	return typeof e == "object" ? li(e) : e ?? "";
 }
@@ -2107,7 +2107,7 @@ function hi(e, t) {
 	}
 	return e == null ? null : String(e);
 }
-// node_modules/svelte/src/internal/client/dom/elements/class.js
+// ../../n18/frontend/node_modules/svelte/src/internal/client/dom/elements/class.js
 function gi(e, t, n, r, i, a) {
 	var o = e[de];
 	if (T || o !== n || o === void 0) {
@@ -2119,7 +2119,7 @@ function gi(e, t, n, r, i, a) {
 	}
 	return a;
 }
-// node_modules/svelte/src/internal/client/dom/elements/style.js
+// ../../n18/frontend/node_modules/svelte/src/internal/client/dom/elements/style.js
 function _i(e, t = {}, n, r) {
 	for (var i in n) {
 		var a = n[i];
@@ -2134,7 +2134,7 @@ function X(e, t, n, r) {
 	} else r && (Array.isArray(r) ? (_i(e, n?.[0], r[0]), _i(e, n?.[1], r[1], "important")) : _i(e, n, r));
 	return r;
 }
-// node_modules/svelte/src/internal/client/dom/elements/bindings/select.js
+// ../../n18/frontend/node_modules/svelte/src/internal/client/dom/elements/bindings/select.js
 function vi(e, t) {
 	t ? e.hasAttribute("selected") || e.setAttribute("selected", "") : e.removeAttribute("selected");
 }
@@ -2215,7 +2215,7 @@ function wi(e) {
 	}
 	return !1;
 }
-// node_modules/svelte/src/internal/client/dom/elements/attributes.js
+// ../../n18/frontend/node_modules/svelte/src/internal/client/dom/elements/attributes.js
 var Ti = Symbol("is custom element"), Ei = Symbol("is html"), Di = ge ? "link" : "LINK", Oi = ge ? "progress" : "PROGRESS";
 function ki(e) {
 	if (T) {
@@ -2266,7 +2266,7 @@ function Pi(e) {
 	}
 	return n;
 }
-// node_modules/svelte/src/internal/client/dom/elements/bindings/input.js
+// ../../n18/frontend/node_modules/svelte/src/internal/client/dom/elements/bindings/input.js
 function Fi(e, t, n = t) {
 	var r = /* @__PURE__ */ new WeakSet();
 	dt(e, "input", async (i) => {
@@ -2329,7 +2329,7 @@ function Bi(e, t, n) {
 	var r = zi.observe(e, () => n(e[t]));
 	Dn(() => (gr(() => n(e[t])), r));
 }
-// node_modules/svelte/src/internal/client/dom/elements/bindings/this.js
+// ../../n18/frontend/node_modules/svelte/src/internal/client/dom/elements/bindings/this.js
 function Vi(e, t) {
 	return e === t || e?.[oe] === t;
 }
@@ -2353,7 +2353,7 @@ function Hi(e = Ze(), t, n, r) {
 		};
 	}), e;
 }
-// node_modules/svelte/src/internal/client/reactivity/store.js
+// ../../n18/frontend/node_modules/svelte/src/internal/client/reactivity/store.js
 var Ui = !1;
 function Wi(e) {
 	var t = Ui;
@@ -2363,7 +2363,7 @@ function Wi(e) {
 		Ui = t;
 	}
 }
-// node_modules/svelte/src/internal/client/reactivity/props.js
+// ../../n18/frontend/node_modules/svelte/src/internal/client/reactivity/props.js
 function Gi(e, t, n, r) {
 	var i = !0, o = !!(n & 8), s = !!(n & 16), c = r, l = !0, u = void 0, d = () => s && i ? (u ??= /* @__PURE__ */ gt(r), V(u)) : (l && (l = !1, c = s ? gr(r) : r), c);
 	let f;
@@ -2398,7 +2398,7 @@ function Gi(e, t, n, r) {
 		return Wn && v || b.f & 16384 ? y.v : V(y);
 	});
 }
-// node_modules/svelte/src/index-client.js
+// ../../n18/frontend/node_modules/svelte/src/index-client.js
 function Ki(e) {
 	qe === null && Ne("onMount"), wn(() => {
 		let t = gr(e);
@@ -2408,7 +2408,7 @@ function Ki(e) {
 function qi(e) {
 	qe === null && Ne("onDestroy"), Ki(() => () => gr(e));
 }
-// node_modules/svelte/src/internal/disclose-version.js
+// ../../n18/frontend/node_modules/svelte/src/internal/disclose-version.js
 typeof window < "u" && ((window.__svelte ??= {}).v ??= /* @__PURE__ */ new Set()).add("5");
 // src/lib/route.ts
 function Ji(e) {
@@ -2681,7 +2681,7 @@ function Ea(e, t) {
 	}, [() => $(t.data.median, 2)]), H("change", a, (e) => t.go(Q("compare", [e.currentTarget.value, t.data.second]))), H("change", c, (e) => t.go(Q("compare", [t.data.first, e.currentTarget.value]))), G(e, n), k();
 }
 Dr(["change"]);
-// node_modules/d3-array/dist/d3-array.mjs
+// ../../n18/frontend/node_modules/d3-array/dist/d3-array.mjs
 function Da(e, t) {
 	return e == null || t == null ? NaN : e < t ? -1 : e > t ? 1 : e >= t ? 0 : NaN;
 }
@@ -2759,7 +2759,7 @@ function Ba(e, t, n) {
 	let r = t < e, i = r ? za(t, e, n) : za(e, t, n);
 	return (r ? -1 : 1) * (i < 0 ? 1 / -i : i);
 }
-// node_modules/d3-color/dist/d3-color.mjs
+// ../../n18/frontend/node_modules/d3-color/dist/d3-color.mjs
 function Va(e, t, n) {
 	e.prototype = t.prototype = n, n.constructor = e;
 }
@@ -3298,7 +3298,7 @@ function ks(e) {
 	})(1);
 }
 ks(cs), ks(us);
-// node_modules/d3-format/dist/d3-format.mjs
+// ../../n18/frontend/node_modules/d3-format/dist/d3-format.mjs
 function As(e) {
 	return Math.abs(e = Math.round(e)) >= 1e21 ? e.toLocaleString("en").replace(/,/g, "") : e.toString(10);
 }
@@ -3481,7 +3481,7 @@ function Qs(e, t) {
 function $s(e, t) {
 	return e = Math.abs(e), t = Math.abs(t) - e, Math.max(0, Ms(t) - Ms(e)) + 1;
 }
-// node_modules/d3-scale/dist/d3-scale.mjs
+// ../../n18/frontend/node_modules/d3-scale/dist/d3-scale.mjs
 function ec(e, t) {
 	switch (arguments.length) {
 		case 0: break;
@@ -3607,7 +3607,7 @@ function mc() {
 		return lc(e, mc());
 	}, ec.apply(e, arguments), pc(e);
 }
-// node_modules/d3-path/dist/d3-path.mjs
+// ../../n18/frontend/node_modules/d3-path/dist/d3-path.mjs
 var hc = Math.PI, gc = 2 * hc, _c = 1e-6, vc = gc - _c;
 function yc(e) {
 	this._ += e[0];
@@ -3691,7 +3691,7 @@ var Cc = class {
 	}
 };
 Cc.prototype;
-// node_modules/d3-shape/dist/d3-shape.mjs
+// ../../n18/frontend/node_modules/d3-shape/dist/d3-shape.mjs
 function wc(e) {
 	return function() {
 		return e;
@@ -5663,7 +5663,7 @@ function ed(e, t) {
 					inner: i(e.blocks, n)
 				};
 			}
-			return e.kind === "figure" ? {
+			return e.kind === "figure" || e.kind === "marked" ? {
 				block: e,
 				number: String(++n),
 				inner: []
@@ -5960,8 +5960,8 @@ function xd(e, t) {
 	R(() => K(p, `Thick bars: measured effects; thin bars: contributions, in ${t.content.unit ?? ""}. Orange supports the target, blue opposes it, also on the picture, where a colour shows what the mode contributes at that place.`)), G(e, s), k();
 }
 // src/parts/Blocks.svelte
-var Sd = /* @__PURE__ */ U("<span class=\"place\"> </span> <!>", 1), Cd = /* @__PURE__ */ U("<section class=\"told\"><!> <!></section>"), wd = /* @__PURE__ */ U("<p><!></p>"), Td = /* @__PURE__ */ U("<li><!></li>"), Ed = /* @__PURE__ */ U("<ul class=\"findings\"></ul>"), Dd = /* @__PURE__ */ U("<dt><!></dt><dd><!></dd>", 1), Od = /* @__PURE__ */ U("<dl class=\"facts\"></dl>"), kd = /* @__PURE__ */ U("<figure><img/> <figcaption><b> </b> <!> <a class=\"save\">Save</a></figcaption></figure>"), Ad = /* @__PURE__ */ U("<th scope=\"col\"><!></th>"), jd = /* @__PURE__ */ U("<td><!></td>"), Md = /* @__PURE__ */ U("<tr></tr>"), Nd = /* @__PURE__ */ U("<figure class=\"table\"><figcaption><b> </b> <!> <button class=\"plain\">CSV</button></figcaption> <div class=\"scroll\" role=\"region\" tabindex=\"0\"><table><thead><tr></tr></thead><tbody></tbody></table></div></figure>");
-function Pd(e, t) {
+var Sd = /* @__PURE__ */ U("<span class=\"place\"> </span> <!>", 1), Cd = /* @__PURE__ */ U("<section class=\"told\"><!> <!></section>"), wd = /* @__PURE__ */ U("<p><!></p>"), Td = /* @__PURE__ */ U("<li><!></li>"), Ed = /* @__PURE__ */ U("<ul class=\"findings\"></ul>"), Dd = /* @__PURE__ */ U("<dt><!></dt><dd><!></dd>", 1), Od = /* @__PURE__ */ U("<dl class=\"facts\"></dl>"), kd = /* @__PURE__ */ U("<figure><img/> <figcaption><b> </b> <!> <a class=\"save\">Save</a></figcaption></figure>"), Ad = /* @__PURE__ */ U("<span> </span>"), jd = /* @__PURE__ */ U("<div class=\"text\"><p><!></p> <p class=\"tokens\"></p></div>"), Md = /* @__PURE__ */ U("<figure class=\"marked\"><!> <figcaption><b> </b> <!></figcaption></figure>"), Nd = /* @__PURE__ */ U("<th scope=\"col\"><!></th>"), Pd = /* @__PURE__ */ U("<td><!></td>"), Fd = /* @__PURE__ */ U("<tr></tr>"), Id = /* @__PURE__ */ U("<figure class=\"table\"><figcaption><b> </b> <!> <button class=\"plain\">CSV</button></figcaption> <div class=\"scroll\" role=\"region\" tabindex=\"0\"><table><thead><tr></tr></thead><tbody></tbody></table></div></figure>");
+function Ld(e, t) {
 	O(t, !0);
 	let n = Gi(t, "level", 3, 2), r = (e) => e.replaceAll("`", "");
 	var i = Lr();
@@ -5978,7 +5978,7 @@ function Pd(e, t) {
 			var s = L(r, 2);
 			{
 				let e = /* @__PURE__ */ A(() => n() + 1);
-				Pd(s, {
+				Ld(s, {
 					get blocks() {
 						return o();
 					},
@@ -6032,7 +6032,32 @@ function Pd(e, t) {
 				}), K(l, `Figure ${a() ?? ""}.`), Z(d, "href", i().image.at), Z(d, "download", e), Z(d, "aria-label", `Save figure ${a()}`);
 			}, [() => sa(`figure ${a()}`, rd(i().image.at))]), G(e, t);
 		}, m = (e) => {
-			var t = Nd(), n = P(t), o = P(n), s = I(o), c = L(o, 2);
+			var t = Md(), n = P(t);
+			Y(n, 17, () => i().rows, J, (e, t) => {
+				var n = /* @__PURE__ */ A(() => h(V(t), 2));
+				let r = () => V(n)[0], i = () => V(n)[1];
+				var a = jd(), o = P(a);
+				wl(P(o), { get text() {
+					return r();
+				} }), D(o);
+				var s = L(o, 2);
+				Y(s, 21, i, J, (e, t) => {
+					var n = /* @__PURE__ */ A(() => h(V(t), 3));
+					let r = () => V(n)[0], i = () => V(n)[1], a = () => V(n)[2];
+					var o = Ad();
+					let s;
+					var c = I(o, !0);
+					R((e) => {
+						gi(o, 1, ui(i() < 0 ? "against" : "for")), Z(o, "title", a()), s = X(o, "", s, { "--strength": e }), K(c, r());
+					}, [() => `${Math.round(75 * Math.abs(i()))}%`]), G(e, o);
+				}), D(s), D(a), G(e, a);
+			});
+			var r = L(n, 2), o = P(r), s = I(o);
+			wl(L(o, 2), { get text() {
+				return i().caption;
+			} }), D(r), D(t), R(() => K(s, `Figure ${a() ?? ""}.`)), G(e, t);
+		}, g = (e) => {
+			var t = Id(), n = P(t), o = P(n), s = I(o), c = L(o, 2);
 			wl(c, { get text() {
 				return i().caption;
 			} });
@@ -6040,7 +6065,7 @@ function Pd(e, t) {
 			D(n);
 			var u = L(n, 2), d = P(u), f = P(d), p = P(f);
 			Y(p, 21, () => i().header, J, (e, t, n) => {
-				var r = Ad();
+				var r = Nd();
 				let a;
 				wl(P(r), { get text() {
 					return V(t);
@@ -6048,9 +6073,9 @@ function Pd(e, t) {
 			}), D(p), D(f);
 			var m = L(f);
 			Y(m, 21, () => i().rows, J, (e, t) => {
-				var n = Md();
+				var n = Fd();
 				Y(n, 21, () => V(t), J, (e, t, n) => {
-					var r = jd();
+					var r = Pd();
 					let a;
 					wl(P(r), { get text() {
 						return V(t);
@@ -6059,7 +6084,7 @@ function Pd(e, t) {
 			}), D(m), D(d), D(u), D(t), R(() => {
 				K(s, `Table ${a() ?? ""}.`), Z(l, "aria-label", `Save table ${a()} as CSV`), Z(u, "aria-label", `Table ${a()}`);
 			}), H("click", l, () => la(i().header.map(r), i().rows.map((e) => e.map(r)), `table ${a()}`)), G(e, t);
-		}, g = (e) => {
+		}, _ = (e) => {
 			{
 				let t = /* @__PURE__ */ A(() => i().content.caption ?? "");
 				ru(e, {
@@ -6071,7 +6096,7 @@ function Pd(e, t) {
 					}
 				});
 			}
-		}, _ = (e) => {
+		}, v = (e) => {
 			sd(e, {
 				get site() {
 					return i().content.site;
@@ -6083,24 +6108,24 @@ function Pd(e, t) {
 					return n();
 				}
 			});
-		}, v = (e) => {
+		}, y = (e) => {
 			Sl(e, { get curve() {
 				return i().content;
 			} });
-		}, y = (e) => {
+		}, b = (e) => {
 			xd(e, { get content() {
 				return i().content;
 			} });
 		};
 		q(c, (e) => {
-			i().kind === "section" ? e(l) : i().kind === "text" ? e(u, 1) : i().kind === "points" ? e(d, 2) : i().kind === "facts" ? e(f, 3) : i().kind === "figure" ? e(p, 4) : i().kind === "table" ? e(m, 5) : i().name === "layers" ? e(g, 6) : i().name === "modes" ? e(_, 7) : i().name === "curves" ? e(v, 8) : i().name === "sum" && e(y, 9);
+			i().kind === "section" ? e(l) : i().kind === "text" ? e(u, 1) : i().kind === "points" ? e(d, 2) : i().kind === "facts" ? e(f, 3) : i().kind === "figure" ? e(p, 4) : i().kind === "marked" ? e(m, 5) : i().kind === "table" ? e(g, 6) : i().name === "layers" ? e(_, 7) : i().name === "modes" ? e(v, 8) : i().name === "curves" ? e(y, 9) : i().name === "sum" && e(b, 10);
 		}), G(e, s);
 	}), G(e, i), k();
 }
 Dr(["click"]);
 // src/parts/Contents.svelte
-var Fd = /* @__PURE__ */ U("<li><a><span class=\"place\"> </span> <!></a></li>"), Id = /* @__PURE__ */ U("<nav class=\"contents\" aria-label=\"Contents\"><ol></ol></nav>");
-function Ld(e, t) {
+var Rd = /* @__PURE__ */ U("<li><a><span class=\"place\"> </span> <!></a></li>"), zd = /* @__PURE__ */ U("<nav class=\"contents\" aria-label=\"Contents\"><ol></ol></nav>");
+function Bd(e, t) {
 	O(t, !0);
 	let n = Gi(t, "deepest", 3, 1), r = /* @__PURE__ */ A(() => td(t.sections).filter((e) => e.depth < n()));
 	function i(e, t) {
@@ -6109,9 +6134,9 @@ function Ld(e, t) {
 		n?.scrollIntoView(), n?.querySelector("h2, h3")?.focus({ preventScroll: !0 });
 	}
 	var a = Lr(), o = F(a), s = (e) => {
-		var t = Id(), n = P(t);
+		var t = zd(), n = P(t);
 		Y(n, 21, () => V(r), J, (e, t) => {
-			var n = Fd();
+			var n = Rd();
 			let r;
 			var a = P(n), o = P(a), s = I(o, !0);
 			wl(L(o, 2), { get text() {
@@ -6127,8 +6152,8 @@ function Ld(e, t) {
 }
 Dr(["click"]);
 // src/views/Overview.svelte
-var Rd = /* @__PURE__ */ U("<p class=\"subtitle\"><!></p>"), zd = /* @__PURE__ */ U("<div class=\"note\"><p><b> </b> </p></div>"), Bd = /* @__PURE__ */ U("<div class=\"note screen\"><p> </p></div>"), Vd = /* @__PURE__ */ U("<li><!></li>"), Hd = /* @__PURE__ */ U("<footer><p class=\"small\"><!></p></footer>"), Ud = /* @__PURE__ */ U("<section><h2>What was found</h2> <ul class=\"findings\"></ul> <!></section> <!> <!>", 1), Wd = /* @__PURE__ */ U("<h1> </h1> <!> <p class=\"lead\"><!></p> <!> <section class=\"screen\"><h2>Sites</h2> <!> <p class=\"small\">R²: how much of the contributions the modes explain, on held-out samples. A cut is a site that every path from\n    input to output passes, so that contributions there sum to the change of the target; the gap is the median\n    difference. <!></p></section> <!> <!> <!>", 1);
-function Gd(e, t) {
+var Vd = /* @__PURE__ */ U("<p class=\"subtitle\"><!></p>"), Hd = /* @__PURE__ */ U("<div class=\"note\"><p><b> </b> </p></div>"), Ud = /* @__PURE__ */ U("<div class=\"note screen\"><p> </p></div>"), Wd = /* @__PURE__ */ U("<li><!></li>"), Gd = /* @__PURE__ */ U("<footer><p class=\"small\"><!></p></footer>"), Kd = /* @__PURE__ */ U("<section><h2>What was found</h2> <ul class=\"findings\"></ul> <!></section> <!> <!>", 1), qd = /* @__PURE__ */ U("<h1> </h1> <!> <p class=\"lead\"><!></p> <!> <section class=\"screen\"><h2>Sites</h2> <!> <p class=\"small\">R²: how much of the contributions the modes explain, on held-out samples. A cut is a site that every path from\n    input to output passes, so that contributions there sum to the change of the target; the gap is the median\n    difference. <!></p></section> <!> <!> <!>", 1);
+function Jd(e, t) {
 	O(t, !0);
 	let n = Ye("source"), r = n.view("story"), i = /* @__PURE__ */ A(() => t.data.sites.map((e) => [
 		e.site,
@@ -6144,8 +6169,8 @@ function Gd(e, t) {
 		control: "control curves",
 		effects: "measured effects of modes"
 	};
-	var o = Wd(), s = F(o), c = I(s, !0), l = L(s, 2), u = (e) => {
-		var n = Rd();
+	var o = qd(), s = F(o), c = I(s, !0), l = L(s, 2), u = (e) => {
+		var n = Vd();
 		wl(P(n), { get text() {
 			return t.data.subtitle;
 		} }), D(n), G(e, n);
@@ -6159,7 +6184,7 @@ function Gd(e, t) {
 	} }), D(f);
 	var p = L(f, 2);
 	Y(p, 17, () => t.data.sites.filter((e) => e.caution), J, (e, t) => {
-		var n = zd(), r = P(n), i = P(r), a = I(i), o = L(i);
+		var n = Hd(), r = P(n), i = P(r), a = I(i), o = L(i);
 		D(r), D(n), R(() => {
 			K(a, `${V(t).site ?? ""}.`), K(o, ` ${V(t).caution ?? ""}`);
 		}), G(e, n);
@@ -6205,7 +6230,7 @@ function Gd(e, t) {
 		}
 	});
 	var y = L(v, 2), b = (e) => {
-		var t = Bd(), r = I(P(t), !0);
+		var t = Ud(), r = I(P(t), !0);
 		D(t), R(() => K(r, n.about.reason)), G(e, t);
 	};
 	q(y, (e) => {
@@ -6216,21 +6241,21 @@ function Gd(e, t) {
 		},
 		children: (e, t = d) => {
 			let n = /* @__PURE__ */ A(() => ed([], t().sections));
-			var r = Ud(), i = F(r), a = L(P(i), 2);
+			var r = Kd(), i = F(r), a = L(P(i), 2);
 			Y(a, 21, () => t().sentences, J, (e, t) => {
-				var n = Vd();
+				var n = Wd();
 				wl(P(n), { get text() {
 					return V(t);
 				} }), D(n), G(e, n);
-			}), D(a), Ld(L(a, 2), { get sections() {
+			}), D(a), Bd(L(a, 2), { get sections() {
 				return V(n).sections;
 			} }), D(i);
 			var o = L(i, 2);
-			Pd(o, { get blocks() {
+			Ld(o, { get blocks() {
 				return V(n).sections;
 			} });
 			var s = L(o, 2), c = (e) => {
-				var n = Hd(), r = P(n);
+				var n = Gd(), r = P(n);
 				wl(P(r), { get text() {
 					return t().footer;
 				} }), D(r), D(n), G(e, n);
@@ -6243,11 +6268,11 @@ function Gd(e, t) {
 	}), R(() => K(c, t.data.title)), G(e, o), k();
 }
 // src/views/Sample.svelte
-var Kd = /* @__PURE__ */ U("<br/> ", 1), qd = /* @__PURE__ */ U("<p><a>Explain it live: maps, switches, contrasts</a></p>"), Jd = /* @__PURE__ */ U("<option> </option>"), Yd = /* @__PURE__ */ U("<div class=\"controls\"><label>Site <select></select></label></div> <!> <h2>All active modes</h2> <!>", 1), Xd = /* @__PURE__ */ U("<p class=\"kicker\"><a>Samples</a> </p> <h1> </h1> <div class=\"try\"><div><!> <p class=\"small\"> <!></p> <ul class=\"numbers\"><li><b> </b><span> </span></li> <li><b> </b><span>at the baseline</span></li> <li><b> </b><span>change, explained here</span></li></ul> <!> <!></div> <div><!> <!></div></div>", 1);
-function Zd(e, t) {
+var Yd = /* @__PURE__ */ U("<br/> ", 1), Xd = /* @__PURE__ */ U("<p><a>Explain it live: maps, switches, contrasts</a></p>"), Zd = /* @__PURE__ */ U("<option> </option>"), Qd = /* @__PURE__ */ U("<div class=\"controls\"><label>Site <select></select></label></div> <!> <h2>All active modes</h2> <!>", 1), $d = /* @__PURE__ */ U("<p class=\"kicker\"><a>Samples</a> </p> <h1> </h1> <div class=\"try\"><div><!> <p class=\"small\"> <!></p> <ul class=\"numbers\"><li><b> </b><span> </span></li> <li><b> </b><span>at the baseline</span></li> <li><b> </b><span>change, explained here</span></li></ul> <!> <!></div> <div><!> <!></div></div>", 1);
+function ef(e, t) {
 	O(t, !0);
 	let n = Ye("source"), r = /* @__PURE__ */ A(() => t.data.sites.find((e) => e.site === t.query.site) ?? t.data.sites.at(-1));
-	var i = Xd(), a = F(i), o = P(a), s = L(o);
+	var i = $d(), a = F(i), o = P(a), s = L(o);
 	D(a);
 	var c = L(a, 2), l = I(c, !0), u = L(c, 2), d = P(u), f = P(d);
 	{
@@ -6268,7 +6293,7 @@ function Zd(e, t) {
 	var p = L(f, 2);
 	X(p, "", {}, { "margin-top": "0.5rem" });
 	var m = P(p, !0), h = L(m), g = (e) => {
-		var n = Kd(), r = L(F(n));
+		var n = Yd(), r = L(F(n));
 		R(() => K(r, `predicted: ${t.data.prediction ?? ""}`)), G(e, n);
 	};
 	q(h, (e) => {
@@ -6281,7 +6306,7 @@ function Zd(e, t) {
 	var C = L(S, 2), te = I(P(C), !0);
 	De(), D(C), D(_);
 	var ne = L(_, 2), re = (e) => {
-		var n = qd(), i = I(n);
+		var n = Xd(), i = I(n);
 		R((e) => Z(i, "href", e), [() => Q("try", [], {
 			row: t.data.row,
 			site: V(r)?.site
@@ -6293,9 +6318,9 @@ function Zd(e, t) {
 		return t.data.python;
 	} }), D(d);
 	var ie = L(d, 2), ae = P(ie), oe = (e) => {
-		var n = Yd(), i = F(n), a = P(i), o = L(P(a));
+		var n = Qd(), i = F(n), a = P(i), o = L(P(a));
 		Y(o, 21, () => t.data.sites, J, (e, t) => {
-			var n = Jd(), r = I(n, !0), i = {};
+			var n = Zd(), r = I(n, !0), i = {};
 			R(() => {
 				K(r, V(t).site), i !== (i = V(t).site) && (n.value = (n.__value = i) ?? "");
 			}), G(e, n);
@@ -6357,17 +6382,17 @@ function Zd(e, t) {
 }
 Dr(["change"]);
 // src/views/Samples.svelte
-var Qd = /* @__PURE__ */ U("<label class=\"row\"><input type=\"checkbox\"/> only where the prediction is another class</label>"), $d = /* @__PURE__ */ U("<br/><span class=\"against\"> </span>", 1), ef = /* @__PURE__ */ U("<li><a><!> <div class=\"about\"> <!></div></a></li>"), tf = /* @__PURE__ */ U("<p><button>Previous</button> <span class=\"small\"> </span> <button>Next</button></p>"), nf = /* @__PURE__ */ U("<h1>Samples</h1> <div class=\"controls\"><label>Search <input type=\"search\" placeholder=\"class or name\"/></label> <!></div> <p class=\"small\" role=\"status\"> <!></p> <ul class=\"gallery\"></ul> <!>", 1);
-function rf(e, t) {
+var tf = /* @__PURE__ */ U("<label class=\"row\"><input type=\"checkbox\"/> only where the prediction is another class</label>"), nf = /* @__PURE__ */ U("<br/><span class=\"against\"> </span>", 1), rf = /* @__PURE__ */ U("<li><a><!> <div class=\"about\"> <!></div></a></li>"), af = /* @__PURE__ */ U("<p><button>Previous</button> <span class=\"small\"> </span> <button>Next</button></p>"), of = /* @__PURE__ */ U("<h1>Samples</h1> <div class=\"controls\"><label>Search <input type=\"search\" placeholder=\"class or name\"/></label> <!></div> <p class=\"small\" role=\"status\"> <!></p> <ul class=\"gallery\"></ul> <!>", 1);
+function sf(e, t) {
 	O(t, !0), Ye("source");
 	let n = (e) => e < 0 ? "" : t.data.classes?.[e] ?? `class ${e}`, r = (e) => !t.data.own_classes && (t.data.labels[e] ?? -1) >= 0 && t.data.labels[e] !== t.data.predictions[e], i = /* @__PURE__ */ A(() => (t.query.search ?? "").toLowerCase()), a = /* @__PURE__ */ A(() => t.data.keys.map((e, t) => t).filter((e) => (!V(i) || `${t.data.keys[e]} ${n(t.data.labels[e] ?? -1)}`.toLowerCase().includes(V(i))) && (t.query.wrong !== "1" || r(e)))), o = /* @__PURE__ */ A(() => Math.max(0, Math.min(Number(t.query.page ?? 0) || 0, Math.ceil(V(a).length / 60) - 1))), s = /* @__PURE__ */ A(() => V(a).slice(V(o) * 60, V(o) * 60 + 60)), c = (e) => t.go(Q("samples", [], {
 		...t.query,
 		...e
 	}), !0);
-	var l = nf(), u = L(F(l), 2), d = P(u), f = L(P(d));
+	var l = of(), u = L(F(l), 2), d = P(u), f = L(P(d));
 	ki(f), D(d);
 	var p = L(d, 2), m = (e) => {
-		var n = Qd(), r = P(n);
+		var n = tf(), r = P(n);
 		ki(r), De(), D(n), R(() => ji(r, t.query.wrong === "1")), H("change", r, (e) => c({
 			wrong: e.currentTarget.checked ? "1" : "",
 			page: ""
@@ -6382,7 +6407,7 @@ function rf(e, t) {
 	} }), D(h);
 	var _ = L(h, 2);
 	Y(_, 20, () => V(s), (e) => e, (e, i) => {
-		var a = ef(), o = P(a), s = P(o);
+		var a = rf(), o = P(a), s = P(o);
 		hu(s, {
 			get row() {
 				return i;
@@ -6393,7 +6418,7 @@ function rf(e, t) {
 			}
 		});
 		var c = L(s, 2), l = P(c, !0), u = L(l), d = (e) => {
-			var r = $d(), a = I(L(F(r)));
+			var r = nf(), a = I(L(F(r)));
 			R((e) => K(a, `predicted ${e ?? ""}`), [() => n(t.data.predictions[i] ?? -1)]), G(e, r);
 		}, f = /* @__PURE__ */ A(() => r(i));
 		q(u, (e) => {
@@ -6403,7 +6428,7 @@ function rf(e, t) {
 		}, [() => Q("sample", [i]), () => n(t.data.labels[i] ?? -1) || t.data.keys[i]]), G(e, a);
 	}), D(_);
 	var v = L(_, 2), y = (e) => {
-		var t = tf();
+		var t = af();
 		X(t, "", {}, { "margin-top": "1rem" });
 		var n = P(t), r = L(n, 2), i = I(r), s = L(r, 2);
 		D(t), R((e) => {
@@ -6425,8 +6450,8 @@ Dr([
 	"click"
 ]);
 // src/parts/Eraser.svelte
-var af = /* @__PURE__ */ U("<div class=\"picture\" role=\"application\" aria-label=\"Erase a part: drag over the picture, or move with arrows and paint with space\" tabindex=\"0\"><img alt=\"\" draggable=\"false\"/> <svg aria-hidden=\"true\"><path fill=\"#8a8379\" fill-opacity=\"0.92\"></path><rect width=\"3\" height=\"3\" fill=\"none\" stroke=\"#fff\" stroke-width=\"0.25\"></rect></svg></div>");
-function of(e, t) {
+var cf = /* @__PURE__ */ U("<div class=\"picture\" role=\"application\" aria-label=\"Erase a part: drag over the picture, or move with arrows and paint with space\" tabindex=\"0\"><img alt=\"\" draggable=\"false\"/> <svg aria-hidden=\"true\"><path fill=\"#8a8379\" fill-opacity=\"0.92\"></path><rect width=\"3\" height=\"3\" fill=\"none\" stroke=\"#fff\" stroke-width=\"0.25\"></rect></svg></div>");
+function lf(e, t) {
 	O(t, !0);
 	let n = /* @__PURE__ */ A(() => t.grid.length), r = /* @__PURE__ */ M(void 0), i = /* @__PURE__ */ M(tn([14, 14])), a = !1;
 	function o(e, r) {
@@ -6453,7 +6478,7 @@ function of(e, t) {
 		e.preventDefault();
 	}
 	let l = /* @__PURE__ */ A(() => t.grid.flatMap((e, t) => e.flatMap((e, n) => e ? [`M${n},${t}h1v1h-1z`] : [])).join(""));
-	var u = af();
+	var u = cf();
 	X(u, "", {}, {
 		"touch-action": "none",
 		cursor: "crosshair"
@@ -6478,8 +6503,8 @@ Dr([
 	"pointerup"
 ]);
 // src/views/Try.svelte
-var sf = /* @__PURE__ */ U("<div class=\"note\"><p> </p></div>"), cf = /* @__PURE__ */ U("<div class=\"note error\" role=\"alert\"><p> </p></div>"), lf = /* @__PURE__ */ U("<div role=\"group\" aria-label=\"Picture\"><p>Drop a photograph here, or</p> <button class=\"primary\">Choose a file</button> <input type=\"file\" accept=\"image/*\" hidden=\"\" aria-label=\"Photograph\"/> <p class=\"small\">It stays on this machine. Or open a <a>sample of the run</a>.</p></div>"), uf = /* @__PURE__ */ U("Paint over a part; it becomes the mean colour of the rest.<br/> <button>Explain without it</button> <button>Cancel</button>", 1), df = /* @__PURE__ */ U(" <button class=\"plain\">Hide</button>", 1), ff = /* @__PURE__ */ U("<button class=\"plain\">Whole picture again</button>"), pf = /* @__PURE__ */ U("<!> <button class=\"plain\">Erase a part</button> <!>", 1), mf = /* @__PURE__ */ U("<div><!></div> <p class=\"small\"><!></p>", 1), hf = /* @__PURE__ */ U("<option> </option>"), gf = /* @__PURE__ */ U("<option></option>"), _f = /* @__PURE__ */ U("<p class=\"busy\" role=\"status\"> <progress aria-label=\"Progress\"></progress> <button>Cancel</button></p>"), vf = /* @__PURE__ */ U("<p class=\"busy\">Cancelled.</p>"), yf = /* @__PURE__ */ U("<p class=\"busy\">No picture yet.</p>"), bf = /* @__PURE__ */ U("<i></i>"), xf = /* @__PURE__ */ U("<span> </span> <span class=\"bar\"><!><b></b></span> <span> </span>", 1), Sf = /* @__PURE__ */ U("<button class=\"plain\">Reset all</button>"), Cf = /* @__PURE__ */ U("<div class=\"probabilities\" role=\"group\" aria-label=\"Class probabilities\"></div> <p class=\"small\"> <!></p>", 1), wf = /* @__PURE__ */ U("<div class=\"switch\"><!> <span><a> </a> <button class=\"plain\">Show</button><button class=\"plain\">Alike</button></span> <input type=\"range\" min=\"0\" max=\"2\" step=\"0.05\"/> <span class=\"factor\"> </span> <span> </span></div>"), Tf = /* @__PURE__ */ U("<li><a><!><div class=\"about\"> </div></a></li>"), Ef = /* @__PURE__ */ U("<h2> </h2> <ul class=\"gallery\"></ul>", 1), Df = /* @__PURE__ */ U("<h2>What the erased part changed</h2> <!>", 1), Of = /* @__PURE__ */ U("<h2> </h2> <!> <h2>Switch modes</h2> <div class=\"switches\"></div> <p class=\"small\"> </p> <!> <!> <h2>The whole sum</h2> <!> <!>", 1), kf = /* @__PURE__ */ U("<p class=\"lead\">The network’s answer for one picture, as a sum over modes. Switch modes off or up, ask why one class and not another, or erase a part.</p> <!> <div class=\"try\"><div><!> <!> <div class=\"controls\"><label>Site <select></select></label> <label>Class <input list=\"cl-outputs\" placeholder=\"the predicted one\"/></label> <label>instead of <input list=\"cl-outputs\" placeholder=\"no other\"/></label> <datalist id=\"cl-outputs\"></datalist></div></div> <div aria-live=\"polite\"><!> <!></div></div>", 1), Af = /* @__PURE__ */ U("<h1>Try a picture</h1> <!>", 1);
-function jf(e, t) {
+var uf = /* @__PURE__ */ U("<div class=\"note\"><p> </p></div>"), df = /* @__PURE__ */ U("<div class=\"note error\" role=\"alert\"><p> </p></div>"), ff = /* @__PURE__ */ U("<div role=\"group\" aria-label=\"Picture\"><p>Drop a photograph here, or</p> <button class=\"primary\">Choose a file</button> <input type=\"file\" accept=\"image/*\" hidden=\"\" aria-label=\"Photograph\"/> <p class=\"small\">It stays on this machine. Or open a <a>sample of the run</a>.</p></div>"), pf = /* @__PURE__ */ U("Paint over a part; it becomes the mean colour of the rest.<br/> <button>Explain without it</button> <button>Cancel</button>", 1), mf = /* @__PURE__ */ U(" <button class=\"plain\">Hide</button>", 1), hf = /* @__PURE__ */ U("<button class=\"plain\">Whole picture again</button>"), gf = /* @__PURE__ */ U("<!> <button class=\"plain\">Erase a part</button> <!>", 1), _f = /* @__PURE__ */ U("<div><!></div> <p class=\"small\"><!></p>", 1), vf = /* @__PURE__ */ U("<option> </option>"), yf = /* @__PURE__ */ U("<option></option>"), bf = /* @__PURE__ */ U("<p class=\"busy\" role=\"status\"> <progress aria-label=\"Progress\"></progress> <button>Cancel</button></p>"), xf = /* @__PURE__ */ U("<p class=\"busy\">Cancelled.</p>"), Sf = /* @__PURE__ */ U("<p class=\"busy\">No picture yet.</p>"), Cf = /* @__PURE__ */ U("<i></i>"), wf = /* @__PURE__ */ U("<span> </span> <span class=\"bar\"><!><b></b></span> <span> </span>", 1), Tf = /* @__PURE__ */ U("<button class=\"plain\">Reset all</button>"), Ef = /* @__PURE__ */ U("<div class=\"probabilities\" role=\"group\" aria-label=\"Class probabilities\"></div> <p class=\"small\"> <!></p>", 1), Df = /* @__PURE__ */ U("<div class=\"switch\"><!> <span><a> </a> <button class=\"plain\">Show</button><button class=\"plain\">Alike</button></span> <input type=\"range\" min=\"0\" max=\"2\" step=\"0.05\"/> <span class=\"factor\"> </span> <span> </span></div>"), Of = /* @__PURE__ */ U("<li><a><!><div class=\"about\"> </div></a></li>"), kf = /* @__PURE__ */ U("<h2> </h2> <ul class=\"gallery\"></ul>", 1), Af = /* @__PURE__ */ U("<h2>What the erased part changed</h2> <!>", 1), jf = /* @__PURE__ */ U("<h2> </h2> <!> <h2>Switch modes</h2> <div class=\"switches\"></div> <p class=\"small\"> </p> <!> <!> <h2>The whole sum</h2> <!> <!>", 1), Mf = /* @__PURE__ */ U("<p class=\"lead\">The network’s answer for one picture, as a sum over modes. Switch modes off or up, ask why one class and not another, or erase a part.</p> <!> <div class=\"try\"><div><!> <!> <div class=\"controls\"><label>Site <select></select></label> <label>Class <input list=\"cl-outputs\" placeholder=\"the predicted one\"/></label> <label>instead of <input list=\"cl-outputs\" placeholder=\"no other\"/></label> <datalist id=\"cl-outputs\"></datalist></div></div> <div aria-live=\"polite\"><!> <!></div></div>", 1), Nf = /* @__PURE__ */ U("<h1>Try a picture</h1> <!>", 1);
+function Pf(e, t) {
 	O(t, !0);
 	let n = Ye("source"), r = n.live, i = () => Array.from({ length: 28 }, () => Array(28).fill(!1)), a = /* @__PURE__ */ M(""), o = /* @__PURE__ */ M(null), s = /* @__PURE__ */ M(""), c = /* @__PURE__ */ M(""), l = /* @__PURE__ */ M(tn(i())), u = /* @__PURE__ */ M(!1), d = /* @__PURE__ */ M(!1), f = /* @__PURE__ */ M(""), p = /* @__PURE__ */ M(null), m = /* @__PURE__ */ M(null), h = /* @__PURE__ */ M(null), g = /* @__PURE__ */ M(null), _ = /* @__PURE__ */ M(tn({})), v = /* @__PURE__ */ M(null), y = /* @__PURE__ */ M(null), b = /* @__PURE__ */ M(""), x = /* @__PURE__ */ M(void 0), S = !1;
 	qi(() => {
@@ -6576,19 +6601,19 @@ function jf(e, t) {
 		...e,
 		was: null
 	})) ?? []);
-	var fe = Af(), pe = L(F(fe), 2), me = (e) => {
-		var t = sf(), r = I(P(t), !0);
+	var fe = Nf(), pe = L(F(fe), 2), me = (e) => {
+		var t = uf(), r = I(P(t), !0);
 		D(t), R(() => K(r, n.about.reason || "The network of this run is not loaded, so nothing can be computed here.")), G(e, t);
 	}, he = (e) => {
-		var o = kf(), S = L(F(o), 2), se = (e) => {
-			var t = cf(), n = I(P(t), !0);
+		var o = Mf(), S = L(F(o), 2), se = (e) => {
+			var t = df(), n = I(P(t), !0);
 			D(t), R(() => K(n, V(b))), G(e, t);
 		};
 		q(S, (e) => {
 			V(b) && e(se);
 		});
 		var ce = L(S, 2), fe = P(ce), pe = P(fe), me = (e) => {
-			var t = lf();
+			var t = ff();
 			let n;
 			var r = P(t);
 			X(r, "", {}, { "margin-bottom": "0.5rem" });
@@ -6611,10 +6636,10 @@ function jf(e, t) {
 			n.about.uploads && e(me);
 		});
 		var he = L(pe, 2), ge = (e) => {
-			var t = mf(), n = F(t);
+			var t = _f(), n = F(t);
 			X(n, "", {}, { "margin-top": "1rem" });
 			var r = P(n), a = (e) => {
-				of(e, {
+				lf(e, {
 					get at() {
 						return V(m).picture;
 					},
@@ -6642,20 +6667,20 @@ function jf(e, t) {
 			var s = L(n, 2);
 			X(s, "", {}, { "margin-top": "0.4rem" });
 			var c = P(s), d = (e) => {
-				var t = uf(), n = L(F(t), 3), r = L(n, 2);
+				var t = pf(), n = L(F(t), 3), r = L(n, 2);
 				R((e) => n.disabled = e, [() => ee() || !V(l).some((e) => e.some(Boolean))]), H("click", n, () => oe(!0)), H("click", r, () => {
 					N(l, i(), !0), N(u, !1);
 				}), G(e, t);
 			}, f = (e) => {
-				var t = pf(), n = F(t), r = (e) => {
-					var t = df(), n = F(t), r = L(n);
+				var t = gf(), n = F(t), r = (e) => {
+					var t = mf(), n = F(t), r = L(n);
 					R(() => K(n, `Where mode ${V(g) ?? ""} acts. `)), H("click", r, () => N(g, null)), G(e, t);
 				};
 				q(n, (e) => {
 					V(ne) && V(g) !== null && e(r);
 				});
 				var a = L(n, 2), o = L(a, 2), s = (e) => {
-					var t = ff();
+					var t = hf();
 					H("click", t, () => {
 						N(l, i(), !0), N(h, null), oe(!1);
 					}), G(e, t);
@@ -6673,7 +6698,7 @@ function jf(e, t) {
 		});
 		var _e = L(he, 2), w = P(_e), ve = L(P(w));
 		Y(ve, 21, () => t.sites, J, (e, t) => {
-			var n = hf(), r = I(n, !0), i = {};
+			var n = vf(), r = I(n, !0), i = {};
 			R(() => {
 				K(r, V(t)), i !== (i = V(t)) && (n.__value = i);
 			}), G(e, n);
@@ -6684,32 +6709,32 @@ function jf(e, t) {
 		ki(Se), D(xe);
 		var Ce = L(xe, 2);
 		Y(Ce, 21, () => V(re), J, (e, t) => {
-			var n = gf(), r = {};
+			var n = yf(), r = {};
 			R(() => {
 				r !== (r = V(t)) && (n.value = (n.__value = r) ?? "");
 			}), G(e, n);
 		}), D(Ce), D(_e), D(fe);
 		var T = L(fe, 2), we = P(T), E = (e) => {
-			var t = _f(), n = P(t), i = L(n), a = L(i, 2);
+			var t = bf(), n = P(t), i = L(n), a = L(i, 2);
 			D(t), R(() => {
 				K(n, `${V(p).state === "waiting" ? "Waiting for the network …" : "Computing the contributions …"} `), Z(i, "max", V(p).total), Ai(i, V(p).done);
 			}), H("click", a, () => r.cancel(V(f))), G(e, t);
 		}, Te = /* @__PURE__ */ A(() => V(p) && ee()), Ee = (e) => {
-			G(e, vf());
+			G(e, xf());
 		}, Oe = (e) => {
-			G(e, yf());
+			G(e, Sf());
 		};
 		q(we, (e) => {
 			V(Te) ? e(E) : V(p)?.state === "cancelled" ? e(Ee, 1) : V(m) || e(Oe, 2);
 		});
 		var ke = L(we, 2), Ae = (e) => {
-			var t = Of(), n = F(t);
+			var t = jf(), n = F(t);
 			X(n, "", {}, { "margin-top": "0" });
 			var r = I(n), i = L(n, 2), a = (e) => {
-				var t = Cf(), n = F(t);
+				var t = Ef(), n = F(t);
 				Y(n, 21, () => V(de), (e) => e.output, (e, t) => {
-					var n = xf(), r = F(n), i = I(r, !0), a = L(r, 2), o = P(a), s = (e) => {
-						var n = bf();
+					var n = wf(), r = F(n), i = I(r, !0), a = L(r, 2), o = P(a), s = (e) => {
+						var n = Cf();
 						let r;
 						R(() => r = X(n, "", r, { width: `${100 * V(t).was}%` })), G(e, n);
 					};
@@ -6725,7 +6750,7 @@ function jf(e, t) {
 					}, [() => ra(V(t).probability)]), G(e, n);
 				}), D(n);
 				var r = L(n, 2), i = P(r), a = L(i), o = (e) => {
-					var t = Sf();
+					var t = Tf();
 					H("click", t, () => {
 						N(_, {}, !0), N(v, null);
 					}), G(e, t);
@@ -6739,7 +6764,7 @@ function jf(e, t) {
 			});
 			var o = L(i, 4);
 			Y(o, 21, () => V(te), (e) => e.mode, (e, t) => {
-				var n = wf(), r = P(n);
+				var n = Df(), r = P(n);
 				{
 					let e = /* @__PURE__ */ A(() => V(t).map ?? null);
 					hu(r, {
@@ -6768,9 +6793,9 @@ function jf(e, t) {
 				}), G(e, n);
 			}), D(o);
 			var s = L(o, 2), c = I(s), l = L(s, 2), u = (e) => {
-				var t = Ef(), n = F(t), r = I(n), i = L(n, 2);
+				var t = kf(), n = F(t), r = I(n), i = L(n, 2);
 				Y(i, 21, () => V(y).rows, (e) => e.row, (e, t) => {
-					var n = Tf(), r = P(n), i = P(r);
+					var n = Of(), r = P(n), i = P(r);
 					hu(i, {
 						get row() {
 							return V(t).row;
@@ -6790,7 +6815,7 @@ function jf(e, t) {
 				V(y) && e(u);
 			});
 			var d = L(l, 2), f = (e) => {
-				var t = Df(), n = L(F(t), 2);
+				var t = Af(), n = L(F(t), 2);
 				{
 					let e = /* @__PURE__ */ A(() => V(ie).map((e) => [
 						e.mode,
@@ -6879,8 +6904,8 @@ Dr([
 	"input"
 ]);
 // src/App.svelte
-var Mf = /* @__PURE__ */ U("<button class=\"skip\">Skip to the content</button>"), Nf = /* @__PURE__ */ U("<li><a> </a></li>"), Pf = /* @__PURE__ */ U("<h1> </h1> <!>", 1), Ff = /* @__PURE__ */ U("<h1>Not found</h1> <div class=\"note\"><p>There is no view at this address. <a>Go to the overview.</a></p></div>", 1), If = /* @__PURE__ */ U("<div><nav class=\"main\" aria-label=\"Views\"><!> <p class=\"brand\">codeclens</p> <ul></ul></nav> <main tabindex=\"-1\"><!></main></div>");
-function Lf(e, t) {
+var Ff = /* @__PURE__ */ U("<button class=\"skip\">Skip to the content</button>"), If = /* @__PURE__ */ U("<li><a> </a></li>"), Lf = /* @__PURE__ */ U("<h1> </h1> <!>", 1), Rf = /* @__PURE__ */ U("<h1>Not found</h1> <div class=\"note\"><p>There is no view at this address. <a>Go to the overview.</a></p></div>", 1), zf = /* @__PURE__ */ U("<div><nav class=\"main\" aria-label=\"Views\"><!> <p class=\"brand\">codeclens</p> <ul></ul></nav> <main tabindex=\"-1\"><!></main></div>");
+function Bf(e, t) {
 	O(t, !0);
 	let n = Gi(t, "boxed", 3, !1);
 	Xe("source", t.source);
@@ -6912,11 +6937,11 @@ function Lf(e, t) {
 		n() || (document.title = `${s.find(([e]) => e === V(c))?.[1] ?? "codeclens"} – codeclens`);
 	});
 	let p = (e) => (V(i), e());
-	var m = If();
+	var m = zf();
 	Er("hashchange", an, () => !n() && l(location.hash));
 	let g;
 	var _ = P(m), v = P(_), y = (e) => {
-		var t = Mf();
+		var t = Ff();
 		H("click", t, () => V(a)?.focus()), G(e, t);
 	};
 	q(v, (e) => {
@@ -6927,7 +6952,7 @@ function Lf(e, t) {
 		var r = /* @__PURE__ */ A(() => h(V(n), 2));
 		let i = () => V(r)[0], a = () => V(r)[1];
 		var o = Lr(), s = F(o), l = (e) => {
-			var t = Nf(), n = P(t), r = I(n, !0);
+			var t = If(), n = P(t), r = I(n, !0);
 			D(t), R((e) => {
 				Z(n, "href", e), Z(n, "aria-current", V(c) === i() ? "page" : void 0), K(r, a());
 			}, [() => Q(i())]), G(e, t);
@@ -6944,7 +6969,7 @@ function Lf(e, t) {
 		children: (e, n = d) => {
 			let a = /* @__PURE__ */ A(() => n().sites.filter((e) => e.modes).map((e) => e.site)), o = /* @__PURE__ */ A(() => V(a).at(-1) ?? "");
 			var l = Lr(), f = F(l), m = (e) => {
-				Gd(e, { get data() {
+				Jd(e, { get data() {
 					return n();
 				} });
 			}, h = (e) => {
@@ -6965,7 +6990,7 @@ function Lf(e, t) {
 			}, g = (e) => {
 				{
 					let n = (e, t = d) => {
-						rf(e, {
+						sf(e, {
 							get data() {
 								return t();
 							},
@@ -6986,7 +7011,7 @@ function Lf(e, t) {
 			}, _ = (e) => {
 				{
 					let i = (e, t = d) => {
-						Zd(e, {
+						ef(e, {
 							get data() {
 								return t();
 							},
@@ -7053,7 +7078,7 @@ function Lf(e, t) {
 					});
 				}
 			}, b = (e) => {
-				jf(e, {
+				Pf(e, {
 					get sites() {
 						return V(a);
 					},
@@ -7062,7 +7087,7 @@ function Lf(e, t) {
 					}
 				});
 			}, x = (e) => {
-				var t = Pf(), r = F(t), i = I(r, !0);
+				var t = Lf(), r = F(t), i = I(r, !0);
 				ea(L(r, 2), {
 					what: "modes",
 					get command() {
@@ -7136,7 +7161,7 @@ function Lf(e, t) {
 					});
 				}
 			}, te = (e) => {
-				var t = Ff(), n = L(F(t), 2), r = P(n), i = L(P(r));
+				var t = Rf(), n = L(F(t), 2), r = P(n), i = L(P(r));
 				D(r), D(n), R((e) => Z(i, "href", e), [() => Q("overview")]), G(e, t);
 			};
 			q(f, (e) => {
@@ -7148,18 +7173,18 @@ function Lf(e, t) {
 }
 Dr(["click"]);
 // src/PageApp.svelte
-var Rf = /* @__PURE__ */ U("<p class=\"subtitle\"><!></p>"), zf = /* @__PURE__ */ U("<footer><p class=\"small\"><!></p></footer>"), Bf = /* @__PURE__ */ U("<div><main><h1><!></h1> <!> <!> <!> <!> <!></main></div>");
-function Vf(e, t) {
+var Vf = /* @__PURE__ */ U("<p class=\"subtitle\"><!></p>"), Hf = /* @__PURE__ */ U("<footer><p class=\"small\"><!></p></footer>"), Uf = /* @__PURE__ */ U("<div><main><h1><!></h1> <!> <!> <!> <!> <!></main></div>");
+function Wf(e, t) {
 	O(t, !0);
 	let n = Gi(t, "boxed", 3, !1), r = /* @__PURE__ */ A(() => ed(t.data.opening, t.data.sections));
-	var i = Bf();
+	var i = Uf();
 	let a;
 	var o = P(i), s = P(o);
 	wl(P(s), { get text() {
 		return t.data.title;
 	} }), D(s);
 	var c = L(s, 2), l = (e) => {
-		var n = Rf();
+		var n = Vf();
 		wl(P(n), { get text() {
 			return t.data.subtitle;
 		} }), D(n), G(e, n);
@@ -7168,22 +7193,22 @@ function Vf(e, t) {
 		t.data.subtitle && e(l);
 	});
 	var u = L(c, 2);
-	Ld(u, {
+	Bd(u, {
 		get sections() {
 			return V(r).sections;
 		},
 		deepest: 2
 	});
 	var d = L(u, 2);
-	Pd(d, { get blocks() {
+	Ld(d, { get blocks() {
 		return V(r).opening;
 	} });
 	var f = L(d, 2);
-	Pd(f, { get blocks() {
+	Ld(f, { get blocks() {
 		return V(r).sections;
 	} });
 	var p = L(f, 2), m = (e) => {
-		var n = zf(), r = P(n);
+		var n = Hf(), r = P(n);
 		wl(P(r), { get text() {
 			return t.data.footer;
 		} }), D(r), D(n), G(e, n);
@@ -7193,18 +7218,18 @@ function Vf(e, t) {
 	}), D(o), D(i), R(() => a = gi(i, 1, "cl-root page", null, a, { "cl-boxed": n() })), G(e, i), k();
 }
 // src/explorer.css?inline
-var Hf = ".cl-root{--lightningcss-light:initial;--lightningcss-dark: ;color-scheme:light dark;--paper:#fdfcf8;--raised:#fff;--sunk:#f4f1e9;--ink:#1d1b18;--soft:#5d584f;--faint:#756f65;--rule:#dfdacd;--accent:#8c2f1b;--for:#d9540a;--against:#0a5fc4;--for-text:#a53c00;--against-text:#0a55ae;--mode:#c2410c;--contribution:#1b1b1b;--activation:#2f6fc6;--null:#8a8379;--focus:#0a5fc4;--plate:#fff;--serif:Charter, \"Bitstream Charter\", \"Sitka Text\", Cambria, \"Noto Serif\", Georgia, serif;--sans:Inter, \"Helvetica Neue\", \"Segoe UI\", Roboto, \"Noto Sans\", Arial, sans-serif;--mono:ui-monospace, \"SF Mono\", Menlo, Consolas, \"DejaVu Sans Mono\", monospace;background:var(--paper);color:var(--ink);font:15px/1.5 var(--sans);font-variant-numeric:tabular-nums;-webkit-text-size-adjust:100%}@media (prefers-color-scheme:dark){.cl-root{--lightningcss-light: ;--lightningcss-dark:initial;--paper:#16171a;--raised:#1e2024;--sunk:#101114;--ink:#e8e4dc;--soft:#b1aba0;--faint:#98928a;--rule:#34363b;--accent:#ef9d85;--for:#f08a3c;--against:#5aa2f5;--for-text:#f6a266;--against-text:#82b8f8;--mode:#f08a4b;--contribution:#e8e4dc;--activation:#6ea8f0;--null:#87817a;--focus:#82b8f8;--plate:#26282d}}.cl-root *,.cl-root :before{box-sizing:border-box}.cl-root{grid-template-columns:13.5rem minmax(0,1fr);min-height:100vh;display:grid}.cl-root.cl-boxed{border:1px solid var(--rule);border-radius:8px;height:720px;min-height:0;overflow:auto}.cl-root h1,.cl-root h2,.cl-root h3{font-family:var(--serif);text-wrap:balance;overflow-wrap:anywhere;font-weight:600;line-height:1.22}.cl-root h1{letter-spacing:-.01em;margin:0 0 .5rem;font-size:clamp(1.55rem,1.2rem + 1.4vw,2.15rem);font-weight:500}.cl-root h2{margin:2.6rem 0 .7rem;font-size:1.22rem}.cl-root h3{margin:0 0 .3rem;font-size:1rem}.cl-root p{text-wrap:pretty;max-width:42rem;margin:0 0 .8rem}.cl-root a{color:inherit;-webkit-text-decoration-color:var(--faint);text-decoration-color:var(--faint);text-underline-offset:.2em}.cl-root a:hover{color:var(--accent)}.cl-root code{font:.88em var(--mono);overflow-wrap:anywhere}.cl-root :focus-visible{outline:2px solid var(--focus);outline-offset:2px;border-radius:3px}.cl-root .lead{font:1.08rem/1.55 var(--serif);max-width:44rem;color:var(--ink)}.cl-root .soft{color:var(--soft)}.cl-root .small{color:var(--soft);font-size:.86rem}.cl-root .for{color:var(--for-text)}.cl-root .against{color:var(--against-text)}.cl-root ul.findings{max-width:46rem;font-family:var(--serif);padding-left:1.1rem;font-size:1.02rem}.cl-root ul.findings li{text-wrap:pretty;margin-bottom:.5rem}.cl-root ul.findings li::marker{color:var(--faint)}.cl-root .skip{position:absolute;left:-999px}.cl-root .skip:focus{background:var(--raised);z-index:9;padding:.5rem .8rem;top:.6rem;left:.6rem}.cl-root nav.main{border-right:1px solid var(--rule);height:100vh;padding:1.6rem .8rem;position:sticky;top:0;overflow-y:auto}.cl-root.cl-boxed nav.main{height:718px}.cl-root nav.main .brand{font:600 1.05rem var(--serif);margin:0;padding:0 .7rem 1rem}.cl-root nav.main ul{margin:0;padding:0;list-style:none}.cl-root nav.main a{color:var(--soft);border-radius:6px;padding:.42rem .7rem;text-decoration:none;display:block}.cl-root nav.main a:hover{background:var(--sunk);color:var(--ink)}.cl-root nav.main a[aria-current=page]{background:var(--sunk);color:var(--ink);font-weight:600}.cl-root main{outline:none;min-width:0;max-width:78rem;padding:clamp(1.2rem,3vw,2.6rem) clamp(1rem,3.5vw,3.2rem) 5rem}.cl-root .kicker{letter-spacing:.06em;text-transform:uppercase;color:var(--faint);margin:0 0 .35rem;font-size:.8rem}.cl-root button,.cl-root select,.cl-root input:not([type=range]):not([type=checkbox]),.cl-root textarea{font:inherit;color:inherit;background:var(--raised);border:1px solid var(--rule);border-radius:6px;padding:.34rem .7rem}.cl-root button{cursor:pointer}.cl-root button:hover:not(:disabled){border-color:var(--faint)}.cl-root button.primary{background:var(--ink);color:var(--paper);border-color:var(--ink)}.cl-root button.plain{color:var(--soft);background:0 0;border:0;padding:.15rem .35rem;font-size:.82rem}.cl-root button.plain:hover{color:var(--ink);text-decoration:underline}.cl-root button:disabled{opacity:.55;cursor:default}.cl-root textarea{width:100%;min-height:4.5rem}.cl-root input[type=range],.cl-root input[type=checkbox]{accent-color:var(--accent)}.cl-root .controls{flex-wrap:wrap;align-items:end;gap:.6rem 1rem;margin:.9rem 0 1.1rem;display:flex}.cl-root .controls label{color:var(--soft);gap:.18rem;font-size:.8rem;display:grid}.cl-root .controls label>*{color:var(--ink);font-size:.92rem}.cl-root .controls label.row{align-items:center;gap:.4rem;padding-bottom:.35rem;display:flex}.cl-root .controls select,.cl-root .controls input{max-width:15rem}.cl-root .charts{grid-template-columns:repeat(auto-fit,minmax(min(19rem,100%),1fr));gap:1.8rem 2.2rem;display:grid}.cl-root .charts>figure{max-width:36rem}.cl-root figure{break-inside:avoid;min-width:0;margin:0}.cl-root figure .head{justify-content:space-between;align-items:baseline;gap:.5rem;display:flex}.cl-root figure svg{width:100%;height:auto;display:block;overflow:visible}.cl-root svg text{font-family:var(--sans);fill:var(--soft);font-size:11.5px}.cl-root svg text.strong{fill:var(--ink)}.cl-root figcaption{color:var(--soft);max-width:44rem;margin-top:.35rem;font-size:.84rem}.cl-root .legend{color:var(--soft);flex-wrap:wrap;gap:.1rem .9rem;margin:.2rem 0 0;padding:0;font-size:.8rem;list-style:none;display:flex}.cl-root .legend span{vertical-align:middle;border-top:2.5px solid;width:1.1em;height:0;margin-right:.35em;display:inline-block}.cl-root .scroll{max-width:100%;overflow-x:auto}.cl-root table{border-collapse:collapse;border-block:1.5px solid var(--ink);font-size:.88rem}.cl-root th{text-align:left;border-bottom:1px solid var(--rule);vertical-align:bottom;padding:.35rem .9rem .35rem 0;font-weight:600}.cl-root td{border-bottom:1px solid var(--rule);vertical-align:top;padding:.28rem .9rem .28rem 0}.cl-root tr:last-child td{border-bottom:0}.cl-root td.n,.cl-root th.n{text-align:right}.cl-root th button{text-align:inherit;background:0 0;border:0;padding:0;font-weight:600}.cl-root dl.facts{grid-template-columns:max-content minmax(0,1fr);gap:.25rem 1.1rem;margin:0;font-size:.88rem;display:grid}.cl-root dl.facts dt{color:var(--soft)}.cl-root dl.facts dd{overflow-wrap:anywhere;margin:0}.cl-root .numbers{flex-wrap:wrap;gap:1rem 2rem;margin:1rem 0 .4rem;padding:0;list-style:none;display:flex}.cl-root .numbers li{min-width:5.5rem}.cl-root .numbers b{font:500 1.3rem/1.2 var(--serif);display:block}.cl-root .numbers span{color:var(--soft);font-size:.8rem}.cl-root .note{background:var(--sunk);border-radius:8px;max-width:46rem;margin:1rem 0;padding:.9rem 1.1rem}.cl-root .note p:last-child{margin-bottom:0}.cl-root .note pre{white-space:pre-wrap;overflow-wrap:anywhere;font:.82rem/1.5 var(--mono);margin:.4rem 0 0}.cl-root .error{border-left:3px solid var(--accent)}.cl-root .grid-box{border-block:1px solid var(--rule);height:min(72vh,46rem);position:relative;overflow:hidden auto}.cl-root .card{padding:.45rem;position:absolute}.cl-root .card>a{border:1px solid var(--rule);background:var(--raised);border-radius:8px;height:100%;padding:.5rem;text-decoration:none;display:block;overflow:hidden}.cl-root .card>a:hover{border-color:var(--faint);color:inherit}.cl-root .card .faces{grid-template-columns:repeat(4,1fr);gap:3px;display:grid}.cl-root .card .title{white-space:nowrap;text-overflow:ellipsis;margin-top:.4rem;font-size:.88rem;font-weight:600;overflow:hidden}.cl-root .card .title.none{color:var(--soft);font-style:italic;font-weight:400}.cl-root .card .meta{color:var(--soft);white-space:nowrap;justify-content:space-between;gap:.4rem;font-size:.76rem;display:flex}.cl-root .picture{aspect-ratio:1;background:var(--sunk);border-radius:4px;display:block;position:relative;overflow:hidden}.cl-root .picture img,.cl-root .picture canvas{object-fit:cover;width:100%;height:100%;position:absolute;inset:0}.cl-root .picture img.coarse{image-rendering:pixelated}.cl-root .picture .words{text-align:center;color:var(--soft);overflow-wrap:anywhere;place-items:center;padding:.2rem;font-size:.72rem;display:grid;position:absolute;inset:0;overflow:hidden}.cl-root .gallery{grid-template-columns:repeat(auto-fill,minmax(8.2rem,1fr));gap:.9rem;margin:0;padding:0;list-style:none;display:grid}.cl-root .gallery .about{color:var(--soft);overflow-wrap:anywhere;margin-top:.25rem;font-size:.78rem}.cl-root .gallery a{text-decoration:none;display:block}.cl-root .try>div>.picture{max-width:22rem}.cl-root .columns{grid-template-columns:repeat(auto-fit,minmax(min(22rem,100%),1fr));gap:1rem 2.6rem;display:grid}.cl-root .columns>section{min-width:0}.cl-root .try{grid-template-columns:minmax(15rem,22rem) minmax(0,1fr);align-items:start;gap:1.5rem 2.5rem;display:grid}.cl-root .drop{border:1.5px dashed var(--faint);text-align:center;background:var(--raised);border-radius:10px;padding:1.5rem 1.2rem}.cl-root .drop.over{background:var(--sunk);border-color:var(--ink)}.cl-root .probabilities{grid-template-columns:minmax(5rem,11rem) minmax(0,1fr) 3.8rem;align-items:center;gap:.3rem .6rem;margin:.4rem 0;font-size:.86rem;display:grid}.cl-root .probabilities .bar{background:var(--sunk);border-radius:3px;height:1.05rem;position:relative}.cl-root .probabilities .bar i{background:var(--null);opacity:.45;border-radius:3px;position:absolute;inset:0 auto 0 0}.cl-root .probabilities .bar b{background:var(--mode);border-radius:2px;position:absolute;inset:3px auto 3px 0}.cl-root .switches{gap:.2rem;display:grid}.cl-root .switch{border-bottom:1px solid var(--rule);grid-template-columns:2.6rem minmax(0,1fr) minmax(6rem,11rem) 2.9rem 4.2rem;align-items:center;gap:.6rem;padding:.22rem 0;font-size:.87rem;display:grid}.cl-root .switch .picture{width:2.6rem}.cl-root progress{width:100%;height:.6rem;accent-color:var(--accent)}.cl-root .busy{color:var(--soft);padding:2rem 0}.cl-root .subtitle{font:italic 1.05rem/1.5 var(--serif);color:var(--soft)}.cl-root .place{color:var(--accent);margin-right:.25em;font-weight:500}.cl-root .contents ol{columns:2 16rem;border-block:1px solid var(--rule);margin:1.2rem 0;padding:.8rem 0;font-size:.88rem;list-style:none}.cl-root .contents li{break-inside:avoid;padding:.14rem 0}.cl-root .contents a{text-decoration:none}.cl-root .contents a:hover{text-decoration:underline}.cl-root .told>h2{border-top:1px solid var(--rule);margin-top:3rem;padding-top:.9rem}.cl-root .told>h3{margin-top:2rem;font-size:1.08rem}.cl-root .told figure{margin:1.3rem 0 1.5rem}.cl-root .told dl.facts{margin:1rem 0}.cl-root figure.image img{max-width:100%;height:auto;display:block}.cl-root img.crisp{image-rendering:pixelated}.cl-root figure.table figcaption{margin:0 0 .5rem}.cl-root .save{color:var(--soft);white-space:nowrap;font-size:.82rem}.cl-root .mode-row{break-inside:avoid;margin:1.3rem 0}.cl-root .mode-row h3,.cl-root .mode-row h4{font:600 .95rem var(--sans);margin:0}.cl-root .mode-row .small{margin:.15rem 0 .4rem}.cl-root .mode-row .gallery,.cl-root .gallery.few{grid-template-columns:repeat(auto-fill,minmax(6.4rem,8rem))}.cl-root .sum{grid-template-columns:minmax(7rem,15rem) minmax(0,1fr);align-items:start;gap:1.4rem 2rem;margin:1rem 0;display:grid}.cl-root .sum .bars:only-child{grid-column:1/-1}.cl-root ul.terms{grid-template-columns:repeat(auto-fit,minmax(min(24rem,100%),1fr));gap:1rem 2rem;margin:1rem 0;padding:0;list-style:none;display:grid}.cl-root ul.terms li{break-inside:avoid;grid-template-columns:auto minmax(0,1fr);gap:.9rem;display:grid}.cl-root ul.terms .looks{gap:.4rem;display:flex}.cl-root ul.terms .looks .picture{width:6rem}.cl-root ul.terms .looks .picture+.picture{align-self:end;width:4rem}.cl-root ul.terms .words>*{display:block}.cl-root ul.terms svg{width:100%;max-width:15rem;height:auto;margin:.2rem 0}.cl-root.page{display:block}.cl-root.page main{max-width:64rem;margin-inline:auto}.cl-root footer{border-top:1px solid var(--rule);margin-top:3rem;padding-top:.8rem}@media (prefers-color-scheme:dark){.cl-root img.plate{background:#f4f2ec;border-radius:4px;padding:.6rem}}@media (max-width:760px){.cl-root{display:block}.cl-root nav.main{border-right:0;border-bottom:1px solid var(--rule);height:auto;padding:.7rem .6rem .5rem;position:static;overflow-x:auto}.cl-root nav.main .brand{display:none}.cl-root nav.main ul{gap:.1rem;display:flex}.cl-root nav.main a{white-space:nowrap;padding:.35rem .6rem}.cl-root .try,.cl-root .sum{grid-template-columns:minmax(0,1fr)}.cl-root .sum .seen{max-width:14rem}.cl-root ul.terms .looks .picture{width:4.6rem}.cl-root .switch{grid-template-columns:2.2rem minmax(0,1fr) 4rem}.cl-root .switch input{grid-column:2}.cl-root .switch .factor{grid-column:3}.cl-root .switch .effect{display:none}}@media print{.cl-root{--paper:#fff;--raised:#fff;--sunk:#f4f4f4;--ink:#000;--soft:#333;--faint:#666;--rule:#ccc;--accent:#8c2f1b;--for:#d9540a;--against:#0a5fc4;--for-text:#a53c00;--against-text:#0a55ae;--mode:#c2410c;--contribution:#1b1b1b;--activation:#2f6fc6;--null:#8a8379;-webkit-print-color-adjust:exact;-moz-print-color-adjust:exact;print-color-adjust:exact;font-size:10pt;display:block}.cl-root nav,.cl-root .controls,.cl-root button,.cl-root .skip,.cl-root .screen,.cl-root .save{display:none!important}.cl-root main{max-width:none;padding:0}.cl-root .scroll{overflow:visible}.cl-root .charts{grid-template-columns:repeat(2,minmax(0,1fr))}.cl-root th,.cl-root td{padding-right:.5rem;font-size:8.5pt}.cl-root .grid-box{height:auto;overflow:visible}.cl-root h2,.cl-root h3,.cl-root h4{break-after:avoid}.cl-root tr,.cl-root li{break-inside:avoid}.cl-root img.plate{background:0 0;padding:0}}@media (prefers-reduced-motion:no-preference){.cl-root .bar b,.cl-root .bar i{transition:width .12s}}", Uf = (e, t) => [e, ...t.map((e) => encodeURIComponent(String(e)))].join("/"), Wf = class extends Error {};
-async function Gf(e) {
+var Gf = ".cl-root{--lightningcss-light:initial;--lightningcss-dark: ;color-scheme:light dark;--paper:#fdfcf8;--raised:#fff;--sunk:#f4f1e9;--ink:#1d1b18;--soft:#5d584f;--faint:#756f65;--rule:#dfdacd;--accent:#8c2f1b;--for:#d9540a;--against:#0a5fc4;--for-text:#a53c00;--against-text:#0a55ae;--mode:#c2410c;--contribution:#1b1b1b;--activation:#2f6fc6;--null:#8a8379;--focus:#0a5fc4;--plate:#fff;--serif:Charter, \"Bitstream Charter\", \"Sitka Text\", Cambria, \"Noto Serif\", Georgia, serif;--sans:Inter, \"Helvetica Neue\", \"Segoe UI\", Roboto, \"Noto Sans\", Arial, sans-serif;--mono:ui-monospace, \"SF Mono\", Menlo, Consolas, \"DejaVu Sans Mono\", monospace;background:var(--paper);color:var(--ink);font:15px/1.5 var(--sans);font-variant-numeric:tabular-nums;-webkit-text-size-adjust:100%}@media (prefers-color-scheme:dark){.cl-root{--lightningcss-light: ;--lightningcss-dark:initial;--paper:#16171a;--raised:#1e2024;--sunk:#101114;--ink:#e8e4dc;--soft:#b1aba0;--faint:#98928a;--rule:#34363b;--accent:#ef9d85;--for:#f08a3c;--against:#5aa2f5;--for-text:#f6a266;--against-text:#82b8f8;--mode:#f08a4b;--contribution:#e8e4dc;--activation:#6ea8f0;--null:#87817a;--focus:#82b8f8;--plate:#26282d}}.cl-root *,.cl-root :before{box-sizing:border-box}.cl-root{grid-template-columns:13.5rem minmax(0,1fr);min-height:100vh;display:grid}.cl-root.cl-boxed{border:1px solid var(--rule);border-radius:8px;height:720px;min-height:0;overflow:auto}.cl-root h1,.cl-root h2,.cl-root h3{font-family:var(--serif);text-wrap:balance;overflow-wrap:anywhere;font-weight:600;line-height:1.22}.cl-root h1{letter-spacing:-.01em;margin:0 0 .5rem;font-size:clamp(1.55rem,1.2rem + 1.4vw,2.15rem);font-weight:500}.cl-root h2{margin:2.6rem 0 .7rem;font-size:1.22rem}.cl-root h3{margin:0 0 .3rem;font-size:1rem}.cl-root p{text-wrap:pretty;max-width:42rem;margin:0 0 .8rem}.cl-root a{color:inherit;-webkit-text-decoration-color:var(--faint);text-decoration-color:var(--faint);text-underline-offset:.2em}.cl-root a:hover{color:var(--accent)}.cl-root code{font:.88em var(--mono);overflow-wrap:anywhere}.cl-root :focus-visible{outline:2px solid var(--focus);outline-offset:2px;border-radius:3px}.cl-root .lead{font:1.08rem/1.55 var(--serif);max-width:44rem;color:var(--ink)}.cl-root .soft{color:var(--soft)}.cl-root .small{color:var(--soft);font-size:.86rem}.cl-root .for{color:var(--for-text)}.cl-root .against{color:var(--against-text)}.cl-root ul.findings{max-width:46rem;font-family:var(--serif);padding-left:1.1rem;font-size:1.02rem}.cl-root ul.findings li{text-wrap:pretty;margin-bottom:.5rem}.cl-root ul.findings li::marker{color:var(--faint)}.cl-root .skip{position:absolute;left:-999px}.cl-root .skip:focus{background:var(--raised);z-index:9;padding:.5rem .8rem;top:.6rem;left:.6rem}.cl-root nav.main{border-right:1px solid var(--rule);height:100vh;padding:1.6rem .8rem;position:sticky;top:0;overflow-y:auto}.cl-root.cl-boxed nav.main{height:718px}.cl-root nav.main .brand{font:600 1.05rem var(--serif);margin:0;padding:0 .7rem 1rem}.cl-root nav.main ul{margin:0;padding:0;list-style:none}.cl-root nav.main a{color:var(--soft);border-radius:6px;padding:.42rem .7rem;text-decoration:none;display:block}.cl-root nav.main a:hover{background:var(--sunk);color:var(--ink)}.cl-root nav.main a[aria-current=page]{background:var(--sunk);color:var(--ink);font-weight:600}.cl-root main{outline:none;min-width:0;max-width:78rem;padding:clamp(1.2rem,3vw,2.6rem) clamp(1rem,3.5vw,3.2rem) 5rem}.cl-root .kicker{letter-spacing:.06em;text-transform:uppercase;color:var(--faint);margin:0 0 .35rem;font-size:.8rem}.cl-root button,.cl-root select,.cl-root input:not([type=range]):not([type=checkbox]),.cl-root textarea{font:inherit;color:inherit;background:var(--raised);border:1px solid var(--rule);border-radius:6px;padding:.34rem .7rem}.cl-root button{cursor:pointer}.cl-root button:hover:not(:disabled){border-color:var(--faint)}.cl-root button.primary{background:var(--ink);color:var(--paper);border-color:var(--ink)}.cl-root button.plain{color:var(--soft);background:0 0;border:0;padding:.15rem .35rem;font-size:.82rem}.cl-root button.plain:hover{color:var(--ink);text-decoration:underline}.cl-root button:disabled{opacity:.55;cursor:default}.cl-root textarea{width:100%;min-height:4.5rem}.cl-root input[type=range],.cl-root input[type=checkbox]{accent-color:var(--accent)}.cl-root .controls{flex-wrap:wrap;align-items:end;gap:.6rem 1rem;margin:.9rem 0 1.1rem;display:flex}.cl-root .controls label{color:var(--soft);gap:.18rem;font-size:.8rem;display:grid}.cl-root .controls label>*{color:var(--ink);font-size:.92rem}.cl-root .controls label.row{align-items:center;gap:.4rem;padding-bottom:.35rem;display:flex}.cl-root .controls select,.cl-root .controls input{max-width:15rem}.cl-root .charts{grid-template-columns:repeat(auto-fit,minmax(min(19rem,100%),1fr));gap:1.8rem 2.2rem;display:grid}.cl-root .charts>figure{max-width:36rem}.cl-root figure{break-inside:avoid;min-width:0;margin:0}.cl-root figure .head{justify-content:space-between;align-items:baseline;gap:.5rem;display:flex}.cl-root figure svg{width:100%;height:auto;display:block;overflow:visible}.cl-root svg text{font-family:var(--sans);fill:var(--soft);font-size:11.5px}.cl-root svg text.strong{fill:var(--ink)}.cl-root figcaption{color:var(--soft);max-width:44rem;margin-top:.35rem;font-size:.84rem}.cl-root .legend{color:var(--soft);flex-wrap:wrap;gap:.1rem .9rem;margin:.2rem 0 0;padding:0;font-size:.8rem;list-style:none;display:flex}.cl-root .legend span{vertical-align:middle;border-top:2.5px solid;width:1.1em;height:0;margin-right:.35em;display:inline-block}.cl-root .scroll{max-width:100%;overflow-x:auto}.cl-root table{border-collapse:collapse;border-block:1.5px solid var(--ink);font-size:.88rem}.cl-root th{text-align:left;border-bottom:1px solid var(--rule);vertical-align:bottom;padding:.35rem .9rem .35rem 0;font-weight:600}.cl-root td{border-bottom:1px solid var(--rule);vertical-align:top;padding:.28rem .9rem .28rem 0}.cl-root tr:last-child td{border-bottom:0}.cl-root td.n,.cl-root th.n{text-align:right}.cl-root th button{text-align:inherit;background:0 0;border:0;padding:0;font-weight:600}.cl-root dl.facts{grid-template-columns:max-content minmax(0,1fr);gap:.25rem 1.1rem;margin:0;font-size:.88rem;display:grid}.cl-root dl.facts dt{color:var(--soft)}.cl-root dl.facts dd{overflow-wrap:anywhere;margin:0}.cl-root .numbers{flex-wrap:wrap;gap:1rem 2rem;margin:1rem 0 .4rem;padding:0;list-style:none;display:flex}.cl-root .numbers li{min-width:5.5rem}.cl-root .numbers b{font:500 1.3rem/1.2 var(--serif);display:block}.cl-root .numbers span{color:var(--soft);font-size:.8rem}.cl-root .note{background:var(--sunk);border-radius:8px;max-width:46rem;margin:1rem 0;padding:.9rem 1.1rem}.cl-root .note p:last-child{margin-bottom:0}.cl-root .note pre{white-space:pre-wrap;overflow-wrap:anywhere;font:.82rem/1.5 var(--mono);margin:.4rem 0 0}.cl-root .error{border-left:3px solid var(--accent)}.cl-root .grid-box{border-block:1px solid var(--rule);height:min(72vh,46rem);position:relative;overflow:hidden auto}.cl-root .card{padding:.45rem;position:absolute}.cl-root .card>a{border:1px solid var(--rule);background:var(--raised);border-radius:8px;height:100%;padding:.5rem;text-decoration:none;display:block;overflow:hidden}.cl-root .card>a:hover{border-color:var(--faint);color:inherit}.cl-root .card .faces{grid-template-columns:repeat(4,1fr);gap:3px;display:grid}.cl-root .card .title{white-space:nowrap;text-overflow:ellipsis;margin-top:.4rem;font-size:.88rem;font-weight:600;overflow:hidden}.cl-root .card .title.none{color:var(--soft);font-style:italic;font-weight:400}.cl-root .card .meta{color:var(--soft);white-space:nowrap;justify-content:space-between;gap:.4rem;font-size:.76rem;display:flex}.cl-root .picture{aspect-ratio:1;background:var(--sunk);border-radius:4px;display:block;position:relative;overflow:hidden}.cl-root .picture img,.cl-root .picture canvas{object-fit:cover;width:100%;height:100%;position:absolute;inset:0}.cl-root .picture img.coarse{image-rendering:pixelated}.cl-root .picture .words{text-align:center;color:var(--soft);overflow-wrap:anywhere;place-items:center;padding:.2rem;font-size:.72rem;display:grid;position:absolute;inset:0;overflow:hidden}.cl-root .gallery{grid-template-columns:repeat(auto-fill,minmax(8.2rem,1fr));gap:.9rem;margin:0;padding:0;list-style:none;display:grid}.cl-root .gallery .about{color:var(--soft);overflow-wrap:anywhere;margin-top:.25rem;font-size:.78rem}.cl-root .gallery a{text-decoration:none;display:block}.cl-root .try>div>.picture{max-width:22rem}.cl-root .columns{grid-template-columns:repeat(auto-fit,minmax(min(22rem,100%),1fr));gap:1rem 2.6rem;display:grid}.cl-root .columns>section{min-width:0}.cl-root .try{grid-template-columns:minmax(15rem,22rem) minmax(0,1fr);align-items:start;gap:1.5rem 2.5rem;display:grid}.cl-root .drop{border:1.5px dashed var(--faint);text-align:center;background:var(--raised);border-radius:10px;padding:1.5rem 1.2rem}.cl-root .drop.over{background:var(--sunk);border-color:var(--ink)}.cl-root .probabilities{grid-template-columns:minmax(5rem,11rem) minmax(0,1fr) 3.8rem;align-items:center;gap:.3rem .6rem;margin:.4rem 0;font-size:.86rem;display:grid}.cl-root .probabilities .bar{background:var(--sunk);border-radius:3px;height:1.05rem;position:relative}.cl-root .probabilities .bar i{background:var(--null);opacity:.45;border-radius:3px;position:absolute;inset:0 auto 0 0}.cl-root .probabilities .bar b{background:var(--mode);border-radius:2px;position:absolute;inset:3px auto 3px 0}.cl-root .switches{gap:.2rem;display:grid}.cl-root .switch{border-bottom:1px solid var(--rule);grid-template-columns:2.6rem minmax(0,1fr) minmax(6rem,11rem) 2.9rem 4.2rem;align-items:center;gap:.6rem;padding:.22rem 0;font-size:.87rem;display:grid}.cl-root .switch .picture{width:2.6rem}.cl-root progress{width:100%;height:.6rem;accent-color:var(--accent)}.cl-root .busy{color:var(--soft);padding:2rem 0}.cl-root .subtitle{font:italic 1.05rem/1.5 var(--serif);color:var(--soft)}.cl-root .place{color:var(--accent);margin-right:.25em;font-weight:500}.cl-root .contents ol{columns:2 16rem;border-block:1px solid var(--rule);margin:1.2rem 0;padding:.8rem 0;font-size:.88rem;list-style:none}.cl-root .contents li{break-inside:avoid;padding:.14rem 0}.cl-root .contents a{text-decoration:none}.cl-root .contents a:hover{text-decoration:underline}.cl-root .told>h2{border-top:1px solid var(--rule);margin-top:3rem;padding-top:.9rem}.cl-root .told>h3{margin-top:2rem;font-size:1.08rem}.cl-root .told figure{margin:1.3rem 0 1.5rem}.cl-root .told dl.facts{margin:1rem 0}.cl-root .marked .text{border-top:1px solid var(--rule);grid-template-columns:minmax(7rem,12rem) 1fr;gap:0 1rem;padding-block:.35rem;display:grid}.cl-root .marked .text p{color:var(--soft);overflow-wrap:anywhere;min-width:0;margin:0;font-size:.84rem;line-height:1.7}.cl-root .marked .text .tokens{color:var(--ink);white-space:pre-wrap}.cl-root .tokens span{background:color-mix(in srgb, var(--mark) var(--strength), transparent);border-radius:2px;padding:.08em .12em}.cl-root .tokens .for{--mark:var(--for)}.cl-root .tokens .against{--mark:var(--against)}@media (max-width:36rem){.cl-root .marked .text{grid-template-columns:1fr}}.cl-root figure.image img{max-width:100%;height:auto;display:block}.cl-root img.crisp{image-rendering:pixelated}.cl-root figure.table figcaption{margin:0 0 .5rem}.cl-root .save{color:var(--soft);white-space:nowrap;font-size:.82rem}.cl-root .mode-row{break-inside:avoid;margin:1.3rem 0}.cl-root .mode-row h3,.cl-root .mode-row h4{font:600 .95rem var(--sans);margin:0}.cl-root .mode-row .small{margin:.15rem 0 .4rem}.cl-root .mode-row .gallery,.cl-root .gallery.few{grid-template-columns:repeat(auto-fill,minmax(6.4rem,8rem))}.cl-root .sum{grid-template-columns:minmax(7rem,15rem) minmax(0,1fr);align-items:start;gap:1.4rem 2rem;margin:1rem 0;display:grid}.cl-root .sum .bars:only-child{grid-column:1/-1}.cl-root ul.terms{grid-template-columns:repeat(auto-fit,minmax(min(24rem,100%),1fr));gap:1rem 2rem;margin:1rem 0;padding:0;list-style:none;display:grid}.cl-root ul.terms li{break-inside:avoid;grid-template-columns:auto minmax(0,1fr);gap:.9rem;display:grid}.cl-root ul.terms .looks{gap:.4rem;display:flex}.cl-root ul.terms .looks .picture{width:6rem}.cl-root ul.terms .looks .picture+.picture{align-self:end;width:4rem}.cl-root ul.terms .words>*{display:block}.cl-root ul.terms svg{width:100%;max-width:15rem;height:auto;margin:.2rem 0}.cl-root.page{display:block}.cl-root.page main{max-width:64rem;margin-inline:auto}.cl-root footer{border-top:1px solid var(--rule);margin-top:3rem;padding-top:.8rem}@media (prefers-color-scheme:dark){.cl-root img.plate{background:#f4f2ec;border-radius:4px;padding:.6rem}}@media (max-width:760px){.cl-root{display:block}.cl-root nav.main{border-right:0;border-bottom:1px solid var(--rule);height:auto;padding:.7rem .6rem .5rem;position:static;overflow-x:auto}.cl-root nav.main .brand{display:none}.cl-root nav.main ul{gap:.1rem;display:flex}.cl-root nav.main a{white-space:nowrap;padding:.35rem .6rem}.cl-root .try,.cl-root .sum{grid-template-columns:minmax(0,1fr)}.cl-root .sum .seen{max-width:14rem}.cl-root ul.terms .looks .picture{width:4.6rem}.cl-root .switch{grid-template-columns:2.2rem minmax(0,1fr) 4rem}.cl-root .switch input{grid-column:2}.cl-root .switch .factor{grid-column:3}.cl-root .switch .effect{display:none}}@media print{.cl-root{--paper:#fff;--raised:#fff;--sunk:#f4f4f4;--ink:#000;--soft:#333;--faint:#666;--rule:#ccc;--accent:#8c2f1b;--for:#d9540a;--against:#0a5fc4;--for-text:#a53c00;--against-text:#0a55ae;--mode:#c2410c;--contribution:#1b1b1b;--activation:#2f6fc6;--null:#8a8379;-webkit-print-color-adjust:exact;-moz-print-color-adjust:exact;print-color-adjust:exact;font-size:10pt;display:block}.cl-root nav,.cl-root .controls,.cl-root button,.cl-root .skip,.cl-root .screen,.cl-root .save{display:none!important}.cl-root main{max-width:none;padding:0}.cl-root .scroll{overflow:visible}.cl-root .charts{grid-template-columns:repeat(2,minmax(0,1fr))}.cl-root th,.cl-root td{padding-right:.5rem;font-size:8.5pt}.cl-root .grid-box{height:auto;overflow:visible}.cl-root h2,.cl-root h3,.cl-root h4{break-after:avoid}.cl-root tr,.cl-root li{break-inside:avoid}.cl-root img.plate{background:0 0;padding:0}}@media (prefers-reduced-motion:no-preference){.cl-root .bar b,.cl-root .bar i{transition:width .12s}}", Kf = (e, t) => [e, ...t.map((e) => encodeURIComponent(String(e)))].join("/"), qf = class extends Error {};
+async function Jf(e) {
 	let t;
 	try {
 		t = await e.json();
 	} catch {
-		throw new Wf("The explorer gave no answer; is it still running?");
+		throw new qf("The explorer gave no answer; is it still running?");
 	}
-	if (!e.ok) throw new Wf(t.error ?? `The explorer answered ${e.status}.`);
+	if (!e.ok) throw new qf(t.error ?? `The explorer answered ${e.status}.`);
 	return t;
 }
-var Kf = class {
+var Yf = class {
 	found = /* @__PURE__ */ new Map();
 	get(e, t) {
 		let n = this.found.get(e);
@@ -7213,14 +7238,14 @@ var Kf = class {
 	forget() {
 		this.found.clear();
 	}
-}, qf = class e {
+}, Xf = class e {
 	about;
 	live;
 	note;
-	kept = new Kf();
+	kept = new Yf();
 	constructor(e) {
-		this.about = e, this.live = e.live ? new Xf() : null, this.note = async (e, t, n) => {
-			await Yf("PUT", "api/notes", {
+		this.about = e, this.live = e.live ? new $f() : null, this.note = async (e, t, n) => {
+			await Qf("PUT", "api/notes", {
 				site: e,
 				mode: t,
 				...n
@@ -7228,11 +7253,11 @@ var Kf = class {
 		};
 	}
 	static async open() {
-		return new e(await Gf(await Jf("api/about")));
+		return new e(await Jf(await Zf("api/about")));
 	}
 	view(e, ...t) {
-		let n = Uf(e, t);
-		return this.kept.get(n, async () => Gf(await Jf(`api/view/${n}`)));
+		let n = Kf(e, t);
+		return this.kept.get(n, async () => Jf(await Zf(`api/view/${n}`)));
 	}
 	picture(e, t) {
 		return this.about.live ? `api/picture/${e}?side=${t}` : null;
@@ -7240,45 +7265,45 @@ var Kf = class {
 	async maps(e, t) {
 		if (!this.about.live) return null;
 		let n = `api/maps/${encodeURIComponent(e)}/${t}`;
-		return this.kept.get(n, async () => Gf(await Jf(n)));
+		return this.kept.get(n, async () => Jf(await Zf(n)));
 	}
 };
-async function Jf(e, t) {
+async function Zf(e, t) {
 	try {
 		return await fetch(e, t);
 	} catch {
-		throw new Wf("The explorer cannot be reached; is codeclens explore still running?");
+		throw new qf("The explorer cannot be reached; is codeclens explore still running?");
 	}
 }
-var Yf = async (e, t, n) => Gf(await Jf(t, {
+var Qf = async (e, t, n) => Jf(await Zf(t, {
 	method: e,
 	headers: { "content-type": "application/json" },
 	body: JSON.stringify(n)
-})), Xf = class {
+})), $f = class {
 	async upload(e) {
-		return (await Gf(await Jf("api/upload", {
+		return (await Jf(await Zf("api/upload", {
 			method: "POST",
 			headers: { "content-type": "application/octet-stream" },
 			body: e
 		}))).picture;
 	}
 	async explain(e) {
-		return (await Yf("POST", "api/explain", e)).job;
+		return (await Qf("POST", "api/explain", e)).job;
 	}
 	async job(e) {
-		return Gf(await Jf(`api/jobs/${e}`));
+		return Jf(await Zf(`api/jobs/${e}`));
 	}
 	async cancel(e) {
-		await Gf(await Jf(`api/jobs/${e}`, { method: "DELETE" }));
+		await Jf(await Zf(`api/jobs/${e}`, { method: "DELETE" }));
 	}
 	switch(e, t, n) {
-		return Yf("POST", "api/switch", {
+		return Qf("POST", "api/switch", {
 			job: e,
 			site: t,
 			factors: n
 		});
 	}
-}, Zf = class {
+}, ep = class {
 	data;
 	about = {
 		live: !1,
@@ -7288,15 +7313,15 @@ var Yf = async (e, t, n) => Gf(await Jf(t, {
 	};
 	live = null;
 	note = null;
-	kept = new Kf();
+	kept = new Yf();
 	constructor(e) {
 		this.data = e;
 	}
 	view(e, ...t) {
-		let n = Uf(e, t);
+		let n = Kf(e, t);
 		return this.kept.get(n, async () => {
 			let e = this.data.views[n];
-			if (!e) throw new Wf("This page is not part of the report; codeclens explore shows it.");
+			if (!e) throw new qf("This page is not part of the report; codeclens explore shows it.");
 			return e;
 		});
 	}
@@ -7304,20 +7329,20 @@ var Yf = async (e, t, n) => Gf(await Jf(t, {
 		return this.data.pictures[e] ?? null;
 	}
 	async maps(e, t) {
-		return this.data.maps[Uf(e, [t])] ?? null;
+		return this.data.maps[Kf(e, [t])] ?? null;
 	}
-}, Qf = class {
+}, tp = class {
 	model;
 	about;
 	live = null;
 	note;
-	kept = new Kf();
+	kept = new Yf();
 	waiting = /* @__PURE__ */ new Map();
 	count = 0;
 	constructor(e) {
 		this.model = e, this.about = e.get("about"), e.on("msg:custom", (e) => {
 			let t = this.waiting.get(e?.id);
-			t && (this.waiting.delete(e.id), e.error ? t.failed(new Wf(e.error)) : t.done(e.found));
+			t && (this.waiting.delete(e.id), e.error ? t.failed(new qf(e.error)) : t.done(e.found));
 		}), this.note = async (e, t, n) => {
 			await this.ask("note", {
 				site: e,
@@ -7340,7 +7365,7 @@ var Yf = async (e, t, n) => Gf(await Jf(t, {
 		});
 	}
 	view(e, ...t) {
-		let n = Uf(e, t);
+		let n = Kf(e, t);
 		return this.kept.get(n, () => this.ask("view", { address: n }));
 	}
 	picture() {
@@ -7351,12 +7376,12 @@ var Yf = async (e, t, n) => Gf(await Jf(t, {
 	}
 };
 // src/main.ts
-function $f(e, t) {
+function np(e, t) {
 	let n = document.createElement("style");
-	n.textContent = t ? Hf : `body { margin: 0; } ${Hf}`, e.append(n);
+	n.textContent = t ? Gf : `body { margin: 0; } ${Gf}`, e.append(n);
 }
-function ep(e, t, n) {
-	return $f(e, n), Hr(Lf, {
+function rp(e, t, n) {
+	return np(e, n), Hr(Bf, {
 		target: e,
 		props: {
 			source: t,
@@ -7364,8 +7389,8 @@ function ep(e, t, n) {
 		}
 	});
 }
-function tp(e, t, n) {
-	return $f(e, n), Hr(Vf, {
+function ip(e, t, n) {
+	return np(e, n), Hr(Wf, {
 		target: e,
 		props: {
 			data: t,
@@ -7373,20 +7398,20 @@ function tp(e, t, n) {
 		}
 	});
 }
-async function np(e) {
+async function ap(e) {
 	document.documentElement.lang = "en";
 	let t = document.getElementById("codeclens-data")?.textContent;
 	try {
 		let n = t ? JSON.parse(t) : null;
-		n?.document ? tp(e, n.document, !1) : ep(e, n ? new Zf(n) : await qf.open(), !1);
+		n?.document ? ip(e, n.document, !1) : rp(e, n ? new ep(n) : await Xf.open(), !1);
 	} catch (t) {
 		e.textContent = t.message;
 	}
 }
-var rp = typeof document > "u" ? null : document.getElementById("codeclens-explorer");
-rp && np(rp);
-var ip = { render({ model: e, el: t }) {
-	let n = t.attachShadow({ mode: "open" }), r = e.get("document") ?? {}, i = r.title === void 0 ? ep(n, new Qf(e), !0) : tp(n, r, !0);
+var op = typeof document > "u" ? null : document.getElementById("codeclens-explorer");
+op && ap(op);
+var sp = { render({ model: e, el: t }) {
+	let n = t.attachShadow({ mode: "open" }), r = e.get("document") ?? {}, i = r.title === void 0 ? rp(n, new tp(e), !0) : ip(n, r, !0);
 	return () => void Kr(i);
 } };
-export { ip as default };
+export { sp as default };
