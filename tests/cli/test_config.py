@@ -13,10 +13,9 @@ from codeclens.cli.config import (
     ExtractSettings,
     ReportSettings,
     Settings,
-    configuration,
     read_section,
-    write_section,
 )
+from codeclens.cli.config_files import configuration, write_section
 from codeclens.errors import CodeclensError
 
 

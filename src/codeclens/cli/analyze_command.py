@@ -24,7 +24,8 @@ from codeclens.analysis import (
     save_table,
 )
 from codeclens.analysis.flow import batches
-from codeclens.cli.config import AnalyzeSettings, write_section
+from codeclens.cli.config import AnalyzeSettings
+from codeclens.cli.config_files import write_section
 from codeclens.cli.extract_command import Reloaded, load_again
 from codeclens.cli.terminal import say
 from codeclens.decomposition import Modes, load_modes, require_modes_of, require_samples_of

@@ -14,7 +14,8 @@ from torch import Tensor
 import codeclens as cl
 from codeclens.analysis import save_table
 from codeclens.attribution import Inputs
-from codeclens.cli.config import ControlSettings, write_section
+from codeclens.cli.config import ControlSettings
+from codeclens.cli.config_files import write_section
 from codeclens.cli.extract_command import (
     Reloaded,
     class_list,

@@ -8,7 +8,8 @@ from typing import Any
 
 import codeclens as cl
 from codeclens.analysis import save_table
-from codeclens.cli.config import DecomposeSettings, require_own, write_section
+from codeclens.cli.config import DecomposeSettings
+from codeclens.cli.config_files import require_own, write_section
 from codeclens.cli.terminal import say
 from codeclens.decomposition import Estimator, save_modes
 from codeclens.decomposition.decompose import chosen_sites

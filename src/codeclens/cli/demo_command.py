@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 
-from codeclens.cli.config import DemoSettings, RetinaSettings, write_section
+from codeclens.cli.config import DemoSettings, RetinaSettings
+from codeclens.cli.config_files import write_section
 from codeclens.cli.terminal import say
 from codeclens.demo.demo import run_demo
 from codeclens.demo.retina_demo import run_retina_demo

@@ -17,7 +17,8 @@ from codeclens.analysis import Hierarchy
 from codeclens.attribution import Selector, Target, select
 from codeclens.attribution.inputs import called
 from codeclens.attribution.targets import predicted_classes
-from codeclens.cli.config import ExplainSettings, require_own, write_section
+from codeclens.cli.config import ExplainSettings
+from codeclens.cli.config_files import require_own, write_section
 from codeclens.cli.extract_command import (
     baseline_of,
     class_names,
@@ -119,7 +120,7 @@ def _opened(path: Path) -> Image.Image:
 
 
 @dataclass(frozen=True)
-class _Asked:
+class _TextAsked:
     """What is explained: the input, what the model returns for it, and how it is drawn.
 
     `words` are the tokens of a text, `tokens` the names of the outputs of a language model.
@@ -132,13 +133,13 @@ class _Asked:
     tokens: Sequence[str] | None = None
 
 
-def _asked(settings: ExplainSettings, ready: zoo.Ready, output: Selector) -> _Asked:
+def _asked(settings: ExplainSettings, ready: zoo.Ready, output: Selector) -> _TextAsked:
     if settings.image is not None:
         image = _opened(settings.image)
         x = ready.transform(image)[None]
         as_seen = getattr(ready.transform, "picture", None)
         picture = None if as_seen is None else as_seen(image)
-        return _Asked(x, _result(ready, x, output), picture)
+        return _TextAsked(x, _result(ready, x, output), picture)
     tokenizer = tokenizer_of(settings, ready)
     text = TextLines([settings.sentence or ""], tokenizer)
     ids = text.load(0).image
@@ -149,7 +150,7 @@ def _asked(settings: ExplainSettings, ready: zoo.Ready, output: Selector) -> _As
         if callable(decode) and result.ndim == 3
         else None
     )
-    return _Asked(ids, result, None, text.words(0), names)
+    return _TextAsked(ids, result, None, text.words(0), names)
 
 
 def _result(ready: zoo.Ready, x: Any, output: Selector) -> Tensor:
@@ -157,7 +158,7 @@ def _result(ready: zoo.Ready, x: Any, output: Selector) -> Tensor:
         return select(called(ready.model, x), output)
 
 
-def _target(settings: ExplainSettings, asked: _Asked, classes: Sequence[str] | None) -> Target:
+def _target(settings: ExplainSettings, asked: _TextAsked, classes: Sequence[str] | None) -> Target:
     """The target of the options; a contrast with another class needs the predicted class first."""
     text, other = settings.target, settings.instead_of
     if other is None:

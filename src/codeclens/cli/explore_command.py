@@ -6,7 +6,8 @@ import webbrowser
 from pathlib import Path
 
 from codeclens import zoo
-from codeclens.cli.config import ExploreSettings, ReportSettings, write_section
+from codeclens.cli.config import ExploreSettings, ReportSettings
+from codeclens.cli.config_files import write_section
 from codeclens.cli.extract_command import data_sentence, load_again
 from codeclens.cli.gallery_command import colours_of, question_of
 from codeclens.cli.terminal import say

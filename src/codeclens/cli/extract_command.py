@@ -21,7 +21,8 @@ from codeclens import zoo
 from codeclens.attribution import ActivationPath, TokenEmbedding
 from codeclens.attribution.target_forms import TARGET_FORMS, parse_target
 from codeclens.attribution.targets import Scale
-from codeclens.cli.config import ExtractSettings, Reading, configuration, write_section
+from codeclens.cli.config import ExtractSettings, ModelSettings
+from codeclens.cli.config_files import configuration, write_section
 from codeclens.cli.terminal import say
 from codeclens.errors import CodeclensError, counted, unknown
 from codeclens.extraction import (
@@ -112,14 +113,14 @@ def _device_of(model: nn.Module) -> torch.device:
     return next((p.device for p in model.parameters()), torch.device("cpu"))
 
 
-def load_ready(settings: Reading, model: str) -> zoo.Ready:
+def load_ready(settings: ModelSettings, model: str) -> zoo.Ready:
     """The model that the options name, with its preprocessing or tokenizer."""
     return zoo.load(
         model, weights=settings.weights, tokenizer=settings.tokenizer, **settings.preprocessing
     )
 
 
-def baseline_of(settings: Reading) -> Any:
+def baseline_of(settings: ModelSettings) -> Any:
     """The baseline of the options: a number, "mean", or the embedding of a token.
 
     >>> baseline_of(ExtractSettings(baseline="token:3"))
@@ -130,7 +131,7 @@ def baseline_of(settings: Reading) -> Any:
     return TokenEmbedding(int(token)) if token else given
 
 
-def tokenizer_of(settings: Reading, ready: zoo.Ready) -> Callable[[str], Any]:
+def tokenizer_of(settings: ModelSettings, ready: zoo.Ready) -> Callable[[str], Any]:
     """The tokenizer of the options or of the model; raises CodeclensError if there is none."""
     if ready.tokenizer is None:
         raise CodeclensError(

@@ -6,7 +6,8 @@ from typing import Any
 
 import codeclens as cl
 from codeclens.analysis import Hierarchy
-from codeclens.cli.config import GallerySettings, write_section
+from codeclens.cli.config import GallerySettings
+from codeclens.cli.config_files import write_section
 from codeclens.cli.extract_command import Reloaded, load_again
 from codeclens.cli.terminal import say
 from codeclens.decomposition import load_modes

@@ -99,7 +99,7 @@ class MarkedText:
     token is shown under the pointer.
 
     >>> MarkedText([("a", [("cat", 0.5), ("s", -1.0)])], "One text.").data()["rows"]
-    [['a', [['cat', 0.5, '0.500'], ['s', -1.0, '−1.00']]]]
+    [['a', [['cat', 0.5, '0.5'], ['s', -1.0, '−1']]]]
     """
 
     rows: Sequence[tuple[str, Sequence[tuple[str, float]]]]
