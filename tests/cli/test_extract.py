@@ -35,7 +35,7 @@ def test_corrupt_images_are_skipped_and_reported(desk: Path, told: Told) -> None
     assert store.sites == ["1", "4"]
     assert store.classes == ["dark", "grey", "bright"]
     assert np.bincount(store.label).tolist() == [3, 3, 4]
-    assert "2 images were skipped" in out
+    assert "2 samples were skipped" in out
     assert "dark/2.png" in out
     assert "grey/1.png" in out
     assert "sum to the change of the target" in out

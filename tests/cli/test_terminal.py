@@ -93,6 +93,11 @@ def test_no_traceback_on_any_stream(line: str, codes: tuple[int, ...], tmp_path:
     assert done.returncode in codes, said
 
 
+def interruptible() -> None:
+    """Undo that a shell lets what it runs in the background ignore interruptions."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @pytest.mark.skipif(os.name != "posix", reason="needs signals")
 @pytest.mark.parametrize("count", [1, pytest.param(8, marks=pytest.mark.slow)])
 def test_an_interruption_is_one_sentence(count: int, desk: Path) -> None:
@@ -101,6 +106,7 @@ def test_an_interruption_is_one_sentence(count: int, desk: Path) -> None:
         process = subprocess.Popen(
             [sys.executable, "-m", "codeclens", "extract", *arguments],
             stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, cwd=desk,
+                preexec_fn=interruptible,
         )  # fmt: skip
         assert process.stderr is not None
         if count == 1:  # in the middle of the work; others fall into the loading of packages
@@ -148,6 +154,7 @@ def test_an_interruption_while_packages_load_is_not_lost(tmp_path: Path) -> None
     process = subprocess.Popen(
         [sys.executable, "-c", LOADING],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path,
+        preexec_fn=interruptible,
     )  # fmt: skip
     assert process.stdout is not None
     assert process.stdout.readline() == b"loading\n"

@@ -95,6 +95,8 @@ def test_an_explanation_is_a_widget_in_a_notebook(
 ) -> None:
     x, _ = pictures()
     found = cl.explain(network(), x[:1], run.modes, sites="3", effects=False)
+    # As in a notebook: another test may have loaded IPython without its kernel.
+    monkeypatch.delitem(sys.modules, "IPython", raising=False)
     data, _ = found._repr_mimebundle_()
     assert "application/vnd.jupyter.widget-view+json" in data
     assert "data:image/svg" in data["text/html"]

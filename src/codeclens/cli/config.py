@@ -47,14 +47,15 @@ class Settings(BaseModel):
         except ValidationError as error:
             source = str(file or f"codeclens {cls.command}")
             raise CodeclensError(complaint(error, cls, source)) from None
-        for name, words in cls.needed.items():
-            if getattr(settings, name) is None:
-                raise CodeclensError(f"codeclens {cls.command} needs {words}.")
+        absent = [name for name in cls.needed if getattr(settings, name) is None]
         chosen = [name for name in cls.either if getattr(settings, name) is not None]
-        if cls.either and len(chosen) != 1:
+        # The place of the result is asked for last.
+        if cls.either and len(chosen) != 1 and absent in ([], ["to"]):
             words = ", or ".join(cls.either.values())
             told = "needs" if not chosen else "takes only one of"
             raise CodeclensError(f"codeclens {cls.command} {told} {words}.")
+        if absent:
+            raise CodeclensError(f"codeclens {cls.command} needs {cls.needed[absent[0]]}.")
         return settings
 
 
