@@ -1,4 +1,4 @@
-// ../../n18/frontend/node_modules/svelte/src/internal/shared/utils.js
+// node_modules/svelte/src/internal/shared/utils.js
 var e = Array.isArray, t = Array.prototype.indexOf, n = Array.prototype.includes, r = Array.from, i = Object.defineProperty, a = Object.getOwnPropertyDescriptor, o = Object.getOwnPropertyDescriptors, s = Object.prototype, c = Array.prototype, l = Object.getPrototypeOf, u = Object.isExtensible, d = () => {};
 function f(e) {
 	return typeof e?.then == "function";
@@ -39,7 +39,7 @@ function Se() {
 function Ce() {
 	console.warn("https://svelte.dev/e/svelte_boundary_reset_noop");
 }
-// ../../n18/frontend/node_modules/svelte/src/internal/client/dom/hydration.js
+// node_modules/svelte/src/internal/client/dom/hydration.js
 var T = !1;
 function we(e) {
 	T = e;
@@ -81,7 +81,7 @@ function ke(e) {
 	if (!e || e.nodeType !== 8) throw xe(), _e;
 	return e.data;
 }
-// ../../n18/frontend/node_modules/svelte/src/internal/client/reactivity/equality.js
+// node_modules/svelte/src/internal/client/reactivity/equality.js
 function Ae(e) {
 	return e === this.v;
 }
@@ -91,11 +91,11 @@ function je(e, t) {
 function Me(e) {
 	return !je(e, this.v);
 }
-// ../../n18/frontend/node_modules/svelte/src/internal/shared/errors.js
+// node_modules/svelte/src/internal/shared/errors.js
 function Ne(e) {
 	throw Error("https://svelte.dev/e/lifecycle_outside_component");
 }
-// ../../n18/frontend/node_modules/svelte/src/internal/client/errors.js
+// node_modules/svelte/src/internal/client/errors.js
 function Pe() {
 	throw Error("https://svelte.dev/e/async_derived_orphan");
 }
@@ -129,7 +129,7 @@ function Ue() {
 function We() {
 	throw Error("https://svelte.dev/e/svelte_boundary_reset_onerror");
 }
-// ../../n18/frontend/node_modules/svelte/src/internal/shared/context.js
+// node_modules/svelte/src/internal/shared/context.js
 function Ge(e) {
 	let t = e.p;
 	for (; t !== null && t.c === null;) t = t.p;
@@ -138,7 +138,7 @@ function Ge(e) {
 function Ke(e, t) {
 	return e === null && Ne(t), e.c ??= new Map(Ge(e) || void 0);
 }
-// ../../n18/frontend/node_modules/svelte/src/internal/client/context.js
+// node_modules/svelte/src/internal/client/context.js
 var qe = null;
 function Je(e) {
 	qe = e;
@@ -175,7 +175,7 @@ function Ze(e = {}) {
 function Qe() {
 	return !0;
 }
-// ../../n18/frontend/node_modules/svelte/src/internal/client/dom/task.js
+// node_modules/svelte/src/internal/client/dom/task.js
 var $e = [];
 function et() {
 	var e = $e;
@@ -193,7 +193,7 @@ function tt(e) {
 function nt() {
 	for (; $e.length > 0;) et();
 }
-// ../../n18/frontend/node_modules/svelte/src/internal/client/reactivity/status.js
+// node_modules/svelte/src/internal/client/reactivity/status.js
 var rt = ~(_ | v | g);
 function it(e, t) {
 	e.f = e.f & rt | t;
@@ -201,11 +201,11 @@ function it(e, t) {
 function at(e) {
 	e.f & 512 || e.deps === null ? it(e, g) : it(e, v);
 }
-// ../../n18/frontend/node_modules/svelte/src/internal/client/reactivity/utils.js
+// node_modules/svelte/src/internal/client/reactivity/utils.js
 function ot(e, t) {
 	e.f & 2048 ? t.set(e, _) : e.f & 4096 && t.get(e) !== 2048 && t.set(e, v), it(e, g);
 }
-// ../../n18/frontend/node_modules/svelte/src/internal/client/dom/elements/misc.js
+// node_modules/svelte/src/internal/client/dom/elements/misc.js
 function st(e) {
 	T && /* @__PURE__ */ dn(e) !== null && pn(e);
 }
@@ -217,7 +217,7 @@ function lt() {
 		});
 	}, { capture: !0 }));
 }
-// ../../n18/frontend/node_modules/svelte/src/internal/client/dom/elements/bindings/shared.js
+// node_modules/svelte/src/internal/client/dom/elements/bindings/shared.js
 function ut(e) {
 	var t = z, n = B;
 	qn(null), Jn(null);
@@ -234,7 +234,7 @@ function dt(e, t, n, r = n) {
 		i(), r(!0);
 	} : () => r(!0), lt();
 }
-// ../../n18/frontend/node_modules/svelte/src/internal/client/reactivity/async.js
+// node_modules/svelte/src/internal/client/reactivity/async.js
 function ft(e, t, n, r) {
 	let i = Qe() ? gt : yt;
 	var a = e.filter((e) => !e.settled), o = t.map(i);
@@ -378,7 +378,7 @@ function Ct(e) {
 function wt(e) {
 	if (e.effects !== null) for (let t of e.effects) t.teardown && t.fn !== null && fr(t);
 }
-// ../../n18/frontend/node_modules/svelte/src/internal/client/reactivity/batch.js
+// node_modules/svelte/src/internal/client/reactivity/batch.js
 var Tt = null, j = null, Et = null, Dt = null, Ot = null, kt = !1, At = !1, jt = null, Mt = null, Nt = 0, Pt = 1, Ft = class e {
 	id = Pt++;
 	started = !1;
@@ -665,7 +665,7 @@ function Ht(e) {
 	it(e, g);
 	for (var t = e.first; t !== null;) Ht(t), t = t.next;
 }
-// ../../n18/frontend/node_modules/svelte/src/internal/client/reactivity/sources.js
+// node_modules/svelte/src/internal/client/reactivity/sources.js
 var Ut = /* @__PURE__ */ new Set(), Wt = /* @__PURE__ */ new Map(), Gt = !1;
 function Kt(e, t) {
 	return {
@@ -853,7 +853,7 @@ function nn(e) {
 function rn(e, t) {
 	return Object.is(nn(e), nn(t));
 }
-// ../../n18/frontend/node_modules/svelte/src/internal/client/dom/operations.js
+// node_modules/svelte/src/internal/client/dom/operations.js
 var an, on, sn, cn;
 function ln() {
 	if (an === void 0) {
@@ -929,7 +929,7 @@ function gn(e) {
 	let t = e.nextSibling;
 	for (; t !== null && t.nodeType === 3;) t.remove(), e.nodeValue += t.nodeValue, t = e.nextSibling;
 }
-// ../../n18/frontend/node_modules/svelte/src/internal/client/error-handling.js
+// node_modules/svelte/src/internal/client/error-handling.js
 function _n(e) {
 	var t = B;
 	if (t === null) return z.f |= ae, e;
@@ -954,7 +954,7 @@ function vn(e, t) {
 		throw e;
 	}
 }
-// ../../n18/frontend/node_modules/svelte/src/internal/client/reactivity/effects.js
+// node_modules/svelte/src/internal/client/reactivity/effects.js
 function yn(e) {
 	B === null && (z === null && Re(e), Le()), Wn && Ie(e);
 }
@@ -1143,7 +1143,7 @@ function Hn(e, t) {
 		t.append(n), n = i;
 	}
 }
-// ../../n18/frontend/node_modules/svelte/src/internal/client/legacy.js
+// node_modules/svelte/src/internal/client/legacy.js
 var Un = null, Wn = !1;
 function Gn(e) {
 	Wn = e;
@@ -1320,7 +1320,7 @@ var yr = [
 function br(e) {
 	return yr.includes(e);
 }
-// ../../n18/frontend/node_modules/svelte/src/internal/client/dom/elements/events.js
+// node_modules/svelte/src/internal/client/dom/elements/events.js
 var xr = Symbol("events"), Sr = /* @__PURE__ */ new Set(), Cr = /* @__PURE__ */ new Set();
 function wr(e) {
 	if (!T) return;
@@ -1402,7 +1402,7 @@ function Ar(e) {
 		}
 	}
 }
-// ../../n18/frontend/node_modules/svelte/src/internal/client/dom/reconciler.js
+// node_modules/svelte/src/internal/client/dom/reconciler.js
 var jr = globalThis?.window?.trustedTypes && /* @__PURE__ */ globalThis.window.trustedTypes.createPolicy("svelte-trusted-html", { createHTML: (e) => e });
 function Mr(e) {
 	return jr?.createHTML(e) ?? e;
@@ -1411,7 +1411,7 @@ function Nr(e) {
 	var t = hn("template");
 	return t.innerHTML = Mr(e.replaceAll("<!>", "<!---->")), t.content;
 }
-// ../../n18/frontend/node_modules/svelte/src/internal/client/dom/template.js
+// node_modules/svelte/src/internal/client/dom/template.js
 function Pr(e, t) {
 	var n = B;
 	n.nodes === null && (n.nodes = {
@@ -1468,7 +1468,7 @@ function G(e, t) {
 		n.f & 32768 && n.nodes.end !== null || (n.nodes.end = E), Ee();
 	} else e !== null && e.before(t);
 }
-// ../../n18/frontend/node_modules/svelte/src/reactivity/create-subscriber.js
+// node_modules/svelte/src/reactivity/create-subscriber.js
 function Rr(e) {
 	let t = 0, n = Kt(0), r;
 	return () => {
@@ -1479,7 +1479,7 @@ function Rr(e) {
 		})));
 	};
 }
-// ../../n18/frontend/node_modules/svelte/src/internal/client/dom/blocks/boundary.js
+// node_modules/svelte/src/internal/client/dom/blocks/boundary.js
 var zr = ee | C;
 function Br(e, t, n, r) {
 	new Vr(e, t, n, r);
@@ -1711,7 +1711,7 @@ function Kr(e, t) {
 	let n = Gr.get(e);
 	return n ? (Gr.delete(e), n(t)) : Promise.resolve();
 }
-// ../../n18/frontend/node_modules/svelte/src/internal/client/dom/blocks/branches.js
+// node_modules/svelte/src/internal/client/dom/blocks/branches.js
 var qr = class {
 	anchor;
 	#e = /* @__PURE__ */ new Map();
@@ -1811,7 +1811,7 @@ function Zr(e, t, n, r, i) {
 		};
 	});
 }
-// ../../n18/frontend/node_modules/svelte/src/internal/client/dom/blocks/if.js
+// node_modules/svelte/src/internal/client/dom/blocks/if.js
 function q(e, t, n = !1) {
 	var r;
 	T && (r = E, Ee());
@@ -1834,7 +1834,7 @@ function q(e, t, n = !1) {
 		}), e || o(-1, null);
 	}, a);
 }
-// ../../n18/frontend/node_modules/svelte/src/internal/client/dom/blocks/each.js
+// node_modules/svelte/src/internal/client/dom/blocks/each.js
 function J(e, t) {
 	return t;
 }
@@ -1999,7 +1999,7 @@ function ii(e, t, n) {
 function ai(e, t, n) {
 	t === null ? e.effect.first = n : t.next = n, n === null ? e.effect.last = t : n.prev = t;
 }
-// ../../n18/frontend/node_modules/svelte/src/internal/client/dom/blocks/snippet.js
+// node_modules/svelte/src/internal/client/dom/blocks/snippet.js
 function oi(e, t, ...n) {
 	var r = new qr(e);
 	An(() => {
@@ -2007,7 +2007,7 @@ function oi(e, t, ...n) {
 		r.ensure(e, e && ((t) => e(t, ...n)));
 	}, ee);
 }
-// ../../n18/frontend/node_modules/svelte/src/internal/client/dom/blocks/svelte-element.js
+// node_modules/svelte/src/internal/client/dom/blocks/svelte-element.js
 function si(e, t, n, r, i, a) {
 	let o = T;
 	T && Ee();
@@ -2033,7 +2033,7 @@ function si(e, t, n, r, i, a) {
 		}), () => {};
 	}, ee), Cn(() => {}), o && (we(!0), Te(c));
 }
-// ../../n18/frontend/node_modules/clsx/dist/clsx.mjs
+// node_modules/clsx/dist/clsx.mjs
 function ci(e) {
 	var t, n, r = "";
 	if (typeof e == "string" || typeof e == "number") r += e;
@@ -2049,7 +2049,7 @@ function li() {
 	for (var e, t, n = 0, r = "", i = arguments.length; n < i; n++) (e = arguments[n]) && (t = ci(e)) && (r && (r += " "), r += t);
 	return r;
 }
-// ../../n18/frontend/node_modules/svelte/src/internal/shared/attributes.js
+// node_modules/svelte/src/internal/shared/attributes.js
 function ui(e) {
 	return typeof e == "object" ? li(e) : e ?? "";
 }
@@ -2107,7 +2107,7 @@ function hi(e, t) {
 	}
 	return e == null ? null : String(e);
 }
-// ../../n18/frontend/node_modules/svelte/src/internal/client/dom/elements/class.js
+// node_modules/svelte/src/internal/client/dom/elements/class.js
 function gi(e, t, n, r, i, a) {
 	var o = e[de];
 	if (T || o !== n || o === void 0) {
@@ -2119,7 +2119,7 @@ function gi(e, t, n, r, i, a) {
 	}
 	return a;
 }
-// ../../n18/frontend/node_modules/svelte/src/internal/client/dom/elements/style.js
+// node_modules/svelte/src/internal/client/dom/elements/style.js
 function _i(e, t = {}, n, r) {
 	for (var i in n) {
 		var a = n[i];
@@ -2134,7 +2134,7 @@ function X(e, t, n, r) {
 	} else r && (Array.isArray(r) ? (_i(e, n?.[0], r[0]), _i(e, n?.[1], r[1], "important")) : _i(e, n, r));
 	return r;
 }
-// ../../n18/frontend/node_modules/svelte/src/internal/client/dom/elements/bindings/select.js
+// node_modules/svelte/src/internal/client/dom/elements/bindings/select.js
 function vi(e, t) {
 	t ? e.hasAttribute("selected") || e.setAttribute("selected", "") : e.removeAttribute("selected");
 }
@@ -2215,7 +2215,7 @@ function wi(e) {
 	}
 	return !1;
 }
-// ../../n18/frontend/node_modules/svelte/src/internal/client/dom/elements/attributes.js
+// node_modules/svelte/src/internal/client/dom/elements/attributes.js
 var Ti = Symbol("is custom element"), Ei = Symbol("is html"), Di = ge ? "link" : "LINK", Oi = ge ? "progress" : "PROGRESS";
 function ki(e) {
 	if (T) {
@@ -2266,7 +2266,7 @@ function Pi(e) {
 	}
 	return n;
 }
-// ../../n18/frontend/node_modules/svelte/src/internal/client/dom/elements/bindings/input.js
+// node_modules/svelte/src/internal/client/dom/elements/bindings/input.js
 function Fi(e, t, n = t) {
 	var r = /* @__PURE__ */ new WeakSet();
 	dt(e, "input", async (i) => {
@@ -2329,7 +2329,7 @@ function Bi(e, t, n) {
 	var r = zi.observe(e, () => n(e[t]));
 	Dn(() => (gr(() => n(e[t])), r));
 }
-// ../../n18/frontend/node_modules/svelte/src/internal/client/dom/elements/bindings/this.js
+// node_modules/svelte/src/internal/client/dom/elements/bindings/this.js
 function Vi(e, t) {
 	return e === t || e?.[oe] === t;
 }
@@ -2353,7 +2353,7 @@ function Hi(e = Ze(), t, n, r) {
 		};
 	}), e;
 }
-// ../../n18/frontend/node_modules/svelte/src/internal/client/reactivity/store.js
+// node_modules/svelte/src/internal/client/reactivity/store.js
 var Ui = !1;
 function Wi(e) {
 	var t = Ui;
@@ -2363,7 +2363,7 @@ function Wi(e) {
 		Ui = t;
 	}
 }
-// ../../n18/frontend/node_modules/svelte/src/internal/client/reactivity/props.js
+// node_modules/svelte/src/internal/client/reactivity/props.js
 function Gi(e, t, n, r) {
 	var i = !0, o = !!(n & 8), s = !!(n & 16), c = r, l = !0, u = void 0, d = () => s && i ? (u ??= /* @__PURE__ */ gt(r), V(u)) : (l && (l = !1, c = s ? gr(r) : r), c);
 	let f;
@@ -2398,7 +2398,7 @@ function Gi(e, t, n, r) {
 		return Wn && v || b.f & 16384 ? y.v : V(y);
 	});
 }
-// ../../n18/frontend/node_modules/svelte/src/index-client.js
+// node_modules/svelte/src/index-client.js
 function Ki(e) {
 	qe === null && Ne("onMount"), wn(() => {
 		let t = gr(e);
@@ -2408,7 +2408,7 @@ function Ki(e) {
 function qi(e) {
 	qe === null && Ne("onDestroy"), Ki(() => () => gr(e));
 }
-// ../../n18/frontend/node_modules/svelte/src/internal/disclose-version.js
+// node_modules/svelte/src/internal/disclose-version.js
 typeof window < "u" && ((window.__svelte ??= {}).v ??= /* @__PURE__ */ new Set()).add("5");
 // src/lib/route.ts
 function Ji(e) {
@@ -2681,7 +2681,7 @@ function Ea(e, t) {
 	}, [() => $(t.data.median, 2)]), H("change", a, (e) => t.go(Q("compare", [e.currentTarget.value, t.data.second]))), H("change", c, (e) => t.go(Q("compare", [t.data.first, e.currentTarget.value]))), G(e, n), k();
 }
 Dr(["change"]);
-// ../../n18/frontend/node_modules/d3-array/dist/d3-array.mjs
+// node_modules/d3-array/dist/d3-array.mjs
 function Da(e, t) {
 	return e == null || t == null ? NaN : e < t ? -1 : e > t ? 1 : e >= t ? 0 : NaN;
 }
@@ -2759,7 +2759,7 @@ function Ba(e, t, n) {
 	let r = t < e, i = r ? za(t, e, n) : za(e, t, n);
 	return (r ? -1 : 1) * (i < 0 ? 1 / -i : i);
 }
-// ../../n18/frontend/node_modules/d3-color/dist/d3-color.mjs
+// node_modules/d3-color/dist/d3-color.mjs
 function Va(e, t, n) {
 	e.prototype = t.prototype = n, n.constructor = e;
 }
@@ -3298,7 +3298,7 @@ function ks(e) {
 	})(1);
 }
 ks(cs), ks(us);
-// ../../n18/frontend/node_modules/d3-format/dist/d3-format.mjs
+// node_modules/d3-format/dist/d3-format.mjs
 function As(e) {
 	return Math.abs(e = Math.round(e)) >= 1e21 ? e.toLocaleString("en").replace(/,/g, "") : e.toString(10);
 }
@@ -3481,7 +3481,7 @@ function Qs(e, t) {
 function $s(e, t) {
 	return e = Math.abs(e), t = Math.abs(t) - e, Math.max(0, Ms(t) - Ms(e)) + 1;
 }
-// ../../n18/frontend/node_modules/d3-scale/dist/d3-scale.mjs
+// node_modules/d3-scale/dist/d3-scale.mjs
 function ec(e, t) {
 	switch (arguments.length) {
 		case 0: break;
@@ -3607,7 +3607,7 @@ function mc() {
 		return lc(e, mc());
 	}, ec.apply(e, arguments), pc(e);
 }
-// ../../n18/frontend/node_modules/d3-path/dist/d3-path.mjs
+// node_modules/d3-path/dist/d3-path.mjs
 var hc = Math.PI, gc = 2 * hc, _c = 1e-6, vc = gc - _c;
 function yc(e) {
 	this._ += e[0];
@@ -3691,7 +3691,7 @@ var Cc = class {
 	}
 };
 Cc.prototype;
-// ../../n18/frontend/node_modules/d3-shape/dist/d3-shape.mjs
+// node_modules/d3-shape/dist/d3-shape.mjs
 function wc(e) {
 	return function() {
 		return e;
