@@ -241,6 +241,27 @@ def test_a_tar_of_a_folder_is_that_folder(run: Run, pictures: Path, tmp_path: Pa
     assert len(store) == 10
 
 
+@pytest.mark.parametrize(
+    ("names", "classes", "labels"),
+    [
+        (["photos/cat/1.png", "photos/dog/1.png"], ["cat", "dog"], [0, 1]),
+        (["a/b/cat/1.png", "a/b/dog/x/1.png", "a/b/cat/2.png"], ["cat", "dog"], [0, 1, 0]),
+        (["cat/1.png", "cat/2.png"], ["cat"], [0, 0]),
+        (["photos/cat/1.png"], ["cat"], [0]),
+        (["../../cat/1.png", "../../dog/1.png"], ["cat", "dog"], [0, 1]),
+        (["photos/1.png", "photos/dog/1.png"], ["photos"], [0, 0]),
+        (["1.png", "dog/1.png"], None, [-1, -1]),
+    ],
+)
+def test_folders_around_all_of_a_tar_are_no_classes(
+    tmp_path: Path, names: list[str], classes: list[str] | None, labels: list[int]
+) -> None:
+    images = TarImages(tar(tmp_path / "p.tar", {name: png(1) for name in names}))
+    assert images.classes == classes
+    assert images.labels == labels
+    assert images.keys == names
+
+
 def test_unreadable_archives_are_reported(tmp_path: Path) -> None:
     files = {"a.png": png(1), "b.png": png(2)}
     whole = tar(tmp_path / "w.tar", files).read_bytes()

@@ -20,13 +20,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from codeclens._compat import import_timm
-from codeclens.errors import (
-    CodeclensError,
-    as_sentence,
-    in_one_line,
-    nearest,
-    unknown,
-)
+from codeclens.errors import CodeclensError, as_sentence, in_one_line, nearest, unknown
 from codeclens.extraction.computing import free_memory, in_words
 from codeclens.extraction.data import (
     SampleSource,
@@ -91,17 +85,17 @@ class EncodedImages(SampleSource):
             "pixels": self.probe(),
         }
 
-    def _number_folders(self, classes: Sequence[str] | None) -> None:
-        """Label every key by its top folder, if every key has one."""
+    def _number_folders(self, classes: Sequence[str] | None, level: int = 0) -> None:
+        """Label every key by its folder at that level, if every key has a folder."""
         flat = any("/" not in key for key in self.keys)
-        folders = [] if flat else sorted({key.split("/")[0] for key in self.keys})
+        folders = [] if flat else sorted({key.split("/")[level] for key in self.keys})
         if classes is not None:
             self.classes = class_labels(classes)
         else:
             self.classes = class_labels(folders) or None
         own = {name: place for place, name in enumerate(folders)}
         number = own if classes is None else _numbers(folders, self.classes or [])
-        self.labels = [-1 if flat else number[key.split("/")[0]] for key in self.keys]
+        self.labels = [-1 if flat else number[key.split("/")[level]] for key in self.keys]
 
 
 class ImageFolder(EncodedImages):
@@ -113,8 +107,7 @@ class ImageFolder(EncodedImages):
     `transform` maps an upright RGB image of Pillow to the model's input; without it, images become
     `(3, H, W)` in 0 … 1. `limit` keeps that many images, drawn at random with `seed`, from every
     class its share. Samples are in natural order (`2.jpg` before `10.jpg`); the key of a sample is
-    its path inside the folder; bytes and characters that
-    cannot be shown are written as escapes.
+    its path inside the folder; what cannot be shown is written as escapes.
 
     Raises CodeclensError for a missing folder, a folder without images, and a folder name that is
     not in `classes`.
@@ -262,7 +255,8 @@ class TarImages(EncodedImages):
     The headers of the archives are read once; images are then read by position, in any order. The
     label of an image is the whole number in the file of the same name with the ending `.cls`. If
     there are no such files, folders in the archives are classes, as in `ImageFolder`, which has the
-    same options. Images are in the order of the archives. The key of an image is its name in the
+    same options; folders around all of them, as `tar -cf photos.tar photos` writes one, are no
+    classes. Images are in the order of the archives. The key of an image is its name in the
     archive, preceded by the archive's name if there are several.
 
     Raises CodeclensError for an archive that is missing, truncated or compressed, for archives
@@ -299,7 +293,7 @@ class TarImages(EncodedImages):
             stems = (_stem(m.archive, name) for name, m in zip(names, members, strict=True))
             self.labels = [numbers.get(stem, -1) for stem in stems]
         else:
-            self._number_folders(classes)
+            self._number_folders(classes, _level_of_classes(names))
         kept = stratified(self.labels, limit, seed)
         self.members = [members[i] for i in kept]
         self.labels = [self.labels[i] for i in kept]
@@ -355,6 +349,18 @@ def _images_in(path: Path, archive: int, numbers: dict[str, int]) -> Iterator[tu
             f'"{path}" cannot be read as a tar archive ({in_one_line(error)}); archives must be '
             "complete and uncompressed."
         ) from None
+
+
+def _level_of_classes(names: Sequence[str]) -> int:
+    """The level of the first folders that differ; the last that all names have, if none do.
+
+    >>> _level_of_classes(["all/cat/1.png", "all/dog/2.png"]), _level_of_classes(["cat/1.png"])
+    (1, 0)
+    """
+    folders = [name.split("/")[:-1] for name in names]
+    deepest = min(map(len, folders))
+    differ = (level for level in range(deepest) if len({one[level] for one in folders}) > 1)
+    return next(differ, max(deepest - 1, 0))
 
 
 def _stem(archive: int, name: str) -> str:
